@@ -105,6 +105,13 @@ def write_golden(model, script, reference, sequences):
     print(f"{path.relative_to(ROOT)}: {len(sequences)} sequences, {steps} records, {path.stat().st_size} bytes")
 
 
+def object_lines(item):
+    """An object inside a list of a test asset: on one line where it fits into 100 columns."""
+    parts = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in item.items()]
+    line = "    { " + ", ".join(parts) + " }"
+    return line if len(line) < 100 else "    {\n      " + ",\n      ".join(parts) + "\n    }"
+
+
 def write_asset(name, value):
     """Writes one JSON object to the test assets: lists of numbers filled, lists of objects by line."""
     dump = lambda item: json.dumps(item, ensure_ascii=False)
@@ -115,7 +122,7 @@ def write_asset(name, value):
                 numbers = ", ".join(dump(part).replace("e-0", "e-") for part in item)
                 text = textwrap.indent(textwrap.fill(numbers, 96), "    ")
             else:
-                text = ",\n".join("    " + dump(part).replace("{", "{ ").replace("}", " }") for part in item)
+                text = ",\n".join(map(object_lines, item))
             lines.append(f"  {dump(key)}: [\n{text}\n  ]")
         else:
             lines.append(f"  {dump(key)}: {dump(item)}")
