@@ -1,1 +1,14 @@
-export {};
+export { ROLES } from './principal';
+export type { Principal, Role } from './principal';
+export { REASONS, BARE_STATUS, Code, isReason } from './reasons';
+export type { CodeName, ErrorClass, Reason } from './reasons';
+export { CabstandError, invalid, show, toReason } from './errors';
+export type { CabstandErrorOptions } from './errors';
+export { systemClock, every } from './clock';
+export type { Clock, Timer } from './clock';
+export { FakeClock } from './fake-clock';
+export { abortable, abortReason, linkSignals, sleep, throwIfAborted } from './signals';
+export type { LinkedSignal } from './signals';
+export { backoffDelay } from './backoff';
+export type { BackoffOptions } from './backoff';
+export { BoundedMap } from './bounded';

@@ -1,1 +1,6 @@
-export {};
+export { DTYPES, dtypeFromWire, isDType } from './dtype';
+export type { DType, NumericArray } from './dtype';
+export { MAX_RANK, arrayOf, elementCount, float32Of, stringTensor, tensorOf } from './tensor';
+export type { Tensor } from './tensor';
+export { fromWire, toWire } from './wire';
+export type { WireTensor, WireTensorOut } from './wire';

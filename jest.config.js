@@ -1,0 +1,35 @@
+/** Unit tests (beside the code) run on the sources; test/ runs built processes. */
+const shared = {
+  transform: {
+    '^.+\\.[cm]?[jt]s$': [
+      '@swc/jest',
+      { jsc: { target: 'es2023', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } },
+    ],
+  },
+  // jose is published as ES modules only.
+  transformIgnorePatterns: ['/node_modules/(?!jose/)'],
+  moduleNameMapper: {
+    '^@cabstand/(router|hoster)$': '<rootDir>/services/$1/src/index.ts',
+    '^@cabstand/([a-z]+)$': '<rootDir>/libs/$1/src/index.ts',
+  },
+  testEnvironment: 'node',
+  modulePathIgnorePatterns: ['/dist/'],
+};
+
+module.exports = {
+  testTimeout: 20000,
+  projects: [
+    {
+      ...shared,
+      displayName: 'unit',
+      rootDir: __dirname,
+      testMatch: ['<rootDir>/libs/**/src/**/*.test.ts', '<rootDir>/services/**/src/**/*.test.ts'],
+    },
+    {
+      ...shared,
+      displayName: 'integration',
+      rootDir: __dirname,
+      testMatch: ['<rootDir>/test/integration/**/*.test.ts', '<rootDir>/test/interop/**/*.test.ts'],
+    },
+  ],
+};

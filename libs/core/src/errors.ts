@@ -1,0 +1,85 @@
+import { REASONS, isReason } from './reasons';
+import type { CodeName, ErrorClass, Reason } from './reasons';
+
+const MARK = Symbol.for('cabstand.CabstandError');
+
+export interface CabstandErrorOptions {
+  /** Facts of the case: field, value, expected, queue_position … Values must not hold secrets. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** How long to wait before trying again, in milliseconds. */
+  readonly retryAfterMs?: number;
+  readonly cause?: unknown;
+}
+
+/** The one error type of Cabstand: a reason from the table, a sentence for people, facts. */
+export class CabstandError extends Error {
+  override readonly name = 'CabstandError';
+  readonly reason: Reason;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly retryAfterMs: number | undefined;
+  readonly [MARK] = true;
+
+  constructor(reason: Reason, message: string, options: CabstandErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.reason = reason;
+    this.metadata = options.metadata ?? {};
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  get code(): CodeName {
+    return REASONS[this.reason].code;
+  }
+
+  get class(): ErrorClass {
+    return REASONS[this.reason].class;
+  }
+
+  /** Recognises errors of other copies of this package too. */
+  static is(value: unknown): value is CabstandError {
+    return (
+      typeof value === 'object' &&
+      value !== null &&
+      (value as Record<symbol, unknown>)[MARK] === true
+    );
+  }
+
+  /** Turns anything thrown into a CabstandError; what is not one already becomes `fallback`. */
+  static from(value: unknown, fallback: Reason = 'INTERNAL'): CabstandError {
+    if (CabstandError.is(value)) return value;
+    if (value instanceof Error) {
+      if (value.name === 'AbortError')
+        return new CabstandError('CANCELLED', value.message, { cause: value });
+      return new CabstandError(fallback, value.message, { cause: value });
+    }
+    return new CabstandError(fallback, String(value));
+  }
+}
+
+/** An error of bad input that names the field, its value and what was expected. */
+export function invalid(
+  reason: Reason,
+  field: string,
+  value: unknown,
+  expected: string,
+): CabstandError {
+  const shown = show(value);
+  return new CabstandError(reason, `${field}: got ${shown}, expected ${expected}`, {
+    metadata: { field, value: shown, expected },
+  });
+}
+
+const LONGEST_SHOWN = 120;
+
+/** A value in an error message: short, on one line. */
+export function show(value: unknown): string {
+  let text: string;
+  if (typeof value === 'string') text = JSON.stringify(value);
+  else if (value === undefined) text = 'nothing';
+  else if (typeof value === 'bigint') text = value.toString();
+  else text = JSON.stringify(value) ?? String(value);
+  return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
+}
+
+export function toReason(value: string): Reason {
+  return isReason(value) ? value : 'INTERNAL';
+}

@@ -1,0 +1,202 @@
+/**
+ * The frame protocol between a hoster's main process and an engine process: docs/engine-protocol.md.
+ *
+ * A frame is `u32 length | u8 type | payload`, little-endian; `length` counts type and payload.
+ * Frames with tensors carry `u32 header length | JSON header | padding to 8 bytes | tensor bytes`, each
+ * tensor starting at a multiple of 8 from the start of the blob section.
+ */
+import type { Reason } from '@cabstand/core';
+import type { Tensor } from '@cabstand/tensor';
+
+export const PROTOCOL_VERSION = 1;
+
+export const FrameType = {
+  // main → engine
+  LOAD: 1,
+  OPEN: 2,
+  TURN: 3,
+  INPUT: 4,
+  CREDITS: 5,
+  CANCEL: 6,
+  CLOSE: 7,
+  SHUTDOWN: 8,
+  // engine → main
+  HELLO: 64,
+  PROGRESS: 65,
+  LOADED: 66,
+  FAILED: 67,
+  STEP: 68,
+  STATS: 69,
+} as const;
+
+export type Provider = 'cuda' | 'tensorrt' | 'webgpu' | 'cpu';
+export type BatchClass = 'exact' | 'tolerance' | 'unbatched';
+
+/** Loads the engine's one model. */
+export interface LoadFrame {
+  readonly type: 'LOAD';
+  /** Folder of the model (holds model.yaml). */
+  readonly folder: string;
+  readonly version: string;
+  readonly provider: Provider;
+  /** Intra-op threads. */
+  readonly threads: number;
+  /** Added to the process's niceness. */
+  readonly nice: number;
+  /** Run the golden steps; otherwise `known` says what they showed before. */
+  readonly verify: boolean;
+  readonly known?: { readonly batchClass: BatchClass };
+  readonly maxBatch: number;
+  /** Most sequences open at once. */
+  readonly maxSequences: number;
+}
+
+/** Opens a sequence: one session's state. Numbers are chosen by main and not used twice. */
+export interface OpenFrame {
+  readonly type: 'OPEN';
+  readonly sequence: number;
+  /** 0 to 9; higher goes first. */
+  readonly priority: number;
+}
+
+export interface TurnFrame {
+  readonly type: 'TURN';
+  readonly sequence: number;
+  readonly turn: number;
+  readonly prompt: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly inputs: readonly Tensor[];
+  /** More input follows in INPUT frames. */
+  readonly live: boolean;
+}
+
+export interface InputFrame {
+  readonly type: 'INPUT';
+  readonly sequence: number;
+  readonly turn: number;
+  /** Number of the part, from 0. */
+  readonly part: number;
+  readonly inputs: readonly Tensor[];
+  readonly last: boolean;
+}
+
+/** Adds credit: the engine runs a sequence only while it has credit of both kinds. */
+export interface CreditsFrame {
+  readonly type: 'CREDITS';
+  readonly credits: readonly { sequence: number; records: number; bytes: number }[];
+}
+
+/** Ends a turn before its next step; answered by an end of turn `cancelled`. */
+export interface CancelFrame {
+  readonly type: 'CANCEL';
+  readonly sequence: number;
+  readonly turn: number;
+}
+
+/** Frees a sequence; nothing more comes of it. */
+export interface CloseFrame {
+  readonly type: 'CLOSE';
+  readonly sequence: number;
+}
+
+export interface ShutdownFrame {
+  readonly type: 'SHUTDOWN';
+}
+
+export type ToEngine =
+  | LoadFrame
+  | OpenFrame
+  | TurnFrame
+  | InputFrame
+  | CreditsFrame
+  | CancelFrame
+  | CloseFrame
+  | ShutdownFrame;
+
+export interface HelloFrame {
+  readonly type: 'HELLO';
+  readonly protocol: number;
+  readonly pid: number;
+  /** "onnxruntime 1.30.0; avx2, …" */
+  readonly runtime: string;
+}
+
+export interface ProgressFrame {
+  readonly type: 'PROGRESS';
+  /** "loading", "verifying 3 of 7", "warming". */
+  readonly stage: string;
+}
+
+export interface LoadedFrame {
+  readonly type: 'LOADED';
+  readonly provider: Provider;
+  readonly batchClass: BatchClass;
+  readonly runtime: string;
+  /** Largest difference to the golden data; 0 when not verified now. */
+  readonly goldenError: number;
+  readonly stateBytesPerSequence: number;
+  readonly loadSeconds: number;
+  readonly verifySeconds: number;
+}
+
+/** The model cannot be served; the engine exits after it. */
+export interface FailedFrame {
+  readonly type: 'FAILED';
+  readonly reason: Reason;
+  readonly message: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export type TurnEnd =
+  | { readonly reason: 'completed' | 'stopped' | 'cancelled'; readonly steps: number }
+  | {
+      readonly reason: 'error';
+      readonly steps: number;
+      readonly error: { reason: Reason; message: string; metadata: Record<string, string> };
+    };
+
+/** What one sequence got out of a step. */
+export type StepItem =
+  /** `chunk` is a serialized cabstand.v1.Chunk. */
+  | {
+      readonly kind: 'chunk';
+      readonly sequence: number;
+      readonly turn: number;
+      readonly chunk: Buffer;
+    }
+  | {
+      readonly kind: 'end';
+      readonly sequence: number;
+      readonly turn: number;
+      readonly end: TurnEnd;
+    }
+  /** Parts of live input below `parts` are used up. */
+  | {
+      readonly kind: 'taken';
+      readonly sequence: number;
+      readonly turn: number;
+      readonly parts: number;
+    };
+
+/** One per step, for all its sequences. */
+export interface StepFrame {
+  readonly type: 'STEP';
+  /** Rows in the batch; 0 for a frame that carries only ends or takings. */
+  readonly batch: number;
+  /** Time of the model run. */
+  readonly seconds: number;
+  readonly items: readonly StepItem[];
+}
+
+/** Once a second, and a sign of life. */
+export interface StatsFrame {
+  readonly type: 'STATS';
+  readonly rssBytes: number;
+  readonly busySeconds: number;
+  readonly sequences: number;
+  readonly stateBytes: number;
+  readonly ready: number;
+}
+
+export type FromEngine =
+  HelloFrame | ProgressFrame | LoadedFrame | FailedFrame | StepFrame | StatsFrame;

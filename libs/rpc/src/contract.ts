@@ -1,0 +1,96 @@
+import type { Metadata } from '@grpc/grpc-js';
+import type { CabstandError, Principal } from '@cabstand/core';
+
+/** Which method a call is for. */
+export interface MethodInfo {
+  /** `/cabstand.v1.RouterService/rpc_acquire` */
+  readonly path: string;
+  /** `cabstand.v1.RouterService` */
+  readonly service: string;
+  /** `rpc_acquire` */
+  readonly method: string;
+  readonly kind: 'unary' | 'server_stream' | 'client_stream' | 'bidi';
+}
+
+/** What an authorizer sees of a call that goes out. */
+export interface OutgoingRequest {
+  readonly method: string;
+  /** `host:port` that was dialled. */
+  readonly audience: string;
+  /** The serialized request; undefined for calls that stream their requests. */
+  readonly body: Uint8Array | undefined;
+}
+
+/** What an authorizer sees of a call that came in. */
+export interface IncomingRequest {
+  readonly method: string;
+  readonly metadata: Metadata;
+  readonly body: Uint8Array | undefined;
+  /** Address of the caller as gRPC gives it, `127.0.0.1:43210`. */
+  readonly peer: string;
+}
+
+/** Signs and checks calls. Shipped ones are in @cabstand/auth; users may bring their own. */
+export interface Authorizer {
+  /** Headers to send with a request. */
+  signRequest(request: OutgoingRequest): Promise<Readonly<Record<string, string>>>;
+  /** Who sent the request. Throws a CabstandError of class `auth` or PERMISSION_DENIED. */
+  validateRequest(request: IncomingRequest): Promise<Principal>;
+  /** Headers to send with the response (initial metadata): proves the server to the client. */
+  signResponse(request: IncomingRequest): Promise<Readonly<Record<string, string>>>;
+  /** Throws if the response headers do not prove the server. */
+  validateResponse(request: OutgoingRequest, headers: Metadata): Promise<void>;
+  /**
+   * Called once when a call failed with class `auth`: renew credentials, correct the clock by the
+   * server's time. True if trying again can help.
+   */
+  refresh?(error: CabstandError): Promise<boolean>;
+}
+
+/** A call on the server, as handlers see it. */
+export interface ServerCall {
+  readonly info: MethodInfo;
+  readonly metadata: Metadata;
+  readonly peer: string;
+  readonly principal: Principal;
+  /** Aborts when the caller cancels, its connection is lost or the deadline passes. */
+  readonly signal: AbortSignal;
+}
+
+/** Where a handler writes its stream. */
+export interface StreamWriter<Res> {
+  /** Queues one message; resolves when the reader has room again; rejects when the call is over. */
+  write(message: Res | Encoded): Promise<void>;
+  /** Queues one message; false if the reader has no room: await `drained()` before the next. */
+  push(message: Res | Encoded): boolean;
+  drained(): Promise<void>;
+}
+
+/** A message that is serialized already. */
+export class Encoded {
+  constructor(readonly bytes: Buffer) {}
+}
+
+export type UnaryHandler<Req, Res> = (request: Req, call: ServerCall) => Promise<Res> | Res;
+export type ServerStreamHandler<Req, Res> = (
+  request: Req,
+  call: ServerCall,
+  out: StreamWriter<Res>,
+) => Promise<void>;
+export type BidiHandler<Req, Res> = (
+  requests: AsyncIterable<Req>,
+  call: ServerCall,
+  out: StreamWriter<Res>,
+) => Promise<void>;
+
+/** Observes calls on the server: metrics and logs. Runs outside the handlers. */
+export interface CallObserver {
+  started(info: MethodInfo): CallObservation;
+}
+
+export interface CallObservation {
+  messageSent(): void;
+  messageReceived(): void;
+  /** Once, with the error if there was one. */
+  finished(error: CabstandError | undefined, call: { principal?: Principal; peer: string }): void;
+}
