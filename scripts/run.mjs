@@ -1,0 +1,73 @@
+// Runs a command of package.json on a machine that has nothing but Node: installs what is missing,
+// builds what changed, then does it. Uses Node's own modules only.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const [command, ...rest] = process.argv.slice(2);
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 19)) {
+  console.error(`Cabstand needs Node 20.19 or later; this is ${process.version}.`);
+  process.exit(2);
+}
+
+/** Runs a program with the terminal's own input and output; ends with its exit code if it fails. */
+function run(program, args, { fatal = true } = {}) {
+  const result = spawnSync(program, args, { cwd: root, stdio: 'inherit' });
+  if (result.error) {
+    console.error(`${program}: ${result.error.message}`);
+    process.exit(1);
+  }
+  const code = result.status ?? 128 + (result.signal === 'SIGINT' ? 2 : 15);
+  if (fatal && code !== 0) process.exit(code);
+  return code;
+}
+
+const bin = (name) => path.join(root, 'node_modules', '.bin', name);
+
+function install() {
+  const stamp = path.join(root, 'node_modules', '.cabstand-lock');
+  const lock = createHash('sha256')
+    .update(readFileSync(path.join(root, 'package-lock.json')))
+    .digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
+  console.error('installing packages (once; about a minute) …');
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  mkdirSync(path.dirname(stamp), { recursive: true });
+  writeFileSync(stamp, lock);
+}
+
+function build() {
+  run(process.execPath, [path.join(root, 'scripts', 'generate.mjs')]);
+  if (!existsSync(path.join(root, 'libs', 'cli', 'dist', 'main.js')))
+    console.error('building (once; about half a minute) …');
+  run(process.execPath, [bin('tsc'), '-b']);
+}
+
+install();
+switch (command) {
+  case 'install':
+    break;
+  case 'build':
+    build();
+    break;
+  case 'test':
+    build();
+    run(process.execPath, ['--experimental-vm-modules', bin('jest'), ...rest]);
+    break;
+  case 'start':
+    build();
+    run(process.execPath, [path.join(root, 'libs/cli/dist/main.js'), 'up', '--demo', ...rest]);
+    break;
+  case 'bench':
+    build();
+    run(process.execPath, [path.join(root, 'test/dist/bench/main.js'), ...rest]);
+    break;
+  default:
+    console.error(`unknown command ${String(command)}`);
+    process.exit(2);
+}
