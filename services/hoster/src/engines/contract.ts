@@ -27,11 +27,20 @@ export interface ServedModel {
   readonly openSequences: number;
   /** Moving average of the time of a step in seconds; 0 before the first. */
   readonly stepSeconds: number;
-  /** Opens a sequence in the engine. Throws MODEL_LOADING, MODEL_FAILED or ENGINE_CRASHED while down. */
+  /**
+   * Opens a sequence in the engine. Throws MODEL_LOADING while it loads, ENGINE_CRASHED (with
+   * `retryAfterMs`) while it restarts, MODEL_FAILED, DRAINING, or HOSTER_FULL at `capacity`.
+   */
   openSequence(sink: SequenceSink, options: { readonly priority: number }): Sequence;
 }
 
-/** State of one session in an engine. Calls after `failed` or `close` do nothing. */
+/**
+ * State of one session in an engine. Calls after `failed` or `close` do nothing.
+ *
+ * `startTurn` and `input` throw HOSTER_FULL, and have done nothing then, when more bytes wait for the
+ * engine than its outgoing limit: it is stuck or others flood it. Live input stays clear of this when
+ * its sender waits for `inputTaken`.
+ */
 export interface Sequence {
   startTurn(turn: number, input: TurnStart): void;
   /** A part of live input. */
@@ -56,19 +65,45 @@ export interface SequenceSink {
   endOfTurn(turn: number, end: TurnEnd): void;
   /** Live parts below `parts` are used up. */
   inputTaken(turn: number, parts: number): void;
-  /** The engine died or was killed; nothing more comes. ENGINE_CRASHED or ENGINE_STALLED. */
+  /**
+   * Nothing more comes: the engine died (ENGINE_CRASHED), hung and was killed (ENGINE_STALLED), or
+   * the model was unloaded (DRAINING).
+   */
   failed(error: CabstandError): void;
+}
+
+/** A folder of the repository that cannot be loaded: its manifest is missing or wrong. */
+export interface BrokenModel {
+  readonly name: string;
+  readonly folder: string;
+  /** Names file, key and what was expected. */
+  readonly error: CabstandError;
 }
 
 export interface ModelHost {
   /** Every model and version, loading and failed ones included. */
   models(): readonly ServedModel[];
+  /** What has no manifest to serve by; `resolve` throws MODEL_FAILED for their names. */
+  broken(): readonly BrokenModel[];
+  /** Resolves when each load begun so far has ended, well or not. In strict mode rejects if not. */
+  settled(): Promise<void>;
   /** The version that takes new sessions. Throws MODEL_UNKNOWN, MODEL_LOADING or MODEL_FAILED. */
   resolve(model: string): ServedModel;
+  /**
+   * Loads a version (default: the newest) and makes it the one that takes new sessions; the version
+   * before drains. Throws MODEL_NOT_HERE, MANIFEST_INVALID, VERIFICATION_FAILED, OUT_OF_MEMORY or
+   * MODEL_FAILED; what served before goes on serving then.
+   */
   load(model: string, version?: string): Promise<ServedModel>;
-  /** Resolves when freed; sessions still open at the deadline get `failed`. Answers how many. */
+  /**
+   * Version undefined: all. Resolves when freed; sessions still open at the deadline get `failed`
+   * with DRAINING. Answers how many.
+   */
   unload(model: string, version: string | undefined, deadlineMs: number): Promise<number>;
-  /** Called when anything above changed. Returns the function that ends it. */
+  /**
+   * Called when models came or went or a status changed (not for counters such as `openSequences`).
+   * Returns the function that ends it.
+   */
   onChange(listener: () => void): () => void;
   stop(): Promise<void>;
 }
