@@ -6,7 +6,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const loader = path.dirname(createRequire(import.meta.url).resolve('@grpc/proto-loader/package.json'));
+const loader = path.dirname(
+  createRequire(import.meta.url).resolve('@grpc/proto-loader/package.json'),
+);
 const out = path.join(root, 'libs/rpc/src/generated');
 rmSync(out, { recursive: true, force: true });
 execFileSync(

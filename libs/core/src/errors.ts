@@ -46,13 +46,21 @@ export class CabstandError extends Error {
   /** Turns anything thrown into a CabstandError; what is not one already becomes `fallback`. */
   static from(value: unknown, fallback: Reason = 'INTERNAL'): CabstandError {
     if (CabstandError.is(value)) return value;
-    if (value instanceof Error) {
-      if (value.name === 'AbortError')
-        return new CabstandError('CANCELLED', value.message, { cause: value });
-      return new CabstandError(fallback, value.message, { cause: value });
+    if (isErrorLike(value)) {
+      const reason = value.name === 'AbortError' ? 'CANCELLED' : fallback;
+      return new CabstandError(reason, value.message, { cause: value });
     }
     return new CabstandError(fallback, String(value));
   }
+}
+
+/** Errors of other realms and DOMExceptions are not `instanceof Error` everywhere. */
+function isErrorLike(value: unknown): value is { name: string; message: string } {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as { message?: unknown }).message === 'string'
+  );
 }
 
 /** An error of bad input that names the field, its value and what was expected. */

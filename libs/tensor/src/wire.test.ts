@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { CabstandError } from '@cabstand/core';
+import { DTYPES } from './dtype';
+import type { DType } from './dtype';
+import { arrayOf, elementCount, stringTensor, tensorOf } from './tensor';
+import { fromWire, toWire } from './wire';
+
+const numeric = (Object.keys(DTYPES) as DType[]).filter((dtype) => dtype !== 'string');
+
+const anyTensor = fc
+  .record({
+    name: fc.string(),
+    dtype: fc.constantFrom(...numeric),
+    shape: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }),
+    offset: fc.integer({ min: 0, max: 9 }),
+    seed: fc.integer({ min: 0, max: 255 }),
+  })
+  .map(({ name, dtype, shape, offset, seed }) => {
+    // An odd offset: what arrives from the network is seldom aligned.
+    const bytes = elementCount(shape) * DTYPES[dtype].bytes;
+    const data = new Uint8Array(offset + bytes).map((_, i) => (i * 31 + seed) % 256);
+    return { name, dtype, shape, data: data.subarray(offset) };
+  });
+
+test('every numeric tensor survives the wire unchanged', () => {
+  fc.assert(
+    fc.property(anyTensor, (tensor) => {
+      const back = fromWire(toWire(tensor));
+      expect({ ...back, data: [...back.data] }).toEqual({ ...tensor, data: [...tensor.data] });
+    }),
+  );
+});
+
+test('a typed array can be read from bytes at any offset', () => {
+  fc.assert(
+    fc.property(anyTensor, (tensor) => {
+      const array = arrayOf(tensor);
+      expect(array.length).toBe(elementCount(tensor.shape));
+      const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+      expect([...bytes]).toEqual([...tensor.data]);
+    }),
+  );
+});
+
+test('strings survive the wire unchanged', () => {
+  const tensor = stringTensor('words', ['a', '', 'ü']);
+  expect(fromWire(toWire(tensor)).strings).toEqual(['a', '', 'ü']);
+});
+
+const good = toWire(tensorOf('x', new Float32Array(6), [2, 3]));
+
+test.each([
+  ['an unknown dtype', { ...good, dtype: 'DATA_TYPE_BFLOAT16' }, 'INPUT_DTYPE'],
+  ['a dtype number that is not in the contract', { ...good, dtype: 99 }, 'INPUT_DTYPE'],
+  ['nine dimensions', { ...good, shape: Array<number>(9).fill(1) }, 'INPUT_RANK'],
+  ['a batch of zero', { ...good, shape: [0, 3], data: Buffer.alloc(0) }, 'INPUT_SHAPE'],
+  ['a negative dimension', { ...good, shape: [-2, -3] }, 'INPUT_SHAPE'],
+  ['a fractional dimension', { ...good, shape: [1.5, 4] }, 'INPUT_SHAPE'],
+  ['a product beyond whole numbers', { ...good, shape: [2 ** 40, 2 ** 40] }, 'INPUT_SHAPE'],
+  ['too few bytes', { ...good, data: good.data.subarray(1) }, 'INPUT_BYTES'],
+  ['too many bytes', { ...good, shape: [2, 2] }, 'INPUT_BYTES'],
+  ['too few strings', { ...toWire(stringTensor('s', ['a'])), shape: [2] }, 'INPUT_BYTES'],
+])('%s is refused, naming the tensor', (_, wire, reason) => {
+  let error: unknown;
+  try {
+    fromWire(wire);
+  } catch (caught) {
+    error = caught;
+  }
+  expect(error).toBeInstanceOf(CabstandError);
+  expect((error as CabstandError).reason).toBe(reason);
+  expect((error as CabstandError).message).toMatch(/tensor "(x|s)"/);
+});
+
+test('a shape that does not fit its array is refused', () => {
+  expect(() => tensorOf('x', new Float32Array(5), [2, 3])).toThrow(/6 elements/);
+});
