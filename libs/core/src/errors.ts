@@ -84,7 +84,8 @@ export function show(value: unknown): string {
   if (typeof value === 'string') text = JSON.stringify(value);
   else if (value === undefined) text = 'nothing';
   else if (typeof value === 'bigint') text = value.toString();
-  else text = (JSON.stringify(value) as string | undefined) ?? typeof value;
+  else if (typeof value === 'function' || typeof value === 'symbol') text = typeof value;
+  else text = JSON.stringify(value);
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
 }
 
