@@ -115,6 +115,10 @@ export const REASONS = {
   NOT_SESSION_OWNER: row('PERMISSION_DENIED', 'caller'),
   TICKET_INVALID: row('PERMISSION_DENIED', 'overload'),
 
+  // Starting up.
+  CONFIG_INVALID: row('FAILED_PRECONDITION', 'fatal'),
+  ADDRESS_IN_USE: row('FAILED_PRECONDITION', 'fatal'),
+
   // Calls.
   CANCELLED: row('CANCELLED', 'caller'),
   DEADLINE_EXCEEDED: row('DEADLINE_EXCEEDED', 'node'),

@@ -1,1 +1,48 @@
-export {};
+export type * as v1 from './v1';
+export { PROTO_ROOT, codecs, googleRpc, loadProto, packageDefinition } from './proto';
+export type { MessageCodec } from './proto';
+export { HosterService, RouterService, methodsOf } from './methods';
+export type {
+  BidiMethod,
+  HandlersOf,
+  HosterHandlers,
+  Method,
+  MethodTable,
+  RouterHandlers,
+  ServerStreamMethod,
+  UnaryMethod,
+} from './methods';
+export { codeName, fromDuration, fromStatus, publicError, toDuration, toStatus } from './status';
+export type { WireStatus } from './status';
+export { traceHeaders, traceOf } from './trace';
+export type { TraceContext } from './trace';
+export { Encoded } from './contract';
+export type {
+  Authorizer,
+  BidiHandler,
+  CallObservation,
+  CallObserver,
+  IncomingRequest,
+  MethodInfo,
+  OutgoingRequest,
+  ServerCall,
+  ServerStreamHandler,
+  StreamWriter,
+  UnaryHandler,
+} from './contract';
+export { RpcServer } from './server/server';
+export type { ServiceOptions } from './server/server';
+export type {
+  Admission,
+  Admit,
+  RpcServerKeepalive,
+  RpcServerLimits,
+  RpcServerOptions,
+} from './server/options';
+export { RpcClient } from './client/client';
+export type { CallOptions } from './client/exchange';
+export type { RpcClientKeepalive, RpcClientOptions } from './client/options';
+export type { BidiStream } from './client/bidi';
+export type { ResponseStream } from './client/response-stream';
+export { RpcClientPool } from './client/pool';
+export type { RpcClientPoolOptions } from './client/pool';

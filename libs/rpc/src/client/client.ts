@@ -1,0 +1,116 @@
+import { Channel } from '@grpc/grpc-js';
+import { CabstandError, systemClock } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import { Encoded } from '../contract';
+import type { BidiMethod, ServerStreamMethod, UnaryMethod } from '../methods';
+import { BidiStream } from './bidi';
+import type { CallOptions, Endpoint } from './exchange';
+import { normalizeClientOptions } from './options';
+import type { RpcClientOptions } from './options';
+import { ResponseStream } from './response-stream';
+import { unaryCall } from './unary';
+
+/**
+ * Calls to one server over one connection. It connects at the first call, finds a server that stands
+ * still by keepalive, and fails with nothing but CabstandErrors.
+ */
+export class RpcClient {
+  readonly address: string;
+  readonly #endpoint: Endpoint;
+  readonly #clock: Clock;
+  #active = 0;
+  #lastUsed: number;
+  #closed = false;
+
+  /** `address` is `host:port`, and the audience that calls are signed for. */
+  constructor(address: string, options: RpcClientOptions = {}, clock: Clock = systemClock) {
+    this.address = address;
+    this.#clock = clock;
+    this.#lastUsed = clock.monotonic();
+    const settings = normalizeClientOptions(options);
+    const channel = new Channel(address, settings.credentials, settings.channel);
+    this.#endpoint = { address, channel, settings, clock, enter: () => this.#enter() };
+  }
+
+  /** Calls that run now. */
+  get activeCalls(): number {
+    return this.#active;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Milliseconds since the last call ended; 0 while one runs. */
+  get idleMs(): number {
+    return this.#active > 0 ? 0 : this.#clock.monotonic() - this.#lastUsed;
+  }
+
+  /** One request, one response. Throws a CabstandError. */
+  unary<Req, ReqOut, Res, ResOut>(
+    method: UnaryMethod<Req, ReqOut, Res, ResOut>,
+    request: Req | Encoded,
+    options: CallOptions = {},
+  ): Promise<ResOut> {
+    try {
+      const body = encode(method.request.encode, request);
+      return unaryCall(this.#endpoint, method.info, body, method.response.decode, options);
+    } catch (thrown) {
+      return Promise.reject(CabstandError.from(thrown));
+    }
+  }
+
+  /** One request, a stream of responses. Failures of the call are thrown by the stream. */
+  serverStream<Req, ReqOut, Res, ResOut>(
+    method: ServerStreamMethod<Req, ReqOut, Res, ResOut>,
+    request: Req | Encoded,
+    options: CallOptions = {},
+  ): ResponseStream<ResOut> {
+    const stream = new ResponseStream(
+      this.#endpoint,
+      method.info,
+      encode(method.request.encode, request),
+      method.response.decode,
+      options,
+    );
+    stream.exchange.start();
+    return stream;
+  }
+
+  /** Requests and responses streaming independently. */
+  bidi<Req, ReqOut, Res, ResOut>(
+    method: BidiMethod<Req, ReqOut, Res, ResOut>,
+    options: CallOptions = {},
+  ): BidiStream<Req, ResOut> {
+    const { info, request, response } = method;
+    return new BidiStream(this.#endpoint, info, request.encode, response.decode, options);
+  }
+
+  /** Closes the connection; calls that run fail as NODE_UNREACHABLE. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#endpoint.channel.close();
+  }
+
+  #enter(): () => void {
+    if (this.#closed)
+      throw new CabstandError('CANCELLED', `the connection to ${this.address} was closed here`);
+    this.#active += 1;
+    return () => {
+      this.#active -= 1;
+      this.#lastUsed = this.#clock.monotonic();
+    };
+  }
+}
+
+function encode<Req>(serialize: (message: Req) => Buffer, request: Req | Encoded): Buffer {
+  if (request instanceof Encoded) return request.bytes;
+  try {
+    return serialize(request);
+  } catch (thrown) {
+    throw new CabstandError('INVALID_ARGUMENT', 'the request cannot be written as a message', {
+      cause: thrown,
+    });
+  }
+}

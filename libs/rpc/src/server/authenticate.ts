@@ -1,0 +1,58 @@
+import { Metadata } from '@grpc/grpc-js';
+import { CabstandError } from '@cabstand/core';
+import type { Authorizer, IncomingRequest } from '../contract';
+import type { ActiveCall, SurfaceCall } from './call';
+import type { Admit } from './options';
+
+const OPEN_PRINCIPAL = { id: 'anonymous', roles: new Set<never>() };
+
+/** How the calls of a service are let in. */
+export interface Gate {
+  /** Undefined for services open to everybody. */
+  readonly authorizer: Authorizer | undefined;
+  readonly admit: Admit | undefined;
+}
+
+/** Establishes who calls, before anything of the call is parsed or handled, and proves the server. */
+export async function authenticate(
+  gate: Gate,
+  call: SurfaceCall,
+  active: ActiveCall,
+  body: Uint8Array | undefined,
+): Promise<void> {
+  const { authorizer, admit } = gate;
+  if (authorizer === undefined) {
+    active.principal = OPEN_PRINCIPAL;
+  } else {
+    const request: IncomingRequest = {
+      method: active.info.path,
+      metadata: active.metadata,
+      body,
+      peer: active.peer,
+    };
+    active.principal = await guarded(() => authorizer.validateRequest(request));
+    const headers = await guarded(() => authorizer.signResponse(request));
+    if (!active.over) call.sendMetadata(toMetadata(headers));
+  }
+  const { info, principal, peer } = active;
+  const release = admit?.({ info, principal, peer });
+  if (release !== undefined) active.onEnd(release);
+}
+
+// Whatever goes wrong while somebody is being authenticated, they are not authenticated.
+async function guarded<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (thrown) {
+    if (CabstandError.is(thrown) && thrown.code !== 'INTERNAL') throw thrown;
+    throw new CabstandError('UNAUTHENTICATED', 'the credentials could not be checked', {
+      cause: thrown,
+    });
+  }
+}
+
+export function toMetadata(headers: Readonly<Record<string, string>>): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+  return metadata;
+}

@@ -1,0 +1,89 @@
+import type { Metadata } from '@grpc/grpc-js';
+import { CabstandError, abortReason } from '@cabstand/core';
+import type { Principal } from '@cabstand/core';
+import type { CallObservation, CallObserver, MethodInfo, ServerCall } from '../contract';
+import { publicError } from '../status';
+
+/** What all four kinds of grpc-js server calls have in common. */
+export interface SurfaceCall {
+  readonly metadata: Metadata;
+  readonly cancelled: boolean;
+  getPeer(): string;
+  getDeadline(): Date | number;
+  sendMetadata(metadata: Metadata): void;
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
+/** - `open`: handled. - `over`: answered, failed or gone; told to observers once. */
+type State = { readonly kind: 'open' } | { readonly kind: 'over' };
+
+const NOBODY: Principal = { id: '', roles: new Set() };
+
+/** One call from its arrival to its end: who it is from, whether it still runs, who watches it. */
+export class ActiveCall implements ServerCall {
+  readonly info: MethodInfo;
+  readonly metadata: Metadata;
+  readonly peer: string;
+  principal: Principal = NOBODY;
+  readonly observations: readonly CallObservation[];
+  readonly #controller = new AbortController();
+  readonly #onEnd: (() => void)[] = [];
+  #state: State = { kind: 'open' };
+
+  constructor(info: MethodInfo, call: SurfaceCall, observers: readonly CallObserver[]) {
+    this.info = info;
+    this.metadata = call.metadata;
+    this.peer = call.getPeer();
+    this.observations = observers.map((observer) => observer.started(info));
+    // grpc-js says `cancelled` for a cancel, a lost connection, a deadline, and after every answer.
+    call.on('cancelled', () => this.#abandoned(call.getDeadline()));
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get over(): boolean {
+    return this.#state.kind === 'over';
+  }
+
+  /** Runs once when the call is over; at once if it is already. */
+  onEnd(release: () => void): void {
+    if (this.over) release();
+    else this.#onEnd.push(release);
+  }
+
+  sent(): void {
+    for (const observation of this.observations) observation.messageSent();
+  }
+
+  received(): void {
+    for (const observation of this.observations) observation.messageReceived();
+  }
+
+  /** The call was answered, well or with `thrown`. Answers with what the caller is told. */
+  finish(thrown?: unknown): CabstandError | undefined {
+    const error = thrown === undefined ? undefined : publicError(thrown);
+    this.#end(error);
+    return error;
+  }
+
+  #abandoned(deadline: Date | number): void {
+    if (this.over) return;
+    const late = Number(deadline) <= Date.now();
+    const error = late
+      ? new CabstandError('DEADLINE_EXCEEDED', 'the deadline of the call passed')
+      : new CabstandError('CANCELLED', 'the caller cancelled the call or its connection was lost');
+    this.#controller.abort(error);
+    this.#end(abortReason(this.signal));
+  }
+
+  #end(error: CabstandError | undefined): void {
+    if (this.over) return;
+    this.#state = { kind: 'over' };
+    const { principal, peer } = this;
+    const told = principal === NOBODY ? { peer } : { principal, peer };
+    for (const observation of this.observations) observation.finished(error, told);
+    for (const release of this.#onEnd) release();
+  }
+}

@@ -1,0 +1,144 @@
+import type {
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  handleBidiStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+} from '@grpc/grpc-js';
+import { CabstandError } from '@cabstand/core';
+import { Encoded } from '../contract';
+import type { BidiHandler, CallObserver, ServerStreamHandler, UnaryHandler } from '../contract';
+import type { Method } from '../methods';
+import { toStatus } from '../status';
+import { authenticate } from './authenticate';
+import type { Gate } from './authenticate';
+import { ActiveCall } from './call';
+import type { SurfaceCall } from './call';
+import { RequestStream, decodeRequest } from './requests';
+import { CallWriter } from './writer';
+
+/** What serving a call needs of the server. */
+export interface ServeContext {
+  readonly gate: Gate;
+  readonly observers: readonly CallObserver[];
+  readonly streamBufferBytes: number;
+  /** Counts a call in; throws if there are too many. Answers how to count it out. */
+  enter(): () => void;
+}
+
+type Any<K extends 'unary' | 'server_stream' | 'bidi'> = Method<
+  K,
+  never,
+  unknown,
+  unknown,
+  unknown
+>;
+
+export function serveUnary(
+  context: ServeContext,
+  method: Any<'unary'>,
+  handler: UnaryHandler<unknown, unknown>,
+): handleUnaryCall<Buffer, Buffer> {
+  return (call: ServerUnaryCall<Buffer, Buffer>, respond) => {
+    const active = begin(context, method, call);
+    const run = async (): Promise<Buffer> => {
+      active.onEnd(context.enter());
+      await authenticate(context.gate, call, active, call.request);
+      active.received();
+      const request = decodeRequest(method.request.decode, call.request);
+      const response: unknown = await handler(request, active);
+      return response instanceof Encoded ? response.bytes : method.response.encode(response);
+    };
+    run().then(
+      (bytes) => {
+        if (active.over) return;
+        active.sent();
+        active.finish();
+        respond(null, bytes);
+      },
+      (thrown: unknown) => {
+        if (!active.over) respond(toStatus(told(active, thrown)));
+      },
+    );
+  };
+}
+
+export function serveServerStream(
+  context: ServeContext,
+  method: Any<'server_stream'>,
+  handler: ServerStreamHandler<unknown, unknown>,
+): handleServerStreamingCall<Buffer, Buffer> {
+  return (call: ServerWritableStream<Buffer, Buffer>) => {
+    const active = begin(context, method, call);
+    const run = async (): Promise<void> => {
+      active.onEnd(context.enter());
+      await authenticate(context.gate, call, active, call.request);
+      active.received();
+      const request = decodeRequest(method.request.decode, call.request);
+      const { encode } = method.response;
+      await handler(
+        request,
+        active,
+        new CallWriter(call, active, encode, context.streamBufferBytes),
+      );
+    };
+    conclude(run(), call, active);
+  };
+}
+
+export function serveBidi(
+  context: ServeContext,
+  method: Any<'bidi'>,
+  handler: BidiHandler<unknown, unknown>,
+): handleBidiStreamingCall<Buffer, Buffer> {
+  return (call: ServerDuplexStream<Buffer, Buffer>) => {
+    const active = begin(context, method, call);
+    const run = async (): Promise<void> => {
+      active.onEnd(context.enter());
+      await authenticate(context.gate, call, active, undefined);
+      const requests = new RequestStream(call, active, method.request.decode);
+      const { encode } = method.response;
+      const writer = new CallWriter(call, active, encode, context.streamBufferBytes);
+      await handler(requests, active, writer);
+    };
+    conclude(run(), call, active);
+  };
+}
+
+/** Answers UNIMPLEMENTED with its reason, after authentication like every other method. */
+export function unimplemented(path: string): () => Promise<never> {
+  return () =>
+    Promise.reject(new CabstandError('UNIMPLEMENTED', `${path} is not implemented by this server`));
+}
+
+function begin(
+  context: ServeContext,
+  method: Any<'unary' | 'server_stream' | 'bidi'>,
+  call: SurfaceCall,
+): ActiveCall {
+  return new ActiveCall(method.info, call, context.observers);
+}
+
+function conclude(
+  done: Promise<void>,
+  call: ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>,
+  active: ActiveCall,
+): void {
+  done.then(
+    () => {
+      if (active.over) return;
+      active.finish();
+      call.end();
+    },
+    (thrown: unknown) => {
+      // grpc-js ends a stream with the status that is emitted as its error.
+      if (!active.over)
+        call.emit('error', Object.assign(new Error(), toStatus(told(active, thrown))));
+    },
+  );
+}
+
+function told(active: ActiveCall, thrown: unknown): CabstandError {
+  return active.finish(thrown) ?? new CabstandError('INTERNAL', 'the call failed');
+}

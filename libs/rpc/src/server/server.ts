@@ -1,0 +1,140 @@
+import { Server } from '@grpc/grpc-js';
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { CabstandError, systemClock } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import type { HandlersOf, MethodTable } from '../methods';
+import { bind } from './listen';
+import { normalizeServerOptions } from './options';
+import type { RpcServerOptions, RpcServerSettings } from './options';
+import { pipelined } from './pipeline';
+import { serveBidi, serveServerStream, serveUnary, unimplemented } from './serve';
+import type { ServeContext } from './serve';
+
+export interface ServiceOptions {
+  /** Everybody may call it: no credentials are asked for. Default false. */
+  readonly open?: boolean;
+}
+
+const identity = (bytes: Buffer): Buffer => bytes;
+
+/**
+ * A gRPC server that authenticates every call before it looks at it, answers every refusal with its
+ * reason, never buffers what a reader has not asked for, and stops within its deadline.
+ */
+export class RpcServer {
+  readonly #server: Server;
+  readonly #settings: RpcServerSettings;
+  readonly #clock: Clock;
+  #calls = 0;
+  #stopped: Promise<boolean> | undefined;
+
+  constructor(options: RpcServerOptions, clock: Clock = systemClock) {
+    this.#settings = normalizeServerOptions(options);
+    this.#clock = clock;
+    const { limits, keepalive } = this.#settings;
+    this.#server = new Server({
+      'grpc.max_receive_message_length': limits.maxMessageBytes,
+      'grpc.max_send_message_length': limits.maxMessageBytes,
+      'grpc.max_concurrent_streams': limits.maxConcurrentStreams,
+      'grpc.keepalive_time_ms': keepalive.timeMs,
+      'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
+      'grpc.max_connection_idle_ms': keepalive.maxIdleMs,
+      'grpc.enable_channelz': 0,
+      interceptors: [pipelined(limits.streamBufferBytes)],
+    });
+  }
+
+  /** Calls that are open now. */
+  get openCalls(): number {
+    return this.#calls;
+  }
+
+  /** Serves a service. Methods without a handler answer UNIMPLEMENTED. */
+  addService<T extends MethodTable>(
+    methods: T,
+    handlers: HandlersOf<T>,
+    options: ServiceOptions = {},
+  ): void {
+    const context: ServeContext = {
+      gate: {
+        authorizer: options.open === true ? undefined : this.#settings.authorizer,
+        admit: options.open === true ? undefined : this.#settings.admit,
+      },
+      observers: this.#settings.observers,
+      streamBufferBytes: this.#settings.limits.streamBufferBytes,
+      enter: () => this.#enter(),
+    };
+    const definition: Record<string, ServiceDefinition[string]> = {};
+    const implementation: UntypedServiceImplementation = {};
+    for (const [name, method] of Object.entries(methods)) {
+      const handler: unknown = handlers[name] ?? unimplemented(method.info.path);
+      definition[name] = {
+        path: method.info.path,
+        requestStream: method.info.kind === 'bidi' || method.info.kind === 'client_stream',
+        responseStream: method.info.kind === 'bidi' || method.info.kind === 'server_stream',
+        requestSerialize: identity,
+        requestDeserialize: identity,
+        responseSerialize: identity,
+        responseDeserialize: identity,
+      };
+      implementation[name] = serve(context, method, handler);
+    }
+    this.#server.addService(definition, implementation);
+  }
+
+  /**
+   * Binds `host:port`; port 0 takes a free one. Answers the port. Throws ADDRESS_IN_USE, or
+   * CONFIG_INVALID where the address cannot be bound for another reason.
+   */
+  listen(address: string): Promise<number> {
+    return bind(this.#server, address, this.#settings.credentials);
+  }
+
+  /**
+   * Takes no new calls, waits for the open ones, and after `deadlineMs` ends them. True if all ended by
+   * themselves.
+   */
+  shutdown(deadlineMs: number): Promise<boolean> {
+    this.#stopped ??= new Promise((resolve) => {
+      const timer = this.#clock.setTimer(() => {
+        this.#server.forceShutdown();
+        resolve(false);
+      }, deadlineMs);
+      this.#server.tryShutdown(() => {
+        timer.cancel();
+        resolve(true);
+      });
+    });
+    return this.#stopped;
+  }
+
+  #enter(): () => void {
+    if (this.#calls >= this.#settings.limits.maxConcurrentCalls)
+      throw new CabstandError('RATE_LIMITED', 'this server has too many calls open', {
+        metadata: { limit: String(this.#settings.limits.maxConcurrentCalls) },
+        retryAfterMs: 1000,
+      });
+    this.#calls += 1;
+    return () => {
+      this.#calls -= 1;
+    };
+  }
+}
+
+// The table's types say that handlers fit their methods; here only the kinds are told apart.
+function serve(
+  context: ServeContext,
+  method: MethodTable[string],
+  handler: unknown,
+): UntypedServiceImplementation[string] {
+  switch (method.info.kind) {
+    case 'unary':
+      return serveUnary(context, method as never, handler as never) as never;
+    case 'server_stream':
+      return serveServerStream(context, method as never, handler as never) as never;
+    case 'bidi':
+      return serveBidi(context, method as never, handler as never) as never;
+    case 'client_stream':
+      throw new Error(`${method.info.path}: client streaming is not used by Cabstand`);
+  }
+}
