@@ -2,11 +2,12 @@
  * The frame protocol between a hoster's main process and an engine process: docs/engine-protocol.md.
  *
  * A frame is `u32 length | u8 type | payload`, little-endian; `length` counts type and payload.
- * Frames with tensors carry `u32 header length | JSON header | padding to 8 bytes | tensor bytes`, each
- * tensor starting at a multiple of 8 from the start of the blob section.
+ * STEP and CREDITS, which come with every step, are packed. All others carry `u32 header length | JSON
+ * header | padding to 8 bytes from the start of the frame | tensor bytes`, each tensor starting at a
+ * multiple of 8 from the start of the blob section.
  */
 import type { Reason } from '@cabstand/core';
-import type { Tensor } from '@cabstand/tensor';
+import type { DType, Tensor } from '@cabstand/tensor';
 
 export const PROTOCOL_VERSION = 1;
 
@@ -137,6 +138,16 @@ export interface LoadedFrame {
   readonly stateBytesPerSequence: number;
   readonly loadSeconds: number;
   readonly verifySeconds: number;
+  /** Public outputs, as the graphs describe them. */
+  readonly outputs: readonly OutputMetadata[];
+}
+
+/** A public output as callers receive it. */
+export interface OutputMetadata {
+  readonly name: string;
+  readonly dtype: DType;
+  /** Sizes; -1 where only a run tells. */
+  readonly shape: readonly number[];
 }
 
 /** The model cannot be served; the engine exits after it. */

@@ -1,0 +1,127 @@
+/** Frames ↔ bytes. The layout is documented in docs/engine-protocol.md. */
+import { CabstandError, invalid } from '@cabstand/core';
+import { DTYPES, isDType } from '@cabstand/tensor';
+import type { Tensor } from '@cabstand/tensor';
+import { decodeCredits, decodeStep, encodeCredits, encodeStep } from './packed';
+import { checkHeader } from './headers';
+import { PREFIX, malformed, writePrefix } from './layout';
+import { FrameType } from './types';
+import type { FromEngine, ToEngine } from './types';
+
+export type Frame = ToEngine | FromEngine;
+
+const ALIGNMENT = 8;
+/** Largest frame that `u32 length` and a Buffer can hold with certainty. */
+const LARGEST_FRAME = 0x7fffffff;
+
+const NAMES = new Map<number, Frame['type']>(
+  (Object.entries(FrameType) as [Frame['type'], number][]).map(([name, code]) => [code, name]),
+);
+
+interface TensorHeader {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly offset: number;
+  readonly bytes: number;
+  readonly strings?: readonly string[];
+}
+
+/** One frame, ready to be written. */
+export function encodeFrame(frame: Frame): Buffer {
+  if (frame.type === 'STEP') return encodeStep(frame);
+  if (frame.type === 'CREDITS') return encodeCredits(frame);
+  const { type, ...rest } = frame;
+  const tensors = 'inputs' in frame ? frame.inputs : [];
+  const blobs = placeTensors(tensors);
+  const header = Buffer.from(
+    JSON.stringify('inputs' in frame ? { ...rest, inputs: blobs.headers } : rest),
+  );
+  const blobStart = align(PREFIX + 4 + header.length);
+  const total = tensors.length === 0 ? PREFIX + 4 + header.length : blobStart + blobs.bytes;
+  if (total > LARGEST_FRAME)
+    throw invalid('MESSAGE_TOO_LARGE', `${type} frame`, total, `at most ${LARGEST_FRAME} bytes`);
+  // Memory of its own, so that tensors are aligned wherever the frame is read in one piece.
+  const bytes = Buffer.allocUnsafeSlow(total);
+  writePrefix(bytes, FrameType[type], total);
+  bytes.writeUInt32LE(header.length, PREFIX);
+  header.copy(bytes, PREFIX + 4);
+  if (tensors.length > 0) bytes.fill(0, PREFIX + 4 + header.length, blobStart);
+  tensors.forEach((tensor, index) => {
+    const at = blobs.headers[index];
+    if (at !== undefined) bytes.set(tensor.data, blobStart + at.offset);
+  });
+  return bytes;
+}
+
+/** The frame of a type byte and a payload. Tensors share the payload's memory. */
+export function decodeFrame(type: number, payload: Buffer): Frame {
+  const name = NAMES.get(type);
+  if (name === undefined) throw malformed('type', type, 'a type of frame');
+  if (name === 'STEP') return decodeStep(payload);
+  if (name === 'CREDITS') return decodeCredits(payload);
+  if (payload.length < 4) throw malformed(name, payload.length, 'a header length');
+  const headerLength = payload.readUInt32LE(0);
+  if (headerLength > payload.length - 4)
+    throw malformed(name, headerLength, `a header of at most ${payload.length - 4} bytes`);
+  let header: unknown;
+  try {
+    header = JSON.parse(payload.toString('utf8', 4, 4 + headerLength));
+  } catch (cause) {
+    throw new CabstandError('INVALID_ARGUMENT', `${name} frame: header is not JSON`, { cause });
+  }
+  const checked = checkHeader(name, header);
+  const blobStart = align(PREFIX + 4 + headerLength) - PREFIX;
+  if ('inputs' in checked)
+    checked['inputs'] = (checked['inputs'] as TensorHeader[]).map((tensor) =>
+      readTensor(name, tensor, payload, blobStart),
+    );
+  return { ...checked, type: name } as unknown as Frame;
+}
+
+function placeTensors(tensors: readonly Tensor[]): { headers: TensorHeader[]; bytes: number } {
+  let offset = 0;
+  const headers = tensors.map(({ name, dtype, shape, data, strings }): TensorHeader => {
+    const header = { name, dtype, shape, offset, bytes: data.byteLength };
+    offset = align(offset + data.byteLength);
+    return strings === undefined ? header : { ...header, strings };
+  });
+  return { headers, bytes: offset };
+}
+
+function readTensor(
+  frame: string,
+  header: TensorHeader,
+  payload: Buffer,
+  blobStart: number,
+): Tensor {
+  const { name, dtype, shape, offset, bytes, strings } = header;
+  const fits =
+    typeof name === 'string' &&
+    typeof dtype === 'string' &&
+    isDType(dtype) &&
+    Array.isArray(shape) &&
+    shape.every((size) => Number.isSafeInteger(size) && size > 0) &&
+    Number.isSafeInteger(offset) &&
+    Number.isSafeInteger(bytes) &&
+    offset >= 0 &&
+    bytes >= 0 &&
+    (bytes === 0 || blobStart + offset + bytes <= payload.length);
+  if (!fits) throw malformed(`${frame} tensor`, header, 'a tensor inside the frame');
+  const count = shape.reduce((product, size) => product * size, 1);
+  const right =
+    dtype === 'string' ? strings?.length === count : bytes === count * DTYPES[dtype].bytes;
+  if (!right)
+    throw malformed(
+      `${frame} tensor ${name}`,
+      bytes,
+      `the bytes of ${dtype} [${shape.join(', ')}]`,
+    );
+  const start = blobStart + offset;
+  const tensor = { name, dtype, shape, data: payload.subarray(start, start + bytes) };
+  return strings === undefined ? tensor : { ...tensor, strings };
+}
+
+function align(offset: number): number {
+  return Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
+}

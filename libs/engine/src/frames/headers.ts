@@ -1,0 +1,77 @@
+/** Checks the JSON header of a frame: an engine may be written by others, and wires carry garbage. */
+import { malformed } from './layout';
+import type { FromEngine, ToEngine } from './types';
+
+type Check = 'number' | 'count' | 'string' | 'boolean' | 'object' | 'array';
+type Headers = Exclude<(ToEngine | FromEngine)['type'], 'STEP' | 'CREDITS'>;
+
+const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
+  LOAD: {
+    folder: 'string',
+    version: 'string',
+    provider: 'string',
+    threads: 'count',
+    nice: 'number',
+    verify: 'boolean',
+    maxBatch: 'count',
+    maxSequences: 'count',
+  },
+  OPEN: { sequence: 'count', priority: 'count' },
+  TURN: {
+    sequence: 'count',
+    turn: 'count',
+    prompt: 'string',
+    parameters: 'object',
+    inputs: 'array',
+    live: 'boolean',
+  },
+  INPUT: { sequence: 'count', turn: 'count', part: 'count', inputs: 'array', last: 'boolean' },
+  CANCEL: { sequence: 'count', turn: 'count' },
+  CLOSE: { sequence: 'count' },
+  SHUTDOWN: {},
+  HELLO: { protocol: 'count', pid: 'count', runtime: 'string' },
+  PROGRESS: { stage: 'string' },
+  LOADED: {
+    provider: 'string',
+    batchClass: 'string',
+    runtime: 'string',
+    goldenError: 'number',
+    stateBytesPerSequence: 'count',
+    loadSeconds: 'number',
+    verifySeconds: 'number',
+    outputs: 'array',
+  },
+  FAILED: { reason: 'string', message: 'string', metadata: 'object' },
+  STATS: {
+    rssBytes: 'number',
+    busySeconds: 'number',
+    sequences: 'count',
+    stateBytes: 'number',
+    ready: 'count',
+  },
+};
+
+export function checkHeader(name: Headers, header: unknown): Record<string, unknown> {
+  if (typeof header !== 'object' || header === null || Array.isArray(header))
+    throw malformed(name, header, 'a JSON object');
+  const fields = header as Record<string, unknown>;
+  for (const [field, check] of Object.entries(HEADERS[name]))
+    if (!holds(check, fields[field]))
+      throw malformed(`${name}.${field}`, fields[field], `a ${check}`);
+  return fields;
+}
+
+function holds(check: Check, value: unknown): boolean {
+  switch (check) {
+    case 'number':
+      return typeof value === 'number' && Number.isFinite(value);
+    case 'count':
+      return Number.isSafeInteger(value) && (value as number) >= 0;
+    case 'array':
+      return Array.isArray(value);
+    case 'object':
+      return typeof value === 'object' && value !== null && !Array.isArray(value);
+    default:
+      return typeof value === check;
+  }
+}

@@ -1,0 +1,129 @@
+/** The two frames that come with every step, without JSON. */
+import { PREFIX, malformed, writePrefix } from './layout';
+import { FrameType } from './types';
+import type { CreditsFrame, StepFrame, StepItem, TurnEnd } from './types';
+
+/** STEP: `f64 seconds | u32 batch | u32 count`, then the items. */
+export const STEP_HEADER = PREFIX + 16;
+/** Item: `u8 kind | u32 sequence | u32 turn | u32 length`, then `length` bytes. */
+export const ITEM_HEADER = 13;
+export const ItemKind = { chunk: 1, end: 2, taken: 3 } as const;
+/** CREDITS: `u32 count`, then `u32 sequence | u32 records | f64 bytes` each. */
+const CREDIT = 16;
+
+export function encodeStep(frame: StepFrame): Buffer {
+  const bodies = frame.items.map(bodyOf);
+  const total = bodies.reduce((sum, body) => sum + ITEM_HEADER + body.length, STEP_HEADER);
+  const bytes = Buffer.allocUnsafe(total);
+  writePrefix(bytes, FrameType.STEP, total);
+  bytes.writeDoubleLE(frame.seconds, PREFIX);
+  bytes.writeUInt32LE(frame.batch, PREFIX + 8);
+  bytes.writeUInt32LE(frame.items.length, PREFIX + 12);
+  let at = STEP_HEADER;
+  frame.items.forEach((item, index) => {
+    const body = bodies[index];
+    if (body === undefined) return;
+    bytes[at] = ItemKind[item.kind];
+    bytes.writeUInt32LE(item.sequence, at + 1);
+    bytes.writeUInt32LE(item.turn, at + 5);
+    bytes.writeUInt32LE(body.length, at + 9);
+    body.copy(bytes, at + ITEM_HEADER);
+    at += ITEM_HEADER + body.length;
+  });
+  return bytes;
+}
+
+function bodyOf(item: StepItem): Buffer {
+  switch (item.kind) {
+    case 'chunk':
+      return item.chunk;
+    case 'end':
+      return Buffer.from(JSON.stringify(item.end));
+    case 'taken': {
+      const body = Buffer.allocUnsafe(4);
+      body.writeUInt32LE(item.parts, 0);
+      return body;
+    }
+  }
+}
+
+/** Chunks share the payload's memory. */
+export function decodeStep(payload: Buffer): StepFrame {
+  if (payload.length < STEP_HEADER - PREFIX)
+    throw malformed('STEP', payload.length, `at least ${STEP_HEADER - PREFIX} bytes`);
+  const count = payload.readUInt32LE(12);
+  const items: StepItem[] = [];
+  let at = STEP_HEADER - PREFIX;
+  for (let index = 0; index < count; index += 1) {
+    if (at + ITEM_HEADER > payload.length) throw malformed('STEP', count, 'fewer items');
+    const sequence = payload.readUInt32LE(at + 1);
+    const turn = payload.readUInt32LE(at + 5);
+    const start = at + ITEM_HEADER;
+    const end = start + payload.readUInt32LE(at + 9);
+    if (end > payload.length) throw malformed('STEP item', end, `at most ${payload.length} bytes`);
+    items.push(itemOf(payload[at] ?? 0, sequence, turn, payload.subarray(start, end)));
+    at = end;
+  }
+  if (at !== payload.length) throw malformed('STEP', payload.length, `${at} bytes`);
+  return {
+    type: 'STEP',
+    seconds: payload.readDoubleLE(0),
+    batch: payload.readUInt32LE(8),
+    items,
+  };
+}
+
+function itemOf(kind: number, sequence: number, turn: number, body: Buffer): StepItem {
+  if (kind === ItemKind.chunk) return { kind: 'chunk', sequence, turn, chunk: body };
+  if (kind === ItemKind.taken && body.length === 4)
+    return { kind: 'taken', sequence, turn, parts: body.readUInt32LE(0) };
+  if (kind !== ItemKind.end) throw malformed('STEP item', kind, 'a kind of item');
+  let end: unknown;
+  try {
+    end = JSON.parse(body.toString());
+  } catch {
+    throw malformed('STEP end', body.toString().slice(0, 80), 'JSON');
+  }
+  if (!isTurnEnd(end)) throw malformed('STEP end', end, 'an end of turn');
+  return { kind: 'end', sequence, turn, end };
+}
+
+function isTurnEnd(value: unknown): value is TurnEnd {
+  if (typeof value !== 'object' || value === null) return false;
+  const { reason, steps, error } = value as Record<string, unknown>;
+  if (!Number.isSafeInteger(steps)) return false;
+  if (reason === 'error') return typeof error === 'object' && error !== null;
+  return reason === 'completed' || reason === 'stopped' || reason === 'cancelled';
+}
+
+export function encodeCredits(frame: CreditsFrame): Buffer {
+  const total = PREFIX + 4 + frame.credits.length * CREDIT;
+  const bytes = Buffer.allocUnsafe(total);
+  writePrefix(bytes, FrameType.CREDITS, total);
+  bytes.writeUInt32LE(frame.credits.length, PREFIX);
+  let at = PREFIX + 4;
+  for (const credit of frame.credits) {
+    bytes.writeUInt32LE(credit.sequence, at);
+    bytes.writeUInt32LE(credit.records, at + 4);
+    bytes.writeDoubleLE(credit.bytes, at + 8);
+    at += CREDIT;
+  }
+  return bytes;
+}
+
+export function decodeCredits(payload: Buffer): CreditsFrame {
+  const count = payload.length < 4 ? -1 : payload.readUInt32LE(0);
+  if (payload.length !== 4 + count * CREDIT)
+    throw malformed('CREDITS', payload.length, `${4 + count * CREDIT} bytes`);
+  const credits: CreditsFrame['credits'][number][] = [];
+  for (let at = 4; at < payload.length; at += CREDIT) {
+    const bytes = payload.readDoubleLE(at + 8);
+    if (!Number.isFinite(bytes) || bytes < 0) throw malformed('CREDITS bytes', bytes, 'a count');
+    credits.push({
+      sequence: payload.readUInt32LE(at),
+      records: payload.readUInt32LE(at + 4),
+      bytes,
+    });
+  }
+  return { type: 'CREDITS', credits };
+}

@@ -1,0 +1,87 @@
+import { invalid } from '@cabstand/core';
+import { decodeFrame } from './codec';
+import type { Frame } from './codec';
+import { PREFIX, malformed } from './layout';
+
+export interface FrameReaderOptions {
+  /** Largest frame that is taken, in bytes. Default 64 MiB. */
+  readonly maxFrameBytes?: number;
+}
+
+const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Cuts a stream of bytes into frames. Holds at most one frame that is not complete, whose memory it
+ * allocates only after its size was checked. After it threw it is of no further use: what follows
+ * cannot be trusted.
+ */
+export class FrameReader {
+  readonly #maxFrameBytes: number;
+  readonly #prefix = Buffer.alloc(PREFIX);
+  #prefixFilled = 0;
+  #payload: Buffer | undefined;
+  #filled = 0;
+
+  constructor(options: FrameReaderOptions = {}) {
+    const { maxFrameBytes = DEFAULT_MAX_FRAME_BYTES } = options;
+    if (!Number.isSafeInteger(maxFrameBytes) || maxFrameBytes < 1)
+      throw invalid('INVALID_ARGUMENT', 'maxFrameBytes', maxFrameBytes, 'at least 1');
+    this.#maxFrameBytes = maxFrameBytes;
+  }
+
+  /**
+   * The frames that `bytes` completes. Frames that lie in it whole share its memory.
+   *
+   * @throws CabstandError MESSAGE_TOO_LARGE or INVALID_ARGUMENT where the bytes are no frames.
+   */
+  push(bytes: Buffer): Frame[] {
+    const frames: Frame[] = [];
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.#payload === undefined) {
+        const taken = bytes.copy(
+          this.#prefix,
+          this.#prefixFilled,
+          at,
+          at + PREFIX - this.#prefixFilled,
+        );
+        this.#prefixFilled += taken;
+        at += taken;
+        if (this.#prefixFilled < PREFIX) break;
+        const size = this.#payloadSize();
+        if (bytes.length - at >= size) {
+          frames.push(this.#decode(bytes.subarray(at, at + size)));
+          at += size;
+          continue;
+        }
+        // Placed so that the frame's tensors are aligned in memory.
+        this.#payload = Buffer.allocUnsafeSlow(PREFIX + size).subarray(PREFIX);
+        this.#filled = 0;
+      }
+      const taken = bytes.copy(this.#payload, this.#filled, at);
+      this.#filled += taken;
+      at += taken;
+      if (this.#filled === this.#payload.length) frames.push(this.#decode(this.#payload));
+    }
+    return frames;
+  }
+
+  /** Bytes held of a frame that is not complete. */
+  get pending(): number {
+    return this.#prefixFilled + (this.#payload === undefined ? 0 : this.#filled);
+  }
+
+  #payloadSize(): number {
+    const length = this.#prefix.readUInt32LE(0);
+    if (length < 1) throw malformed('length', length, 'at least 1');
+    if (length > this.#maxFrameBytes)
+      throw invalid('MESSAGE_TOO_LARGE', 'frame: length', length, `at most ${this.#maxFrameBytes}`);
+    return length - 1;
+  }
+
+  #decode(payload: Buffer): Frame {
+    this.#payload = undefined;
+    this.#prefixFilled = 0;
+    return decodeFrame(this.#prefix[4] ?? 0, payload);
+  }
+}

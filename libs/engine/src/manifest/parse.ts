@@ -1,0 +1,112 @@
+/** YAML text → the written manifest, or an error that names file, key, value and what was expected. */
+import { LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { CabstandError } from '@cabstand/core';
+import { manifestProblem, nearest } from './problems';
+import { manifestSchema } from './schema';
+import type { WrittenManifest } from './schema';
+
+export function parseManifest(text: string, file: string): WrittenManifest {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const broken = document.errors[0];
+  if (broken !== undefined) {
+    const { line, col } = lines.linePos(broken.pos[0]);
+    throw new CabstandError(
+      'MANIFEST_INVALID',
+      `${file}:${line}:${col}: not YAML: ${broken.message}`,
+      { metadata: { file, field: `line ${line}`, expected: 'YAML' } },
+    );
+  }
+  // Bounds what aliases may expand to.
+  const written: unknown = document.toJS({ maxAliasCount: 100 });
+  const result = manifestSchema.safeParse(written);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  if (issue === undefined) throw manifestProblem(file, '(root)', written, 'a manifest');
+  throw problemOf(issue, written, file);
+}
+
+function problemOf(issue: z.core.$ZodIssue, written: unknown, file: string): CabstandError {
+  const path = issue.path.map(String);
+  if (issue.code === 'unrecognized_keys') {
+    const key = issue.keys[0] ?? '';
+    const known = keysAt(manifestSchema, issue.path, written);
+    const guess = nearest(key, known);
+    const expected =
+      (known.length === 0 ? 'no such key' : `one of the keys ${known.join(', ')}`) +
+      (guess === undefined ? '' : `; did you mean ${guess}?`);
+    return new CabstandError(
+      'MANIFEST_INVALID',
+      `${file}: ${[...path, key].join('.')}: unknown key, expected ${expected}`,
+      { metadata: { file, field: [...path, key].join('.'), expected } },
+    );
+  }
+  return manifestProblem(
+    file,
+    path.join('.') || '(root)',
+    valueAt(written, issue.path),
+    expectation(issue),
+  );
+}
+
+function expectation(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.expected === 'record' ? 'object' : issue.expected;
+    case 'invalid_value':
+      return `one of ${issue.values.map(String).join(', ')}`;
+    case 'too_small':
+      return `at least ${String(issue.minimum)}${issue.origin === 'array' ? ' entries' : ''}`;
+    case 'too_big':
+      return `at most ${String(issue.maximum)}${issue.origin === 'array' ? ' entries' : ''}`;
+    case 'invalid_union':
+      return 'discriminator' in issue && issue.discriminator === 'from'
+        ? 'one of input, frame, item, token, state, parameter, constant'
+        : 'another type';
+    case 'invalid_key': {
+      const inner = issue.issues[0];
+      return inner === undefined ? 'another key' : expectation(inner);
+    }
+    default:
+      return issue.message;
+  }
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let at: unknown = value;
+  for (const key of path) {
+    if (typeof at !== 'object' || at === null) return undefined;
+    at = (at as Record<PropertyKey, unknown>)[key];
+  }
+  return at;
+}
+
+/** The keys that the schema takes at a path. */
+function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[], written: unknown): string[] {
+  const inner = unwrap(schema, written);
+  if (inner === undefined) return [];
+  const [key, ...rest] = path;
+  const { def } = inner._zod;
+  if (def.type === 'object') {
+    const { shape } = def as z.core.$ZodObjectDef;
+    if (key === undefined) return Object.keys(shape);
+    const next = shape[String(key)];
+    return next === undefined ? [] : keysAt(next, rest, valueAt(written, [key]));
+  }
+  if (def.type === 'record' && key !== undefined)
+    return keysAt((def as z.core.$ZodRecordDef).valueType, rest, valueAt(written, [key]));
+  return [];
+}
+
+/** Without defaults and options; of a union, the part that the written value chose. */
+function unwrap(schema: z.core.$ZodType, written: unknown): z.core.$ZodType | undefined {
+  const { def } = schema._zod;
+  if (def.type === 'optional' || def.type === 'default' || def.type === 'nullable')
+    return unwrap((def as z.core.$ZodOptionalDef).innerType, written);
+  if (def.type !== 'union') return schema;
+  const { options, discriminator } = def as z.core.$ZodDiscriminatedUnionDef;
+  if (discriminator === undefined) return undefined;
+  const chosen = valueAt(written, [discriminator]);
+  return options.find((option) => option._zod.propValues?.[discriminator]?.has(chosen as string));
+}

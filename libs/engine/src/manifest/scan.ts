@@ -1,0 +1,82 @@
+/** Finds NaN, infinities and values out of range without allocating per element. */
+import { invalid } from '@cabstand/core';
+import { arrayOf } from '@cabstand/tensor';
+import type { Tensor } from '@cabstand/tensor';
+import type { InputSpec } from './types';
+
+/** Throws INPUT_NOT_FINITE or INPUT_OUT_OF_RANGE naming the element. */
+export function scanValues(input: InputSpec, tensor: Tensor, field: string): void {
+  const { dtype } = tensor;
+  if (dtype === 'bool') {
+    scanRange(tensor.data, 0, 1, field);
+    return;
+  }
+  const values = arrayOf(tensor);
+  if (dtype === 'float16') {
+    if (!input.allowNan) scanFloat16(values as Uint16Array, field);
+    return;
+  }
+  const { minimum, maximum } = input;
+  if (values instanceof BigInt64Array || values instanceof BigUint64Array) {
+    if (minimum === undefined && maximum === undefined) return;
+    const low = minimum === undefined ? undefined : BigInt(Math.ceil(minimum));
+    const high = maximum === undefined ? undefined : BigInt(Math.floor(maximum));
+    for (let index = 0; index < values.length; index += 1) {
+      const value = values[index] as bigint;
+      if ((low !== undefined && value < low) || (high !== undefined && value > high))
+        throw outOfRange(field, index, value, minimum, maximum);
+    }
+    return;
+  }
+  // int16 samples stand for themselves divided by 32768: what a range says of them holds by type
+  // where it contains -1 … 1; otherwise it is scaled.
+  const scale = dtype === 'int16' && input.dtype === 'float32' ? 32768 : 1;
+  const low = (minimum ?? -Infinity) * scale;
+  const high = (maximum ?? Infinity) * scale;
+  const floating = dtype === 'float32' || dtype === 'float64';
+  if (floating && !input.allowNan) {
+    for (let index = 0; index < values.length; index += 1) {
+      const value = values[index] as number;
+      // False for NaN, too.
+      if (!(value >= low && value <= high && value - value === 0))
+        throw Number.isFinite(value)
+          ? outOfRange(field, index, value, minimum, maximum)
+          : notFinite(field, index, value);
+    }
+    return;
+  }
+  scanRange(values, low, high, field);
+}
+
+function scanRange(values: ArrayLike<number>, low: number, high: number, field: string): void {
+  if (low === -Infinity && high === Infinity) return;
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index] as number;
+    if (value < low || value > high) throw outOfRange(field, index, value, low, high);
+  }
+}
+
+/** Bits of a float16 with all exponent bits set are NaN or an infinity. */
+function scanFloat16(bits: Uint16Array, field: string): void {
+  for (let index = 0; index < bits.length; index += 1)
+    if (((bits[index] as number) & 0x7c00) === 0x7c00) throw notFinite(field, index, NaN);
+}
+
+function notFinite(field: string, index: number, value: number): Error {
+  return invalid('INPUT_NOT_FINITE', `${field} element ${index}`, String(value), 'a finite number');
+}
+
+function outOfRange(
+  field: string,
+  index: number,
+  value: number | bigint,
+  low: number | undefined,
+  high: number | undefined,
+): Error {
+  return invalid(
+    'INPUT_OUT_OF_RANGE',
+    `${field} element ${index}`,
+    value,
+    `${low === undefined ? '' : `at least ${low}`}${low !== undefined && high !== undefined ? ', ' : ''}${high === undefined ? '' : `at most ${high}`}`,
+  );
+}
