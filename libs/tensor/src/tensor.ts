@@ -76,7 +76,8 @@ export function arrayOf(tensor: Tensor): NumericArray {
       data.byteLength,
       `a multiple of ${bytes} bytes`,
     );
-  const aligned = data.byteOffset % bytes === 0 ? data : data.slice();
+  // Not slice(): that of a Buffer shares its memory.
+  const aligned = data.byteOffset % bytes === 0 ? data : new Uint8Array(data);
   return new View(aligned.buffer, aligned.byteOffset, data.byteLength / bytes);
 }
 

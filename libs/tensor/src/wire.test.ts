@@ -31,6 +31,12 @@ test('every numeric tensor survives the wire unchanged', () => {
   );
 });
 
+test('bytes of a Buffer, whose slice() shares memory, can be read at any offset', () => {
+  const data = Buffer.concat([Buffer.alloc(1), Buffer.from(Float32Array.of(1, 2).buffer)]);
+  const tensor = { name: 'x', dtype: 'float32', shape: [2], data: data.subarray(1) } as const;
+  expect([...arrayOf(tensor)]).toEqual([1, 2]);
+});
+
 test('a typed array can be read from bytes at any offset', () => {
   fc.assert(
     fc.property(anyTensor, (tensor) => {
