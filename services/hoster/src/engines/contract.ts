@@ -1,6 +1,6 @@
 /** What the session core needs of models and engines; it knows nothing of processes and frames. */
 import type { CabstandError } from '@cabstand/core';
-import type { BatchClass, Manifest, Provider, TurnEnd } from '@cabstand/engine';
+import type { BatchClass, Manifest, OutputMetadata, Provider, TurnEnd } from '@cabstand/engine';
 import type { Tensor } from '@cabstand/tensor';
 
 export type ModelStatus =
@@ -22,7 +22,9 @@ export interface ServedModel {
   readonly provider: Provider | undefined;
   readonly batchClass: BatchClass | undefined;
   readonly runtime: string;
-  /** Sequences that may be open at once. */
+  /** Dtypes and shapes of the public outputs; empty until loaded. */
+  readonly outputs: readonly OutputMetadata[];
+  /** Sequences that may be open at once; 0 until loaded. */
   readonly capacity: number;
   readonly openSequences: number;
   /** Moving average of the time of a step in seconds; 0 before the first. */
@@ -45,7 +47,7 @@ export interface Sequence {
   startTurn(turn: number, input: TurnStart): void;
   /** A part of live input. */
   input(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void;
-  /** Lets the engine produce more. */
+  /** Lets the engine produce more; negative: takes back what is unused, so that it pauses. */
   credit(records: number, bytes: number): void;
   cancel(turn: number): void;
   close(): void;

@@ -1,0 +1,51 @@
+/** What runs, for metrics and logs. Values are in base units. */
+export interface EngineLabels {
+  readonly model: string;
+  readonly version: string;
+}
+
+export interface EngineObserver {
+  /** After each model run. `batch`: rows. */
+  step(engine: EngineLabels, batch: number, seconds: number): void;
+  /** About once a second. `busySeconds` is time spent in model runs since the engine started. */
+  stats(
+    engine: EngineLabels,
+    stats: {
+      readonly rssBytes: number;
+      readonly busySeconds: number;
+      readonly sequences: number;
+      readonly stateBytes: number;
+      readonly ready: number;
+    },
+  ): void;
+  /** An engine died that was not asked to. */
+  died(engine: EngineLabels, cause: EngineDeath): void;
+  /** It serves again; `downSeconds` since it died. */
+  restarted(engine: EngineLabels, downSeconds: number): void;
+  /** Time of a load, verification included. */
+  loaded(engine: EngineLabels, loadSeconds: number, verifySeconds: number): void;
+  /** The engine is gone for good: forget its gauges. */
+  gone(engine: EngineLabels): void;
+}
+
+export type EngineDeath = 'exited' | 'stalled' | 'memory' | 'protocol' | 'load';
+
+/** Where engines log; pino fits. */
+export interface EngineLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+const nothing = (): void => undefined;
+
+export const silentLog: EngineLog = { info: nothing, warn: nothing, error: nothing };
+
+export const noObserver: EngineObserver = {
+  step: nothing,
+  stats: nothing,
+  died: nothing,
+  restarted: nothing,
+  loaded: nothing,
+  gone: nothing,
+};

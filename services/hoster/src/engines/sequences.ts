@@ -1,0 +1,175 @@
+import { CabstandError } from '@cabstand/core';
+import type { StepItem } from '@cabstand/engine';
+import type { Tensor } from '@cabstand/tensor';
+import type { Sequence, SequenceSink, TurnStart } from './contract';
+import type { EngineLog } from './observer';
+import type { Outbox } from './outbox';
+
+/** The open sequences of one engine process. Lives and dies with it. */
+export class Sequences {
+  readonly #open = new Map<number, OpenSequence>();
+  readonly #outbox: Outbox;
+  readonly #log: EngineLog;
+  readonly #onEmpty: () => void;
+  #next = 1;
+
+  /** `onEmpty` is called when the last sequence was closed. */
+  constructor(outbox: Outbox, log: EngineLog, onEmpty: () => void) {
+    this.#outbox = outbox;
+    this.#log = log;
+    this.#onEmpty = onEmpty;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Whether any could be stepped, as far as main knows (live ones may be waiting for input). */
+  get hasWork(): boolean {
+    for (const sequence of this.#open.values()) if (sequence.hasWork) return true;
+    return false;
+  }
+
+  open(sink: SequenceSink, priority: number): Sequence {
+    const number = this.#next++;
+    const sequence = new OpenSequence(number, sink, this.#outbox, (closed) => {
+      this.#open.delete(closed);
+      if (this.#open.size === 0) this.#onEmpty();
+    });
+    this.#open.set(number, sequence);
+    this.#outbox.send({ type: 'OPEN', sequence: number, priority });
+    return sequence;
+  }
+
+  /** Hands what a step gave to the sinks. The hot path: one look-up an item, no promise. */
+  dispatch(items: readonly StepItem[]): void {
+    for (const item of items) {
+      // Gone: closed here while the engine was stepping it.
+      const sequence = this.#open.get(item.sequence);
+      if (sequence === undefined) continue;
+      try {
+        sequence.deliver(item);
+      } catch (error) {
+        // A sink that throws must not take down its neighbours in the batch.
+        this.#log.error(
+          { err: error, sequence: item.sequence },
+          'a session failed on its engine output',
+        );
+        sequence.close();
+        this.#fail(sequence, CabstandError.from(error));
+      }
+    }
+  }
+
+  /** Tells all that nothing more comes. Returns how many there were. */
+  failAll(error: CabstandError): number {
+    const sequences = [...this.#open.values()];
+    this.#open.clear();
+    for (const sequence of sequences) this.#fail(sequence, error);
+    return sequences.length;
+  }
+
+  #fail(sequence: OpenSequence, error: CabstandError): void {
+    try {
+      sequence.fail(error);
+    } catch (thrown) {
+      this.#log.error({ err: thrown }, 'a session failed on the end of its sequence');
+    }
+  }
+}
+
+const NO_TURN = -1;
+
+class OpenSequence implements Sequence {
+  readonly #number: number;
+  readonly #sink: SequenceSink;
+  readonly #outbox: Outbox;
+  readonly #onClose: (number: number) => void;
+  #state: 'open' | 'closed' | 'failed' = 'open';
+  /** The newest turn that has not ended. */
+  #turn = NO_TURN;
+  #records = 0;
+
+  constructor(
+    number: number,
+    sink: SequenceSink,
+    outbox: Outbox,
+    onClose: (number: number) => void,
+  ) {
+    this.#number = number;
+    this.#sink = sink;
+    this.#outbox = outbox;
+    this.#onClose = onClose;
+  }
+
+  get hasWork(): boolean {
+    return this.#turn !== NO_TURN && this.#records > 0;
+  }
+
+  startTurn(turn: number, input: TurnStart): void {
+    if (this.#state !== 'open') return;
+    this.#outbox.sendInput({
+      type: 'TURN',
+      sequence: this.#number,
+      turn,
+      prompt: input.prompt,
+      parameters: input.parameters,
+      inputs: input.tensors,
+      live: input.live,
+    });
+    this.#turn = turn;
+  }
+
+  input(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void {
+    if (this.#state !== 'open') return;
+    this.#outbox.sendInput({
+      type: 'INPUT',
+      sequence: this.#number,
+      turn,
+      part,
+      inputs: tensors,
+      last,
+    });
+  }
+
+  credit(records: number, bytes: number): void {
+    if (this.#state !== 'open') return;
+    this.#records += records;
+    this.#outbox.credit(this.#number, records, bytes);
+  }
+
+  cancel(turn: number): void {
+    if (this.#state !== 'open') return;
+    this.#outbox.send({ type: 'CANCEL', sequence: this.#number, turn });
+  }
+
+  close(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'closed';
+    this.#outbox.forget(this.#number);
+    this.#outbox.send({ type: 'CLOSE', sequence: this.#number });
+    this.#onClose(this.#number);
+  }
+
+  deliver(item: StepItem): void {
+    switch (item.kind) {
+      case 'chunk':
+        this.#records -= 1;
+        this.#sink.chunk(item.turn, item.chunk);
+        return;
+      case 'end':
+        if (item.turn === this.#turn) this.#turn = NO_TURN;
+        this.#sink.endOfTurn(item.turn, item.end);
+        return;
+      case 'taken':
+        this.#sink.inputTaken(item.turn, item.parts);
+        return;
+    }
+  }
+
+  fail(error: CabstandError): void {
+    if (this.#state === 'failed') return;
+    this.#state = 'failed';
+    this.#sink.failed(error);
+  }
+}

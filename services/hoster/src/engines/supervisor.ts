@@ -1,0 +1,335 @@
+import { CabstandError, every } from '@cabstand/core';
+import type { Reason, Timer } from '@cabstand/core';
+import type { FromEngine, LoadedFrame, Manifest, Provider } from '@cabstand/engine';
+import type { Sequence, SequenceSink } from './contract';
+import type { EngineExit, EngineProcess, EngineProcessDeps } from './engine-process';
+import { failureOf, launchEngine, memoryError } from './launch';
+import type { EngineLabels, EngineObserver } from './observer';
+import { firstProvider } from './providers';
+import { Restarts } from './restarts';
+import { Sequences } from './sequences';
+import { whyNot } from './state';
+import type { EngineState, Measured } from './state';
+import { Watchdog } from './watchdog';
+
+export interface SupervisorDeps extends EngineProcessDeps {
+  readonly observer: EngineObserver;
+  /** Called when the state changed or the last sequence was closed. */
+  readonly onChange: () => void;
+  /** Throws if the model's files are no longer those that were loaded. Called before each restart. */
+  readonly checkFiles: () => Promise<void>;
+}
+
+/** Failures that the same files and the same machine would give again. */
+const LASTING: ReadonlySet<Reason> = new Set<Reason>([
+  'MANIFEST_INVALID',
+  'VERIFICATION_FAILED',
+  'MODEL_FAILED',
+]);
+
+/** Weight of the newest step in the moving average of step times. */
+const STEP_WEIGHT = 0.1;
+
+/** Keeps one engine running for one version of a model. */
+export class EngineSupervisor {
+  readonly #manifest: Manifest;
+  readonly #labels: EngineLabels;
+  readonly #deps: SupervisorDeps;
+  readonly #restarts: Restarts;
+  readonly #stop = new AbortController();
+  #state: EngineState = { state: 'loading', stage: 'waiting', after: undefined };
+  #measured: Measured | undefined;
+  #loaded: LoadedFrame | undefined;
+  #stepSeconds = 0;
+  #timer: Timer | undefined;
+  #diedAt = 0;
+  /** The start or restart in progress. */
+  #work: Promise<unknown> = Promise.resolve();
+
+  constructor(manifest: Manifest, deps: SupervisorDeps) {
+    this.#manifest = manifest;
+    this.#labels = { model: manifest.name, version: manifest.version };
+    this.#deps = deps;
+    this.#restarts = new Restarts(deps.options);
+  }
+
+  get state(): EngineState {
+    return this.#state;
+  }
+
+  /** What the newest load answered; kept while the engine restarts. */
+  get loaded(): LoadedFrame | undefined {
+    return this.#loaded;
+  }
+
+  get stepSeconds(): number {
+    return this.#stepSeconds;
+  }
+
+  get openSequences(): number {
+    return this.#state.state === 'serving' ? this.#state.sequences.size : 0;
+  }
+
+  /** Process id while serving. */
+  get pid(): number | undefined {
+    return this.#state.state === 'serving' ? this.#state.process.pid : undefined;
+  }
+
+  /**
+   * First load, with verification, on the first provider that works. Rejects when none does; with
+   * `retry`, failures that may pass are tried again later.
+   */
+  start(retry: boolean): Promise<LoadedFrame> {
+    const work = this.#loadVerified(undefined).catch((thrown: unknown) => {
+      const error = CabstandError.from(thrown, 'MODEL_FAILED');
+      this.#fail(error, retry && !LASTING.has(error.reason));
+      throw error;
+    });
+    this.#work = work.catch(() => undefined);
+    return work;
+  }
+
+  openSequence(sink: SequenceSink, priority: number): Sequence {
+    if (this.#state.state !== 'serving')
+      throw whyNot(this.#manifest.name, this.#state, this.#deps.clock.monotonic());
+    return this.#state.sequences.open(sink, priority);
+  }
+
+  /** Fails what is open with `error` and ends the process. Answers how many sequences failed. */
+  async stop(error: CabstandError): Promise<number> {
+    if (this.#state.state === 'stopped') return 0;
+    const before = this.#state;
+    this.#setState({ state: 'stopping' });
+    this.#timer?.cancel();
+    this.#stop.abort(error);
+    let failed = 0;
+    if (before.state === 'serving') {
+      failed = before.sequences.failAll(error);
+      await before.process.stop();
+    }
+    await this.#work;
+    this.#setState({ state: 'stopped' });
+    this.#deps.observer.gone(this.#labels);
+    return failed;
+  }
+
+  async #loadVerified(after: CabstandError | undefined): Promise<LoadedFrame> {
+    const { log } = this.#deps;
+    return await firstProvider(
+      this.#manifest.providers,
+      (provider) => this.#launch(provider, undefined, after),
+      (provider, error, next) => {
+        log.warn(
+          { ...this.#labels, provider, reason: error.reason, next: next ?? 'none' },
+          `provider refused: ${error.message}`,
+        );
+      },
+      this.#stop.signal,
+    );
+  }
+
+  async #launch(
+    provider: Provider,
+    known: Measured | undefined,
+    after: CabstandError | undefined,
+  ): Promise<LoadedFrame> {
+    const { options, log, observer } = this.#deps;
+    const manifest = this.#manifest;
+    const { process, loaded } = await launchEngine(
+      this.#deps,
+      {
+        type: 'LOAD',
+        folder: manifest.folder,
+        version: manifest.version,
+        provider,
+        threads: options.threads,
+        nice: options.nice,
+        verify: known === undefined,
+        ...(known === undefined ? {} : { known: { batchClass: known.batchClass } }),
+        maxBatch: manifest.batching.maxBatch,
+        maxSequences: options.sessionsPerModel,
+      },
+      (stage) => {
+        log.info({ ...this.#labels, provider, stage }, 'model loads');
+        this.#setState({ state: 'loading', stage, after });
+      },
+      this.#stop.signal,
+    );
+    if (this.#stop.signal.aborted) {
+      await process.stop();
+      throw CabstandError.from(this.#stop.signal.reason, 'CANCELLED');
+    }
+    if (loaded.stateBytesPerSequence > options.maxStateBytes) {
+      await process.stop();
+      throw new CabstandError(
+        'MODEL_FAILED',
+        `one session's state is ${loaded.stateBytesPerSequence} bytes, engines.maxStateBytes allows ${options.maxStateBytes}`,
+      );
+    }
+    this.#serve(process, loaded);
+    observer.loaded(this.#labels, loaded.loadSeconds, loaded.verifySeconds);
+    log.info(
+      {
+        ...this.#labels,
+        provider: loaded.provider,
+        batch_class: loaded.batchClass,
+        golden_error: loaded.goldenError,
+        load_seconds: loaded.loadSeconds,
+        verify_seconds: loaded.verifySeconds,
+        engine_pid: process.pid,
+      },
+      'model serves',
+    );
+    return loaded;
+  }
+
+  #serve(process: EngineProcess, loaded: LoadedFrame): void {
+    const { clock, log, options } = this.#deps;
+    const sequences = new Sequences(process.outbox, log, this.#deps.onChange);
+    const watchdog = new Watchdog(options, clock.monotonic());
+    const watch = every(clock, watchdog.periodMs, () => {
+      const verdict = watchdog.tick(clock.monotonic(), {
+        hasWork: sequences.hasWork,
+        stepSeconds: this.#stepSeconds,
+      });
+      if (verdict.kind === 'stalled')
+        process.kill(
+          'stalled',
+          new CabstandError(
+            'ENGINE_STALLED',
+            `the model's engine gave no sign of life for ${Math.round(verdict.silentMs)} ms and was killed`,
+            { metadata: { cause: 'stalled', limit_ms: String(Math.round(verdict.limitMs)) } },
+          ),
+        );
+    });
+    process.onFrame = (frame) => {
+      this.#onFrame(frame, process, sequences, watchdog);
+    };
+    this.#loaded = loaded;
+    this.#measured = { provider: loaded.provider, batchClass: loaded.batchClass };
+    this.#setState({ state: 'serving', process, sequences, loaded });
+    void process.exited.then((exit) => {
+      watch.cancel();
+      this.#onExit(process, sequences, exit);
+    });
+  }
+
+  #onFrame(
+    frame: FromEngine,
+    process: EngineProcess,
+    sequences: Sequences,
+    watchdog: Watchdog,
+  ): void {
+    const { observer, options } = this.#deps;
+    switch (frame.type) {
+      case 'STEP':
+        watchdog.stepped();
+        if (frame.batch > 0) {
+          this.#stepSeconds =
+            this.#stepSeconds === 0
+              ? frame.seconds
+              : this.#stepSeconds + STEP_WEIGHT * (frame.seconds - this.#stepSeconds);
+          observer.step(this.#labels, frame.batch, frame.seconds);
+        }
+        sequences.dispatch(frame.items);
+        return;
+      case 'STATS':
+        watchdog.reported(frame.ready);
+        observer.stats(this.#labels, frame);
+        if (frame.rssBytes > options.maxMemoryBytes)
+          process.kill('memory', memoryError(frame.rssBytes, options.maxMemoryBytes));
+        return;
+      case 'FAILED':
+        process.kill('exited', failureOf(frame));
+        return;
+      case 'HELLO':
+      case 'PROGRESS':
+      case 'LOADED':
+        watchdog.heard();
+        return;
+    }
+  }
+
+  #onExit(process: EngineProcess, sequences: Sequences, exit: EngineExit): void {
+    process.outbox.close();
+    if (this.#stop.signal.aborted || exit.cause === 'stopped') return;
+    const { log, observer, clock } = this.#deps;
+    this.#diedAt = clock.monotonic();
+    observer.died(this.#labels, exit.cause);
+    // The state first: a session that hears of it may try to open another sequence.
+    this.#afterDeath(exit.error);
+    const failed = sequences.failAll(exit.error);
+    log.error(
+      { ...this.#labels, engine_pid: process.pid, cause: exit.cause, sequences: failed },
+      exit.error.message,
+    );
+  }
+
+  #afterDeath(error: CabstandError): void {
+    const { clock, log } = this.#deps;
+    const now = clock.monotonic();
+    const decision = this.#restarts.died(now);
+    if (decision.kind === 'give-up') {
+      this.#fail(
+        new CabstandError(
+          'MODEL_FAILED',
+          `its engine died ${decision.deaths} times in a row; the last time: ${error.message}`,
+          { metadata: { ...error.metadata, deaths: String(decision.deaths) }, cause: error },
+        ),
+        true,
+      );
+      return;
+    }
+    this.#setState({ state: 'backing-off', until: now + decision.delayMs, after: error });
+    log.warn({ ...this.#labels, delay_ms: Math.round(decision.delayMs) }, 'engine restarts');
+    this.#timer = clock.setTimer(() => {
+      this.#work = this.#restart(error);
+    }, decision.delayMs);
+  }
+
+  /** With what was measured at the first load: nothing has changed since, and callers wait. */
+  async #restart(after: CabstandError): Promise<void> {
+    const { clock, observer, checkFiles } = this.#deps;
+    const measured = this.#measured;
+    try {
+      await checkFiles();
+      if (measured === undefined) await this.#loadVerified(after);
+      else await this.#launch(measured.provider, measured, after);
+      observer.restarted(this.#labels, (clock.monotonic() - this.#diedAt) / 1_000);
+    } catch (thrown) {
+      if (this.#stop.signal.aborted) return;
+      const error = CabstandError.from(thrown, 'ENGINE_CRASHED');
+      if (error.reason === 'MANIFEST_INVALID') this.#fail(error, false);
+      // Was not serving before this try: nobody waits for it, the slow pace will do.
+      else if (measured === undefined) this.#fail(error, !LASTING.has(error.reason));
+      else {
+        observer.died(this.#labels, 'load');
+        this.#afterDeath(error);
+      }
+    }
+  }
+
+  #fail(error: CabstandError, retry: boolean): void {
+    if (this.#stop.signal.aborted) return;
+    const { clock, log, options } = this.#deps;
+    const retryAt = retry ? clock.monotonic() + options.retryMs : undefined;
+    this.#setState({ state: 'failed', error, retryAt });
+    log.error(
+      { ...this.#labels, reason: error.reason, ...(retry ? { retry_ms: options.retryMs } : {}) },
+      `model failed: ${error.message}`,
+    );
+    if (!retry) return;
+    this.#timer = clock.setTimer(() => {
+      // From the start: other providers may do, and what was measured may no longer hold.
+      this.#measured = undefined;
+      this.#work = this.#restart(error);
+    }, options.retryMs);
+  }
+
+  #setState(state: EngineState): void {
+    if (this.#stop.signal.aborted && state.state !== 'stopping' && state.state !== 'stopped')
+      return;
+    this.#state = state;
+    this.#deps.onChange();
+  }
+}

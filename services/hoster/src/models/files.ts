@@ -1,0 +1,53 @@
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { CabstandError } from '@cabstand/core';
+import { loadManifest } from '@cabstand/engine';
+import type { Manifest } from '@cabstand/engine';
+
+/**
+ * Watches over the files of a loaded model: an engine that restarts reads them again, and must read
+ * what its sessions were promised.
+ */
+export class LoadedFiles {
+  readonly #manifest: Manifest;
+  #stamp: string;
+
+  private constructor(manifest: Manifest, stamp: string) {
+    this.#manifest = manifest;
+    this.#stamp = stamp;
+  }
+
+  static async of(manifest: Manifest): Promise<LoadedFiles> {
+    return new LoadedFiles(manifest, await stampOf(manifest));
+  }
+
+  /** Throws MANIFEST_INVALID when they have changed. Reads the weights only if their times did. */
+  async check(): Promise<void> {
+    const manifest = this.#manifest;
+    const stamp = await stampOf(manifest);
+    if (stamp === this.#stamp) return;
+    const { digest } = await loadManifest(manifest.folder, manifest.version);
+    if (digest !== manifest.digest)
+      throw new CabstandError(
+        'MANIFEST_INVALID',
+        `${manifest.folder}: the files of version ${manifest.version} changed after it was loaded; load the model again`,
+        { metadata: { file: manifest.file, loaded: manifest.digest, found: digest } },
+      );
+    this.#stamp = stamp;
+  }
+}
+
+async function stampOf({ file, folder, version }: Manifest): Promise<string> {
+  const root = path.join(folder, version);
+  const entries = await readdir(root, { withFileTypes: true, recursive: true });
+  const files = entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .sort();
+  const lines: string[] = [];
+  for (const name of [file, ...files]) {
+    const { size, mtimeMs, ino } = await stat(name);
+    lines.push(`${name}:${size}:${mtimeMs}:${ino}`);
+  }
+  return lines.join('\n');
+}

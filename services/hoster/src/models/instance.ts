@@ -1,0 +1,153 @@
+import { CabstandError } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import type { BatchClass, LoadedFrame, Manifest, OutputMetadata, Provider } from '@cabstand/engine';
+import type { ModelStatus, Sequence, SequenceSink, ServedModel } from '../engines/contract';
+import { whyNot } from '../engines/state';
+import { EngineSupervisor } from '../engines/supervisor';
+import type { SupervisorDeps } from '../engines/supervisor';
+
+/** One version of a model with its engine, from its load until it is freed. */
+export class ModelInstance implements ServedModel {
+  readonly manifest: Manifest;
+  readonly #supervisor: EngineSupervisor;
+  readonly #clock: Clock;
+  readonly #sessionsPerModel: number;
+  readonly #maxStateBytes: number;
+  #draining = false;
+  #retired: Promise<number> | undefined;
+  #onIdle: () => void = () => undefined;
+
+  constructor(manifest: Manifest, deps: SupervisorDeps) {
+    this.manifest = manifest;
+    this.#clock = deps.clock;
+    this.#sessionsPerModel = deps.options.sessionsPerModel;
+    this.#maxStateBytes = deps.options.maxStateBytes;
+    this.#supervisor = new EngineSupervisor(manifest, {
+      ...deps,
+      onChange: () => {
+        if (this.openSequences === 0) this.#onIdle();
+        deps.onChange();
+      },
+    });
+  }
+
+  get name(): string {
+    return this.manifest.name;
+  }
+
+  get version(): string {
+    return this.manifest.version;
+  }
+
+  get digest(): string {
+    return this.manifest.digest;
+  }
+
+  get status(): ModelStatus {
+    const { state } = this.#supervisor;
+    if (this.#draining) return { state: 'draining' };
+    switch (state.state) {
+      case 'loading':
+        return { state: 'loading', stage: state.after === undefined ? state.stage : 'restarting' };
+      case 'backing-off':
+        return { state: 'loading', stage: 'restarting' };
+      case 'serving':
+        return { state: 'ready' };
+      case 'failed':
+        return { state: 'failed', error: state.error };
+      case 'stopping':
+      case 'stopped':
+        return { state: 'draining' };
+    }
+  }
+
+  get provider(): Provider | undefined {
+    return this.#supervisor.loaded?.provider;
+  }
+
+  get batchClass(): BatchClass | undefined {
+    return this.#supervisor.loaded?.batchClass;
+  }
+
+  get runtime(): string {
+    return this.#supervisor.loaded?.runtime ?? '';
+  }
+
+  get outputs(): readonly OutputMetadata[] {
+    return this.#supervisor.loaded?.outputs ?? [];
+  }
+
+  get capacity(): number {
+    const bytes = this.#supervisor.loaded?.stateBytesPerSequence;
+    if (bytes === undefined) return 0;
+    return Math.min(
+      this.#sessionsPerModel,
+      bytes === 0 ? Infinity : Math.floor(this.#maxStateBytes / bytes),
+    );
+  }
+
+  get openSequences(): number {
+    return this.#supervisor.openSequences;
+  }
+
+  get stepSeconds(): number {
+    return this.#supervisor.stepSeconds;
+  }
+
+  /** Process id of its engine while it serves. */
+  get enginePid(): number | undefined {
+    return this.#supervisor.pid;
+  }
+
+  openSequence(sink: SequenceSink, options: { readonly priority: number }): Sequence {
+    if (this.#draining)
+      throw new CabstandError('DRAINING', `${this.name} version ${this.version} is being unloaded`);
+    const { capacity, openSequences } = this;
+    if (this.#supervisor.state.state === 'serving' && openSequences >= capacity)
+      throw new CabstandError('HOSTER_FULL', `${this.name} serves ${capacity} sessions already`, {
+        metadata: { model: this.name, capacity: String(capacity) },
+        retryAfterMs: 1_000,
+      });
+    return this.#supervisor.openSequence(sink, options.priority);
+  }
+
+  /** Throws why it takes no new sessions, if it takes none. */
+  assertServing(): void {
+    const { state } = this.#supervisor;
+    if (state.state !== 'serving') throw whyNot(this.name, state, this.#clock.monotonic());
+  }
+
+  load(retry: boolean): Promise<LoadedFrame> {
+    return this.#supervisor.start(retry);
+  }
+
+  /**
+   * Takes no new sessions, waits for those it has, at most `deadlineMs`, and frees the engine.
+   * Answers how many sessions were failed.
+   */
+  async retire(deadlineMs: number): Promise<number> {
+    this.#draining = true;
+    const idle = new Promise<void>((resolve) => {
+      const before = this.#onIdle;
+      const timer = this.#clock.setTimer(done, deadlineMs);
+      function done(): void {
+        timer.cancel();
+        before();
+        resolve();
+      }
+      this.#onIdle = done;
+      if (this.openSequences === 0) done();
+    });
+    await idle;
+    return await this.stop();
+  }
+
+  /** Frees the engine at once. */
+  stop(): Promise<number> {
+    this.#draining = true;
+    this.#retired ??= this.#supervisor.stop(
+      new CabstandError('DRAINING', `${this.name} version ${this.version} was unloaded`),
+    );
+    return this.#retired;
+  }
+}

@@ -1,0 +1,34 @@
+import { freemem } from 'node:os';
+import { stat } from 'node:fs/promises';
+import { CabstandError } from '@cabstand/core';
+import type { Manifest } from '@cabstand/engine';
+
+/** An engine before it holds weights: Node and ONNX Runtime. */
+const ENGINE_BYTES = 96 * 1024 * 1024;
+/** ONNX Runtime holds weights as read and as laid out for its kernels while it loads. */
+const WEIGHTS_FACTOR = 2;
+
+/** What may still be used, within the limits of a container where there is one. */
+export function availableMemory(): number {
+  return Math.min(process.availableMemory(), freemem());
+}
+
+/** An estimate of what an engine for this model needs. */
+export async function memoryNeeded(manifest: Manifest): Promise<number> {
+  let weights = 0;
+  for (const graph of manifest.graphs) weights += (await stat(graph.file)).size;
+  return ENGINE_BYTES + WEIGHTS_FACTOR * weights;
+}
+
+/** Throws OUT_OF_MEMORY when another engine would not fit: better than to have the kernel choose a victim. */
+export function checkMemory(model: string, needed: number, available: number): void {
+  if (needed <= available) return;
+  throw new CabstandError(
+    'OUT_OF_MEMORY',
+    `loading ${model} needs about ${needed} bytes of memory, ${available} are free`,
+    {
+      metadata: { needed_bytes: String(needed), available_bytes: String(available) },
+      retryAfterMs: 10_000,
+    },
+  );
+}
