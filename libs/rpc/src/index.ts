@@ -12,6 +12,13 @@ export type {
   ServerStreamMethod,
   UnaryMethod,
 } from './methods';
+export { HealthService, healthDefinition } from './health';
+export type {
+  HealthCheckRequest,
+  HealthCheckResponse,
+  HealthListResponse,
+  ServingStatus,
+} from './health';
 export { codeName, fromDuration, fromStatus, publicError, toDuration, toStatus } from './status';
 export type { WireStatus } from './status';
 export { traceHeaders, traceOf } from './trace';
