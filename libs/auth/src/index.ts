@@ -1,1 +1,35 @@
-export {};
+export { AllowlistAuthorizer } from './allowlist';
+export type { AllowlistOptions } from './allowlist';
+export { anyOf } from './any-of';
+export { normalizeAudience } from './audience';
+export type { Audiences } from './audience';
+export { BearerAuthorizer } from './bearer';
+export type { BearerAuthorizerOptions } from './bearer';
+export type { TokenVerifierOptions } from './bearer-verify';
+export { authConfigSchema, rateLimitConfigSchema, tlsConfigSchema } from './config';
+export type { AuthConfig, AuthConfigInput, TlsConfig } from './config';
+export { createClientAuthorizer, createServerAuthorizer } from './create';
+export type { CreateOptions, ServerAuthOptions } from './create';
+export { insecureLocal, isLoopbackHost, isLoopbackPeer } from './insecure';
+export type { InsecureOptions } from './insecure';
+export { FileKeySet, readKeySet, readPrivateKey } from './key-files';
+export type { FileKeySetOptions } from './key-files';
+export { StaticKeySet, parseKeySet, parsePrivateKey } from './keys';
+export type { KeySource, KeyUse, PrivateKey, PublicKey } from './keys';
+export type { NonceCacheOptions } from './nonces';
+export { DEFAULT_PERMISSIONS, checkPermission } from './permissions';
+export type { Permissions } from './permissions';
+export { RateLimitedAuthorizer, RateLimiter } from './rate-limit';
+export type { RateLimiterOptions } from './rate-limit';
+export type { SchemeAuthorizer } from './scheme';
+export { SignatureAuthorizer } from './signature';
+export type { SignatureAuthorizerOptions } from './signature';
+export type { RequestVerifierOptions } from './signature-request';
+export { CachedTokens, MintedTokens, mintToken } from './token-source';
+export type {
+  CachedTokensOptions,
+  MintedTokensOptions,
+  TokenClaims,
+  TokenSource,
+  Tokens,
+} from './token-source';

@@ -1,0 +1,134 @@
+import { CabstandError, ROLES, invalid, show, systemClock } from '@cabstand/core';
+import type { Clock, Principal, Role } from '@cabstand/core';
+import { errors, jwtVerify } from 'jose';
+import type { JWTPayload } from 'jose';
+import { clockSkew, malformed, wrongAudience } from './failures';
+import { NAME, currentKey } from './keys';
+import type { KeySource, PublicKey } from './keys';
+
+export interface TokenVerifierOptions {
+  readonly keys: KeySource;
+  /** The subnet's name, which tokens must be for. */
+  readonly audience: string;
+  /** If given, tokens must come from this issuer. */
+  readonly issuer?: string;
+  /** How far an issuer's clock may be off, milliseconds, at most 300,000. Default 30,000. */
+  readonly clockToleranceMs?: number;
+  readonly clock?: Clock;
+}
+
+const MOST_TOLERANCE_MS = 300_000;
+/** gRPC takes 8 KiB of metadata by default; a longer token would not arrive. */
+const LONGEST_TOKEN = 8192;
+
+/** Checks JSON Web Tokens signed with EdDSA by configured keys. No other algorithm is taken. */
+export class TokenVerifier {
+  readonly #options: TokenVerifierOptions;
+  readonly #clock: Clock;
+  readonly #toleranceMs: number;
+
+  constructor(options: TokenVerifierOptions) {
+    const toleranceMs = options.clockToleranceMs ?? 30_000;
+    if (!(toleranceMs >= 0 && toleranceMs <= MOST_TOLERANCE_MS))
+      throw invalid('INVALID_ARGUMENT', 'clockToleranceMs', toleranceMs, '0 to 300000');
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#toleranceMs = toleranceMs;
+  }
+
+  /** Who the token speaks for; throws a CabstandError of class `auth` or PERMISSION_DENIED. */
+  async verify(token: string): Promise<Principal> {
+    if (token.length > LONGEST_TOKEN) throw malformed(`the token is longer than ${LONGEST_TOKEN}`);
+    const nowMs = this.#clock.now();
+    let key: PublicKey | undefined;
+    try {
+      const { payload } = await jwtVerify(
+        token,
+        (header) => {
+          if (typeof header.kid !== 'string') throw malformed('the token names no key (kid)');
+          key = currentKey(this.#options.keys, header.kid, nowMs);
+          return key.key;
+        },
+        {
+          algorithms: ['EdDSA', 'Ed25519'],
+          audience: this.#options.audience,
+          ...(this.#options.issuer === undefined ? {} : { issuer: this.#options.issuer }),
+          requiredClaims: ['exp', 'sub', 'aud'],
+          clockTolerance: this.#toleranceMs / 1000,
+          currentDate: new Date(nowMs),
+        },
+      );
+      if (key === undefined) throw malformed('the token names no key');
+      return toPrincipal(payload, key);
+    } catch (error) {
+      throw this.#explain(error, nowMs);
+    }
+  }
+
+  #explain(error: unknown, nowMs: number): CabstandError {
+    if (CabstandError.is(error)) return error;
+    if (error instanceof errors.JWTExpired)
+      return new CabstandError('CREDENTIALS_EXPIRED', 'the token has expired', {
+        metadata: { server_time_ms: String(nowMs), ...expiry(error.payload) },
+      });
+    if (error instanceof errors.JWTClaimValidationFailed) return this.#claim(error, nowMs);
+    if (error instanceof errors.JWSSignatureVerificationFailed)
+      return new CabstandError('UNAUTHENTICATED', 'the signature of the token is wrong');
+    if (error instanceof errors.JOSEAlgNotAllowed)
+      return malformed('the token is not signed with EdDSA (Ed25519), the only algorithm taken');
+    if (error instanceof errors.JOSEError)
+      return malformed(`the token is not a JSON Web Token signed with EdDSA (${error.code})`);
+    return CabstandError.from(error, 'UNAUTHENTICATED');
+  }
+
+  #claim(error: errors.JWTClaimValidationFailed, nowMs: number): CabstandError {
+    if (error.reason === 'missing') return malformed(`the token has no ${error.claim}`);
+    if (error.claim === 'aud')
+      return wrongAudience(show(error.payload.aud), [this.#options.audience]);
+    if (error.claim === 'nbf' && error.reason === 'check_failed')
+      return clockSkew(
+        'the token is not valid yet: its issuer’s clock is ahead of this server’s',
+        nowMs,
+        this.#options.audience,
+      );
+    if (error.claim === 'iss')
+      return new CabstandError(
+        'UNAUTHENTICATED',
+        `the token is not from issuer ${show(this.#options.issuer)}`,
+      );
+    return malformed(`the token's ${error.claim} is invalid`);
+  }
+}
+
+function toPrincipal(payload: JWTPayload, key: PublicKey): Principal {
+  const sub = payload.sub ?? '';
+  if (!NAME.test(sub)) throw malformed('sub: expected 1 to 128 of A-Z a-z 0-9 . _ @ : -');
+  const roles = readRoles(payload['roles']);
+  if (!key.uses.has('issue') && !(key.uses.has('request') && key.principal === sub))
+    throw new CabstandError(
+      'UNAUTHENTICATED',
+      `key ${key.id} may not issue tokens for other principals than its own`,
+      { metadata: { key_id: key.id } },
+    );
+  for (const role of roles)
+    if (!key.roles.has(role))
+      throw new CabstandError('UNAUTHENTICATED', `key ${key.id} may not grant the role ${role}`, {
+        metadata: { key_id: key.id },
+      });
+  return { id: sub, roles };
+}
+
+function readRoles(value: unknown): ReadonlySet<Role> {
+  if (!Array.isArray(value)) throw malformed('roles: expected a list of roles');
+  const roles = new Set<Role>();
+  for (const item of value as readonly unknown[]) {
+    const role = ROLES.find((known) => known === item);
+    if (role === undefined) throw malformed(`roles: expected some of ${ROLES.join(', ')}`);
+    roles.add(role);
+  }
+  return roles;
+}
+
+function expiry(payload: JWTPayload): Record<string, string> {
+  return typeof payload.exp === 'number' ? { expired_at_ms: String(payload.exp * 1000) } : {};
+}

@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+
+/** Headers of a signed request; docs/authentication.md describes them for other languages. */
+export const REQUEST_HEADERS = {
+  keyId: 'cabstand-key-id',
+  audience: 'cabstand-audience',
+  timestamp: 'cabstand-timestamp',
+  nonce: 'cabstand-nonce',
+  signature: 'cabstand-signature',
+} as const;
+
+/** Headers (initial metadata) with which a server proves itself to a caller that signed. */
+export const RESPONSE_HEADERS = {
+  keyId: 'cabstand-response-key-id',
+  timestamp: 'cabstand-response-timestamp',
+  signature: 'cabstand-response-signature',
+} as const;
+
+/** Stands for the body of a call that streams its requests. */
+export const STREAM_BODY = 'STREAM';
+
+export interface RequestToSign {
+  readonly keyId: string;
+  readonly method: string;
+  readonly audience: string;
+  readonly timestampMs: number;
+  readonly nonce: string;
+  readonly body: Uint8Array | undefined;
+}
+
+export interface ResponseToSign {
+  readonly keyId: string;
+  readonly method: string;
+  /** Of the request that is answered. */
+  readonly nonce: string;
+  readonly timestampMs: number;
+}
+
+/**
+ * What is signed for a request. The first line separates the domains: a key's signature over a
+ * request can never pass for one over a response, a ticket or a token.
+ */
+export function requestBytes(request: RequestToSign): Buffer {
+  return lines(
+    'cabstand-request-v1',
+    request.keyId,
+    request.method,
+    request.audience,
+    String(request.timestampMs),
+    request.nonce,
+    bodyDigest(request.body),
+  );
+}
+
+export function responseBytes(response: ResponseToSign): Buffer {
+  return lines(
+    'cabstand-response-v1',
+    response.keyId,
+    response.method,
+    response.nonce,
+    String(response.timestampMs),
+  );
+}
+
+/** Lower-case hex SHA-256 of the serialized request, or the marker of a stream. */
+export function bodyDigest(body: Uint8Array | undefined): string {
+  return body === undefined ? STREAM_BODY : createHash('sha256').update(body).digest('hex');
+}
+
+function lines(...parts: readonly string[]): Buffer {
+  return Buffer.from(parts.join('\n'), 'utf8');
+}

@@ -1,0 +1,164 @@
+import { resolve } from 'node:path';
+import { invalid } from '@cabstand/core';
+import type { CabstandError, Clock } from '@cabstand/core';
+import type { Authorizer } from '@cabstand/rpc';
+import { AllowlistAuthorizer } from './allowlist';
+import { anyOf } from './any-of';
+import type { Audiences } from './audience';
+import { BearerAuthorizer } from './bearer';
+import type { AuthConfig } from './config';
+import { insecureLocal } from './insecure';
+import { FileKeySet, readPrivateKey, readText } from './key-files';
+import type { KeySource, PrivateKey } from './keys';
+import type { Permissions } from './permissions';
+import { RateLimitedAuthorizer, RateLimiter } from './rate-limit';
+import type { SchemeAuthorizer } from './scheme';
+import { SignatureAuthorizer } from './signature';
+import { CachedTokens, MintedTokens } from './token-source';
+import type { Tokens } from './token-source';
+
+export interface CreateOptions {
+  /** Relative paths are relative to this folder. Default: the working directory. */
+  readonly baseDir?: string;
+  readonly clock?: Clock;
+  /** Told when a changed key file cannot be used; the keys of before stay in force. */
+  readonly onProblem?: (error: CabstandError) => void;
+}
+
+export interface ServerAuthOptions extends CreateOptions {
+  /**
+   * `host:port` values that callers dial: what the server binds and what it advertises. A function
+   * where the port is known only later.
+   */
+  readonly audiences: Audiences;
+  /** Which roles may call what. Default: DEFAULT_PERMISSIONS. */
+  readonly permissions?: Permissions;
+}
+
+/** What a configuration names, read once. */
+interface Material {
+  readonly keys: KeySource | undefined;
+  readonly key: PrivateKey | undefined;
+  readonly clock: { readonly clock?: Clock };
+}
+
+/**
+ * The authorizer of a service: checks what comes in (credentials, roles, rate) and signs its
+ * responses. Throws INVALID_ARGUMENT for files that cannot be used.
+ */
+export function createServerAuthorizer(config: AuthConfig, options: ServerAuthOptions): Authorizer {
+  const authorizer = serverSchemes(config, options);
+  const allowed = new AllowlistAuthorizer(authorizer, {
+    ...(config.principals === undefined ? {} : { principals: config.principals }),
+    ...(options.permissions === undefined ? {} : { permissions: options.permissions }),
+  });
+  const limiter = new RateLimiter({
+    requestsPerSecond: config.rate_limit.requests_per_second,
+    burst: config.rate_limit.burst,
+    maxPrincipals: config.rate_limit.max_principals,
+    ...clockOf(options),
+  });
+  return new RateLimitedAuthorizer(allowed, limiter);
+}
+
+/**
+ * The authorizer of whoever calls: signs what goes out and, where configured, checks that known
+ * servers answer. Throws INVALID_ARGUMENT for files that cannot be used.
+ */
+export function createClientAuthorizer(
+  config: AuthConfig,
+  options: CreateOptions = {},
+): Authorizer {
+  if (config.mode === 'none') return insecureLocal();
+  const { key, keys, clock } = readMaterial(config, options);
+  if (key !== undefined && config.scheme === 'signature')
+    return new SignatureAuthorizer({
+      key,
+      ...(config.verify_servers && keys !== undefined ? { serverKeys: keys } : {}),
+      responseWindowMs: config.window_seconds * 1000,
+      ...clock,
+    });
+  return new BearerAuthorizer({ tokens: createTokens(config, key, options) });
+}
+
+function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authorizer {
+  if (config.mode === 'none') return insecureLocal({ allowRemote: config.allow_remote });
+  const { keys, key, clock } = readMaterial(config, options);
+  if (keys === undefined)
+    throw invalid('INVALID_ARGUMENT', 'auth.keys', config.keys, 'the path of the public key set');
+  const schemes: Record<AuthConfig['accept'][number], () => SchemeAuthorizer> = {
+    signature: () =>
+      new SignatureAuthorizer({
+        ...(key === undefined ? {} : { key }),
+        verify: {
+          keys,
+          audiences: withConfigured(options.audiences, config.audiences),
+          windowMs: config.window_seconds * 1000,
+          maxNonces: config.max_nonces,
+          maxNoncesPerKey: config.max_nonces_per_key,
+        },
+        ...clock,
+      }),
+    bearer: () =>
+      new BearerAuthorizer({
+        verify: {
+          keys,
+          audience: config.subnet,
+          ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
+          clockToleranceMs: config.clock_tolerance_seconds * 1000,
+          ...clock,
+        },
+      }),
+  };
+  return anyOf([...new Set(config.accept)].map((scheme) => schemes[scheme]()));
+}
+
+function createTokens(
+  config: AuthConfig,
+  key: PrivateKey | undefined,
+  options: CreateOptions,
+): Tokens {
+  const { token, token_file: file } = config;
+  if (token !== undefined) return new CachedTokens(token);
+  if (file !== undefined) {
+    const path = resolve(options.baseDir ?? '.', file);
+    return new CachedTokens(() => readText(path).trim(), nowOf(options));
+  }
+  if (key === undefined)
+    throw invalid('INVALID_ARGUMENT', 'auth.key', undefined, 'a key file, or auth.token_file');
+  return new MintedTokens({
+    key,
+    audience: config.subnet,
+    ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
+    lifetimeMs: config.token_lifetime_seconds * 1000,
+    ...clockOf(options),
+  });
+}
+
+function readMaterial(config: AuthConfig, options: CreateOptions): Material {
+  const at = (path: string): string => resolve(options.baseDir ?? '.', path);
+  const clock = clockOf(options);
+  return {
+    key: config.key === undefined ? undefined : readPrivateKey(at(config.key)),
+    keys:
+      config.keys === undefined
+        ? undefined
+        : new FileKeySet(at(config.keys), {
+            ...(options.onProblem === undefined ? {} : { onProblem: options.onProblem }),
+            ...clock,
+          }),
+    clock,
+  };
+}
+
+function withConfigured(audiences: Audiences, more: readonly string[]): Audiences {
+  return typeof audiences === 'function'
+    ? () => [...audiences(), ...more]
+    : [...audiences, ...more];
+}
+
+const clockOf = ({ clock }: CreateOptions): { readonly clock?: Clock } =>
+  clock === undefined ? {} : { clock };
+
+const nowOf = ({ clock }: CreateOptions): { readonly now?: () => number } =>
+  clock === undefined ? {} : { now: () => clock.now() };

@@ -1,0 +1,176 @@
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { CabstandError, ROLES, invalid } from '@cabstand/core';
+import type { Role } from '@cabstand/core';
+import { z } from 'zod';
+
+/**
+ * What a key may be used for.
+ * - `request`: sign requests and responses, and tokens about its own principal.
+ * - `issue`: sign tokens about any principal, with at most the key's own roles.
+ * - `ticket`: sign tickets.
+ */
+export type KeyUse = 'request' | 'issue' | 'ticket';
+
+/** A public key that servers and clients know from their configuration. */
+export interface PublicKey {
+  readonly id: string;
+  readonly principal: string;
+  readonly roles: ReadonlySet<Role>;
+  readonly uses: ReadonlySet<KeyUse>;
+  /** Milliseconds since the epoch. */
+  readonly notBeforeMs: number;
+  /** Milliseconds since the epoch; Infinity for a key that does not end. */
+  readonly notAfterMs: number;
+  readonly key: KeyObject;
+}
+
+/** One's own key. */
+export interface PrivateKey {
+  readonly id: string;
+  readonly principal: string;
+  readonly roles: ReadonlySet<Role>;
+  readonly key: KeyObject;
+}
+
+/** Where public keys come from: configuration, never the wire. */
+export interface KeySource {
+  find(id: string): PublicKey | undefined;
+}
+
+/** Names of keys and principals: safe in headers, paths, labels and logs. */
+export const NAME = /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$/;
+
+const name = z.string().regex(NAME, 'expected 1 to 128 of A-Z a-z 0-9 . _ @ : -');
+const roles = z.array(z.enum(ROLES as [Role, ...Role[]]));
+const coordinate = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'expected 32 bytes in base64url');
+const instant = z.iso.datetime({ offset: true });
+
+const okp = { kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: coordinate, kid: name };
+
+/** An entry of `keys.json`: a JSON Web Key (RFC 8037) with the members that Cabstand adds. */
+export const publicKeySchema = z.looseObject({
+  ...okp,
+  d: z.never('a private key does not belong into the public key set').optional(),
+  principal: name,
+  roles,
+  uses: z.array(z.enum(['request', 'issue', 'ticket'])).default(['request']),
+  not_before: instant.optional(),
+  not_after: instant.optional(),
+});
+
+/** `keys.json`: a JSON Web Key Set (RFC 7517). */
+export const keySetSchema = z.looseObject({
+  subnet: name.optional(),
+  keys: z.array(publicKeySchema).max(10_000),
+});
+
+/** A private key file: a JSON Web Key with `d`. */
+export const privateKeySchema = z.looseObject({ ...okp, d: coordinate, principal: name, roles });
+
+export type PublicKeyEntry = z.infer<typeof publicKeySchema>;
+export type KeySetFile = z.infer<typeof keySetSchema>;
+export type PrivateKeyFile = z.infer<typeof privateKeySchema>;
+
+/** A fixed set of keys. Several ids may belong to one principal: that is how keys are rotated. */
+export class StaticKeySet implements KeySource {
+  readonly #keys = new Map<string, PublicKey>();
+
+  constructor(keys: readonly PublicKey[]) {
+    for (const key of keys) {
+      if (this.#keys.has(key.id))
+        throw invalid('INVALID_ARGUMENT', 'keys[].kid', key.id, 'an id that occurs once');
+      this.#keys.set(key.id, key);
+    }
+  }
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  find(id: string): PublicKey | undefined {
+    return this.#keys.get(id);
+  }
+}
+
+/** Reads a key set; throws INVALID_ARGUMENT that names `where` and the member. */
+export function parseKeySet(value: unknown, where: string): StaticKeySet {
+  const file = parseWith(keySetSchema, value, where);
+  return new StaticKeySet(file.keys.map(toPublicKey));
+}
+
+/** Reads a private key; throws INVALID_ARGUMENT that names `where` and the member, never its value. */
+export function parsePrivateKey(value: unknown, where: string): PrivateKey {
+  const file = parseWith(privateKeySchema, value, where);
+  let key: KeyObject;
+  try {
+    const { kty, crv, x, d } = file;
+    key = createPrivateKey({ key: { kty, crv, x, d }, format: 'jwk' });
+  } catch {
+    throw new CabstandError('INVALID_ARGUMENT', `${where}: not a usable Ed25519 key`);
+  }
+  if (createPublicKey(key).export({ format: 'jwk' }).x !== file.x)
+    throw new CabstandError('INVALID_ARGUMENT', `${where}: x does not belong to d`);
+  return { id: file.kid, principal: file.principal, roles: new Set(file.roles), key };
+}
+
+export function toPublicKey(entry: PublicKeyEntry): PublicKey {
+  const { kty, crv, x } = entry;
+  return {
+    id: entry.kid,
+    principal: entry.principal,
+    roles: new Set(entry.roles),
+    uses: new Set(entry.uses),
+    notBeforeMs: entry.not_before === undefined ? 0 : Date.parse(entry.not_before),
+    notAfterMs: entry.not_after === undefined ? Infinity : Date.parse(entry.not_after),
+    key: createPublicKey({ key: { kty, crv, x }, format: 'jwk' }),
+  };
+}
+
+/** The key of this id, if it may be used so and now; throws KEY_UNKNOWN or CREDENTIALS_EXPIRED. */
+export function currentKey(source: KeySource, id: string, nowMs: number): PublicKey {
+  const key = NAME.test(id) ? source.find(id) : undefined;
+  if (key === undefined)
+    throw new CabstandError('KEY_UNKNOWN', 'the key id is not among the configured keys', {
+      metadata: NAME.test(id) ? { key_id: id } : {},
+    });
+  if (nowMs < key.notBeforeMs || nowMs > key.notAfterMs)
+    throw new CabstandError(
+      'CREDENTIALS_EXPIRED',
+      nowMs > key.notAfterMs
+        ? `key ${id} was retired at ${new Date(key.notAfterMs).toISOString()}`
+        : `key ${id} is not valid before ${new Date(key.notBeforeMs).toISOString()}`,
+      { metadata: { key_id: id } },
+    );
+  return key;
+}
+
+/** Ed25519 signature, base64url. */
+export function signBytes(bytes: Uint8Array, key: KeyObject): string {
+  return sign(null, bytes, key).toString('base64url');
+}
+
+const SIGNATURE = /^[A-Za-z0-9_-]{86}$/;
+
+export function isSignature(text: string): boolean {
+  return SIGNATURE.test(text);
+}
+
+export function verifyBytes(bytes: Uint8Array, key: KeyObject, signature: string): boolean {
+  return isSignature(signature) && verify(null, bytes, key, Buffer.from(signature, 'base64url'));
+}
+
+function parseWith<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const path = issue === undefined || issue.path.length === 0 ? '' : ` ${issue.path.join('.')}`;
+  // The value is left out: it may be a secret.
+  throw new CabstandError(
+    'INVALID_ARGUMENT',
+    `${where}:${path} ${issue?.message ?? 'is invalid'}`,
+    {
+      metadata: { file: where, field: path.trim() },
+    },
+  );
+}

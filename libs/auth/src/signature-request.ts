@@ -1,0 +1,138 @@
+import { CabstandError, invalid, systemClock } from '@cabstand/core';
+import type { Clock, Principal } from '@cabstand/core';
+import type { IncomingRequest } from '@cabstand/rpc';
+import type { Metadata } from '@grpc/grpc-js';
+import { acceptsAudience, listAudiences } from './audience';
+import type { Audiences } from './audience';
+import { REQUEST_HEADERS, requestBytes } from './canonical';
+import { clockSkew, credentialsMissing, malformed, wrongAudience } from './failures';
+import { currentKey, isSignature, verifyBytes } from './keys';
+import type { KeySource } from './keys';
+import { NonceCache } from './nonces';
+import type { NonceCacheOptions } from './nonces';
+import { hasHeader, header } from './scheme';
+
+export interface RequestVerifierOptions extends NonceCacheOptions {
+  readonly keys: KeySource;
+  /** `host:port` values that callers may have dialled. All spellings of loopback are one. */
+  readonly audiences: Audiences;
+  /** How far a caller's clock may be off, either way, milliseconds. Default 60,000. */
+  readonly windowMs?: number;
+  readonly clock?: Clock;
+}
+
+const NONCE = /^[A-Za-z0-9_-]{16,64}$/;
+const TIMESTAMP = /^[0-9]{1,15}$/;
+const LONGEST_AUDIENCE = 300;
+/** A clock that goes back further was set, not disciplined. */
+const CLOCK_STEP_MS = 1000;
+
+interface Claims {
+  readonly keyId: string;
+  readonly audience: string;
+  readonly timestampMs: number;
+  readonly nonce: string;
+  readonly signature: string;
+}
+
+/** Checks signed requests. */
+export class RequestVerifier {
+  readonly #keys: KeySource;
+  readonly #audiences: Audiences;
+  readonly #windowMs: number;
+  readonly #clock: Clock;
+  readonly #nonces: NonceCache;
+  /** Nonces used before this time are not known (a restart): what was signed before it is refused. */
+  #startedMs: number;
+  #latestMs: number;
+
+  constructor(options: RequestVerifierOptions) {
+    const windowMs = options.windowMs ?? 60_000;
+    if (!Number.isFinite(windowMs) || windowMs <= 0)
+      throw invalid('INVALID_ARGUMENT', 'windowMs', windowMs, 'a number above 0');
+    this.#keys = options.keys;
+    this.#audiences = options.audiences;
+    this.#windowMs = windowMs;
+    this.#clock = options.clock ?? systemClock;
+    this.#nonces = new NonceCache(options);
+    this.#startedMs = this.#clock.now();
+    this.#latestMs = this.#startedMs;
+  }
+
+  /** Throws a CabstandError of class `auth`, or RATE_LIMITED where nonces cannot be remembered. */
+  verify(request: IncomingRequest): Principal {
+    const claims = readClaims(request.metadata);
+    const nowMs = this.#now();
+    const key = currentKey(this.#keys, claims.keyId, nowMs);
+    if (!key.uses.has('request'))
+      throw new CabstandError('UNAUTHENTICATED', `key ${key.id} is not for signing requests`);
+    const accepted = listAudiences(this.#audiences);
+    if (!acceptsAudience(accepted, claims.audience)) throw wrongAudience(claims.audience, accepted);
+    this.#checkTime(claims, nowMs);
+    const bytes = requestBytes({ ...claims, method: request.method, body: request.body });
+    if (!verifyBytes(bytes, key.key, claims.signature))
+      throw new CabstandError(
+        'UNAUTHENTICATED',
+        'the signature does not belong to this request: wrong key, or something was changed on the way',
+        { metadata: { key_id: key.id } },
+      );
+    // Only after the signature: strangers must not be able to fill the cache.
+    this.#nonces.use(key.id, claims.nonce, claims.timestampMs + this.#windowMs, nowMs);
+    return { id: key.principal, roles: key.roles };
+  }
+
+  #now(): number {
+    const nowMs = this.#clock.now();
+    if (nowMs < this.#latestMs - CLOCK_STEP_MS) {
+      this.#startedMs = nowMs;
+      this.#nonces.clockWentBack(nowMs);
+      this.#latestMs = nowMs;
+    }
+    this.#latestMs = Math.max(this.#latestMs, nowMs);
+    return nowMs;
+  }
+
+  #checkTime(claims: Claims, nowMs: number): void {
+    const off = claims.timestampMs - nowMs;
+    if (Math.abs(off) > this.#windowMs)
+      throw clockSkew(
+        `the request was signed ${seconds(Math.abs(off))} s ${off < 0 ? 'ago' : 'in the future'} by ` +
+          `this server's clock; at most ${seconds(this.#windowMs)} s are allowed`,
+        nowMs,
+        claims.audience,
+      );
+    if (claims.timestampMs < this.#startedMs)
+      throw clockSkew(
+        'the request was signed before this server started; sign it anew',
+        nowMs,
+        claims.audience,
+      );
+  }
+}
+
+function readClaims(metadata: Metadata): Claims {
+  const keyId = required(metadata, REQUEST_HEADERS.keyId);
+  const audience = required(metadata, REQUEST_HEADERS.audience);
+  const timestamp = required(metadata, REQUEST_HEADERS.timestamp);
+  const nonce = required(metadata, REQUEST_HEADERS.nonce);
+  const signature = required(metadata, REQUEST_HEADERS.signature);
+  if (audience.length > LONGEST_AUDIENCE)
+    throw malformed(`${REQUEST_HEADERS.audience}: expected host:port`);
+  if (!TIMESTAMP.test(timestamp))
+    throw malformed(`${REQUEST_HEADERS.timestamp}: expected milliseconds since 1970 in digits`);
+  if (!NONCE.test(nonce))
+    throw malformed(`${REQUEST_HEADERS.nonce}: expected 16 to 64 of A-Z a-z 0-9 _ -`);
+  if (!isSignature(signature))
+    throw malformed(`${REQUEST_HEADERS.signature}: expected 64 bytes in base64url without padding`);
+  return { keyId, audience, timestampMs: Number(timestamp), nonce, signature };
+}
+
+function required(metadata: Metadata, name: string): string {
+  const value = header(metadata, name);
+  if (value !== undefined && value !== '') return value;
+  throw hasHeader(metadata, name)
+    ? malformed(`header ${name}: expected exactly one value`)
+    : credentialsMissing(`header ${name} is missing`);
+}
+
+const seconds = (ms: number): string => (ms / 1000).toFixed(1);

@@ -1,0 +1,54 @@
+import { CabstandError } from '@cabstand/core';
+import type { Role } from '@cabstand/core';
+import type { Metadata } from '@grpc/grpc-js';
+import { RESPONSE_HEADERS, responseBytes } from './canonical';
+import { currentKey, verifyBytes } from './keys';
+import type { KeySource } from './keys';
+import { header } from './scheme';
+
+/** Checks that a response comes from a server whose key is known. */
+export class ResponseVerifier {
+  readonly #keys: KeySource;
+  readonly #windowMs: number;
+
+  constructor(keys: KeySource, windowMs: number) {
+    this.#keys = keys;
+    this.#windowMs = windowMs;
+  }
+
+  /** Throws NODE_BAD_REPLY: whoever answered has not proved to be a server of this subnet. */
+  verify(method: string, nonce: string | undefined, headers: Metadata, nowMs: number): void {
+    const keyId = header(headers, RESPONSE_HEADERS.keyId);
+    const timestamp = header(headers, RESPONSE_HEADERS.timestamp);
+    const signature = header(headers, RESPONSE_HEADERS.signature);
+    if (keyId === undefined || timestamp === undefined || signature === undefined)
+      throw unproven('it did not sign its response');
+    if (nonce === undefined) throw unproven('the request it answers was not signed');
+    const timestampMs = Number(timestamp);
+    if (!(Math.abs(timestampMs - nowMs) <= this.#windowMs))
+      throw unproven('the time of its response is off');
+    let key;
+    try {
+      key = currentKey(this.#keys, keyId, nowMs);
+    } catch (error) {
+      throw unproven('its key is not known here', error);
+    }
+    if (!serverRoles(method).some((role) => key.roles.has(role)))
+      throw unproven(`its key ${key.id} is not a server's`);
+    if (!verifyBytes(responseBytes({ keyId, method, nonce, timestampMs }), key.key, signature))
+      throw unproven('the signature of its response is wrong');
+  }
+}
+
+/** Who may answer a method: a client's key must not pass for a server's. */
+function serverRoles(method: string): readonly Role[] {
+  if (method.includes('.RouterService/')) return ['router'];
+  if (method.includes('.HosterService/')) return ['hoster'];
+  return ['router', 'hoster'];
+}
+
+function unproven(why: string, cause?: unknown): CabstandError {
+  return new CabstandError('NODE_BAD_REPLY', `the server did not prove who it is: ${why}`, {
+    cause,
+  });
+}

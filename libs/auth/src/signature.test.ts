@@ -1,0 +1,419 @@
+import { FakeClock } from '@cabstand/core';
+import type { IncomingRequest, OutgoingRequest } from '@cabstand/rpc';
+import * as fc from 'fast-check';
+import { REQUEST_HEADERS, RESPONSE_HEADERS } from './canonical';
+import { StaticKeySet } from './keys';
+import { ACQUIRE, failure, incoming, member, metadata, outgoing } from './keys.fixture';
+import { SignatureAuthorizer } from './signature';
+import type { RequestVerifierOptions } from './signature-request';
+
+const alice = member('alice-1', { principal: 'alice' });
+const mallory = member('mallory');
+const server = member('router-1', { principal: 'router', roles: ['router'] });
+const keys = new StaticKeySet([alice.known, server.known]);
+
+function setup(options: Partial<RequestVerifierOptions> = {}, clientAheadMs = 0) {
+  const clock = new FakeClock();
+  const clientClock = new FakeClock(clock.now() + clientAheadMs);
+  const verifier = new SignatureAuthorizer({
+    key: server.mine,
+    verify: { keys, audiences: ['127.0.0.1:50050', 'router.example:50050'], ...options },
+    clock,
+  });
+  const signer = new SignatureAuthorizer({
+    key: alice.mine,
+    serverKeys: keys,
+    clock: clientClock,
+  });
+  const receive = async (request: OutgoingRequest, changes: Partial<IncomingRequest> = {}) =>
+    verifier.validateRequest(incoming(request, await signer.signRequest(request), changes));
+  return { clock, clientClock, verifier, signer, receive };
+}
+
+test('a signed request proves its principal and roles', async () => {
+  const { receive } = setup();
+  await expect(receive(outgoing())).resolves.toEqual({
+    id: 'alice',
+    roles: new Set(['client']),
+  });
+});
+
+test('a request that streams is signed without a body', async () => {
+  const { receive } = setup();
+  await expect(receive(outgoing({ body: undefined }))).resolves.toMatchObject({ id: 'alice' });
+});
+
+test.each<[string, Partial<IncomingRequest>]>([
+  ['another method', { method: '/cabstand.v1.RouterService/rpc_drain' }],
+  ['another body', { body: Buffer.from('Request') }],
+  ['no body', { body: undefined }],
+  ['an empty body', { body: Buffer.alloc(0) }],
+])('a signature does not pass for %s', async (_, changes) => {
+  const { receive } = setup();
+  const error = await failure(() => receive(outgoing(), changes));
+  expect(error.reason).toBe('UNAUTHENTICATED');
+  expect(error.class).toBe('auth');
+});
+
+test('any changed bit of the body is noticed', async () => {
+  const { verifier, signer } = setup();
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uint8Array({ minLength: 1, maxLength: 200 }),
+      fc.nat(),
+      async (body, at) => {
+        const request = outgoing({ body });
+        const headers = await signer.signRequest(request);
+        const changed = Uint8Array.from(body);
+        const bit = at % (body.length * 8);
+        changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        const error = await failure(() =>
+          verifier.validateRequest(incoming(request, headers, { body: changed })),
+        );
+        expect(error.reason).toBe('UNAUTHENTICATED');
+        await verifier.validateRequest(incoming(request, headers));
+      },
+    ),
+  );
+});
+
+test.each(Object.values(REQUEST_HEADERS))('without %s credentials are missing', async (name) => {
+  const { verifier, signer } = setup();
+  const request = outgoing();
+  const { [name]: _, ...rest } = { ...(await signer.signRequest(request)) };
+  const error = await failure(() => verifier.validateRequest(incoming(request, rest)));
+  expect(error.reason).toBe('CREDENTIALS_MISSING');
+  expect(error.message).toContain(name);
+});
+
+test.each([
+  [REQUEST_HEADERS.timestamp, 'yesterday'],
+  [REQUEST_HEADERS.timestamp, '1e12'],
+  [REQUEST_HEADERS.timestamp, '-5'],
+  [REQUEST_HEADERS.timestamp, '9'.repeat(400)],
+  [REQUEST_HEADERS.nonce, 'short'],
+  [REQUEST_HEADERS.nonce, 'n'.repeat(65)],
+  [REQUEST_HEADERS.nonce, 'with spaces in the nonce'],
+  [REQUEST_HEADERS.signature, 'AAAA'],
+  [REQUEST_HEADERS.signature, '='.repeat(86)],
+])('%s: %s is malformed', async (name, value) => {
+  const { verifier, signer } = setup();
+  const request = outgoing();
+  const headers = { ...(await signer.signRequest(request)), [name]: value };
+  const error = await failure(() => verifier.validateRequest(incoming(request, headers)));
+  expect(error.reason).toBe('CREDENTIALS_MALFORMED');
+  expect(error.message).toContain(name);
+  if (name === REQUEST_HEADERS.signature) expect(error.message).not.toContain(value);
+});
+
+test('a header given twice is malformed', async () => {
+  const { verifier, signer } = setup();
+  const request = outgoing();
+  const doubled = metadata(await signer.signRequest(request));
+  doubled.add(REQUEST_HEADERS.nonce, 'AAAAAAAAAAAAAAAAAAAAAA');
+  const error = await failure(() =>
+    verifier.validateRequest(incoming(request, {}, { metadata: doubled })),
+  );
+  expect(error.reason).toBe('CREDENTIALS_MALFORMED');
+});
+
+test('a key that is not configured is unknown, whatever it signs', async () => {
+  const { verifier } = setup();
+  const stranger = new SignatureAuthorizer({ key: mallory.mine, clock: new FakeClock() });
+  const request = outgoing();
+  const headers = await stranger.signRequest(request);
+  expect((await failure(() => verifier.validateRequest(incoming(request, headers)))).reason).toBe(
+    'KEY_UNKNOWN',
+  );
+  const pretending = { ...headers, [REQUEST_HEADERS.keyId]: 'alice-1' };
+  expect(
+    (await failure(() => verifier.validateRequest(incoming(request, pretending)))).reason,
+  ).toBe('UNAUTHENTICATED');
+});
+
+test('a key for tickets only does not sign requests', async () => {
+  const ticketKey = member('tickets', { uses: ['ticket'] });
+  const clock = new FakeClock();
+  const verifier = new SignatureAuthorizer({
+    verify: { keys: new StaticKeySet([ticketKey.known]), audiences: ['127.0.0.1:50050'] },
+    clock,
+  });
+  const request = outgoing();
+  const headers = await new SignatureAuthorizer({ key: ticketKey.mine, clock }).signRequest(
+    request,
+  );
+  const error = await failure(() => verifier.validateRequest(incoming(request, headers)));
+  expect(error.reason).toBe('UNAUTHENTICATED');
+});
+
+describe('audience', () => {
+  test('of another server is refused, naming what was expected', async () => {
+    const { receive } = setup();
+    const error = await failure(() => receive(outgoing({ audience: 'hoster.example:50051' })));
+    expect(error.reason).toBe('CREDENTIALS_AUDIENCE');
+    expect(error.metadata['expected']).toBe('127.0.0.1:50050,router.example:50050');
+    expect(error.message).toContain('hoster.example:50051');
+  });
+
+  test('cannot be exchanged on the way', async () => {
+    const { verifier, signer } = setup();
+    const request = outgoing({ audience: 'evil.example:50050' });
+    const headers = {
+      ...(await signer.signRequest(request)),
+      [REQUEST_HEADERS.audience]: 'router.example:50050',
+    };
+    const error = await failure(() => verifier.validateRequest(incoming(request, headers)));
+    expect(error.reason).toBe('UNAUTHENTICATED');
+  });
+
+  test.each(['localhost:50050', '[::1]:50050', 'LOCALHOST:50050', 'Router.Example:50050'])(
+    '%s is this server',
+    async (audience) => {
+      const { receive } = setup();
+      await expect(receive(outgoing({ audience }))).resolves.toMatchObject({ id: 'alice' });
+    },
+  );
+
+  test.each(['localhost:50051', '127.0.0.1', '10.0.0.1:50050'])(
+    '%s is not this server',
+    async (audience) => {
+      const { receive } = setup();
+      expect((await failure(() => receive(outgoing({ audience })))).reason).toBe(
+        'CREDENTIALS_AUDIENCE',
+      );
+    },
+  );
+
+  test('may become known after the start', async () => {
+    const audiences: string[] = [];
+    const { receive } = setup({ audiences: () => audiences });
+    expect((await failure(() => receive(outgoing()))).reason).toBe('CREDENTIALS_AUDIENCE');
+    audiences.push('127.0.0.1:50050');
+    await receive(outgoing());
+  });
+});
+
+describe('time', () => {
+  test.each([-3600_000, -60_001, 60_001, 3600_000])(
+    'a clock %d ms off is named with the server’s time, and corrected once',
+    async (ahead) => {
+      const { receive, clock, signer } = setup({}, ahead);
+      const error = await failure(() => receive(outgoing()));
+      expect(error.reason).toBe('CLOCK_SKEW');
+      expect(error.metadata['server_time_ms']).toBe(String(clock.now()));
+      await expect(signer.refresh(error)).resolves.toBe(true);
+      await expect(receive(outgoing())).resolves.toMatchObject({ id: 'alice' });
+    },
+  );
+
+  test('the correction is for the server that asked for it', async () => {
+    const { receive, signer } = setup({}, 3600_000);
+    await signer.refresh(await failure(() => receive(outgoing())));
+    expect(
+      (await failure(() => receive(outgoing({ audience: 'router.example:50050' })))).reason,
+    ).toBe('CLOCK_SKEW');
+  });
+
+  test('a correction beyond a day is not believed', async () => {
+    const { receive, signer } = setup({}, -25 * 3600_000);
+    await expect(signer.refresh(await failure(() => receive(outgoing())))).resolves.toBe(false);
+  });
+
+  test('an error without the time of the server teaches nothing', async () => {
+    const { receive, signer } = setup();
+    const error = await failure(() => receive(outgoing({ audience: 'x:1' })));
+    await expect(signer.refresh(error)).resolves.toBe(false);
+  });
+
+  test('what was signed before a restart is refused, for its nonce may have been used', async () => {
+    const { receive, clock, signer } = setup({}, -1);
+    const error = await failure(() => receive(outgoing()));
+    expect(error.reason).toBe('CLOCK_SKEW');
+    expect(error.metadata['server_time_ms']).toBe(String(clock.now()));
+    await signer.refresh(error);
+    await receive(outgoing());
+  });
+
+  test('a key is good between its not-before and not-after only', async () => {
+    const clock = new FakeClock();
+    const at = clock.now();
+    const short = member('short', { notBefore: at + 1000, notAfter: at + 2000 });
+    const verifier = new SignatureAuthorizer({
+      verify: { keys: new StaticKeySet([short.known]), audiences: ['127.0.0.1:50050'] },
+      clock,
+    });
+    const signer = new SignatureAuthorizer({ key: short.mine, clock });
+    const receive = async () => {
+      const request = outgoing();
+      return verifier.validateRequest(incoming(request, await signer.signRequest(request)));
+    };
+    expect((await failure(receive)).message).toContain('not valid before');
+    await clock.advance(1500);
+    await receive();
+    await clock.advance(1000);
+    const error = await failure(receive);
+    expect(error.reason).toBe('CREDENTIALS_EXPIRED');
+    expect(error.message).toContain('retired');
+  });
+
+  test('during a rotation both keys speak for the principal', async () => {
+    const clock = new FakeClock();
+    const old = member('alice-1', { principal: 'alice', notAfter: clock.now() + 1000 });
+    const young = member('alice-2', { principal: 'alice' });
+    const verifier = new SignatureAuthorizer({
+      verify: {
+        keys: new StaticKeySet([old.known, young.known]),
+        audiences: ['127.0.0.1:50050'],
+      },
+      clock,
+    });
+    for (const key of [old.mine, young.mine]) {
+      const request = outgoing();
+      const headers = await new SignatureAuthorizer({ key, clock }).signRequest(request);
+      await expect(verifier.validateRequest(incoming(request, headers))).resolves.toMatchObject({
+        id: 'alice',
+      });
+    }
+  });
+});
+
+describe('replay', () => {
+  test('the same request twice is a replay, within the whole window', async () => {
+    const { verifier, signer, clock } = setup();
+    const request = outgoing();
+    const once = incoming(request, await signer.signRequest(request));
+    await verifier.validateRequest(once);
+    for (const step of [0, 1000, 58_000, 1000]) {
+      await clock.advance(step);
+      expect((await failure(() => verifier.validateRequest(once))).reason).toBe(
+        'CREDENTIALS_REPLAYED',
+      );
+    }
+    await clock.advance(1);
+    expect((await failure(() => verifier.validateRequest(once))).reason).toBe('CLOCK_SKEW');
+  });
+
+  test('a replay is refused after the clock went back, too', async () => {
+    const clock = new FakeClock();
+    let setBack = 0;
+    const verifier = new SignatureAuthorizer({
+      verify: { keys, audiences: ['127.0.0.1:50050'] },
+      clock: {
+        now: () => clock.now() - setBack,
+        monotonic: () => clock.monotonic(),
+        setTimer: (callback, delay) => clock.setTimer(callback, delay),
+      },
+    });
+    const signer = new SignatureAuthorizer({ key: alice.mine, clock });
+    const request = outgoing();
+    const once = incoming(request, await signer.signRequest(request));
+    await clock.advance(10);
+    await verifier.validateRequest(once);
+    await clock.advance(3600_000);
+    // Lets the verifier forget the nonce.
+    const later = outgoing();
+    await verifier.validateRequest(incoming(later, await signer.signRequest(later)));
+    setBack = 3600_000;
+    expect((await failure(() => verifier.validateRequest(once))).reason).toBe('CLOCK_SKEW');
+    // And goes on serving: an hour of refusals would be an outage.
+    const slow = new SignatureAuthorizer({
+      key: alice.mine,
+      clock: new FakeClock(clock.now() - setBack),
+    });
+    const fresh = outgoing();
+    await verifier.validateRequest(incoming(fresh, await slow.signRequest(fresh)));
+  });
+
+  test('a forged request does not use up the nonce', async () => {
+    const { verifier, signer } = setup();
+    const request = outgoing();
+    const headers = await signer.signRequest(request);
+    await failure(() =>
+      verifier.validateRequest(incoming(request, headers, { body: Buffer.from('forged') })),
+    );
+    await verifier.validateRequest(incoming(request, headers));
+  });
+
+  test('a full nonce cache refuses rather than forgets', async () => {
+    const { receive, verifier, signer, clock, clientClock } = setup({ maxNonces: 3 });
+    const first = outgoing();
+    const once = incoming(first, await signer.signRequest(first));
+    await verifier.validateRequest(once);
+    await receive(outgoing());
+    await receive(outgoing());
+    const error = await failure(() => receive(outgoing()));
+    expect(error.reason).toBe('RATE_LIMITED');
+    expect(error.metadata['limited_by']).toBe('nonces');
+    expect((await failure(() => verifier.validateRequest(once))).reason).toBe(
+      'CREDENTIALS_REPLAYED',
+    );
+    await Promise.all([
+      clock.advance(error.retryAfterMs ?? 0),
+      clientClock.advance(error.retryAfterMs ?? 0),
+    ]);
+    await receive(outgoing());
+  });
+});
+
+describe('response', () => {
+  test('proves the server', async () => {
+    const { verifier, signer } = setup();
+    const request = outgoing();
+    const received = incoming(request, await signer.signRequest(request));
+    const headers = await verifier.signResponse(received);
+    await signer.validateResponse(request, metadata(headers));
+  });
+
+  test('of another request, an unknown or a client’s key, or none does not', async () => {
+    const { verifier, signer, clock } = setup();
+    const request = outgoing();
+    const other = outgoing();
+    const received = incoming(request, await signer.signRequest(request));
+    const headers = await verifier.signResponse(received);
+    await signer.signRequest(other);
+    const impostor = (key: typeof alice) =>
+      new SignatureAuthorizer({ key: key.mine, clock }).signResponse(received);
+    const cases: [OutgoingRequest, Readonly<Record<string, string>>][] = [
+      [other, headers],
+      [{ ...request }, headers],
+      [request, {}],
+      [request, { ...headers, [RESPONSE_HEADERS.timestamp]: String(clock.now() + 1) }],
+      [request, { ...headers, [RESPONSE_HEADERS.timestamp]: 'now' }],
+      [request, await impostor(mallory)],
+      [request, await impostor(alice)],
+    ];
+    for (const [sent, answer] of cases) {
+      const error = await failure(() => signer.validateResponse(sent, metadata(answer)));
+      expect(error.reason).toBe('NODE_BAD_REPLY');
+    }
+  });
+
+  test('of a router does not pass for a hoster’s', async () => {
+    const { verifier, signer } = setup();
+    const request = outgoing({ method: '/cabstand.v1.HosterService/rpc_info' });
+    const headers = await verifier.signResponse(
+      incoming(request, await signer.signRequest(request)),
+    );
+    const error = await failure(() => signer.validateResponse(request, metadata(headers)));
+    expect(error.message).toContain('not a server');
+  });
+});
+
+test('the signature is as documented', async () => {
+  // Written anew from docs/authentication.md, so that a change of the format breaks this.
+  const { createHash, createPublicKey, verify } = await import('node:crypto');
+  const { signer } = setup();
+  const request = outgoing({ audience: 'Router.Example:50050' });
+  const headers = await signer.signRequest(request);
+  const text = [
+    'cabstand-request-v1',
+    headers['cabstand-key-id'],
+    ACQUIRE,
+    'router.example:50050',
+    headers['cabstand-timestamp'],
+    headers['cabstand-nonce'],
+    createHash('sha256').update('request').digest('hex'),
+  ].join('\n');
+  const signature = Buffer.from(headers['cabstand-signature'] ?? '', 'base64url');
+  expect(verify(null, Buffer.from(text), createPublicKey(alice.mine.key), signature)).toBe(true);
+});
