@@ -8,7 +8,7 @@ export const STEP_HEADER = PREFIX + 16;
 /** Item: `u8 kind | u32 sequence | u32 turn | u32 length`, then `length` bytes. */
 export const ITEM_HEADER = 13;
 export const ItemKind = { chunk: 1, end: 2, taken: 3 } as const;
-/** CREDITS: `u32 count`, then `u32 sequence | u32 records | f64 bytes` each. */
+/** CREDITS: `u32 count`, then `u32 sequence | i32 records | f64 bytes` each. */
 const CREDIT = 16;
 
 export function encodeStep(frame: StepFrame): Buffer {
@@ -104,7 +104,7 @@ export function encodeCredits(frame: CreditsFrame): Buffer {
   let at = PREFIX + 4;
   for (const credit of frame.credits) {
     bytes.writeUInt32LE(credit.sequence, at);
-    bytes.writeUInt32LE(credit.records, at + 4);
+    bytes.writeInt32LE(credit.records, at + 4);
     bytes.writeDoubleLE(credit.bytes, at + 8);
     at += CREDIT;
   }
@@ -118,10 +118,10 @@ export function decodeCredits(payload: Buffer): CreditsFrame {
   const credits: CreditsFrame['credits'][number][] = [];
   for (let at = 4; at < payload.length; at += CREDIT) {
     const bytes = payload.readDoubleLE(at + 8);
-    if (!Number.isFinite(bytes) || bytes < 0) throw malformed('CREDITS bytes', bytes, 'a count');
+    if (!Number.isFinite(bytes)) throw malformed('CREDITS bytes', bytes, 'a count');
     credits.push({
       sequence: payload.readUInt32LE(at),
-      records: payload.readUInt32LE(at + 4),
+      records: payload.readInt32LE(at + 4),
       bytes,
     });
   }

@@ -81,7 +81,10 @@ export interface InputFrame {
   readonly last: boolean;
 }
 
-/** Adds credit: the engine runs a sequence only while it has credit of both kinds. */
+/**
+ * Adds credit: the engine runs a sequence only while it has credit of both kinds. Negative credit
+ * takes back what is unused (its reader went away): the sequence stops at its next step.
+ */
 export interface CreditsFrame {
   readonly type: 'CREDITS';
   readonly credits: readonly { sequence: number; records: number; bytes: number }[];
