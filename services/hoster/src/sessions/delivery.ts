@@ -1,0 +1,149 @@
+import { invalid } from '@cabstand/core';
+import { CreditWindow } from './credits';
+import type { Credit } from './credits';
+import { Journal } from './journal';
+import type { Consumer, JournalEntry } from './types';
+
+export interface DeliveryOptions {
+  readonly limit: Credit;
+  /** Records stay until they are acknowledged, not only until the reader took them. */
+  readonly keepUntilAcknowledged: boolean;
+}
+
+/**
+ * The way of the records from the engine through the journal to the reader. While the reader has
+ * room a record passes straight through; otherwise it waits here, and the engine gets no credit.
+ */
+export class Delivery {
+  readonly #journal = new Journal();
+  readonly #window: CreditWindow;
+  readonly #keep: boolean;
+  /** Next position for the reader. */
+  #sent = 0;
+  #reader: { readonly consumer: Consumer; hasRoom: boolean } | undefined;
+
+  constructor(options: DeliveryOptions) {
+    this.#window = new CreditWindow(options.limit);
+    this.#keep = options.keepUntilAcknowledged;
+  }
+
+  /** Next position to be produced. */
+  get next(): number {
+    return this.#journal.next;
+  }
+
+  /** The oldest position that can still be sent. */
+  get base(): number {
+    return this.#journal.base;
+  }
+
+  get keptRecords(): number {
+    return this.#journal.records;
+  }
+
+  get keptBytes(): number {
+    return this.#journal.bytes;
+  }
+
+  get outstanding(): Credit {
+    return this.#window.outstanding;
+  }
+
+  /** Whether the reader has been handed everything there is. */
+  get delivered(): boolean {
+    return this.#sent >= this.#journal.next;
+  }
+
+  get readerHasRoom(): boolean {
+    return this.#reader?.hasRoom ?? false;
+  }
+
+  /** Throws POSITION_INVALID unless the stream can go on at `from`. */
+  checkFrom(from: number): void {
+    checkPosition('from_position', from);
+    if (from < this.base || from > this.next)
+      throw invalid(
+        'POSITION_INVALID',
+        'from_position',
+        from,
+        this.base === this.next
+          ? `${this.next}: no earlier record is kept`
+          : `between ${this.base} and ${this.next}`,
+      );
+  }
+
+  /** Sends everything from `from` on, which `checkFrom` let pass, to this reader. */
+  attach(consumer: Consumer, from: number): void {
+    this.#journal.dropBelow(from);
+    this.#sent = from;
+    this.#reader = { consumer, hasRoom: true };
+    this.pump();
+  }
+
+  detach(): void {
+    this.#reader = undefined;
+  }
+
+  /** Adds a record at position `next`. `produced`: bytes charged to the engine; 0 if it made none. */
+  append(entry: JournalEntry): void {
+    this.#journal.append(entry);
+    this.pump();
+  }
+
+  /** The engine has used one record's credit. */
+  charge(bytes: number): void {
+    this.#window.used(bytes);
+  }
+
+  /** The reader has room again. */
+  resume(): void {
+    if (this.#reader === undefined) return;
+    this.#reader.hasRoom = true;
+    this.pump();
+  }
+
+  /** Everything up to `position` has arrived. Throws POSITION_INVALID for what was never produced. */
+  acknowledge(position: number): void {
+    checkPosition('ack.position', position);
+    if (position >= this.next)
+      throw invalid('POSITION_INVALID', 'ack.position', position, `below ${this.next}`);
+    if (!this.#keep) return;
+    this.#journal.dropBelow(position + 1);
+    this.#sent = Math.max(this.#sent, position + 1);
+  }
+
+  /** Credit that the engine should get now. */
+  grant(): Credit | undefined {
+    return this.#window.grant(this.#journal.records, this.#journal.bytes);
+  }
+
+  /** Credit to take back, so that the engine stops at its next step. */
+  revoke(): Credit | undefined {
+    return this.#window.revoke();
+  }
+
+  clear(): void {
+    this.#reader = undefined;
+    this.#journal.clear();
+    this.#sent = this.#journal.next;
+  }
+
+  pump(): void {
+    for (;;) {
+      const reader = this.#reader;
+      if (reader?.hasRoom !== true) return;
+      const entry = this.#journal.at(this.#sent);
+      if (entry === undefined) return;
+      this.#sent++;
+      if (!this.#keep) this.#journal.dropBelow(this.#sent);
+      // The reader may detach or ask for more from within; the loop looks again each time.
+      if (!reader.consumer.record(entry)) reader.hasRoom = false;
+    }
+  }
+}
+
+/** Positions come from the wire: negative, fractional or huge ones are the caller's mistake. */
+export function checkPosition(field: string, position: number): void {
+  if (!Number.isSafeInteger(position) || position < 0)
+    throw invalid('POSITION_INVALID', field, position, 'a whole number of at least 0');
+}

@@ -1,0 +1,54 @@
+import type { JournalEntry } from './types';
+
+/**
+ * The records of a session that are still needed, by position, without gaps. It only counts; how
+ * many it may hold is a matter of the credit that the engine gets.
+ */
+export class Journal {
+  readonly #entries: JournalEntry[] = [];
+  #base = 0;
+  #bytes = 0;
+
+  /** The oldest position kept; equal to `next` when nothing is. */
+  get base(): number {
+    return this.#base;
+  }
+
+  /** The next position to be produced. */
+  get next(): number {
+    return this.#base + this.#entries.length;
+  }
+
+  get records(): number {
+    return this.#entries.length;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Keeps a record whose position is `next`. */
+  append(entry: JournalEntry): void {
+    this.#entries.push(entry);
+    this.#bytes += entry.bytes.byteLength;
+  }
+
+  at(position: number): JournalEntry | undefined {
+    return this.#entries[position - this.#base];
+  }
+
+  /** Forgets everything before `position`. */
+  dropBelow(position: number): void {
+    while (this.#base < position) {
+      const entry = this.#entries.shift();
+      if (entry === undefined) return;
+      this.#base++;
+      this.#bytes -= entry.bytes.byteLength;
+    }
+  }
+
+  /** Forgets all records; positions go on. */
+  clear(): void {
+    this.dropBelow(this.next);
+  }
+}

@@ -1,0 +1,67 @@
+import { invalid } from '@cabstand/core';
+
+/** Limits of the session core; all are exported as metrics. */
+export interface SessionOptions {
+  /** Most records of a session that are kept or that the engine may run ahead. Default 256. */
+  readonly journalRecords?: number;
+  /** Most bytes of them. Default 4 MiB. */
+  readonly journalBytes?: number;
+  /** Most parts of live input that wait for the engine, per session. Default 1024. */
+  readonly liveParts?: number;
+  /** Most bytes of them. Default 16 MiB. */
+  readonly liveBytes?: number;
+  /** Most sessions open at once, over all models. Default 1024. */
+  readonly maxSessions?: number;
+  /** Most sessions (orphans too) of one principal. Default 256. */
+  readonly maxSessionsPerPrincipal?: number;
+  /** Share of a model's slots that only resumed sessions may use, from 0 to 0.9. Default 0.05. */
+  readonly resumeHeadroom?: number;
+  /** Sessions that may wait for a slot; 0: a full hoster refuses at once. Default 0. */
+  readonly queueLength?: number;
+  /** Longest such wait in milliseconds. Default 10,000. */
+  readonly queueWaitMs?: number;
+  /** A durable session that lost its consumer within a turn ends after this. Default 60,000. */
+  readonly orphanTimeoutMs?: number;
+  /** A kept or durable session between turns ends after this. Default 300,000. */
+  readonly idleTimeoutMs?: number;
+  /** How long a closed session's last records may take to be read. Default 10,000. */
+  readonly closeTimeoutMs?: number;
+  /** Ended sessions whose reason is remembered. Default 10,000. */
+  readonly endedRemembered?: number;
+}
+
+export type SessionOptionsWithDefaults = Required<SessionOptions>;
+
+/** Fills in the defaults and checks every number. */
+export function withDefaults(options: SessionOptions = {}): SessionOptionsWithDefaults {
+  const complete: SessionOptionsWithDefaults = {
+    journalRecords: 256,
+    journalBytes: 4 * 1024 * 1024,
+    liveParts: 1024,
+    liveBytes: 16 * 1024 * 1024,
+    maxSessions: 1024,
+    maxSessionsPerPrincipal: 256,
+    resumeHeadroom: 0.05,
+    queueLength: 0,
+    queueWaitMs: 10_000,
+    orphanTimeoutMs: 60_000,
+    idleTimeoutMs: 300_000,
+    closeTimeoutMs: 10_000,
+    endedRemembered: 10_000,
+    ...options,
+  };
+  const { resumeHeadroom, queueLength, ...counts } = complete;
+  for (const [name, value] of Object.entries(counts))
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw invalid('INVALID_ARGUMENT', name, value, 'a whole number of at least 1');
+  if (!Number.isSafeInteger(queueLength) || queueLength < 0)
+    throw invalid('INVALID_ARGUMENT', 'queueLength', queueLength, 'a whole number of at least 0');
+  if (!(resumeHeadroom >= 0 && resumeHeadroom <= 0.9))
+    throw invalid('INVALID_ARGUMENT', 'resumeHeadroom', resumeHeadroom, 'between 0 and 0.9');
+  return complete;
+}
+
+/** How often, in records, a durable session's consumer should acknowledge. */
+export function ackEvery(options: Pick<SessionOptionsWithDefaults, 'journalRecords'>): number {
+  return Math.max(1, Math.floor(options.journalRecords / 4));
+}

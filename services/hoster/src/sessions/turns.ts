@@ -1,0 +1,89 @@
+import { CabstandError, invalid } from '@cabstand/core';
+import { LiveInput } from './live-input';
+import type { LiveInputLimits } from './live-input';
+import type { TurnOutcome } from './types';
+
+export type TurnState =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'running';
+      readonly turn: number;
+      /** Undefined where a turn cannot be sent again (anonymous sessions). */
+      readonly digest: string | undefined;
+      readonly firstPosition: number;
+      readonly live: LiveInput | undefined;
+    }
+  | {
+      readonly kind: 'over';
+      readonly turn: number;
+      readonly digest: string | undefined;
+      readonly firstPosition: number;
+    };
+
+export type RunningTurn = Extract<TurnState, { kind: 'running' }>;
+
+/** Which turn of a session runs, and whether one that arrives is new, sent again, or wrong. */
+export class Turns {
+  #state: TurnState = { kind: 'none' };
+
+  get state(): TurnState {
+    return this.#state;
+  }
+
+  get running(): RunningTurn | undefined {
+    return this.#state.kind === 'running' ? this.#state : undefined;
+  }
+
+  /** The turn that runs or ran last; -1 before the first. */
+  get current(): number {
+    return this.#state.kind === 'none' ? -1 : this.#state.turn;
+  }
+
+  /**
+   * What to do with a turn that arrives: `started` means it is new.
+   * Throws TURN_CONFLICT, TURN_OUT_OF_ORDER or SESSION_BUSY.
+   */
+  judge(turn: number, digest: string | undefined): TurnOutcome {
+    if (!Number.isSafeInteger(turn) || turn < 0)
+      throw invalid('TURN_OUT_OF_ORDER', 'turn', turn, 'a whole number of at least 0');
+    const state = this.#state;
+    if (state.kind !== 'none' && turn === state.turn) {
+      if (digest === undefined || digest !== state.digest)
+        throw new CabstandError(
+          'TURN_CONFLICT',
+          `turn ${turn} was sent before with other content`,
+          { metadata: { turn: String(turn) } },
+        );
+      return state.kind;
+    }
+    const expected = this.current + 1;
+    if (turn !== expected) throw invalid('TURN_OUT_OF_ORDER', 'turn', turn, String(expected));
+    if (state.kind === 'running')
+      throw new CabstandError('SESSION_BUSY', `turn ${state.turn} still runs`, {
+        metadata: { turn: String(state.turn) },
+      });
+    return 'started';
+  }
+
+  start(
+    turn: number,
+    digest: string | undefined,
+    firstPosition: number,
+    live: LiveInputLimits | undefined,
+  ): void {
+    this.#state = {
+      kind: 'running',
+      turn,
+      digest,
+      firstPosition,
+      live: live === undefined ? undefined : new LiveInput(live),
+    };
+  }
+
+  /** The turn's end of turn was recorded. */
+  finish(): void {
+    if (this.#state.kind !== 'running') return;
+    const { turn, digest, firstPosition } = this.#state;
+    this.#state = { kind: 'over', turn, digest, firstPosition };
+  }
+}
