@@ -1,1 +1,1 @@
-export {};
+export { RouterCore, createRouterCore } from './core';

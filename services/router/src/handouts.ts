@@ -1,0 +1,137 @@
+import { CabstandError, invalid } from '@cabstand/core';
+import { checkWanted } from './placement/filter';
+import { isSessionId } from './registry/validate';
+import type { Lease, Leases } from './leases/leases';
+import type { HandOutResult, RouterObserver } from './observer';
+import type { Placed, Placement } from './placement/placement';
+import type { Wanted } from './placement/filter';
+import type { Node } from './registry/node';
+import type { Registry } from './registry/registry';
+import type { RouterSettings } from './options';
+
+export interface AcquireWanted extends Wanted {
+  /** Empty for a session that is not durable. */
+  readonly sessionId: string;
+}
+
+export interface HandOut {
+  readonly lease: Lease;
+  readonly node: Node;
+  /** Best first, without a reservation. */
+  readonly alternatives: readonly Node[];
+}
+
+export interface HandOutParts {
+  readonly registry: Registry;
+  readonly placement: Placement;
+  readonly leases: Leases;
+  readonly observer: RouterObserver;
+  readonly periodMs: () => number;
+  /** Monotonic time of the router's start. */
+  readonly startedAt: number;
+}
+
+/** Hands nodes out: place, reserve, or say why not. */
+export class HandOuts {
+  constructor(
+    private readonly settings: RouterSettings,
+    private readonly parts: HandOutParts,
+  ) {}
+
+  /**
+   * Reserves a slot. Throws HOSTER_FULL or NO_NODE with `retryAfterMs` and the numbers of nodes in
+   * the metadata, MODEL_UNKNOWN, QUOTA_EXCEEDED, INVALID_ARGUMENT or LIMIT_EXCEEDED.
+   */
+  acquire(wanted: AcquireWanted, principal: string): HandOut {
+    const { observer } = this.parts;
+    try {
+      const handOut = this.#acquire(wanted, principal);
+      observer.handedOut?.('ok');
+      return handOut;
+    } catch (error) {
+      observer.handedOut?.(resultOf(CabstandError.from(error)));
+      throw error;
+    }
+  }
+
+  #acquire(wanted: AcquireWanted, principal: string): HandOut {
+    const { leases, placement } = this.parts;
+    checkWanted(wanted, this.settings.maxListLength);
+    if (wanted.sessionId !== '' && !isSessionId(wanted.sessionId))
+      throw invalid(
+        'INVALID_ARGUMENT',
+        'session_id',
+        wanted.sessionId,
+        '1 to 64 of [A-Za-z0-9._-]',
+      );
+    leases.checkRoom(principal);
+    const placed = placement.place(wanted);
+    if (placed.kind !== 'placed') throw this.#refusal(placed, wanted);
+    const lease = leases.reserve(placed.slot, principal);
+    return {
+      lease,
+      node: placed.slot.node,
+      alternatives: placed.alternatives.map((slot) => slot.node),
+    };
+  }
+
+  #refusal(placed: Exclude<Placed, { kind: 'placed' }>, wanted: AcquireWanted): CabstandError {
+    const { registry, periodMs, startedAt } = this.parts;
+    const { clock, settleMs, random } = this.settings;
+    const { model, digest } = wanted;
+    // Spread out, so that those who were refused together do not come back together.
+    const retryAfterMs = Math.ceil(periodMs() * (0.5 + random()));
+    if (placed.kind === 'unknown_digest')
+      return new CabstandError('NO_NODE', `no node serves ${model} with these weights`, {
+        metadata: { model, digest, cause: 'digest' },
+        retryAfterMs,
+      });
+    if (placed.kind === 'unknown_model') {
+      const settling = clock.monotonic() - startedAt < settleMs;
+      if (!settling && !registry.hasSeen(model))
+        return new CabstandError('MODEL_UNKNOWN', `no node has ever offered ${model}`, {
+          metadata: { model },
+        });
+      const cause = settling ? 'router_starting' : 'nodes_gone';
+      return new CabstandError('NO_NODE', `no node serves ${model} now (${cause})`, {
+        metadata: { model, cause, nodes: '0' },
+        retryAfterMs,
+      });
+    }
+    const { counts } = placed;
+    const metadata = {
+      model,
+      nodes: String(counts.withModel),
+      full: String(counts.full),
+      banned: String(counts.banned),
+      not_ready: String(counts.notReady),
+      offline: String(counts.offline),
+      excluded: String(counts.excluded),
+    };
+    const why = `nodes: ${counts.withModel}, full: ${counts.full}, banned: ${counts.banned}, not ready: ${counts.notReady}, offline: ${counts.offline}, excluded by the call: ${counts.excluded}`;
+    return placed.kind === 'full'
+      ? new CabstandError('HOSTER_FULL', `no free slot for ${model} (${why})`, {
+          metadata,
+          retryAfterMs,
+        })
+      : new CabstandError('NO_NODE', `no node can take ${model} now (${why})`, {
+          metadata,
+          retryAfterMs,
+        });
+  }
+}
+
+function resultOf(error: CabstandError): HandOutResult {
+  switch (error.reason) {
+    case 'HOSTER_FULL':
+      return 'full';
+    case 'NO_NODE':
+      return 'no_node';
+    case 'MODEL_UNKNOWN':
+      return 'model_unknown';
+    case 'QUOTA_EXCEEDED':
+      return 'quota';
+    default:
+      return 'invalid';
+  }
+}

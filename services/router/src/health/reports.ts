@@ -1,0 +1,76 @@
+import { BoundedMap, CabstandError } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import type { Node } from '../registry/node';
+
+export interface ReportsOptions {
+  readonly clock: Clock;
+  readonly reportsPerMinute: number;
+  readonly maxReporters: number;
+  readonly reportWindowMs: number;
+  readonly reportersToBan: number;
+}
+
+interface Bucket {
+  tokens: number;
+  /** Monotonic. */
+  filledAt: number;
+}
+
+/** Counts clients' evidence about nodes: who reported what, how often, within a window. */
+export class Reports {
+  readonly #buckets: BoundedMap<string, Bucket>;
+  /** Per node: when each principal last reported it, monotonic. */
+  readonly #evidence = new WeakMap<Node, Map<string, number>>();
+
+  constructor(private readonly options: ReportsOptions) {
+    this.#buckets = new BoundedMap(options.maxReporters);
+  }
+
+  get reporters(): number {
+    return this.#buckets.size;
+  }
+
+  /** Throws RATE_LIMITED where the principal has reported too much. */
+  charge(principal: string): void {
+    const { clock, reportsPerMinute } = this.options;
+    const now = clock.monotonic();
+    const perMs = reportsPerMinute / 60_000;
+    const bucket = this.#buckets.get(principal) ?? { tokens: reportsPerMinute, filledAt: now };
+    const tokens = Math.min(reportsPerMinute, bucket.tokens + (now - bucket.filledAt) * perMs);
+    if (tokens < 1) {
+      this.#buckets.set(principal, { tokens, filledAt: now });
+      throw new CabstandError(
+        'RATE_LIMITED',
+        `more than ${reportsPerMinute} reports a minute from one principal`,
+        {
+          metadata: { limit: 'reportsPerMinute' },
+          retryAfterMs: Math.ceil((1 - tokens) / perMs),
+        },
+      );
+    }
+    this.#buckets.set(principal, { tokens: tokens - 1, filledAt: now });
+  }
+
+  /** Notes a report; true if so many principals agree that the node's own answer no longer counts. */
+  add(node: Node, principal: string): boolean {
+    const { clock, reportWindowMs, reportersToBan } = this.options;
+    const now = clock.monotonic();
+    const reporters = this.#evidence.get(node) ?? new Map<string, number>();
+    this.#evidence.set(node, reporters);
+    for (const [who, at] of reporters) if (now - at > reportWindowMs) reporters.delete(who);
+    reporters.set(principal, now);
+    if (reporters.size < reportersToBan) return false;
+    reporters.clear();
+    return true;
+  }
+
+  /** Whether anybody has reported the node within the window. */
+  has(node: Node): boolean {
+    const since = this.options.clock.monotonic() - this.options.reportWindowMs;
+    return [...(this.#evidence.get(node)?.values() ?? [])].some((at) => at >= since);
+  }
+
+  clear(node: Node): void {
+    this.#evidence.delete(node);
+  }
+}

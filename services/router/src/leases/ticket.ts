@@ -1,0 +1,15 @@
+/** What a ticket says. It is a capacity hint for the hoster's admission, never an authorization. */
+export interface TicketClaims {
+  readonly leaseId: string;
+  readonly model: string;
+  readonly nodeId: string;
+  readonly incarnation: string;
+  readonly principal: string;
+  /** Wall clock, milliseconds. */
+  readonly expiresAt: number;
+}
+
+/** Makes the opaque string that travels as the ticket. */
+export interface TicketSigner {
+  sign(claims: TicketClaims): Promise<string> | string;
+}

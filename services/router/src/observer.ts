@@ -1,0 +1,30 @@
+import type { NodeStateKind } from './health/state';
+import type { LeaseEnd } from './leases/leases';
+import type { Node } from './registry/node';
+
+/** How an acquire ended. */
+export type HandOutResult = 'ok' | 'full' | 'no_node' | 'model_unknown' | 'quota' | 'invalid';
+
+/** Sees what the core does: metrics and logs. Must not throw. */
+export interface RouterObserver {
+  handedOut?(result: HandOutResult): void;
+  leaseEnded?(end: LeaseEnd): void;
+  stateChanged?(node: Node, before: NodeStateKind): void;
+  nodeAdded?(node: Node): void;
+  nodeRemoved?(node: Node): void;
+  probed?(node: Node, failure: string | undefined): void;
+  banned?(node: Node): void;
+  reported?(node: Node, reason: string): void;
+}
+
+/** Sizes, for metrics. Each has a limit of the same meaning in the settings. */
+export interface RouterSizes {
+  readonly nodes: Readonly<Record<NodeStateKind, number>>;
+  readonly models: number;
+  readonly reservations: number;
+  readonly claims: number;
+  readonly banned: number;
+  readonly watchers: number;
+  readonly probesRunning: number;
+  readonly reporters: number;
+}

@@ -1,0 +1,102 @@
+import type { HealthFacts, NodeState } from '../health/state';
+import type { BeatStream } from './beat-stream';
+
+export type BatchClass = 'unspecified' | 'exact' | 'tolerance' | 'unbatched';
+
+/** A model as a node offers it. */
+export interface Offer {
+  readonly name: string;
+  readonly version: string;
+  /** `sha256:` and 64 hex digits. */
+  readonly digest: string;
+  readonly batchClass: BatchClass;
+  readonly provider: string;
+  /** Sessions that can be open at once. */
+  readonly capacity: number;
+  readonly kind: string;
+}
+
+export interface ModelLoad {
+  readonly model: string;
+  readonly freeSlots: number;
+  readonly queueDepth: number;
+  readonly stepSeconds: number;
+}
+
+export interface NodeLoad {
+  readonly models: readonly ModelLoad[];
+  readonly openSessions: number;
+  readonly eventLoopLagSeconds: number;
+}
+
+/** Where a slot stands in placement. Exactly one at a time. */
+export type SlotClass =
+  /** May be handed out to anybody. */
+  | 'open'
+  /** Only the headroom for resuming sessions is left. */
+  | 'reserve'
+  /** Online, but every slot is taken or reserved. */
+  | 'full'
+  /** Online with room, but banned: only when everything is banned. */
+  | 'banned'
+  /** Banned and full. */
+  | 'banned_full'
+  /** Joining, suspect or draining. */
+  | 'unready'
+  | 'offline';
+
+/** One model on one node: what placement works with. */
+export interface Slot {
+  readonly node: Node;
+  readonly model: string;
+  readonly digests: readonly string[];
+  readonly capacity: number;
+  /** Kept for sessions that resume. */
+  readonly headroom: number;
+  /** As the last heartbeat said. */
+  free: number;
+  queueDepth: number;
+  stepSeconds: number;
+  /** Handed out and not yet seen as consumed. */
+  reserved: number;
+  class: SlotClass;
+}
+
+/** A hoster process as the router sees it. */
+export interface Node {
+  readonly id: string;
+  readonly incarnation: string;
+  /** Who registered it: nobody else may touch it. */
+  readonly principal: string;
+  /** Wall clock, milliseconds. */
+  readonly registeredAt: number;
+  address: string;
+  version: string;
+  offers: readonly Offer[];
+  slots: Map<string, Slot>;
+  load: NodeLoad;
+  facts: HealthFacts;
+  state: NodeState;
+  /** Monotonic time of the state's last change. */
+  stateSince: number;
+  /** Wall clock of the last heartbeat; undefined before the first. */
+  lastHeartbeat: number | undefined;
+  /** Monotonic time of the last sign of life: registration or heartbeat. */
+  lastSeen: number;
+  /** The period that it was told, in milliseconds. */
+  periodMs: number;
+  /** Banned until this wall clock time; undefined if not. */
+  bannedUntil: number | undefined;
+  /** The stream that its heartbeats come from. */
+  stream: BeatStream | undefined;
+  /** Sessions it claims. */
+  readonly claims: Map<string, number>;
+  /** Grows with every change that somebody could see: what is derived from the node can be cached. */
+  revision: number;
+}
+
+export function isAlive(node: Node): boolean {
+  return node.state.kind !== 'OFFLINE';
+}
+
+export const NO_LOAD: NodeLoad = { models: [], openSessions: 0, eventLoopLagSeconds: 0 };

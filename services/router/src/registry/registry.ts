@@ -1,0 +1,290 @@
+import { BoundedMap, CabstandError } from '@cabstand/core';
+import { newFacts, sameState, stateOf } from '../health/state';
+import { NO_LOAD, isAlive } from './node';
+import { makeSlots, sameOffer } from './slots';
+import { SwapList } from './swap-list';
+import { checkRegistration } from './validate';
+import type { Clock } from '@cabstand/core';
+import type { NodeStateKind, OfflineCause } from '../health/state';
+import type { Node, Offer, Slot } from './node';
+import type { Registration } from './validate';
+
+/** Told about changes, after they have happened. */
+export interface RegistryListener {
+  nodeAdded(node: Node): void;
+  /** Its state or its reasons changed. */
+  stateChanged(node: Node, before: NodeStateKind): void;
+  slotAdded(slot: Slot): void;
+  /** The slot is no longer offered, or its node was replaced or forgotten. */
+  slotRemoved(slot: Slot): void;
+  /** What it offers, or its address, changed. */
+  offersChanged(node: Node): void;
+  /** Replaced or forgotten. */
+  nodeRemoved(node: Node): void;
+}
+
+export interface RegistryOptions {
+  readonly clock: Clock;
+  readonly maxNodes: number;
+  readonly maxModelsPerNode: number;
+  readonly maxModelNames: number;
+  readonly resumeHeadroom: number;
+  readonly forgetAfterMs: number;
+  /** The heartbeat period for a fleet of this size. */
+  readonly periodMs: (aliveNodes: number) => number;
+}
+
+/** The nodes, by id, address and model. Knows who may touch which and which process is the current one. */
+export class Registry {
+  readonly #nodes = new Map<string, Node>();
+  readonly #byAddress = new Map<string, Node>();
+  readonly #byModel = new Map<string, SwapList<Node>>();
+  readonly #all = new SwapList<Node>();
+  /** OFFLINE nodes, the one that went first in front. */
+  readonly #offline = new Set<Node>();
+  /** Processes whose place another one has taken. */
+  readonly #retired: BoundedMap<string, true>;
+  readonly #modelNames: BoundedMap<string, true>;
+  readonly #states: Record<NodeStateKind, number> = {
+    JOINING: 0,
+    ONLINE: 0,
+    SUSPECT: 0,
+    DRAINING: 0,
+    OFFLINE: 0,
+  };
+
+  constructor(
+    private readonly options: RegistryOptions,
+    private readonly listener: RegistryListener,
+  ) {
+    this.#retired = new BoundedMap(options.maxNodes);
+    this.#modelNames = new BoundedMap(options.maxModelNames);
+  }
+
+  get nodes(): ReadonlyMap<string, Node> {
+    return this.#nodes;
+  }
+
+  get states(): Readonly<Record<NodeStateKind, number>> {
+    return this.#states;
+  }
+
+  /** Nodes that are not OFFLINE. */
+  get alive(): number {
+    return this.#nodes.size - this.#states.OFFLINE;
+  }
+
+  get models(): number {
+    return this.#byModel.size;
+  }
+
+  /** Nodes that offer the model, in no order; all nodes where it is undefined. */
+  withModel(model: string | undefined): SwapList<Node> | undefined {
+    return model === undefined ? this.#all : this.#byModel.get(model);
+  }
+
+  /** Whether any node has ever offered the model, as far as the router remembers. */
+  hasSeen(model: string): boolean {
+    return this.#modelNames.has(model);
+  }
+
+  /** Registers a process. The same one may register again: it tells what has changed. */
+  register(input: Registration, principal: string): Node {
+    const wanted = checkRegistration(input, this.options.maxModelsPerNode);
+    const { nodeId, address, incarnation } = wanted;
+    const holders = new Set([this.#nodes.get(nodeId), this.#byAddress.get(address)]);
+    holders.delete(undefined);
+    const current = this.#nodes.get(nodeId);
+    for (const holder of holders as Set<Node>) {
+      if (!isAlive(holder)) continue;
+      if (holder.principal !== principal) throw notYours(holder.id);
+      if (holder.id === nodeId && this.#retired.has(retiredKey(nodeId, incarnation)))
+        throw replacedBy(holder);
+    }
+    const same = current?.incarnation === incarnation && current.principal === principal;
+    for (const holder of holders as Set<Node>)
+      if (!same || holder !== current) this.#replace(holder, incarnation);
+    if (same) return this.#refresh(current, wanted);
+    this.#makeRoom();
+    return this.#add(wanted, principal);
+  }
+
+  /** The node, if this process is the current one and the principal registered it. */
+  current(nodeId: string, incarnation: string, principal: string): Node | undefined {
+    const node = this.#nodes.get(nodeId);
+    if (node?.incarnation !== incarnation) {
+      if (node !== undefined && this.#retired.has(retiredKey(nodeId, incarnation)))
+        throw replacedBy(node);
+      return undefined;
+    }
+    if (node.principal !== principal) throw notYours(nodeId);
+    return node;
+  }
+
+  /** Call after its facts have changed. */
+  update(node: Node): void {
+    const before = node.state;
+    const after = stateOf(node.facts);
+    if (sameState(before, after)) return;
+    node.state = after;
+    node.revision++;
+    if (before.kind !== after.kind) {
+      node.stateSince = this.options.clock.monotonic();
+      this.#states[before.kind]--;
+      this.#states[after.kind]++;
+      this.#offline.delete(node);
+      if (after.kind === 'OFFLINE') this.#offline.add(node);
+    }
+    this.listener.stateChanged(node, before.kind);
+  }
+
+  setOffline(node: Node, cause: OfflineCause, reason: string): void {
+    node.facts.offline = { cause, reason };
+    this.update(node);
+  }
+
+  setOffers(node: Node, offers: readonly Offer[]): void {
+    const before = node.slots;
+    const after = makeSlots(node, offers, this.options.resumeHeadroom);
+    node.offers = offers;
+    node.revision++;
+    for (const [name, slot] of before) {
+      const next = after.get(name);
+      if (next !== undefined && sameOffer(slot, next)) after.set(name, slot);
+      else {
+        // Out of reach first: what ends with the slot must not find it.
+        node.slots.delete(name);
+        this.listener.slotRemoved(slot);
+      }
+    }
+    node.slots = after;
+    for (const [name, slot] of after) {
+      this.#modelNames.set(name, true);
+      if (before.get(name) !== slot) this.listener.slotAdded(slot);
+    }
+    for (const name of before.keys()) if (!after.has(name)) this.#unlist(name, node);
+    for (const name of after.keys()) this.#list(name, node);
+    this.listener.offersChanged(node);
+  }
+
+  /** Forgets nodes that have been OFFLINE for long enough. */
+  sweep(): void {
+    const now = this.options.clock.monotonic();
+    for (const node of this.#offline) {
+      if (now - node.stateSince < this.options.forgetAfterMs) break;
+      this.#remove(node);
+    }
+  }
+
+  #add(wanted: Registration, principal: string): Node {
+    const { clock } = this.options;
+    const facts = newFacts();
+    const node: Node = {
+      id: wanted.nodeId,
+      incarnation: wanted.incarnation,
+      principal,
+      registeredAt: clock.now(),
+      address: wanted.address,
+      version: wanted.version,
+      offers: [],
+      slots: new Map(),
+      load: NO_LOAD,
+      facts,
+      state: stateOf(facts),
+      stateSince: clock.monotonic(),
+      lastHeartbeat: undefined,
+      lastSeen: clock.monotonic(),
+      periodMs: this.options.periodMs(this.alive + 1),
+      bannedUntil: undefined,
+      stream: undefined,
+      claims: new Map(),
+      revision: 0,
+    };
+    this.#nodes.set(node.id, node);
+    this.#byAddress.set(node.address, node);
+    this.#all.add(node);
+    this.#states[node.state.kind]++;
+    this.listener.nodeAdded(node);
+    this.setOffers(node, wanted.offers);
+    return node;
+  }
+
+  #refresh(node: Node, wanted: Registration): Node {
+    if (this.#byAddress.get(node.address) === node) this.#byAddress.delete(node.address);
+    node.address = wanted.address;
+    this.#byAddress.set(node.address, node);
+    node.version = wanted.version;
+    node.lastSeen = this.options.clock.monotonic();
+    node.periodMs = this.options.periodMs(this.alive);
+    node.facts.offline = undefined;
+    node.facts.signals.delete('heartbeat');
+    this.setOffers(node, wanted.offers);
+    this.update(node);
+    return node;
+  }
+
+  #replace(node: Node, successor: string): void {
+    if (node.incarnation !== successor)
+      this.#retired.set(retiredKey(node.id, node.incarnation), true);
+    this.setOffline(node, 'replaced', 'a newer process took its place');
+    this.#remove(node);
+  }
+
+  #remove(node: Node): void {
+    for (const [name, slot] of [...node.slots]) {
+      node.slots.delete(name);
+      this.listener.slotRemoved(slot);
+      this.#unlist(name, node);
+    }
+    this.#nodes.delete(node.id);
+    if (this.#byAddress.get(node.address) === node) this.#byAddress.delete(node.address);
+    this.#all.remove(node);
+    this.#offline.delete(node);
+    this.#states[node.state.kind]--;
+    this.listener.nodeRemoved(node);
+  }
+
+  #makeRoom(): void {
+    if (this.#nodes.size < this.options.maxNodes) return;
+    const oldest = this.#offline.values().next().value;
+    if (oldest !== undefined) this.#remove(oldest);
+    else
+      throw new CabstandError(
+        'QUOTA_EXCEEDED',
+        `the router knows ${this.options.maxNodes} nodes, the most allowed`,
+        { metadata: { limit: 'maxNodes' }, retryAfterMs: 10_000 },
+      );
+  }
+
+  #list(model: string, node: Node): void {
+    let list = this.#byModel.get(model);
+    if (list === undefined) this.#byModel.set(model, (list = new SwapList()));
+    list.add(node);
+  }
+
+  #unlist(model: string, node: Node): void {
+    const list = this.#byModel.get(model);
+    list?.remove(node);
+    if (list?.length === 0) this.#byModel.delete(model);
+  }
+}
+
+function retiredKey(nodeId: string, incarnation: string): string {
+  return `${nodeId}\n${incarnation}`;
+}
+
+function notYours(nodeId: string): CabstandError {
+  return new CabstandError(
+    'PERMISSION_DENIED',
+    `node ${nodeId} is registered by another principal and alive`,
+    { metadata: { node_id: nodeId } },
+  );
+}
+
+function replacedBy(node: Node): CabstandError {
+  return new CabstandError(
+    'INCARNATION_UNKNOWN',
+    `node ${node.id} is another process now (${node.incarnation} at ${node.address}); two hosters must not share a node id or address`,
+    { metadata: { node_id: node.id, incarnation: node.incarnation, address: node.address } },
+  );
+}

@@ -1,0 +1,60 @@
+import type { Node, NodeLoad, Offer, Slot } from './node';
+
+/** The slots of a node's offers, one per model; versions of one model share theirs. */
+export function makeSlots(
+  node: Node,
+  offers: readonly Offer[],
+  headroomShare: number,
+): Map<string, Slot> {
+  const slots = new Map<string, Slot>();
+  for (const name of new Set(offers.map((offer) => offer.name))) {
+    const versions = offers.filter((offer) => offer.name === name);
+    const capacity = versions.reduce((sum, offer) => sum + offer.capacity, 0);
+    const digests = [...new Set(versions.map((offer) => offer.digest))].filter((d) => d !== '');
+    slots.set(name, {
+      node,
+      model: name,
+      digests,
+      capacity,
+      headroom: Math.floor(capacity * headroomShare),
+      free: capacity,
+      queueDepth: 0,
+      stepSeconds: 0,
+      reserved: 0,
+      class: 'unready',
+    });
+  }
+  return slots;
+}
+
+export function sameOffer(a: Slot, b: Slot): boolean {
+  return a.capacity === b.capacity && a.digests.join() === b.digests.join();
+}
+
+/** Takes over a heartbeat's load. True if what watchers see has changed. */
+export function applyLoad(node: Node, load: NodeLoad): boolean {
+  let changed = load.openSessions !== node.load.openSessions;
+  const known = [];
+  for (const told of load.models) {
+    const slot = node.slots.get(told.model);
+    if (slot === undefined) continue;
+    const free = clamp(Math.floor(told.freeSlots), 0, slot.capacity);
+    const queueDepth = clamp(Math.floor(told.queueDepth), 0, 1e9);
+    if (free !== slot.free || queueDepth !== slot.queueDepth) changed = true;
+    slot.free = free;
+    slot.queueDepth = queueDepth;
+    slot.stepSeconds = clamp(told.stepSeconds, 0, 1e9);
+    known.push({ model: told.model, freeSlots: free, queueDepth, stepSeconds: slot.stepSeconds });
+  }
+  node.load = {
+    models: known,
+    openSessions: clamp(load.openSessions, 0, 1e9),
+    eventLoopLagSeconds: clamp(load.eventLoopLagSeconds, 0, 1e9),
+  };
+  return changed;
+}
+
+/** Numbers from elsewhere: what is not one counts as the least. */
+function clamp(value: number, least: number, most: number): number {
+  return value >= least ? Math.min(value, most) : least;
+}

@@ -1,0 +1,181 @@
+import { CabstandError, invalid } from '@cabstand/core';
+import { isAlive } from '../registry/node';
+import { checkModelName } from '../registry/validate';
+import { Watcher } from './watcher';
+import type { Clock } from '@cabstand/core';
+import type { Node } from '../registry/node';
+import type { SwapList } from '../registry/swap-list';
+import type { Topic, WatchUpdate } from './watcher';
+
+export interface WatchHubOptions {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly watchWindowMs: number;
+  readonly watchLoadWindowMs: number;
+  readonly watchNodes: number;
+  readonly maxWatchNodes: number;
+  readonly maxWatchers: number;
+  readonly maxModels: number;
+  /** Nodes that offer the model; all nodes for undefined. */
+  readonly withModel: (model: string | undefined) => SwapList<Node> | undefined;
+}
+
+export interface WatchWanted {
+  /** Empty: all. */
+  readonly models: readonly string[];
+  /** 0: the router's default. */
+  readonly maxNodes: number;
+}
+
+/** How many nodes are looked at, beyond the followed ones, to find a substitute. */
+const SPARE_LOOKS = 32;
+
+/**
+ * Tells watchers what changes. A change of a node costs what its followers cost, not what all
+ * watchers do; watchers of large fleets follow a random part.
+ */
+export class WatchHub {
+  readonly #watchers = new Set<Watcher>();
+  readonly #followers = new Map<Node, Set<Watcher>>();
+  /** Topics with room for more nodes, by model. */
+  readonly #hungry = new Map<string | undefined, Map<Topic, Watcher>>();
+
+  constructor(private readonly options: WatchHubOptions) {}
+
+  get size(): number {
+    return this.#watchers.size;
+  }
+
+  /** Entries of all maps; 0 without watchers. */
+  get footprint(): number {
+    return this.#watchers.size + this.#followers.size + this.#hungry.size;
+  }
+
+  /** A snapshot, then changes, until the signal aborts (which ends it quietly) or the hub closes. */
+  watch(wanted: WatchWanted, signal: AbortSignal): AsyncGenerator<WatchUpdate, void, void> {
+    const watcher = this.#open(wanted);
+    return this.#run(watcher, signal);
+  }
+
+  /** The node is new, or its state, offers or ban changed. */
+  changed(node: Node): void {
+    for (const watcher of this.#followers.get(node) ?? []) {
+      for (const topic of watcher.topics)
+        if (topic.members.has(node) && !belongs(topic, node)) this.#leave(watcher, topic, node);
+      watcher.mark(node, this.options.watchWindowMs);
+      this.#tidy(watcher, node);
+    }
+    if (!isAlive(node)) return;
+    for (const model of [undefined, ...node.slots.keys()])
+      for (const [topic, watcher] of this.#hungry.get(model) ?? [])
+        this.#join(watcher, topic, node);
+  }
+
+  loadChanged(node: Node): void {
+    for (const watcher of this.#followers.get(node) ?? [])
+      watcher.mark(node, this.options.watchLoadWindowMs);
+  }
+
+  close(reason: CabstandError): void {
+    for (const watcher of this.#watchers) watcher.close(reason);
+  }
+
+  #open(wanted: WatchWanted): Watcher {
+    const { maxModels, maxWatchNodes, maxWatchers, watchNodes } = this.options;
+    if (wanted.models.length > maxModels)
+      throw invalid('LIMIT_EXCEEDED', 'models', wanted.models.length, `at most ${maxModels}`);
+    wanted.models.forEach((model, i) => checkModelName(model, `models[${i}]`));
+    if (wanted.maxNodes < 0)
+      throw invalid('INVALID_ARGUMENT', 'max_nodes', wanted.maxNodes, 'at least 0');
+    if (this.#watchers.size >= maxWatchers)
+      throw new CabstandError(
+        'QUOTA_EXCEEDED',
+        `the router has ${maxWatchers} watchers, the most allowed`,
+        {
+          metadata: { limit: 'maxWatchers' },
+          retryAfterMs: 1000,
+        },
+      );
+    const models = wanted.models.length === 0 ? [undefined] : [...new Set(wanted.models)];
+    const standard = wanted.models.length === 0 ? maxWatchNodes : watchNodes;
+    const most = Math.min(wanted.maxNodes === 0 ? standard : wanted.maxNodes, maxWatchNodes);
+    const topics = models.map((model): Topic => ({ model, most, members: new Set() }));
+    const watcher = new Watcher(topics, this.options.clock);
+    this.#watchers.add(watcher);
+    for (const topic of topics) this.#feed(watcher, topic);
+    return watcher;
+  }
+
+  async *#run(watcher: Watcher, signal: AbortSignal): AsyncGenerator<WatchUpdate, void, void> {
+    try {
+      while (!signal.aborted) yield await watcher.next(signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#drop(watcher);
+    }
+  }
+
+  /** Fills a topic up with nodes, from a random place of the list on. */
+  #feed(watcher: Watcher, topic: Topic): void {
+    const list = this.options.withModel(topic.model);
+    const length = list?.length ?? 0;
+    const start = Math.floor(this.options.random() * length);
+    const looks = Math.min(length, 2 * topic.most + SPARE_LOOKS);
+    for (let i = 0; i < looks && topic.members.size < topic.most; i++) {
+      const node = list?.at((start + i) % length);
+      if (node !== undefined && belongs(topic, node)) this.#join(watcher, topic, node);
+    }
+    this.#setHungry(watcher, topic);
+  }
+
+  #join(watcher: Watcher, topic: Topic, node: Node): void {
+    if (topic.members.has(node)) return;
+    topic.members.add(node);
+    let followers = this.#followers.get(node);
+    if (followers === undefined) this.#followers.set(node, (followers = new Set()));
+    followers.add(watcher);
+    watcher.mark(node, this.options.watchWindowMs);
+    this.#setHungry(watcher, topic);
+  }
+
+  #leave(watcher: Watcher, topic: Topic, node: Node): void {
+    topic.members.delete(node);
+    this.#feed(watcher, topic);
+  }
+
+  #setHungry(watcher: Watcher, topic: Topic): void {
+    let hungry = this.#hungry.get(topic.model);
+    if (topic.members.size < topic.most) {
+      if (hungry === undefined) this.#hungry.set(topic.model, (hungry = new Map()));
+      hungry.set(topic, watcher);
+    } else {
+      hungry?.delete(topic);
+      if (hungry?.size === 0) this.#hungry.delete(topic.model);
+    }
+  }
+
+  #tidy(watcher: Watcher, node: Node): void {
+    if (watcher.follows(node)) return;
+    const followers = this.#followers.get(node);
+    followers?.delete(watcher);
+    if (followers?.size === 0) this.#followers.delete(node);
+  }
+
+  #drop(watcher: Watcher): void {
+    this.#watchers.delete(watcher);
+    for (const topic of watcher.topics) {
+      const members = [...topic.members];
+      topic.members.clear();
+      for (const node of members) this.#tidy(watcher, node);
+      const hungry = this.#hungry.get(topic.model);
+      hungry?.delete(topic);
+      if (hungry?.size === 0) this.#hungry.delete(topic.model);
+    }
+    watcher.close(new CabstandError('CANCELLED', 'the watch has ended'));
+  }
+}
+
+function belongs(topic: Topic, node: Node): boolean {
+  return isAlive(node) && (topic.model === undefined || node.slots.has(topic.model));
+}
