@@ -1,0 +1,19 @@
+import { resolveEngineOptions } from './options';
+
+test('defaults are complete and within what they allow', () => {
+  const options = resolveEngineOptions();
+  expect(options.command[0]).toBe(process.execPath);
+  expect(options).toMatchObject({ threads: 1, nice: 5, sessionsPerModel: 64, stallMs: 2_000 });
+  expect(options.maxMemoryBytes).toBeGreaterThan(0);
+});
+
+test.each([
+  [{ threads: 0 }, 'engines.threads: got 0'],
+  [{ threads: 9, cores: 8 }, 'engines.threads: got 9, expected at most engines.cores (8)'],
+  [{ nice: 20 }, 'engines.nice: got 20'],
+  [{ stallMs: Number.NaN }, 'engines.stallMs'],
+  [{ maxStateBytes: 1.5 }, 'engines.maxStateBytes: got 1.5'],
+  [{ command: [] }, 'engines.command'],
+])('%j is refused by name', (options, message) => {
+  expect(() => resolveEngineOptions(options)).toThrow(message);
+});

@@ -1,0 +1,109 @@
+import type { ToEngine } from '@cabstand/engine';
+import { Outbox } from './outbox';
+
+function setUp(maxBytes = 100) {
+  const writes: ToEngine[][] = [];
+  let current: ToEngine[] = [];
+  const encoded = new Map<Uint8Array, ToEngine>();
+  const deferred: (() => void)[] = [];
+  const socket = {
+    writableLength: 0,
+    cork: () => void (current = []),
+    uncork: () => void writes.push(current),
+    write: (bytes: Uint8Array) => {
+      current.push(encoded.get(bytes)!);
+      return true;
+    },
+  };
+  const outbox = new Outbox(socket, {
+    maxBytes,
+    encode: (frame) => {
+      const size = frame.type === 'TURN' ? frame.prompt.length : 8;
+      const bytes = new Uint8Array(size);
+      encoded.set(bytes, structuredClone(frame));
+      return bytes;
+    },
+    defer: (callback) => void deferred.push(callback),
+  });
+  return { outbox, socket, writes, tick: () => deferred.splice(0).forEach((call) => call()) };
+}
+
+const turn = (bytes: number): ToEngine => ({
+  type: 'TURN',
+  sequence: 1,
+  turn: 0,
+  prompt: 'x'.repeat(bytes),
+  parameters: {},
+  inputs: [],
+  live: false,
+});
+
+test('what is sent in one tick leaves in one write, its credits summed in one frame at the end', () => {
+  const { outbox, writes, tick } = setUp();
+  outbox.credit(1, 4, 100);
+  outbox.send({ type: 'OPEN', sequence: 2, priority: 0 });
+  outbox.credit(2, 1, 10);
+  outbox.credit(1, 1, 50);
+  outbox.send({ type: 'CANCEL', sequence: 1, turn: 3 });
+  expect(writes).toEqual([]);
+  tick();
+  expect(writes).toEqual([
+    [
+      { type: 'OPEN', sequence: 2, priority: 0 },
+      { type: 'CANCEL', sequence: 1, turn: 3 },
+      {
+        type: 'CREDITS',
+        credits: [
+          { sequence: 1, records: 5, bytes: 150 },
+          { sequence: 2, records: 1, bytes: 10 },
+        ],
+      },
+    ],
+  ]);
+  tick();
+  expect(writes).toHaveLength(1);
+});
+
+test('the credits of a sequence that closes are dropped', () => {
+  const { outbox, writes, tick } = setUp();
+  outbox.credit(1, 4, 100);
+  outbox.forget(1);
+  tick();
+  expect(writes).toEqual([]);
+});
+
+test('input beyond the limit is refused and leaves nothing behind; control frames always pass', () => {
+  const { outbox, socket, writes, tick } = setUp(100);
+  outbox.sendInput(turn(60));
+  expect(() => outbox.sendInput(turn(41))).toThrow(
+    expect.objectContaining({ reason: 'HOSTER_FULL', retryAfterMs: 100 }),
+  );
+  outbox.send({ type: 'CLOSE', sequence: 9 });
+  expect(outbox.pendingBytes).toBe(68);
+  tick();
+  expect(writes[0]).toHaveLength(2);
+  // Handed to the socket, but not read by the engine yet.
+  socket.writableLength = 68;
+  expect(() => outbox.sendInput(turn(60))).toThrow('at most 100');
+  socket.writableLength = 0;
+  outbox.sendInput(turn(60));
+});
+
+test('an input larger than the limit goes when nothing else waits', () => {
+  const { outbox } = setUp(100);
+  outbox.sendInput(turn(500));
+  expect(() => outbox.sendInput(turn(1))).toThrow(
+    expect.objectContaining({ reason: 'HOSTER_FULL' }),
+  );
+});
+
+test('a closed outbox takes nothing and forgets what it has', () => {
+  const { outbox, writes, tick } = setUp();
+  outbox.send({ type: 'CLOSE', sequence: 9 });
+  outbox.credit(1, 1, 1);
+  outbox.close();
+  outbox.send({ type: 'CLOSE', sequence: 9 });
+  tick();
+  expect(writes).toEqual([]);
+  expect(outbox.pendingBytes).toBe(0);
+});

@@ -1,0 +1,133 @@
+import { CabstandError } from '@cabstand/core';
+import type { ToEngine } from '@cabstand/engine';
+import type { SequenceSink } from './contract';
+import { silentLog } from './observer';
+import type { Outbox } from './outbox';
+import { Sequences } from './sequences';
+
+class Recorder implements SequenceSink {
+  readonly got: unknown[] = [];
+  chunk(turn: number, chunk: Buffer): void {
+    this.got.push(['chunk', turn, chunk.toString()]);
+  }
+  endOfTurn(turn: number, end: { reason: string }): void {
+    this.got.push(['end', turn, end.reason]);
+  }
+  inputTaken(turn: number, parts: number): void {
+    this.got.push(['taken', turn, parts]);
+  }
+  failed(error: CabstandError): void {
+    this.got.push(['failed', error.reason]);
+  }
+}
+
+function setUp() {
+  const sent: ToEngine[] = [];
+  const outbox = {
+    send: (frame: ToEngine) => void sent.push(frame),
+    sendInput: (frame: ToEngine) => void sent.push(frame),
+    credit: (sequence: number, records: number, bytes: number) =>
+      void sent.push({ type: 'CREDITS', credits: [{ sequence, records, bytes }] }),
+    forget: () => undefined,
+  } as unknown as Outbox;
+  let emptied = 0;
+  const sequences = new Sequences(outbox, silentLog, () => (emptied += 1));
+  return { sent, sequences, emptied: () => emptied };
+}
+
+const INPUT = { prompt: 'hi', parameters: {}, tensors: [], live: false };
+const CRASH = new CabstandError('ENGINE_CRASHED', 'gone');
+const chunk = (sequence: number, text: string) =>
+  ({ kind: 'chunk', sequence, turn: 0, chunk: Buffer.from(text) }) as const;
+
+test('each sequence gets its own items, in order, and none after it closed', () => {
+  const { sequences, sent, emptied } = setUp();
+  const [a, b] = [new Recorder(), new Recorder()];
+  const first = sequences.open(a, 0);
+  const second = sequences.open(b, 9);
+  sequences.dispatch([
+    chunk(1, 'a0'),
+    chunk(2, 'b0'),
+    { kind: 'taken', sequence: 2, turn: 0, parts: 3 },
+    { kind: 'end', sequence: 1, turn: 0, end: { reason: 'completed', steps: 1 } },
+    chunk(99, 'of nobody'),
+  ]);
+  first.close();
+  sequences.dispatch([chunk(1, 'late'), chunk(2, 'b1')]);
+  first.credit(1, 1);
+  first.cancel(0);
+  first.close();
+  expect(a.got).toEqual([
+    ['chunk', 0, 'a0'],
+    ['end', 0, 'completed'],
+  ]);
+  expect(b.got).toEqual([
+    ['chunk', 0, 'b0'],
+    ['taken', 0, 3],
+    ['chunk', 0, 'b1'],
+  ]);
+  expect(sent).toEqual([
+    { type: 'OPEN', sequence: 1, priority: 0 },
+    { type: 'OPEN', sequence: 2, priority: 9 },
+    { type: 'CLOSE', sequence: 1 },
+  ]);
+  expect(emptied()).toBe(0);
+  second.close();
+  expect(emptied()).toBe(1);
+});
+
+test('there is work while a turn runs with credit', () => {
+  const { sequences } = setUp();
+  const sequence = sequences.open(new Recorder(), 0);
+  expect(sequences.hasWork).toBe(false);
+  sequence.startTurn(0, INPUT);
+  expect(sequences.hasWork).toBe(false);
+  sequence.credit(2, 1_000);
+  expect(sequences.hasWork).toBe(true);
+  sequences.dispatch([chunk(1, 'x'), chunk(1, 'y')]);
+  expect(sequences.hasWork).toBe(false);
+  sequence.credit(2, 1_000);
+  expect(sequences.hasWork).toBe(true);
+  sequences.dispatch([
+    { kind: 'end', sequence: 1, turn: 0, end: { reason: 'completed', steps: 2 } },
+  ]);
+  expect(sequences.hasWork).toBe(false);
+});
+
+test('a sink that throws harms itself only', () => {
+  const { sequences, sent } = setUp();
+  const good = new Recorder();
+  const failures: string[] = [];
+  const bad: SequenceSink = {
+    chunk: () => {
+      throw new Error('full');
+    },
+    endOfTurn: () => undefined,
+    inputTaken: () => undefined,
+    failed: (error) => {
+      failures.push(error.reason);
+      throw new Error('still full');
+    },
+  };
+  sequences.open(bad, 0);
+  sequences.open(good, 0);
+  sequences.dispatch([chunk(1, 'x'), chunk(2, 'y')]);
+  expect(failures).toEqual(['INTERNAL']);
+  expect(good.got).toEqual([['chunk', 0, 'y']]);
+  expect(sent.at(-1)).toEqual({ type: 'CLOSE', sequence: 1 });
+  expect(sequences.size).toBe(1);
+});
+
+test('when the engine goes all fail once, and nothing is sent any more', () => {
+  const { sequences, sent } = setUp();
+  const [a, b] = [new Recorder(), new Recorder()];
+  const first = sequences.open(a, 0);
+  sequences.open(b, 0);
+  expect(sequences.failAll(CRASH)).toBe(2);
+  expect(sequences.failAll(CRASH)).toBe(0);
+  first.startTurn(0, INPUT);
+  first.close();
+  expect(a.got).toEqual([['failed', 'ENGINE_CRASHED']]);
+  expect(b.got).toEqual([['failed', 'ENGINE_CRASHED']]);
+  expect(sent).toHaveLength(2);
+});
