@@ -76,7 +76,7 @@ export class Leases {
       nodeId: node.id,
       incarnation: node.incarnation,
       principal,
-      expiresAt: clock.now() + reservationMs,
+      expiresMs: clock.now() + reservationMs,
       slot,
       heldUntil: clock.monotonic() + heldMs,
     };

@@ -6,7 +6,7 @@ export interface TicketClaims {
   readonly incarnation: string;
   readonly principal: string;
   /** Wall clock, milliseconds. */
-  readonly expiresAt: number;
+  readonly expiresMs: number;
 }
 
 /** Makes the opaque string that travels as the ticket. */

@@ -1,0 +1,14 @@
+import type { Clock } from '@cabstand/core';
+import type { RouterCore } from '../core';
+import type { TicketSigner } from '../leases/ticket';
+
+/** What all handlers work with. */
+export interface HandlerContext {
+  readonly core: RouterCore;
+  readonly tickets: TicketSigner;
+  readonly clock: Clock;
+  /** Aborts, with the reason that callers are told, when the router begins to stop. */
+  readonly stopping: AbortSignal;
+  /** Something an operator should know. */
+  readonly warn: (message: string, facts: Readonly<Record<string, unknown>>) => void;
+}

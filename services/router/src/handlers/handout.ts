@@ -1,0 +1,64 @@
+import { invalid } from '@cabstand/core';
+import { clip } from '../registry/validate';
+import { toNodeInfo, toTimestamp } from './convert';
+import type { RouterHandlers } from '@cabstand/rpc';
+import type { HandlerContext } from './context';
+
+/** What clients ask: a slot, a session's whereabouts; and what they tell of nodes. */
+export function handOutHandlers(
+  context: HandlerContext,
+): Pick<Required<RouterHandlers>, 'rpc_acquire' | 'rpc_locate' | 'rpc_report'> {
+  const { core, tickets } = context;
+  return {
+    rpc_acquire: async (request, call) => {
+      const wanted = {
+        model: request.model,
+        digest: request.digest,
+        exclude: request.exclude.map((ref) => ({
+          nodeId: ref.node_id,
+          incarnation: ref.incarnation,
+        })),
+        allow: request.allow,
+        block: request.block,
+        resume: request.resume,
+        sessionId: request.session_id,
+      };
+      const { lease, node, alternatives } = core.acquire(wanted, call.principal.id);
+      try {
+        const ticket = await tickets.sign(lease);
+        return {
+          lease: {
+            lease_id: lease.leaseId,
+            node: toNodeInfo(node),
+            ticket,
+            expires: toTimestamp(lease.expiresMs),
+          },
+          alternatives: alternatives.map(toNodeInfo),
+        };
+      } catch (error) {
+        core.release(lease.leaseId);
+        throw error;
+      }
+    },
+    // Claims carry no principal: whoever knows the id of a session may learn where it is. Its hoster
+    // lets only its owner in.
+    rpc_locate: (request) => ({
+      locations: core
+        .locate(request.session_id)
+        .map(({ node, epoch }) => ({ node: toNodeInfo(node), epoch })),
+    }),
+    rpc_report: (request, call) => {
+      if (request.reason === '')
+        throw invalid('INVALID_ARGUMENT', 'reason', '', 'a reason, for example NODE_UNREACHABLE');
+      const report = {
+        nodeId: request.node_id,
+        incarnation: request.incarnation,
+        leaseId: request.lease_id,
+        reason:
+          request.message === '' ? request.reason : `${request.reason} (${clip(request.message)})`,
+      };
+      core.report(report, call.principal.id);
+      return {};
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { toDuration } from '@cabstand/rpc';
+import { clip } from '../registry/validate';
+import { fromRegister, fromTimestamp, toNodeInfo, toTimestamp } from './convert';
+import type { RouterHandlers } from '@cabstand/rpc';
+import type { HandlerContext } from './context';
+
+/** A hoster's clock that is off by more than this is worth a line in the log. */
+const CLOCK_OFF_MS = 5000;
+
+/** Hosters that come and go, and the wish that they go. */
+export function membershipHandlers(
+  context: HandlerContext,
+): Pick<Required<RouterHandlers>, 'rpc_register' | 'rpc_deregister' | 'rpc_drain'> {
+  const { core, clock } = context;
+  return {
+    rpc_register: (request, call) => {
+      const node = core.register(fromRegister(request), call.principal.id);
+      const theirs = fromTimestamp(request.clock);
+      const off = theirs === undefined ? 0 : theirs - clock.now();
+      if (Math.abs(off) > CLOCK_OFF_MS)
+        context.warn('the clock of a hoster is off', { node: node.id, off_ms: Math.round(off) });
+      return {
+        node_id: node.id,
+        heartbeat_period: toDuration(node.periodMs),
+        clock: toTimestamp(clock.now()),
+        router_incarnation: core.incarnation,
+      };
+    },
+    rpc_deregister: (request, call) => {
+      core.deregister(
+        request.node_id,
+        request.incarnation,
+        call.principal.id,
+        request.reason === '' ? 'said goodbye' : clip(request.reason),
+      );
+      return {};
+    },
+    rpc_drain: (request) => {
+      const { deadline } = request;
+      const ms =
+        deadline === null ? undefined : deadline.seconds * 1000 + Math.round(deadline.nanos / 1e6);
+      return { node: toNodeInfo(core.drain(request.node_id, ms)) };
+    },
+  };
+}
