@@ -101,6 +101,7 @@ export class FakeModel implements ServedModel {
   readonly batchClass = 'exact' as const;
   readonly runtime = 'fake';
   readonly stepSeconds = 0.001;
+  readonly outputs = [];
   status: ModelStatus = { state: 'ready' };
   readonly sequences: FakeSequence[] = [];
   openSequences = 0;

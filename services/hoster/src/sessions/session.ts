@@ -118,6 +118,11 @@ export class Session implements SequenceSink {
     return this.retention === 'durable';
   }
 
+  /** The turn that runs or ran last; -1 before the first. */
+  get turn(): number {
+    return this.#turns.current;
+  }
+
   get turnRuns(): boolean {
     return this.#turns.running !== undefined;
   }
@@ -160,16 +165,21 @@ export class Session implements SequenceSink {
       this.#replace(this.#state.consumer, fenced(epoch, before.counter));
   }
 
+  /** Throws what `attach` would, and changes nothing. */
+  checkAttach(epoch: Epoch, from: number | undefined): void {
+    this.#checkOpen();
+    if (this.named) compareEpoch(this.#epoch, epoch);
+    if (from !== undefined) this.#delivery.checkFrom(from);
+  }
+
   /**
    * Attaches the one consumer; another one is let go. `from`: the first position it wants; those
    * before are acknowledged by it. Undefined: what comes next.
    * Throws EPOCH_FENCED, POSITION_INVALID or SESSION_ENDED.
    */
   attach(consumer: Consumer, epoch: Epoch, from: number | undefined): Attachment {
-    this.#checkOpen();
-    if (this.named) compareEpoch(this.#epoch, epoch);
+    this.checkAttach(epoch, from);
     const start = from ?? (this.durable ? this.#delivery.base : this.#delivery.next);
-    this.#delivery.checkFrom(start);
     this.claim(epoch);
     if (this.#state.kind === 'streaming')
       this.#replace(
@@ -264,9 +274,10 @@ export class Session implements SequenceSink {
     running.live.accept(bytes, last);
   }
 
-  /** Live parts received of the turn that runs. */
-  get nextInput(): number {
-    return this.#turns.running?.live?.next ?? 0;
+  /** The turn that runs and how many parts of its live input are used up; undefined for none. */
+  get accepted(): { readonly turn: number; readonly nextInput: number } | undefined {
+    const running = this.#turns.running;
+    return running?.live && { turn: running.turn, nextInput: running.live.taken };
   }
 
   /**
@@ -339,7 +350,7 @@ export class Session implements SequenceSink {
     if (this.durable)
       for (let part = from; part < to; part++)
         this.#record(turn, 'input', encodeInput(this.#header(turn), part));
-    this.notify({ kind: 'accepted', turn, nextInput: running.live.next });
+    this.notify({ kind: 'accepted', turn, nextInput: running.live.taken });
     this.#wakeInput();
   }
 

@@ -1,0 +1,147 @@
+import { CabstandError, abortReason } from '@cabstand/core';
+import { validateTurnInput } from '@cabstand/engine';
+import type { ServerCall, ServerStreamHandler, v1 } from '@cabstand/rpc';
+import type { Session } from '../sessions/session';
+import type { Epoch, Retention, TurnContent, TurnOutcome } from '../sessions/types';
+import { lossOf } from './context';
+import type { HandlerContext } from './context';
+import { checkModel, closingOnError, openSession, openedNotice } from './opening';
+import {
+  NO_EPOCH,
+  parseContent,
+  parseEpoch,
+  parseNewSessionId,
+  parsePriority,
+  unimplemented,
+} from './parse';
+import { StreamConsumer } from './stream-consumer';
+
+type Request = v1.InferenceStreamRequest__Output;
+
+interface Asked {
+  readonly id: string | undefined;
+  readonly epoch: Epoch;
+  readonly retention: Retention;
+  readonly priority: number;
+  readonly turn: number;
+  /** As it came; 0 is also what a plain client sends that knows nothing of positions. */
+  readonly from: number;
+  readonly content: TurnContent;
+}
+
+/** One turn as a stream of records. */
+export function inferenceStream(
+  context: HandlerContext,
+): ServerStreamHandler<Request, v1.InferenceStreamResponse> {
+  return async (request, call, out) => {
+    const asked = parse(request);
+    const consumer = new StreamConsumer(out);
+    const found = findSession(context, asked, request, call);
+    const session =
+      found ??
+      (await openSession(
+        context,
+        call,
+        {
+          ...asked,
+          model: request.model,
+          check: (model) => validateTurnInput(model.manifest, asked.content),
+          onQueued: (position) => consumer.notice({ kind: 'queued', position }),
+        },
+        request.ticket,
+      ));
+    const outcome = closingOnError(found === undefined, session, () => {
+      const started = start(context, session, asked);
+      const from = firstPosition(session, asked, started);
+      session.checkAttach(asked.epoch, from);
+      out.push({ notice: openedNotice(context, session, from ?? session.position) });
+      consumer.attached(session.attach(consumer, asked.epoch, from));
+      return started;
+    });
+    await follow(session, consumer, asked.turn, outcome, call);
+  };
+}
+
+function parse(request: Request): Asked {
+  if (request.resume !== null) throw unimplemented('resume');
+  const id = parseNewSessionId(request.session_id);
+  if (id === undefined && (request.durable || request.keep_session))
+    throw new CabstandError(
+      'INVALID_ARGUMENT',
+      'session_id: got nothing, expected an id: durable and kept sessions have one',
+      { metadata: { field: 'session_id' } },
+    );
+  return {
+    id,
+    epoch: id === undefined ? NO_EPOCH : parseEpoch(request.epoch),
+    retention: request.durable ? 'durable' : request.keep_session ? 'kept' : 'call',
+    priority: parsePriority(request.priority),
+    turn: request.turn,
+    from: request.from_position,
+    content: parseContent(request, false),
+  };
+}
+
+/** The session that the call goes on with; undefined where it opens one. */
+function findSession(
+  context: HandlerContext,
+  asked: Asked,
+  request: Request,
+  call: ServerCall,
+): Session | undefined {
+  const { id, turn } = asked;
+  if (id !== undefined && (turn !== 0 || context.sessions.knows(id))) {
+    const session = context.sessions.find(id, call.principal.id);
+    session.claim(asked.epoch);
+    checkModel(request.model, session.model);
+    return session;
+  }
+  if (turn === 0 && asked.from === 0) return undefined;
+  if (turn === 0 && !(asked.from > 0))
+    throw new CabstandError('POSITION_INVALID', `from_position: got ${asked.from}, expected 0`, {
+      metadata: { field: 'from_position', value: String(asked.from) },
+    });
+  throw new CabstandError(
+    'SESSION_UNKNOWN',
+    'a session opens with turn 0 at position 0; this hoster has none to go on with',
+  );
+}
+
+function start(context: HandlerContext, session: Session, asked: Asked): TurnOutcome {
+  context.sessions.checkTurns();
+  // Before the turn is taken: a refused position must leave nothing running without a reader.
+  if (asked.from !== 0) session.checkAttach(asked.epoch, asked.from);
+  validateTurnInput(session.model.manifest, asked.content);
+  return session.startTurn(asked.turn, asked.content);
+}
+
+function firstPosition(session: Session, asked: Asked, outcome: TurnOutcome): number | undefined {
+  if (asked.from !== 0 || session.durable) return asked.from;
+  return outcome === 'started' ? undefined : session.firstPositionOf(asked.turn);
+}
+
+/** Keeps the call open until its turn has ended, and lets go of the session whatever happens. */
+async function follow(
+  session: Session,
+  consumer: StreamConsumer,
+  turn: number,
+  outcome: TurnOutcome,
+  call: ServerCall,
+): Promise<void> {
+  const onAbort = (): void => consumer.detach(lossOf(abortReason(call.signal)));
+  call.signal.addEventListener('abort', onAbort, { once: true });
+  if (call.signal.aborted) onAbort();
+  try {
+    // A turn that was over may have nothing left to send, not even its end.
+    if (outcome !== 'over' || !session.delivered) await consumer.turnEnded(turn);
+    if (call.signal.aborted) throw abortReason(call.signal);
+    const { gone } = consumer;
+    if (gone?.kind === 'replaced') throw gone.error;
+    if (gone?.kind === 'ended' && !consumer.ended(turn))
+      throw gone.end.error ?? new CabstandError('CANCELLED', 'the session was closed');
+    if (session.retention === 'call') session.close({ reason: 'completed' });
+  } finally {
+    call.signal.removeEventListener('abort', onAbort);
+    consumer.detach('cancelled');
+  }
+}

@@ -1,0 +1,136 @@
+/** What a model takes and gives, in the contract's words. */
+import { DTYPES } from '@cabstand/tensor';
+import type { DType } from '@cabstand/tensor';
+import type { Dimension, InputSpec, Manifest, OutputMetadata } from '@cabstand/engine';
+import type { v1 } from '@cabstand/rpc';
+import type { BrokenModel, ModelStatus, ServedModel } from '../engines/contract';
+import { wireBatchClass } from './wire';
+
+export function modelOffer(model: ServedModel): v1.ModelOffer {
+  return {
+    name: model.name,
+    version: model.version,
+    digest: model.digest,
+    batch_class: wireBatchClass(model),
+    provider: model.provider ?? '',
+    capacity: model.capacity,
+    kind: model.manifest.kind,
+  };
+}
+
+export function modelInfo(model: ServedModel, freeSlots: number): v1.ModelInfo {
+  const { manifest, status } = model;
+  return {
+    offer: modelOffer(model),
+    state: wireModelState(status),
+    description: manifest.description,
+    inputs: manifest.inputs.map(inputSpec),
+    outputs: outputSpecs(manifest, model.outputs),
+    parameters: JSON.stringify(parameterTable(manifest)),
+    takes_prompt: manifest.takesPrompt,
+    takes_live_input: manifest.takesLiveInput,
+    frame_hop: manifest.framing?.hop ?? 0,
+    failure: status.state === 'failed' ? status.error.message : '',
+    checkpoints: false,
+    runtime: model.runtime,
+    free_slots: status.state === 'ready' ? freeSlots : 0,
+  };
+}
+
+/** A folder without a usable manifest is listed too: whoever asks sees what is wrong. */
+export function brokenInfo(broken: BrokenModel): v1.ModelInfo {
+  return {
+    offer: { name: broken.name },
+    state: 'MODEL_STATE_FAILED',
+    failure: broken.error.message,
+  };
+}
+
+function wireModelState(status: ModelStatus): v1.ModelState {
+  switch (status.state) {
+    case 'loading':
+      return status.stage.startsWith('verifying') ? 'MODEL_STATE_VERIFYING' : 'MODEL_STATE_LOADING';
+    case 'ready':
+      return 'MODEL_STATE_READY';
+    case 'draining':
+      return 'MODEL_STATE_DRAINING';
+    case 'failed':
+      return 'MODEL_STATE_FAILED';
+  }
+}
+
+function inputSpec(input: InputSpec): v1.TensorSpec {
+  return {
+    name: input.name,
+    dtype: wireDType(input.dtype),
+    shape: input.shape.map((size) => (typeof size === 'number' ? size : -1)),
+    dimension_names: input.shape.map(dimensionName),
+    description: input.description,
+    ...media(input),
+  };
+}
+
+function dimensionName(dimension: Dimension): string {
+  return typeof dimension === 'string' ? dimension : '';
+}
+
+function media(input: InputSpec): Pick<v1.TensorSpec, 'audio' | 'image' | 'text'> {
+  const { media: kind } = input;
+  switch (kind?.kind) {
+    case 'audio':
+      return { audio: { sample_rate: kind.sampleRate } };
+    case 'image':
+      return {
+        image: {
+          width: kind.width,
+          height: kind.height,
+          channels: kind.channels,
+          layout: kind.layout,
+          mean: [...kind.mean],
+          std: [...kind.std],
+          fit: kind.fit,
+        },
+      };
+    case 'text':
+      return { text: {} };
+    case undefined:
+      return {};
+  }
+}
+
+function outputSpecs(manifest: Manifest, metadata: readonly OutputMetadata[]): v1.TensorSpec[] {
+  const byName = new Map(metadata.map((output) => [output.name, output]));
+  return manifest.outputs.map((output) => {
+    const known = byName.get(output.name);
+    return {
+      name: output.name,
+      dtype: known === undefined ? 'DATA_TYPE_UNSPECIFIED' : wireDType(known.dtype),
+      shape: [...(known?.shape ?? [])],
+      description: output.description,
+      labels: [...output.labels],
+    };
+  });
+}
+
+function wireDType(dtype: DType): v1.DataType {
+  return DTYPES[dtype].wire as v1.DataType;
+}
+
+function parameterTable(manifest: Manifest): Record<string, object> {
+  return Object.fromEntries(
+    manifest.parameters.map(
+      ({ name, dtype, shape, description, oneOf, minimum, maximum, ...rest }) => [
+        name,
+        {
+          dtype,
+          shape,
+          default: rest.default,
+          minimum,
+          maximum,
+          one_of: oneOf,
+          description,
+        },
+      ],
+    ),
+  );
+}

@@ -1,0 +1,75 @@
+import { CabstandError, abortReason } from '@cabstand/core';
+import type { ServerCall, v1 } from '@cabstand/rpc';
+import type { ServedModel } from '../engines/contract';
+import type { OpenRequest } from '../sessions/sessions';
+import type { Session } from '../sessions/session';
+import { ackEvery } from '../sessions/options';
+import type { HandlerContext } from './context';
+import { wireBatchClass } from './wire';
+
+/** Opens a session for a call; a ticket, if there is one, must be good here. */
+export async function openSession(
+  context: HandlerContext,
+  call: ServerCall,
+  request: Omit<OpenRequest, 'principal'>,
+  ticket: string,
+): Promise<Session> {
+  if (request.model === '')
+    throw new CabstandError('INVALID_ARGUMENT', 'model: got nothing, expected a name', {
+      metadata: { field: 'model', expected: 'a name' },
+    });
+  const principal = call.principal.id;
+  const { nodeId, incarnation } = context.identity;
+  const lease =
+    ticket === ''
+      ? undefined
+      : context.tickets.verify(ticket, { model: request.model, nodeId, incarnation, principal });
+  const session = await context.sessions.open({ ...request, principal }, call.signal);
+  if (lease !== undefined) context.leaseConsumed(lease.leaseId);
+  if (call.signal.aborted) {
+    session.abort({ reason: 'cancelled' });
+    throw abortReason(call.signal);
+  }
+  return session;
+}
+
+/** The first notice of a stream. */
+export function openedNotice(
+  context: HandlerContext,
+  session: Session,
+  position: number,
+): v1.Notice {
+  const { model } = session;
+  return {
+    opened: {
+      session_id: session.id,
+      position,
+      model: model.name,
+      version: model.version,
+      digest: model.digest,
+      provider: model.provider ?? '',
+      batch_class: wireBatchClass(model),
+      ack_every: session.durable ? ackEvery(context.sessions.options) : 0,
+      node_id: context.identity.nodeId,
+      incarnation: context.identity.incarnation,
+    },
+  };
+}
+
+/** Throws unless the model is the session's. */
+export function checkModel(asked: string, model: ServedModel): void {
+  if (asked === '' || asked === model.name) return;
+  throw new CabstandError('TURN_CONFLICT', `the session is one of model ${model.name}`, {
+    metadata: { field: 'model', value: asked, expected: model.name },
+  });
+}
+
+/** Runs the first steps of a session; one that this call has opened does not outlive their failure. */
+export function closingOnError<T>(opened: boolean, session: Session, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (opened) session.abort({ reason: 'error', error: CabstandError.from(error) });
+    throw error;
+  }
+}

@@ -1,0 +1,228 @@
+import { CabstandError, abortReason } from '@cabstand/core';
+import { validateLiveInput, validateTurnInput } from '@cabstand/engine';
+import type { BidiHandler, ServerCall, StreamWriter, v1 } from '@cabstand/rpc';
+import type { Session } from '../sessions/session';
+import type { Epoch } from '../sessions/types';
+import { lossOf } from './context';
+import type { HandlerContext } from './context';
+import { closingOnError, openSession, openedNotice } from './opening';
+import {
+  NO_EPOCH,
+  parseContent,
+  parseEpoch,
+  parseNewSessionId,
+  parsePriority,
+  parseSessionId,
+  parseTensors,
+  unimplemented,
+} from './parse';
+import { StreamConsumer } from './stream-consumer';
+import { wireClosed } from './wire';
+
+type Request = v1.SessionStreamRequest__Output;
+type Writer = StreamWriter<v1.SessionStreamResponse>;
+
+/** A whole session on one stream: its first message opens or attaches. */
+export function sessionStream(
+  context: HandlerContext,
+): BidiHandler<Request, v1.SessionStreamResponse> {
+  return async (requests, call, out) => {
+    const iterator = requests[Symbol.asyncIterator]();
+    const first = await iterator.next();
+    if (first.done === true) return;
+    const consumer = new StreamConsumer(out);
+    const session = await begin(context, first.value, call, consumer, out);
+    const onAbort = (): void => consumer.detach(lossOf(abortReason(call.signal)));
+    call.signal.addEventListener('abort', onAbort, { once: true });
+    if (call.signal.aborted) onAbort();
+    try {
+      await Promise.race([read(context, session, consumer, iterator), consumer.over()]);
+      if (call.signal.aborted) throw abortReason(call.signal);
+      finish(session, consumer, out);
+    } catch (error) {
+      if (session.retention === 'call' && !call.signal.aborted)
+        session.abort({ reason: 'error', error: CabstandError.from(error) });
+      throw error;
+    } finally {
+      call.signal.removeEventListener('abort', onAbort);
+      consumer.detach('cancelled');
+    }
+  };
+}
+
+async function begin(
+  context: HandlerContext,
+  first: Request,
+  call: ServerCall,
+  consumer: StreamConsumer,
+  out: Writer,
+): Promise<Session> {
+  if (first.message === 'open' && first.open)
+    return await open(context, first.open, call, consumer, out);
+  if (first.message === 'attach' && first.attach)
+    return attach(context, first.attach, call, consumer, out);
+  throw new CabstandError(
+    'INVALID_ARGUMENT',
+    `the first message must be open or attach, not ${first.message ?? 'empty'}`,
+    { metadata: { field: 'message' } },
+  );
+}
+
+async function open(
+  context: HandlerContext,
+  request: v1.Open__Output,
+  call: ServerCall,
+  consumer: StreamConsumer,
+  out: Writer,
+): Promise<Session> {
+  if (request.resume !== null) throw unimplemented('resume');
+  const id = parseNewSessionId(request.session_id);
+  if (id === undefined && request.durable)
+    throw new CabstandError(
+      'INVALID_ARGUMENT',
+      'open.session_id: got nothing, expected an id: durable sessions have one',
+      { metadata: { field: 'open.session_id' } },
+    );
+  const epoch = id === undefined ? NO_EPOCH : parseEpoch(request.epoch);
+  const session = await openSession(
+    context,
+    call,
+    {
+      id,
+      epoch,
+      model: request.model,
+      retention: request.durable ? 'durable' : 'call',
+      priority: parsePriority(request.priority),
+      onQueued: (position) => consumer.notice({ kind: 'queued', position }),
+    },
+    request.ticket,
+  );
+  closingOnError(true, session, () => join(context, session, epoch, undefined, consumer, out));
+  return session;
+}
+
+function attach(
+  context: HandlerContext,
+  request: v1.Attach__Output,
+  call: ServerCall,
+  consumer: StreamConsumer,
+  out: Writer,
+): Session {
+  const session = context.sessions.find(parseSessionId(request.session_id), call.principal.id);
+  const epoch = parseEpoch(request.epoch);
+  session.checkAttach(epoch, request.from_position);
+  join(context, session, epoch, request.from_position, consumer, out);
+  return session;
+}
+
+function join(
+  context: HandlerContext,
+  session: Session,
+  epoch: Epoch,
+  from: number | undefined,
+  consumer: StreamConsumer,
+  out: Writer,
+): void {
+  out.push({ notice: openedNotice(context, session, from ?? session.position) });
+  consumer.attached(session.attach(consumer, epoch, from));
+  const { accepted } = session;
+  if (accepted !== undefined) session.notify({ kind: 'accepted', ...accepted });
+}
+
+/** Reads what the consumer sends until it closes the session or its side of the stream. */
+async function read(
+  context: HandlerContext,
+  session: Session,
+  consumer: StreamConsumer,
+  requests: AsyncIterator<Request>,
+): Promise<void> {
+  for (;;) {
+    const next = await requests.next();
+    if (consumer.gone !== undefined) return;
+    if (next.done === true) {
+      // Nothing more is asked: what runs is finished.
+      if (session.turnRuns || !session.delivered) await consumer.turnEnded(session.turn);
+      return;
+    }
+    const request = next.value;
+    if (request.message === 'close') {
+      const reason = session.turnRuns ? 'stopped' : 'completed';
+      session.close({ reason });
+      await consumer.over();
+      return;
+    }
+    // Parts of live input are read no faster than the engine uses them up.
+    if (request.message === 'input') await session.inputRoom();
+    if (consumer.gone !== undefined) return;
+    apply(context, session, request);
+  }
+}
+
+function apply(context: HandlerContext, session: Session, request: Request): void {
+  switch (request.message) {
+    case 'turn':
+      if (request.turn) startTurn(context, session, request.turn);
+      return;
+    case 'input':
+      if (request.input) liveInput(session, request.input);
+      return;
+    case 'command':
+      throw commandUnknown(session, request.command?.name ?? '');
+    case 'ack':
+      if (request.ack) session.acknowledge(request.ack.position);
+      return;
+    case 'cancel_turn':
+      if (request.cancel_turn) session.cancelTurn(request.cancel_turn.turn);
+      return;
+    case 'handover':
+      throw unimplemented('handover');
+    case 'open':
+    case 'attach':
+      throw new CabstandError(
+        'INVALID_ARGUMENT',
+        `${request.message} must be the first message of its stream`,
+        { metadata: { field: 'message' } },
+      );
+    case 'close':
+    case undefined:
+      throw new CabstandError('INVALID_ARGUMENT', 'the message is empty', {
+        metadata: { field: 'message' },
+      });
+  }
+}
+
+function startTurn(context: HandlerContext, session: Session, turn: v1.Turn__Output): void {
+  context.sessions.checkTurns();
+  const input = turn.input ?? { prompt: '', inputs: [], parameters: '' };
+  const content = parseContent(input, turn.live);
+  validateTurnInput(session.model.manifest, content);
+  session.startTurn(turn.turn, content);
+}
+
+function liveInput(session: Session, input: v1.LiveInput__Output): void {
+  const tensors = parseTensors(input.inputs);
+  session.input(input.turn, input.sequence, tensors, input.last, () =>
+    validateLiveInput(session.model.manifest, tensors),
+  );
+}
+
+/** Only `module` models declare commands, and there are none of that kind yet. */
+export function commandUnknown(session: Session, name: string): CabstandError {
+  return new CabstandError(
+    'COMMAND_UNKNOWN',
+    `model ${session.model.name} knows no command ${JSON.stringify(name)}`,
+    { metadata: { command: name, model: session.model.name } },
+  );
+}
+
+/** The last message of the stream, and its status. */
+function finish(session: Session, consumer: StreamConsumer, out: Writer): void {
+  const { gone } = consumer;
+  if (gone?.kind === 'replaced') throw gone.error;
+  // The consumer has half-closed: a session that lives by its call ends with it.
+  if (gone === undefined && session.retention !== 'call') return;
+  if (gone === undefined) session.close({ reason: 'completed' });
+  const end = session.end ?? { reason: 'completed' };
+  out.push({ closed: wireClosed(end) });
+  if (end.error !== undefined) throw end.error;
+}

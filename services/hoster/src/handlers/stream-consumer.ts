@@ -1,0 +1,111 @@
+import { Encoded } from '@cabstand/rpc';
+import type { StreamWriter, v1 } from '@cabstand/rpc';
+import type {
+  Attachment,
+  Consumer,
+  Detachment,
+  JournalEntry,
+  SessionNotice,
+} from '../sessions/types';
+import { wireNotice } from './wire';
+
+/** Both response messages hold their notice in the same field. */
+type Response = Pick<v1.InferenceStreamResponse & v1.SessionStreamResponse, 'notice'>;
+
+/** Writes a session's records to a call, no faster than they are read. */
+export class StreamConsumer implements Consumer {
+  readonly #out: StreamWriter<Response>;
+  readonly #waiters = new Set<() => void>();
+  #attachment: Attachment | undefined;
+  #blocked = false;
+  /** While the reader has no room only the newest of these is worth keeping. */
+  #accepted: SessionNotice | undefined;
+  #lastEnded = -1;
+  #gone: Detachment | undefined;
+
+  constructor(out: StreamWriter<Response>) {
+    this.#out = out;
+  }
+
+  /** Why it hears no more; undefined while it does. */
+  get gone(): Detachment | undefined {
+    return this.#gone;
+  }
+
+  attached(attachment: Attachment): void {
+    this.#attachment = attachment;
+  }
+
+  /** Lets go of the session; nothing more comes. */
+  detach(reason: 'cancelled' | 'timed_out'): void {
+    this.#attachment?.detach(reason);
+    this.#gone ??= { kind: 'ended', end: { reason } };
+    this.#wake();
+  }
+
+  /** Whether the end of this turn was written. */
+  ended(turn: number): boolean {
+    return this.#lastEnded >= turn;
+  }
+
+  /** Resolves when the end of this turn (or a later one) was written, or nothing more comes. */
+  async turnEnded(turn: number): Promise<void> {
+    while (!this.ended(turn) && this.#gone === undefined) await this.#event();
+  }
+
+  /** Resolves when nothing more comes. */
+  async over(): Promise<Detachment> {
+    for (;;) {
+      if (this.#gone !== undefined) return this.#gone;
+      await this.#event();
+    }
+  }
+
+  record(entry: JournalEntry): boolean {
+    const room = this.#out.push(new Encoded(entry.bytes));
+    if (entry.kind === 'end') {
+      this.#lastEnded = entry.turn;
+      this.#wake();
+    }
+    if (!room) this.#block();
+    return room;
+  }
+
+  notice(notice: SessionNotice): void {
+    if (this.#blocked && notice.kind === 'accepted') {
+      this.#accepted = notice;
+      return;
+    }
+    if (!this.#out.push({ notice: wireNotice(notice) })) this.#block();
+  }
+
+  detached(cause: Detachment): void {
+    this.#gone = cause;
+    this.#wake();
+  }
+
+  #block(): void {
+    if (this.#blocked) return;
+    this.#blocked = true;
+    this.#out.drained().then(
+      () => {
+        this.#blocked = false;
+        const accepted = this.#accepted;
+        this.#accepted = undefined;
+        if (accepted !== undefined) this.notice(accepted);
+        this.#attachment?.resume();
+      },
+      // The call is over; its signal says so to whoever holds the attachment.
+      () => undefined,
+    );
+  }
+
+  #event(): Promise<void> {
+    return new Promise((resolve) => this.#waiters.add(resolve));
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiters) wake();
+    this.#waiters.clear();
+  }
+}
