@@ -13,6 +13,8 @@ import type { KeySource, PrivateKey } from './keys';
 import type { Permissions } from './permissions';
 import { RateLimitedAuthorizer, RateLimiter } from './rate-limit';
 import type { SchemeAuthorizer } from './scheme';
+import { signedTickets, ticketVerifier, unsignedTickets } from './ticket';
+import type { TicketSigner, TicketVerifier } from './ticket';
 import { SignatureAuthorizer } from './signature';
 import { CachedTokens, MintedTokens } from './token-source';
 import type { Tokens } from './token-source';
@@ -79,6 +81,27 @@ export function createClientAuthorizer(
       ...clock,
     });
   return new BearerAuthorizer({ tokens: createTokens(config, key, options) });
+}
+
+/** Signs a router's tickets with its own key; without credentials they are unsigned. */
+export function createTicketSigner(config: AuthConfig, options: CreateOptions = {}): TicketSigner {
+  if (config.mode === 'none') return unsignedTickets();
+  const { key } = readMaterial(config, options);
+  if (key === undefined)
+    throw invalid('INVALID_ARGUMENT', 'auth.key', undefined, 'a key file to sign tickets with');
+  return signedTickets(key);
+}
+
+/** Checks tickets with the routers' keys; without credentials it takes unsigned ones. */
+export function createTicketVerifier(
+  config: AuthConfig,
+  options: CreateOptions = {},
+): TicketVerifier {
+  if (config.mode === 'none') return ticketVerifier(clockOf(options));
+  const { keys } = readMaterial(config, options);
+  if (keys === undefined)
+    throw invalid('INVALID_ARGUMENT', 'auth.keys', undefined, 'the path of the public key set');
+  return ticketVerifier({ keys, ...clockOf(options) });
 }
 
 function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authorizer {

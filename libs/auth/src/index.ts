@@ -8,7 +8,12 @@ export type { BearerAuthorizerOptions } from './bearer';
 export type { TokenVerifierOptions } from './bearer-verify';
 export { authConfigSchema, rateLimitConfigSchema, tlsConfigSchema } from './config';
 export type { AuthConfig, AuthConfigInput, TlsConfig } from './config';
-export { createClientAuthorizer, createServerAuthorizer } from './create';
+export {
+  createClientAuthorizer,
+  createServerAuthorizer,
+  createTicketSigner,
+  createTicketVerifier,
+} from './create';
 export type { CreateOptions, ServerAuthOptions } from './create';
 export { insecureLocal, isLoopbackHost, isLoopbackPeer } from './insecure';
 export type { InsecureOptions } from './insecure';
@@ -33,3 +38,22 @@ export type {
   TokenSource,
   Tokens,
 } from './token-source';
+export { Quota } from './quota';
+export type { QuotaOptions } from './quota';
+export { rotateKey } from './rotate';
+export type { RotateOptions } from './rotate';
+export { DEFAULT_MEMBERS, addMember, generateSubnetKeys, issueToken } from './subnet';
+export type { AddMemberOptions, GenerateOptions, IssueTokenOptions } from './subnet';
+export type { Member } from './subnet-keys';
+export { subnetPaths } from './subnet-files';
+export { signedTickets, ticketVerifier, unsignedTickets } from './ticket';
+export type {
+  Ticket,
+  TicketProblem,
+  TicketSigner,
+  TicketUse,
+  TicketVerifier,
+  TicketVerifierOptions,
+} from './ticket';
+export { channelCredentials, readTls, serverCredentials } from './tls';
+export type { TlsMaterial, TlsOptions } from './tls';

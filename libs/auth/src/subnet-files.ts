@@ -1,0 +1,67 @@
+import { chmodSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { CabstandError } from '@cabstand/core';
+
+/** Where the files of a subnet's folder are. */
+export const subnetPaths = (folder: string) => ({
+  keys: join(folder, 'keys.json'),
+  /** Private key of a member. */
+  key: (name: string): string => join(folder, `${name}.key.json`),
+  token: (name: string): string => join(folder, `${name}.token`),
+  ca: join(folder, 'tls', 'ca.crt'),
+  caKey: join(folder, 'tls', 'ca.key'),
+  cert: (name: string): string => join(folder, 'tls', `${name}.crt`),
+  certKey: (name: string): string => join(folder, 'tls', `${name}.key`),
+});
+
+/** Only the owner reads secrets; what is public may be copied to other machines. */
+const SECRET = 0o600;
+const PUBLIC = 0o644;
+const FOLDER = 0o700;
+
+/** Collects what is to be written, so that nothing is half written when something would be lost. */
+export class FilePlan {
+  readonly #files: { readonly path: string; readonly text: string; readonly mode: number }[] = [];
+
+  secret(path: string, text: string): void {
+    this.#files.push({ path, text, mode: SECRET });
+  }
+
+  public(path: string, text: string): void {
+    this.#files.push({ path, text, mode: PUBLIC });
+  }
+
+  /** Writes everything; throws INVALID_ARGUMENT, writing nothing, if a file exists and may not go. */
+  write(options: { readonly overwrite: boolean }): string[] {
+    const existing = this.#files.find(({ path }) => existsSync(path));
+    if (existing !== undefined && !options.overwrite)
+      throw new CabstandError(
+        'INVALID_ARGUMENT',
+        `${existing.path}: exists already; overwriting it would lock out whoever uses it (force it, or choose another folder)`,
+        { metadata: { file: existing.path } },
+      );
+    for (const { path, text, mode } of this.#files) {
+      makeFolder(dirname(path));
+      replaceFile(path, text, mode);
+    }
+    return this.#files.map(({ path }) => path);
+  }
+}
+
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  mkdirSync(folder, { recursive: true, mode: FOLDER });
+}
+
+/** Readers see the old file or the new one, never half of one. */
+function replaceFile(path: string, text: string, mode: number): void {
+  const draft = `${path}.${process.pid}.tmp`;
+  writeFileSync(draft, text, { mode });
+  // The mode above is subject to the umask, and to a draft left over from a crash.
+  chmodSync(draft, mode);
+  renameSync(draft, path);
+}
+
+export function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

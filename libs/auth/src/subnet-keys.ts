@@ -1,0 +1,88 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { ROLES, invalid } from '@cabstand/core';
+import type { Role } from '@cabstand/core';
+import { readKeySet, readText } from './key-files';
+import { NAME, keySetSchema } from './keys';
+import type { KeySetFile, KeyUse, PrivateKeyFile, PublicKeyEntry } from './keys';
+import { FilePlan, toJson } from './subnet-files';
+
+/** Somebody in a subnet who has a key. */
+export interface Member {
+  /** Its principal, and the name of its files. */
+  readonly name: string;
+  readonly roles: readonly Role[];
+}
+
+/** Signs tokens for others; no member of the subnet. */
+export const ISSUER = 'issuer';
+export const DAY_MS = 24 * 3600 * 1000;
+
+interface NewMember extends Member {
+  readonly uses?: readonly KeyUse[];
+}
+
+export function newKey(
+  member: NewMember,
+  nowMs: number,
+): { readonly file: PrivateKeyFile; readonly entry: PublicKeyEntry } {
+  const jwk = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
+  const { x = '', d = '' } = jwk;
+  const { name, roles } = member;
+  const common = {
+    kty: 'OKP' as const,
+    crv: 'Ed25519' as const,
+    // Random, not counted: two rotations at two machines must not make the same id.
+    kid: `${name}-${new Date(nowMs).toISOString().slice(0, 10)}-${randomBytes(4).toString('hex')}`,
+    x,
+    principal: name,
+    roles: [...roles],
+  };
+  return {
+    file: { ...common, d },
+    entry: {
+      ...common,
+      uses: [...(member.uses ?? usesOf(member))],
+      not_before: new Date(nowMs - CLOCKS_DIFFER_MS).toISOString(),
+    },
+  };
+}
+
+/** A new key is good at once on machines whose clock is behind. */
+const CLOCKS_DIFFER_MS = 5 * 60 * 1000;
+
+function usesOf({ name, roles }: Member): KeyUse[] {
+  if (name === ISSUER) return ['issue'];
+  return roles.includes('router') ? ['request', 'ticket'] : ['request'];
+}
+
+export function readKeySetFile(path: string): KeySetFile {
+  // Checks it, with messages that name the member.
+  readKeySet(path);
+  return keySetSchema.parse(JSON.parse(readText(path)));
+}
+
+export function writeKeySet(path: string, file: KeySetFile): string[] {
+  const plan = new FilePlan();
+  plan.public(path, toJson(file));
+  return plan.write({ overwrite: true });
+}
+
+export function checkMembers(members: readonly Member[]): readonly Member[] {
+  const names = new Set<string>();
+  for (const { name, roles } of members) {
+    // Also the name of a file: no separators, and nothing that starts with a dot.
+    if (!NAME.test(name) || name.includes(':') || name.length > 64)
+      throw invalid('INVALID_ARGUMENT', 'name', name, '1 to 64 of A-Z a-z 0-9 . _ @ -');
+    if (name === ISSUER || names.has(name))
+      throw invalid(
+        'INVALID_ARGUMENT',
+        'name',
+        name,
+        `a name that occurs once and is not ${ISSUER}`,
+      );
+    if (roles.length === 0)
+      throw invalid('INVALID_ARGUMENT', `roles of ${name}`, roles, `some of ${ROLES.join(', ')}`);
+    names.add(name);
+  }
+  return members;
+}

@@ -1,0 +1,143 @@
+import { ROLES, invalid, systemClock } from '@cabstand/core';
+import type { Clock, Role } from '@cabstand/core';
+import { createAuthority, createCertificate } from './certificates';
+import { readPrivateKey } from './key-files';
+import { parsePrivateKey } from './keys';
+import type { KeySetFile } from './keys';
+import { FilePlan, subnetPaths, toJson } from './subnet-files';
+import { DAY_MS, ISSUER, checkMembers, newKey, readKeySetFile, writeKeySet } from './subnet-keys';
+import type { Member } from './subnet-keys';
+import { mintToken } from './token-source';
+
+export interface GenerateOptions {
+  readonly folder: string;
+  /** Audience of tokens. Default `cabstand`. */
+  readonly subnet?: string;
+  /** Default: `router`, `hoster`, `client`, `admin`, one key each. */
+  readonly members?: readonly Member[];
+  /** Host names and addresses in the servers' certificates, loopback is always there. Default none. */
+  readonly hosts?: readonly string[];
+  /** How long certificates are good, milliseconds. Default 365 days; the authority's ten times that. */
+  readonly certificateLifetimeMs?: number;
+  /** How long the clients' tokens are good, milliseconds. Default 90 days. */
+  readonly tokenLifetimeMs?: number;
+  /** Replace what exists. Default false. */
+  readonly overwrite?: boolean;
+  readonly clock?: Clock;
+}
+
+export const DEFAULT_MEMBERS: readonly Member[] = [
+  { name: 'router', roles: ['router'] },
+  { name: 'hoster', roles: ['hoster'] },
+  { name: 'client', roles: ['client'] },
+  { name: 'admin', roles: ['admin', 'client'] },
+];
+
+const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
+
+/**
+ * Makes what a subnet needs: signing keys, the public key set, an authority with certificates, and a
+ * token for each client. Returns the files written. Throws INVALID_ARGUMENT, writing nothing, if one
+ * exists and `overwrite` is not set.
+ */
+export async function generateSubnetKeys(options: GenerateOptions): Promise<string[]> {
+  const nowMs = (options.clock ?? systemClock).now();
+  const subnet = options.subnet ?? 'cabstand';
+  const members = checkMembers(options.members ?? DEFAULT_MEMBERS);
+  const paths = subnetPaths(options.folder);
+  const plan = new FilePlan();
+  const issuer = newKey({ name: ISSUER, roles: ROLES }, nowMs);
+  const entries = [issuer.entry];
+  plan.secret(paths.key(ISSUER), toJson(issuer.file));
+  for (const member of members) {
+    const made = newKey(member, nowMs);
+    entries.push(made.entry);
+    plan.secret(paths.key(member.name), toJson(made.file));
+    if (!member.roles.includes('client')) continue;
+    const token = await mintToken(parsePrivateKey(issuer.file, 'issuer'), {
+      subject: member.name,
+      roles: member.roles,
+      audience: subnet,
+      nowMs,
+      lifetimeMs: options.tokenLifetimeMs ?? 90 * DAY_MS,
+    });
+    plan.secret(paths.token(member.name), `${token}\n`);
+  }
+  plan.public(paths.keys, toJson({ subnet, keys: entries } satisfies KeySetFile));
+  await planCertificates(plan, members, options, nowMs);
+  return plan.write({ overwrite: options.overwrite ?? false });
+}
+
+async function planCertificates(
+  plan: FilePlan,
+  members: readonly Member[],
+  options: GenerateOptions,
+  nowMs: number,
+): Promise<void> {
+  const paths = subnetPaths(options.folder);
+  const lifetimeMs = options.certificateLifetimeMs ?? 365 * DAY_MS;
+  const authority = await createAuthority({
+    commonName: `${options.subnet ?? 'cabstand'} authority`,
+    notBeforeMs: nowMs,
+    notAfterMs: nowMs + 10 * lifetimeMs,
+  });
+  plan.public(paths.ca, authority.cert);
+  plan.secret(paths.caKey, authority.key);
+  for (const { name, roles } of members) {
+    const serves = roles.includes('router') || roles.includes('hoster');
+    const pair = await createCertificate(authority, {
+      commonName: name,
+      hosts: serves ? [...new Set([...LOOPBACK, name, ...(options.hosts ?? [])])] : [],
+      notBeforeMs: nowMs,
+      notAfterMs: nowMs + lifetimeMs,
+    });
+    plan.public(paths.cert(name), pair.cert);
+    plan.secret(paths.certKey(name), pair.key);
+  }
+}
+
+export interface AddMemberOptions extends Member {
+  readonly folder: string;
+  readonly clock?: Clock;
+}
+
+/** Adds a member with a key to an existing subnet. Throws INVALID_ARGUMENT if the name is taken. */
+export function addMember(options: AddMemberOptions): string[] {
+  const { folder, name, roles } = options;
+  checkMembers([{ name, roles }]);
+  const paths = subnetPaths(folder);
+  const file = readKeySetFile(paths.keys);
+  if (file.keys.some((entry) => entry.principal === name))
+    throw invalid('INVALID_ARGUMENT', 'name', name, `a name that ${paths.keys} does not have yet`);
+  const made = newKey({ name, roles }, (options.clock ?? systemClock).now());
+  const plan = new FilePlan();
+  plan.secret(paths.key(name), toJson(made.file));
+  const written = plan.write({ overwrite: false });
+  return [...written, ...writeKeySet(paths.keys, { ...file, keys: [...file.keys, made.entry] })];
+}
+
+export interface IssueTokenOptions {
+  readonly folder: string;
+  readonly subject: string;
+  /** Default `['client']`. */
+  readonly roles?: readonly Role[];
+  /** Milliseconds. Default 90 days. */
+  readonly lifetimeMs?: number;
+  readonly clock?: Clock;
+}
+
+/** A token for somebody without a key, signed by the subnet's issuer. */
+export function issueToken(options: IssueTokenOptions): Promise<string> {
+  const { folder, subject, roles = ['client'], lifetimeMs = 90 * DAY_MS } = options;
+  checkMembers([{ name: subject, roles }]);
+  if (!(lifetimeMs >= 1000))
+    throw invalid('INVALID_ARGUMENT', 'lifetimeMs', lifetimeMs, 'at least 1000');
+  const paths = subnetPaths(folder);
+  return mintToken(readPrivateKey(paths.key(ISSUER)), {
+    subject,
+    roles,
+    audience: readKeySetFile(paths.keys).subnet ?? 'cabstand',
+    nowMs: (options.clock ?? systemClock).now(),
+    lifetimeMs,
+  });
+}

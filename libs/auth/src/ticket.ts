@@ -1,0 +1,185 @@
+import { CabstandError, invalid, systemClock } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import { z } from 'zod';
+import { currentKey, signBytes, verifyBytes } from './keys';
+import type { KeySource, PrivateKey, PublicKey } from './keys';
+
+/** What a router reserved. A capacity hint: it never authorizes anything. */
+export interface Ticket {
+  readonly leaseId: string;
+  readonly model: string;
+  readonly nodeId: string;
+  /** The process of the node it was reserved at. */
+  readonly incarnation: string;
+  /** For whom. */
+  readonly principal: string;
+  /** Milliseconds since the epoch. */
+  readonly expiresMs: number;
+}
+
+/** What a ticket is held against. */
+export interface TicketUse {
+  readonly model: string;
+  readonly nodeId: string;
+  readonly incarnation: string;
+  readonly principal: string;
+}
+
+/** What can be wrong with a ticket; `problem` in the error's metadata. */
+export type TicketProblem =
+  | 'malformed'
+  | 'forged'
+  | 'unknown_key'
+  | 'expired'
+  | 'other_model'
+  | 'other_node'
+  | 'other_incarnation'
+  | 'other_principal';
+
+/** Signs tickets. */
+export interface TicketSigner {
+  sign(ticket: Ticket): string;
+}
+
+/** Checks tickets. */
+export interface TicketVerifier {
+  /** Throws TICKET_INVALID whose metadata names the `problem`. */
+  verify(ticket: string, use: TicketUse): Ticket;
+}
+
+const VERSION = 'v1';
+/** Key id of tickets without a signature: services without credentials, on loopback. */
+const UNSIGNED = 'local';
+const LONGEST = 4096;
+const FORM = /^v1~([A-Za-z0-9][A-Za-z0-9._@:-]{0,127})~([A-Za-z0-9_-]+)~([A-Za-z0-9_-]*)$/;
+
+const text = z.string().min(1).max(512);
+const payloadSchema = z.strictObject({
+  lease: text,
+  model: text,
+  node: text,
+  incarnation: text,
+  principal: text,
+  expires: z.int(),
+});
+
+/** Signs tickets with Ed25519, so that hosters need a public key only. */
+export function signedTickets(key: PrivateKey): TicketSigner {
+  return {
+    sign: (ticket) => {
+      const payload = encode(ticket);
+      return join(key.id, payload, signBytes(signedBytes(key.id, payload), key.key));
+    },
+  };
+}
+
+/** Tickets without a signature, for services without credentials on one machine. */
+export function unsignedTickets(): TicketSigner {
+  return { sign: (ticket) => join(UNSIGNED, encode(ticket), '') };
+}
+
+export interface TicketVerifierOptions {
+  /** Keys of the routers; those with the use `ticket` count. Without it only unsigned tickets pass. */
+  readonly keys?: KeySource;
+  /** How far the router's clock may be off, milliseconds, 0 to 60,000. Default 5,000. */
+  readonly toleranceMs?: number;
+  readonly clock?: Clock;
+}
+
+const MOST_TOLERANCE_MS = 60_000;
+
+export function ticketVerifier(options: TicketVerifierOptions = {}): TicketVerifier {
+  const toleranceMs = options.toleranceMs ?? 5000;
+  if (!(toleranceMs >= 0 && toleranceMs <= MOST_TOLERANCE_MS))
+    throw invalid('INVALID_ARGUMENT', 'toleranceMs', toleranceMs, '0 to 60000');
+  const clock = options.clock ?? systemClock;
+  return {
+    verify(encoded, use) {
+      const [keyId, payload, signature] = split(encoded);
+      const nowMs = clock.now();
+      if (options.keys !== undefined) checkKey(options.keys, keyId, payload, signature, nowMs);
+      else if (keyId !== UNSIGNED || signature !== '')
+        throw wrong('unknown_key', 'this hoster knows no keys of routers');
+      const ticket = decode(payload);
+      if (nowMs > ticket.expiresMs + toleranceMs)
+        throw wrong('expired', `it expired at ${new Date(ticket.expiresMs).toISOString()}`);
+      checkUse(ticket, use);
+      return ticket;
+    },
+  };
+}
+
+function checkKey(
+  keys: KeySource,
+  keyId: string,
+  payload: string,
+  signature: string,
+  nowMs: number,
+): void {
+  let key: PublicKey;
+  try {
+    key = currentKey(keys, keyId, nowMs);
+  } catch {
+    throw wrong('unknown_key', 'its key is not a router’s that this hoster knows');
+  }
+  if (!key.uses.has('ticket')) throw wrong('unknown_key', 'its key is not for tickets');
+  if (!verifyBytes(signedBytes(keyId, payload), key.key, signature))
+    throw wrong('forged', 'its signature is wrong');
+}
+
+function checkUse(ticket: Ticket, use: TicketUse): void {
+  if (ticket.principal !== use.principal)
+    throw wrong('other_principal', 'it was given to somebody else');
+  if (ticket.nodeId !== use.nodeId)
+    throw wrong('other_node', `it is for node ${ticket.nodeId}, this is ${use.nodeId}`);
+  if (ticket.incarnation !== use.incarnation)
+    throw wrong('other_incarnation', 'this hoster has restarted since');
+  if (ticket.model !== use.model)
+    throw wrong('other_model', `it is for model ${ticket.model}, not for ${use.model}`);
+}
+
+function encode(ticket: Ticket): string {
+  const { leaseId, model, nodeId, incarnation, principal, expiresMs } = ticket;
+  const payload: z.infer<typeof payloadSchema> = {
+    lease: leaseId,
+    model,
+    node: nodeId,
+    incarnation,
+    principal,
+    expires: Math.round(expiresMs),
+  };
+  return Buffer.from(JSON.stringify(payload)).toString('base64url');
+}
+
+function decode(payload: string): Ticket {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
+  } catch {
+    throw wrong('malformed', 'its payload is not JSON');
+  }
+  const parsed = payloadSchema.safeParse(value);
+  if (!parsed.success) throw wrong('malformed', 'its payload is not a ticket’s');
+  const { lease, model, node, incarnation, principal, expires } = parsed.data;
+  return { leaseId: lease, model, nodeId: node, incarnation, principal, expiresMs: expires };
+}
+
+function split(encoded: string): [keyId: string, payload: string, signature: string] {
+  const match = encoded.length > LONGEST ? null : FORM.exec(encoded);
+  const [, keyId, payload, signature] = match ?? [];
+  if (keyId === undefined || payload === undefined || signature === undefined)
+    throw wrong('malformed', 'it does not look like a ticket');
+  return [keyId, payload, signature];
+}
+
+const join = (keyId: string, payload: string, signature: string): string =>
+  [VERSION, keyId, payload, signature].join('~');
+
+const signedBytes = (keyId: string, payload: string): Buffer =>
+  Buffer.from(['cabstand-ticket-v1', keyId, payload].join('\n'));
+
+function wrong(problem: TicketProblem, why: string): CabstandError {
+  return new CabstandError('TICKET_INVALID', `the ticket is not good here: ${why}`, {
+    metadata: { problem },
+  });
+}
