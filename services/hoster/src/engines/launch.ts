@@ -54,7 +54,7 @@ export async function launchEngine(
         else if (frame.type === 'LOADED') resolve(frame);
         else if (frame.type === 'FAILED') reject(failureOf(frame));
         else if (frame.type === 'STATS' && frame.rssBytes > options.maxMemoryBytes)
-          reject(memoryError(frame.rssBytes, options.maxMemoryBytes));
+          process.kill('memory', memoryError(frame.rssBytes, options.maxMemoryBytes));
       };
       process.outbox.send(load);
       process.outbox.flush();

@@ -76,7 +76,7 @@ test('input beyond the limit is refused and leaves nothing behind; control frame
   const { outbox, socket, writes, tick } = setUp(100);
   outbox.sendInput(turn(60));
   expect(() => outbox.sendInput(turn(41))).toThrow(
-    expect.objectContaining({ reason: 'HOSTER_FULL', retryAfterMs: 100 }),
+    expect.objectContaining({ reason: 'HOSTER_FULL', retryAfterMs: 100 }) as Error,
   );
   outbox.send({ type: 'CLOSE', sequence: 9 });
   expect(outbox.pendingBytes).toBe(68);
@@ -93,7 +93,7 @@ test('an input larger than the limit goes when nothing else waits', () => {
   const { outbox } = setUp(100);
   outbox.sendInput(turn(500));
   expect(() => outbox.sendInput(turn(1))).toThrow(
-    expect.objectContaining({ reason: 'HOSTER_FULL' }),
+    expect.objectContaining({ reason: 'HOSTER_FULL' }) as Error,
   );
 });
 

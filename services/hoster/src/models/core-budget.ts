@@ -18,14 +18,10 @@ export class CoreBudget {
     return this.#threads;
   }
 
-  get oversubscribed(): boolean {
-    return this.#threads > this.#cores;
-  }
-
   take(threads: number): void {
-    const before = this.oversubscribed;
-    this.#threads += threads;
-    if (!before && this.oversubscribed)
+    const before = this.#threads;
+    this.#threads = before + threads;
+    if (before <= this.#cores && this.#threads > this.#cores)
       this.#log.warn(
         { threads: this.#threads, cores: this.#cores },
         'engines have more threads than this hoster has cores: steps of busy models will slow each ' +

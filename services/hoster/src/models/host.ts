@@ -70,7 +70,7 @@ class Host implements ModelHost {
 
   /** First load of a model at start: tried again later where that can help. */
   begin(name: string, folder: string): void {
-    this.#track(
+    void this.#track(
       this.#inTurn(name, async () => {
         const manifest = await this.#readManifest(name, folder, undefined);
         await this.#loadInstance(manifest, true);
@@ -209,8 +209,12 @@ class Host implements ModelHost {
       },
       checkFiles: () => files.check(),
     });
-    const before = this.#current.get(manifest.name);
-    const replaces = before?.status.state === 'ready';
+    let before = this.#current.get(manifest.name);
+    if (before?.status.state === 'failed') {
+      await this.#remove(before);
+      before = undefined;
+    }
+    const replaces = before !== undefined;
     this.#instances.add(instance);
     this.#budget.take(engines.threads);
     if (!replaces) this.#current.set(manifest.name, instance);

@@ -1,0 +1,235 @@
+/** Real processes that fail on demand; see faulty-engine.fixture.mjs. */
+import path from 'node:path';
+import { CabstandError, systemClock } from '@cabstand/core';
+import type { Manifest, Provider, TurnEnd } from '@cabstand/engine';
+import type { EngineDeath, EngineLog } from './observer';
+import { noObserver } from './observer';
+import { resolveEngineOptions } from './options';
+import type { EngineOptions } from './options';
+import { SocketFolder } from './socket-folder';
+import { EngineSupervisor } from './supervisor';
+
+const FIXTURE = path.join(__dirname, 'faulty-engine.fixture.mjs');
+const INPUT = { prompt: '', parameters: {}, tensors: [], live: false };
+const QUICK: EngineOptions = {
+  helloTimeoutMs: 3_000,
+  loadTimeoutMs: 500,
+  stallMs: 300,
+  silenceMs: 60_000,
+  stopMs: 300,
+  restartMs: 10,
+  maxRestartMs: 20,
+  crashes: 3,
+  retryMs: 60_000,
+};
+
+let folder: SocketFolder;
+const running: EngineSupervisor[] = [];
+
+beforeEach(async () => {
+  folder = await SocketFolder.create();
+});
+
+afterEach(async () => {
+  await Promise.all(
+    running.splice(0).map((s) => s.stop(new CabstandError('DRAINING', 'test over'))),
+  );
+  folder.remove();
+});
+
+function supervise(fault: string, options: EngineOptions = {}, providers: Provider[] = ['cpu']) {
+  const deaths: EngineDeath[] = [];
+  const logged: string[] = [];
+  const say = (_fields: object, message: string): void => void logged.push(message);
+  const log: EngineLog = { info: say, warn: say, error: say };
+  let changed = (): void => undefined;
+  const supervisor = new EngineSupervisor(
+    {
+      name: 'm',
+      version: '1',
+      folder: '/nowhere',
+      providers,
+      batching: { maxBatch: 4 },
+    } as unknown as Manifest,
+    {
+      options: resolveEngineOptions({
+        ...QUICK,
+        command: [process.execPath, FIXTURE, fault],
+        ...options,
+      }),
+      folder,
+      clock: systemClock,
+      log,
+      observer: { ...noObserver, died: (_labels, cause) => void deaths.push(cause) },
+      onChange: () => changed(),
+      checkFiles: () => Promise.resolve(),
+    },
+  );
+  running.push(supervisor);
+  const until = (state: string): Promise<void> =>
+    new Promise((resolve) => {
+      changed = () => {
+        if (supervisor.state.state === state) resolve();
+      };
+      changed();
+    });
+  return { supervisor, deaths, logged, until };
+}
+
+/** Opens a sequence and runs a turn; resolves with what became of it. */
+function runTurn(supervisor: EngineSupervisor): Promise<TurnEnd | CabstandError> {
+  return new Promise((resolve) => {
+    const sequence = supervisor.openSequence(
+      {
+        chunk: () => undefined,
+        inputTaken: () => undefined,
+        endOfTurn: (_turn, end) => resolve(end),
+        failed: resolve,
+      },
+      0,
+    );
+    sequence.startTurn(0, INPUT);
+    sequence.credit(10, 10_000);
+  });
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+test('an engine that speaks the protocol serves, and leaves no process behind', async () => {
+  const { supervisor } = supervise('none');
+  await expect(supervisor.start(false)).resolves.toMatchObject({ batchClass: 'exact' });
+  await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
+  const pid = supervisor.pid!;
+  expect(isAlive(pid)).toBe(true);
+
+  await supervisor.stop(new CabstandError('DRAINING', 'bye'));
+  expect(isAlive(pid)).toBe(false);
+});
+
+test('one that ignores SHUTDOWN is killed', async () => {
+  const { supervisor } = supervise('stubborn');
+  await supervisor.start(false);
+  const pid = supervisor.pid!;
+
+  const before = performance.now();
+  await supervisor.stop(new CabstandError('DRAINING', 'bye'));
+  expect(isAlive(pid)).toBe(false);
+  expect(performance.now() - before).toBeLessThan(2_000);
+});
+
+test.each([
+  ['says-nothing', { helloTimeoutMs: 300 }, 'ENGINE_CRASHED', 'said nothing within 300 ms'],
+  ['old', {}, 'MODEL_FAILED', 'frame protocol 99'],
+  ['dies-at-load', {}, 'ENGINE_CRASHED', 'exit code 7'],
+  ['hangs-at-load', {}, 'ENGINE_STALLED', 'while it loaded'],
+  ['refuses', {}, 'VERIFICATION_FAILED', 'something else'],
+  ['none', { maxStateBytes: 99 }, 'MODEL_FAILED', 'state is 100 bytes'],
+  ['none', { command: ['/no/such/program'] }, 'MODEL_FAILED', 'cannot be started'],
+] as const)('%s: the load fails with its reason', async (fault, options, reason, message) => {
+  const { supervisor } = supervise(fault, options);
+  await expect(supervisor.start(false)).rejects.toMatchObject({
+    reason,
+    message: expect.stringContaining(message),
+  });
+  expect(supervisor.state).toMatchObject({ state: 'failed', retryAt: undefined });
+  expect(() => supervisor.openSequence({} as never, 0)).toThrow(
+    expect.objectContaining({ reason: 'MODEL_FAILED' }) as Error,
+  );
+});
+
+test('a refused provider is logged and the next one serves', async () => {
+  const { supervisor, logged } = supervise('cpu-only', {}, ['cuda', 'cpu']);
+  await expect(supervisor.start(false)).resolves.toMatchObject({ provider: 'cpu' });
+  expect(logged).toContain('provider refused: cuda computes something else');
+});
+
+test('kill -9 fails its sequences at once and it serves again', async () => {
+  const { supervisor, deaths, until } = supervise('none');
+  await supervisor.start(false);
+  const failed = new Promise<CabstandError>((resolve) => {
+    supervisor.openSequence(
+      {
+        chunk: () => undefined,
+        inputTaken: () => undefined,
+        endOfTurn: () => undefined,
+        failed: resolve,
+      },
+      0,
+    );
+  });
+  const before = performance.now();
+  process.kill(supervisor.pid!, 'SIGKILL');
+  await expect(failed).resolves.toMatchObject({
+    reason: 'ENGINE_CRASHED',
+    metadata: { signal: 'SIGKILL' },
+  });
+  expect(performance.now() - before).toBeLessThan(150);
+  expect(() => supervisor.openSequence({} as never, 0)).toThrow(
+    expect.objectContaining({ reason: 'ENGINE_CRASHED' }) as Error,
+  );
+  await until('serving');
+  await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
+  expect(deaths).toEqual(['exited']);
+});
+
+test('one that talks but does not work is killed as stalled', async () => {
+  const { supervisor, deaths } = supervise('mute', { firstStepMs: 300 });
+  await supervisor.start(false);
+  await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'ENGINE_STALLED' });
+  expect(deaths).toEqual(['stalled']);
+});
+
+test('one that breaks the protocol is killed', async () => {
+  const { supervisor, deaths } = supervise('garbage');
+  await supervisor.start(false);
+  await expect(runTurn(supervisor)).resolves.toMatchObject({
+    reason: 'ENGINE_CRASHED',
+    metadata: { cause: 'protocol' },
+  });
+  expect(deaths).toEqual(['protocol']);
+});
+
+test('one that takes too much memory is killed, with how much', async () => {
+  const { supervisor, until } = supervise('hog', { maxMemoryBytes: 1_000_000, crashes: 1 });
+  await supervisor.start(false);
+  await until('failed');
+  expect(supervisor.state).toMatchObject({
+    error: { metadata: { cause: 'memory', limit_bytes: '1000000' } },
+  });
+});
+
+test('a crash loop ends in failed, with a reason and a later try', async () => {
+  const { supervisor, deaths, until } = supervise('dies-soon');
+  await supervisor.start(false);
+  await until('failed');
+  expect(deaths).toEqual(['exited', 'exited', 'exited']);
+  expect(supervisor.state).toMatchObject({
+    state: 'failed',
+    error: { reason: 'MODEL_FAILED', metadata: { deaths: '3', exit_code: '3' } },
+    retryAt: expect.any(Number),
+  });
+});
+
+test('a failed load that may pass is tried again', async () => {
+  const { supervisor, until } = supervise('dies-at-load', { retryMs: 50 });
+  await expect(supervisor.start(true)).rejects.toMatchObject({ reason: 'ENGINE_CRASHED' });
+  expect(supervisor.state.state).toBe('failed');
+  await until('loading');
+  await until('failed');
+});
+
+test('a stop in the middle of a load leaves nothing behind', async () => {
+  const { supervisor, until } = supervise('hangs-at-load', { loadTimeoutMs: 60_000 });
+  const load = supervisor.start(true).catch((error: unknown) => error);
+  await until('loading');
+
+  await supervisor.stop(new CabstandError('DRAINING', 'bye'));
+  await expect(load).resolves.toMatchObject({ reason: 'DRAINING' });
+  expect(supervisor.state.state).toBe('stopped');
+});
