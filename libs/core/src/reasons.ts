@@ -123,6 +123,8 @@ export const REASONS = {
   CANCELLED: row('CANCELLED', 'caller'),
   DEADLINE_EXCEEDED: row('DEADLINE_EXCEEDED', 'node'),
   UNIMPLEMENTED: row('UNIMPLEMENTED', 'fatal'),
+  /** A health check for a service that the server does not have. */
+  SERVICE_UNKNOWN: row('NOT_FOUND', 'caller'),
   INTERNAL: row('INTERNAL', 'node'),
 } as const satisfies Record<string, ReasonRow>;
 

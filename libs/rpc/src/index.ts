@@ -39,6 +39,7 @@ export type {
 } from './contract';
 export { RpcServer } from './server/server';
 export type { ServiceOptions } from './server/server';
+export { bindError, splitAddress } from './server/listener';
 export type {
   Admission,
   Admit,

@@ -3,7 +3,7 @@ import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc
 import { CabstandError, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { HandlersOf, MethodTable } from '../methods';
-import { bind } from './listen';
+import { Listener } from './listener';
 import { normalizeServerOptions } from './options';
 import type { RpcServerOptions, RpcServerSettings } from './options';
 import { pipelined } from './pipeline';
@@ -25,6 +25,7 @@ export class RpcServer {
   readonly #server: Server;
   readonly #settings: RpcServerSettings;
   readonly #clock: Clock;
+  readonly #listener: Listener;
   #calls = 0;
   #stopped: Promise<boolean> | undefined;
 
@@ -42,11 +43,20 @@ export class RpcServer {
       'grpc.enable_channelz': 0,
       interceptors: [pipelined(limits.streamBufferBytes)],
     });
+    const injector = this.#server.createConnectionInjector(this.#settings.credentials);
+    this.#listener = new Listener(limits.maxConnections, (socket) =>
+      injector.injectConnection(socket),
+    );
   }
 
   /** Calls that are open now. */
   get openCalls(): number {
     return this.#calls;
+  }
+
+  /** Connections that are open now. */
+  get openConnections(): number {
+    return this.#listener.connections;
   }
 
   /** Serves a service. Methods without a handler answer UNIMPLEMENTED. */
@@ -87,7 +97,7 @@ export class RpcServer {
    * CONFIG_INVALID where the address cannot be bound for another reason.
    */
   listen(address: string): Promise<number> {
-    return bind(this.#server, address, this.#settings.credentials);
+    return this.#listener.listen(address);
   }
 
   /**
@@ -95,7 +105,8 @@ export class RpcServer {
    * themselves.
    */
   shutdown(deadlineMs: number): Promise<boolean> {
-    this.#stopped ??= new Promise((resolve) => {
+    this.#stopped ??= new Promise<boolean>((resolve) => {
+      this.#listener.stop();
       const timer = this.#clock.setTimer(() => {
         this.#server.forceShutdown();
         resolve(false);
@@ -104,7 +115,7 @@ export class RpcServer {
         timer.cancel();
         resolve(true);
       });
-    });
+    }).finally(() => this.#listener.destroy());
     return this.#stopped;
   }
 

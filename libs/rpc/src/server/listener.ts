@@ -1,0 +1,93 @@
+import { createServer } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import { CabstandError } from '@cabstand/core';
+
+/**
+ * The listening socket of a server. grpc-js can listen itself, but knows no limit on connections and
+ * tells an address in use from other failures only in a log line.
+ */
+export class Listener {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(maxConnections: number, onConnection: (socket: Socket) => void) {
+    this.#server = createServer((socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      onConnection(socket);
+    });
+    this.#server.maxConnections = maxConnections;
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  /** Answers the bound port. Throws ADDRESS_IN_USE or CONFIG_INVALID. */
+  listen(address: string): Promise<number> {
+    const { host, port } = splitAddress(address);
+    return new Promise((resolve, reject) => {
+      const onError = (cause: NodeJS.ErrnoException): void => reject(bindError(address, cause));
+      this.#server.once('error', onError);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', onError);
+        const bound = this.#server.address();
+        resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
+      });
+    });
+  }
+
+  /** Takes no more connections; those that are open stay. */
+  stop(): void {
+    this.#server.close();
+  }
+
+  /** Cuts what is still connected. */
+  destroy(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+/** Splits `host:port` and `[::1]:port`. Throws CONFIG_INVALID. */
+export function splitAddress(address: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535)
+    throw new CabstandError('CONFIG_INVALID', `${JSON.stringify(address)} is not host:port`, {
+      metadata: { address },
+    });
+  return { host: match[1] ?? match[2] ?? '', port };
+}
+
+/** What binding `address` failed with, and what to do about it. */
+export function bindError(address: string, cause: NodeJS.ErrnoException): CabstandError {
+  const options = { metadata: { address }, cause };
+  switch (cause.code) {
+    case 'EADDRINUSE':
+      return new CabstandError(
+        'ADDRESS_IN_USE',
+        `${address} is in use by another process: stop that one, or listen on another port`,
+        options,
+      );
+    case 'EACCES':
+      return new CabstandError(
+        'CONFIG_INVALID',
+        `no permission to listen on ${address}: ports below 1024 need privileges, choose a higher one`,
+        options,
+      );
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new CabstandError(
+        'CONFIG_INVALID',
+        `cannot listen on ${address}: this machine has no such address`,
+        options,
+      );
+    default:
+      return new CabstandError(
+        'CONFIG_INVALID',
+        `cannot listen on ${address}: ${cause.message}`,
+        options,
+      );
+  }
+}

@@ -1,0 +1,31 @@
+import pino from 'pino';
+import type { DestinationStream, Logger } from 'pino';
+
+export type { Logger } from 'pino';
+
+export interface LoggerOptions {
+  /** Name of the service, on every line. */
+  readonly name: string;
+  /** Default `info`. */
+  readonly level?: string;
+  /** Default: standard output. */
+  readonly destination?: DestinationStream;
+}
+
+const SECRETS = ['authorization', 'token', 'ticket', 'private_key', 'password', 'secret', 'sealed'];
+
+/** JSON lines on standard output. Values of keys that name secrets are replaced. */
+export function createLogger({ name, level = 'info', destination }: LoggerOptions): Logger {
+  const options = {
+    name,
+    level,
+    redact: {
+      paths: SECRETS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]),
+      censor: '[redacted]',
+    },
+    formatters: { level: (label: string) => ({ level: label }) },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { err: pino.stdSerializers.errWithCause },
+  };
+  return destination === undefined ? pino(options) : pino(options, destination);
+}

@@ -1,0 +1,195 @@
+import type { z } from 'zod';
+import { CabstandError } from '@cabstand/core';
+import { Closers } from './closers';
+import { loadConfig } from './config/load';
+import type { ConfigProgram } from './config/load';
+import { createLogger } from './log';
+import type { Logger } from './log';
+import { Metrics } from './metrics/metrics';
+import { Readiness } from './readiness';
+
+/** How a service's process ends. */
+export const ExitCode = {
+  OK: 0,
+  /** It failed while starting or running, or was told twice to stop. */
+  FAILURE: 1,
+  /** The configuration cannot be used. */
+  CONFIG: 2,
+  /** An address is in use. */
+  ADDRESS_IN_USE: 3,
+} as const;
+
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+/** What a service gets to start with. */
+export interface ServiceContext<T> {
+  readonly config: T;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Not ready until `start` has returned. */
+  readonly readiness: Readiness;
+  /** Register what was opened, in the order of opening: it is closed in the opposite order. */
+  readonly closers: Closers;
+  /** Aborts when the service is told to stop, before anything is closed. */
+  readonly stopping: AbortSignal;
+  /** Ends the service as failed: something it cannot do without is gone for good. */
+  readonly fail: (error: unknown) => void;
+}
+
+export interface ServiceProgram<S extends z.ZodObject> extends ConfigProgram<S> {
+  /** Short name on log lines and metrics: `hoster`. */
+  readonly service: string;
+  readonly start: (context: ServiceContext<z.output<S>>) => Promise<void>;
+}
+
+/** The parts of `process` that running a service touches. */
+export interface ProcessLike {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
+  off(event: string, listener: (...args: unknown[]) => void): unknown;
+}
+
+/** Least level of the settings that this file reads itself. */
+interface Common {
+  readonly log?: { readonly level: string };
+}
+
+/** Runs a service until it is told to stop, then leaves the process with its exit code. */
+export async function runService<S extends z.ZodObject>(
+  program: ServiceProgram<S>,
+): Promise<never> {
+  const code = await superviseService(program, process as unknown as ProcessLike);
+  // Everything was closed; what still holds the event loop must not keep the process.
+  process.exit(code);
+}
+
+/** As `runService`, but answers the exit code. */
+export async function superviseService<S extends z.ZodObject>(
+  program: ServiceProgram<S>,
+  host: ProcessLike,
+): Promise<ExitCode> {
+  let config: z.output<S>;
+  let warnings: readonly string[];
+  try {
+    const loaded = loadConfig(program, { argv: host.argv.slice(2), env: host.env });
+    if (loaded.kind === 'text') {
+      host.stdout.write(loaded.text);
+      return ExitCode.OK;
+    }
+    ({ config, warnings } = loaded);
+  } catch (thrown) {
+    const error = CabstandError.from(thrown);
+    host.stderr.write(`${error.message}\n`);
+    return exitCodeOf(error);
+  }
+  const level = (config as Common).log?.level ?? 'info';
+  const logger = createLogger({ name: program.service, level });
+  for (const warning of warnings) logger.warn(warning);
+  return serve(program, config, logger, host);
+}
+
+/** Why a service ends. */
+type Ending =
+  | { readonly kind: 'told'; readonly signal: string }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+async function serve<S extends z.ZodObject>(
+  program: ServiceProgram<S>,
+  config: z.output<S>,
+  logger: Logger,
+  host: ProcessLike,
+): Promise<ExitCode> {
+  const closers = new Closers(logger);
+  const metrics = new Metrics(program.service);
+  const readiness = new Readiness();
+  const stopping = new AbortController();
+  using watch = watchProcess(host);
+  readiness.missing('start', 'still starting');
+  closers.add('metrics', 1000, () => Promise.resolve(metrics.close()));
+
+  const starting = program
+    .start({
+      config,
+      logger,
+      metrics,
+      readiness,
+      closers,
+      stopping: stopping.signal,
+      fail: watch.fail,
+    })
+    .then(
+      () => {
+        readiness.present('start');
+        return watch.ending;
+      },
+      (error: unknown): Ending => ({ kind: 'failed', error }),
+    );
+  const ending = await Promise.race([starting, watch.ending]);
+  if (ending.kind === 'told') logger.info({ signal: ending.signal }, 'stopping');
+  else logger.fatal({ err: ending.error }, messageOf(ending.error));
+  readiness.missing('stop', 'stopping');
+  stopping.abort(new CabstandError('DRAINING', 'the service is stopping'));
+  const clean = await Promise.race([closers.closeAll(), watch.forced]);
+  if (clean === 'forced') logger.error('told twice to stop: leaving without closing');
+  else logger.info({ clean }, 'stopped');
+  if (ending.kind === 'failed') return exitCodeOf(ending.error);
+  return clean === 'forced' ? ExitCode.FAILURE : ExitCode.OK;
+}
+
+interface Watch extends Disposable {
+  readonly ending: Promise<Ending>;
+  readonly forced: Promise<'forced'>;
+  readonly fail: (error: unknown) => void;
+}
+
+/** Signals, a parent that went away, and errors nobody caught. The second signal forces. */
+function watchProcess(host: ProcessLike): Watch {
+  let settle = (_ending: Ending): void => undefined;
+  let force = (): void => undefined;
+  const ending = new Promise<Ending>((resolve) => {
+    settle = resolve;
+  });
+  const forced = new Promise<'forced'>((resolve) => {
+    force = () => resolve('forced');
+  });
+  let told = false;
+  const tell = (signal: string) => (): void => {
+    if (told) force();
+    told = true;
+    settle({ kind: 'told', signal });
+  };
+  const fail = (error: unknown): void => settle({ kind: 'failed', error });
+  const listeners: [string, (...args: unknown[]) => void][] = [
+    ['SIGTERM', tell('SIGTERM')],
+    ['SIGINT', tell('SIGINT')],
+    // A parent that started this process with a channel has gone.
+    ['disconnect', () => settle({ kind: 'told', signal: 'disconnect' })],
+    ['unhandledRejection', fail],
+    ['uncaughtException', fail],
+  ];
+  for (const [event, listener] of listeners) host.on(event, listener);
+  return {
+    ending,
+    forced,
+    fail,
+    [Symbol.dispose]() {
+      for (const [event, listener] of listeners) host.off(event, listener);
+    },
+  };
+}
+
+/** The exit code for an error that ended a service. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (!CabstandError.is(error)) return ExitCode.FAILURE;
+  if (error.reason === 'ADDRESS_IN_USE') return ExitCode.ADDRESS_IN_USE;
+  if (error.reason === 'CONFIG_INVALID' || error.reason === 'MANIFEST_INVALID')
+    return ExitCode.CONFIG;
+  return ExitCode.FAILURE;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,92 @@
+import type { ServerCredentials } from '@grpc/grpc-js';
+import type { Authorizer, Admit } from '@cabstand/rpc';
+import { RpcServer, healthDefinition, packageDefinition } from '@cabstand/rpc';
+import type { AuthConfig } from '@cabstand/auth';
+import { AdminServer } from './admin';
+import { checkBind } from './bind';
+import { callLog } from './call-log';
+import { addHealth } from './health';
+import { addReflection } from './reflection';
+import type { ServiceContext } from './run';
+
+/** The part of a service's configuration that serving reads: what `commonSections` declares. */
+export interface ServeConfig {
+  readonly listen: string;
+  readonly admin: { readonly listen: string };
+  readonly auth: AuthConfig;
+  readonly rpc: {
+    readonly max_message_bytes: number;
+    readonly max_concurrent_streams: number;
+    readonly max_concurrent_calls: number;
+    readonly max_connections: number;
+  };
+  readonly reflection: boolean;
+  readonly open_health: boolean;
+  readonly shutdown_seconds: number;
+}
+
+export interface ServeOptions {
+  readonly authorizer: Authorizer;
+  /** Default: no TLS. */
+  readonly credentials?: ServerCredentials;
+  /** Rate limits and quotas beyond the authorizer's. */
+  readonly admit?: Admit;
+  /** Names of the services that `register` adds: `cabstand.v1.RouterService`. */
+  readonly services: readonly string[];
+  /** Adds the services. */
+  readonly register: (server: RpcServer) => void;
+  /** Definitions of further protos that reflection should show, each as `loadProto` gives it. */
+  readonly definitions?: typeof packageDefinition;
+}
+
+export interface Serving {
+  readonly server: RpcServer;
+  /** Bound gRPC port. */
+  readonly port: number;
+  /** Bound admin HTTP port. */
+  readonly adminPort: number;
+}
+
+/**
+ * Binds the admin HTTP server and then the gRPC server of a service, with health, reflection, metrics
+ * and the log of calls, and registers both for closing. Throws ADDRESS_IN_USE and CONFIG_INVALID.
+ */
+export async function serveRpc(
+  context: ServiceContext<ServeConfig>,
+  options: ServeOptions,
+): Promise<Serving> {
+  const { config, logger, metrics, readiness, closers } = context;
+  checkBind(config.listen, config.auth, logger);
+  const admin = new AdminServer({ metrics, readiness });
+  closers.add('admin HTTP', 1000, () => admin.close());
+  const adminPort = await admin.listen(config.admin.listen);
+
+  const server = new RpcServer({
+    authorizer: options.authorizer,
+    ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+    ...(options.admit === undefined ? {} : { admit: options.admit }),
+    limits: {
+      maxMessageBytes: config.rpc.max_message_bytes,
+      maxConcurrentStreams: config.rpc.max_concurrent_streams,
+      maxConcurrentCalls: config.rpc.max_concurrent_calls,
+      maxConnections: config.rpc.max_connections,
+    },
+    observers: [metrics.rpc, callLog(logger)],
+  });
+  metrics.gauge(
+    { name: 'cabstand_rpc_open_calls', help: 'Calls that are open.' },
+    () => server.openCalls,
+  );
+  options.register(server);
+  const open = config.open_health;
+  addHealth(server, readiness, options.services, { open, stopping: context.stopping });
+  if (config.reflection) {
+    const definitions = { ...packageDefinition, ...healthDefinition, ...options.definitions };
+    addReflection(server, definitions, [...options.services, 'grpc.health.v1.Health'], { open });
+  }
+  const deadlineMs = config.shutdown_seconds * 1000;
+  closers.add('gRPC', deadlineMs + 1000, () => server.shutdown(deadlineMs));
+  const port = await server.listen(config.listen);
+  logger.info({ port, adminPort }, 'listening');
+  return { server, port, adminPort };
+}
