@@ -1,0 +1,54 @@
+import type { ChannelCredentials } from '@grpc/grpc-js';
+import { systemClock } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import { RpcClientPool } from '@cabstand/rpc';
+import type { Authorizer, RpcClientKeepalive } from '@cabstand/rpc';
+import { checkNumber } from './checks';
+
+/** How to connect, to routers and to hosters alike. */
+export interface ConnectionOptions {
+  /** Signs calls and checks the other side's proofs. Default: neither. */
+  readonly authorizer?: Authorizer;
+  /** TLS, as grpc-js takes it. Default: no TLS. */
+  readonly credentials?: ChannelCredentials;
+  /** Longest time for a connection to come up, in milliseconds. NODE_UNREACHABLE after it. Default 3000. */
+  readonly connectMs?: number;
+  /** Largest message sent or taken, in bytes. Default 16777216. */
+  readonly maxMessageBytes?: number;
+  /** Messages read ahead of the application for each stream. Default 64. */
+  readonly maxQueuedMessages?: number;
+  /** Connections open at once. Default 1000. */
+  readonly maxConnections?: number;
+  /** Pings that find a peer which stands still. Default: after 1000 ms of silence, 2000 ms to answer. */
+  readonly keepalive?: Partial<RpcClientKeepalive>;
+  /** Name to check certificates against, where it is not the address. Default: the address. */
+  readonly serverName?: string;
+}
+
+export function makePool(options: ConnectionOptions, clock: Clock = systemClock): RpcClientPool {
+  const { authorizer, credentials, keepalive, serverName } = options;
+  const whole = { whole: true };
+  return new RpcClientPool(
+    {
+      connectTimeoutMs: checkNumber('connectMs', options.connectMs ?? 3_000, 1, whole),
+      maxMessageBytes: checkNumber(
+        'maxMessageBytes',
+        options.maxMessageBytes ?? 16_777_216,
+        1,
+        whole,
+      ),
+      maxQueuedMessages: checkNumber(
+        'maxQueuedMessages',
+        options.maxQueuedMessages ?? 64,
+        1,
+        whole,
+      ),
+      maxConnections: checkNumber('maxConnections', options.maxConnections ?? 1_000, 1, whole),
+      ...(authorizer === undefined ? {} : { authorizer }),
+      ...(credentials === undefined ? {} : { credentials }),
+      ...(keepalive === undefined ? {} : { keepalive }),
+      ...(serverName === undefined ? {} : { serverName }),
+    },
+    clock,
+  );
+}

@@ -1,0 +1,171 @@
+import { CabstandError } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import { HosterService } from '@cabstand/rpc';
+import type { BidiStream, RpcClient, RpcClientPool, v1 } from '@cabstand/rpc';
+import { makePool } from '../connection';
+import type { ConnectionOptions } from '../connection';
+import { EventQueue } from '../protocol/event-queue';
+import type {
+  ChannelMessage,
+  ChannelStart,
+  Epoch,
+  EventSource,
+  SessionChannel,
+  SessionProtocol,
+  SessionStatus,
+  SessionUpdate,
+  Target,
+  TurnRequest,
+  UnaryOptions,
+} from '../protocol/types';
+import { eventFromWire, statusFromWire } from './from-wire';
+import { GrpcSource } from './source';
+import { epochToWire, messageToWire, startToWire, turnToWire } from './to-wire';
+
+interface SessionName {
+  readonly sessionId: string;
+  readonly epoch: Epoch;
+}
+
+/** Sessions over cabstand.v1.HosterService; one connection per hoster. */
+export class GrpcProtocol implements SessionProtocol {
+  readonly #pool: RpcClientPool;
+
+  constructor(options: ConnectionOptions = {}, clock?: Clock) {
+    this.#pool = makePool(options, clock);
+  }
+
+  runTurn(target: Target, request: TurnRequest): EventSource {
+    return this.#stream((client) => {
+      const responses = client.serverStream(
+        HosterService.rpc_inference_stream,
+        turnToWire(request),
+      );
+      return new GrpcSource(responses, eventFromWire);
+    }, target);
+  }
+
+  openChannel(target: Target, start: ChannelStart): SessionChannel {
+    try {
+      const stream = this.#client(target).bidi(HosterService.rpc_session_stream);
+      const channel = new GrpcChannel(stream);
+      channel.begin(start);
+      return channel;
+    } catch (thrown) {
+      return new FailedChannel(CabstandError.from(thrown));
+    }
+  }
+
+  async update(
+    target: Target,
+    session: SessionName,
+    update: SessionUpdate,
+    options: UnaryOptions,
+  ): Promise<void> {
+    await this.#client(target).unary(
+      HosterService.rpc_session_update,
+      {
+        session_id: session.sessionId,
+        epoch: epochToWire(session.epoch),
+        ...(update.kind === 'ack'
+          ? { ack: { position: update.position } }
+          : { cancel_turn: { turn: update.turn } }),
+      },
+      callOptions(options),
+    );
+  }
+
+  async status(target: Target, sessionId: string, options: UnaryOptions): Promise<SessionStatus> {
+    return statusFromWire(
+      await this.#client(target).unary(
+        HosterService.rpc_session_status,
+        { session_id: sessionId },
+        callOptions(options),
+      ),
+    );
+  }
+
+  async closeSession(target: Target, session: SessionName, options: UnaryOptions): Promise<void> {
+    await this.#client(target).unary(
+      HosterService.rpc_close_session,
+      { session_id: session.sessionId, epoch: epochToWire(session.epoch) },
+      callOptions(options),
+    );
+  }
+
+  close(): Promise<void> {
+    this.#pool.close();
+    return Promise.resolve();
+  }
+
+  #client(target: Target): RpcClient {
+    return this.#pool.get(target.address);
+  }
+
+  #stream(start: (client: RpcClient) => EventSource, target: Target): EventSource {
+    try {
+      return start(this.#client(target));
+    } catch (thrown) {
+      return new FailedChannel(CabstandError.from(thrown));
+    }
+  }
+}
+
+function callOptions(options: UnaryOptions) {
+  return {
+    signal: options.signal,
+    timeoutMs: Number.isFinite(options.deadlineMs) ? options.deadlineMs : undefined,
+  };
+}
+
+class GrpcChannel extends GrpcSource<v1.SessionStreamResponse__Output> implements SessionChannel {
+  readonly #stream: BidiStream<v1.SessionStreamRequest, v1.SessionStreamResponse__Output>;
+  #drained: Promise<void> = Promise.resolve();
+  #unsent = 0;
+
+  constructor(stream: BidiStream<v1.SessionStreamRequest, v1.SessionStreamResponse__Output>) {
+    super(stream.responses, eventFromWire);
+    this.#stream = stream;
+  }
+
+  begin(start: ChannelStart): void {
+    this.#send(startToWire(start));
+  }
+
+  send(message: ChannelMessage): boolean {
+    this.#send(messageToWire(message));
+    return this.#unsent < MOST_UNSENT;
+  }
+
+  drained(): Promise<void> {
+    return this.#drained;
+  }
+
+  #send(message: v1.SessionStreamRequest): void {
+    this.#unsent++;
+    this.#drained = this.#stream.send(message).then(() => {
+      this.#unsent--;
+    });
+    // The stream's own end tells why; nobody has to wait for this.
+    this.#drained.catch(() => undefined);
+  }
+}
+
+/** Messages that may wait for the network before a sender should. */
+const MOST_UNSENT = 8;
+
+/** A stream that could not be started. */
+class FailedChannel extends EventQueue implements SessionChannel {
+  constructor(error: CabstandError) {
+    super(1);
+    this.end(error);
+  }
+
+  send(): boolean {
+    return true;
+  }
+
+  drained(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,60 @@
+import type { CabstandError, Reason } from '@cabstand/core';
+import type { Tensor } from '@cabstand/tensor';
+
+/** What a mocked model step gives. */
+export interface MockRecord {
+  readonly text?: string;
+  readonly tensors?: readonly Tensor[];
+}
+
+/** A turn as the mocked model sees it. */
+export interface MockTurn {
+  /** `host:port` of the mocked hoster. */
+  readonly hoster: string;
+  readonly sessionId: string;
+  readonly model: string;
+  /** Number of the turn, from 0. */
+  readonly turn: number;
+  readonly prompt: string;
+  readonly tensors: readonly Tensor[];
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly live: boolean;
+  /** The parts of live input as they come; of another turn, its tensors as the only part. */
+  readonly parts: AsyncIterable<readonly Tensor[]>;
+}
+
+export interface MockProtocolOptions {
+  /** Addresses of the mocked hosters. Default `mock-1:1` and `mock-2:1`. */
+  readonly hosters?: readonly string[];
+  /**
+   * The model: what a turn gives, one record a step. Throwing a CabstandError ends the turn with it.
+   * Default: the prompt back, one word a record, or each part of the input back.
+   */
+  readonly answer?: (turn: MockTurn) => Iterable<MockRecord> | AsyncIterable<MockRecord>;
+  /** Records between two acks that hosters ask for. Default 0: none. */
+  readonly ackEvery?: number;
+  /** Sessions that one hoster takes; a further one is HOSTER_FULL. Default Infinity. */
+  readonly capacity?: number;
+}
+
+/** A failure to come. */
+export interface MockFailure {
+  /** At this hoster only. Default: any. */
+  readonly hoster?: string;
+  /** How often. Default 1. */
+  readonly times?: number;
+  /** After this many records of a turn. Default 0: instead of the first. */
+  readonly after?: number;
+  /**
+   * - `refuse`: the turn is refused with `error`, before anything (`after` does not count).
+   * - `die`: the hoster goes down: the stream breaks with NODE_UNREACHABLE, its sessions are lost.
+   * - `stall`: nothing more comes.
+   * - `gap`: a record is left out.
+   * - `repeat`: the record before comes once more.
+   * - `cut`: the stream ends in good order, but without an end of turn.
+   * - `error`: the turn ends with `error`.
+   */
+  readonly kind: 'refuse' | 'die' | 'stall' | 'gap' | 'repeat' | 'cut' | 'error';
+  /** For `refuse` and `error`. Default HOSTER_FULL for `refuse`, INTERNAL for `error`. */
+  readonly error?: Reason | CabstandError;
+}

@@ -1,0 +1,92 @@
+import type { CabstandError } from '@cabstand/core';
+import type { Tensor } from '@cabstand/tensor';
+
+/** How a turn ended; `cabstand.v1.EndReason` in lower case. */
+export type EndReason =
+  'completed' | 'stopped' | 'cancelled' | 'timed_out' | 'evicted' | 'migrated' | 'lost' | 'error';
+
+export const END_REASONS: readonly EndReason[] = [
+  'completed',
+  'stopped',
+  'cancelled',
+  'timed_out',
+  'evicted',
+  'migrated',
+  'lost',
+  'error',
+];
+
+/** A snapshot of a session that only hosters can read. */
+export interface Checkpoint {
+  /** Position of the next record after it. */
+  readonly position: number;
+  readonly sealed: Uint8Array;
+}
+
+interface RecordBase {
+  readonly type: 'record';
+  readonly position: number;
+  readonly turn: number;
+  readonly epoch: number;
+}
+
+/** One thing of a session's stream; positions count from 0 without gaps. */
+export type RecordEvent =
+  | (RecordBase & {
+      readonly body: 'chunk';
+      readonly tensors: readonly Tensor[];
+      readonly text: string;
+    })
+  | (RecordBase & {
+      readonly body: 'command';
+      readonly sequence: number;
+      readonly name: string;
+      readonly arguments: string;
+    })
+  | (RecordBase & { readonly body: 'input'; readonly sequence: number })
+  | (RecordBase & {
+      readonly body: 'end';
+      readonly reason: EndReason;
+      readonly error: CabstandError | undefined;
+      readonly steps: number;
+      readonly checkpoint: Checkpoint | undefined;
+    });
+
+/** Where a session was opened. */
+export interface OpenedEvent {
+  readonly type: 'opened';
+  readonly sessionId: string;
+  /** The next position to be produced. */
+  readonly position: number;
+  readonly model: string;
+  readonly version: string;
+  readonly digest: string;
+  readonly provider: string;
+  /** Records between two acks; 0 where none are needed. */
+  readonly ackEvery: number;
+  readonly nodeId: string;
+  readonly incarnation: string;
+}
+
+/** Not part of the stream of records: has no position and is not sent again. */
+export type NoticeEvent =
+  | OpenedEvent
+  /** Waiting for a slot behind this many others. */
+  | { readonly type: 'queued'; readonly position: number }
+  /** Work goes on though no record comes out. */
+  | { readonly type: 'progress'; readonly done: number; readonly total: number }
+  /** The hoster wants to go. */
+  | { readonly type: 'draining'; readonly deadlineMs: number }
+  | { readonly type: 'checkpoint'; readonly checkpoint: Checkpoint }
+  /** Parts of live input below `nextPart` are taken. */
+  | { readonly type: 'accepted'; readonly turn: number; readonly nextPart: number };
+
+export type ProtocolEvent =
+  | RecordEvent
+  | NoticeEvent
+  /** The session has ended; nothing follows. */
+  | {
+      readonly type: 'closed';
+      readonly reason: EndReason;
+      readonly error: CabstandError | undefined;
+    };

@@ -1,0 +1,160 @@
+import type { CabstandError } from '@cabstand/core';
+import type { Tensor } from '@cabstand/tensor';
+import type { Checkpoint, ProtocolEvent } from './events';
+
+/** The hoster that a call is for. */
+export interface Target {
+  readonly nodeId: string;
+  /** Empty where only the address is known. */
+  readonly incarnation: string;
+  /** `host:port`. */
+  readonly address: string;
+}
+
+/** Who may advance a session; of two the one with the higher counter wins. */
+export interface Epoch {
+  readonly counter: number;
+  /** 16 random bytes. */
+  readonly owner: Uint8Array;
+}
+
+/** What a turn computes on. */
+export interface TurnInput {
+  readonly prompt: string;
+  readonly tensors: readonly Tensor[];
+  /** JSON object, or empty for the model's defaults. */
+  readonly parameters: string;
+}
+
+/** What it takes to go on with a session on a hoster that does not have it. */
+export interface ResumeRequest {
+  readonly checkpoint: Checkpoint | undefined;
+  readonly replay: readonly (
+    | { readonly turn: number; readonly position: number; readonly input: TurnInput }
+    | { readonly turn: number; readonly position: number; readonly part: LivePart }
+  )[];
+  /** The last position that the consumer has; -1 for none. */
+  readonly deliveredPosition: number;
+  readonly turn: number;
+}
+
+/** A part of a live turn's input. */
+export interface LivePart {
+  readonly turn: number;
+  /** Number of the part in its turn, from 0. */
+  readonly sequence: number;
+  readonly tensors: readonly Tensor[];
+  readonly last: boolean;
+}
+
+/** What opens a session, whichever way it is then used. */
+export interface OpenFields {
+  readonly sessionId: string;
+  readonly epoch: Epoch;
+  readonly durable: boolean;
+  readonly model: string;
+  readonly priority: number;
+  /** From the router; empty for none. */
+  readonly ticket: string;
+  readonly resume?: ResumeRequest;
+}
+
+/** One turn as one call. */
+export interface TurnRequest extends OpenFields {
+  /** 0 opens the session. */
+  readonly turn: number;
+  readonly input: TurnInput;
+  /** The first record wanted. */
+  readonly fromPosition: number;
+  /** Keep the session for further turns. */
+  readonly keepSession: boolean;
+}
+
+/** How a session's own stream begins. */
+export type ChannelStart =
+  | ({ readonly kind: 'open' } & OpenFields)
+  | {
+      readonly kind: 'attach';
+      readonly sessionId: string;
+      readonly epoch: Epoch;
+      readonly fromPosition: number;
+    };
+
+/** What goes up a session's own stream. */
+export type ChannelMessage =
+  | {
+      readonly kind: 'turn';
+      readonly turn: number;
+      readonly input: TurnInput;
+      readonly live: boolean;
+    }
+  | ({ readonly kind: 'part' } & LivePart)
+  | { readonly kind: 'ack'; readonly position: number }
+  | { readonly kind: 'cancel'; readonly turn: number }
+  | { readonly kind: 'close'; readonly reason: string };
+
+export type SessionUpdate =
+  | { readonly kind: 'ack'; readonly position: number }
+  | { readonly kind: 'cancel'; readonly turn: number };
+
+/** How a session stands at its hoster. */
+export interface SessionStatus {
+  readonly state: 'waiting' | 'streaming' | 'orphaned' | 'closing' | 'ended' | 'unknown';
+  /** The next position to be produced. */
+  readonly position: number;
+  readonly turn: number;
+  readonly acknowledgedPosition: number;
+  readonly epoch: number;
+  readonly model: string;
+}
+
+/**
+ * Events as they come, pulled: what is not polled is not read from the network, so a consumer that
+ * does not read slows the hoster down and nobody's memory fills.
+ */
+export interface EventSource {
+  /** The next event if it is here. Throws NODE_BAD_REPLY for one that cannot be read. */
+  poll(): ProtocolEvent | undefined;
+  /**
+   * True when `poll` has something, false at the orderly end. Rejects with what the stream failed or
+   * was cancelled with, after all events before that were polled. While a wait is pending, another
+   * call gives the same promise.
+   */
+  wait(): Promise<boolean>;
+  /** Ends the stream from this side; `wait` rejects with the error. Does nothing after the end. */
+  cancel(error: CabstandError): void;
+}
+
+/** A whole session on one stream. */
+export interface SessionChannel extends EventSource {
+  /** Queues a message; false if `drained` should be awaited before the next. */
+  send(message: ChannelMessage): boolean;
+  drained(): Promise<void>;
+}
+
+export interface UnaryOptions {
+  readonly signal: AbortSignal | undefined;
+  /** Deadline of the whole call in milliseconds. */
+  readonly deadlineMs: number;
+}
+
+/** How sessions reach hosters. All errors are CabstandErrors. */
+export interface SessionProtocol {
+  /** Starts one turn. Connecting is part of the stream: it fails as NODE_UNREACHABLE. */
+  runTurn(target: Target, request: TurnRequest): EventSource;
+  openChannel(target: Target, start: ChannelStart): SessionChannel;
+  update(
+    target: Target,
+    session: { readonly sessionId: string; readonly epoch: Epoch },
+    update: SessionUpdate,
+    options: UnaryOptions,
+  ): Promise<void>;
+  status(target: Target, sessionId: string, options: UnaryOptions): Promise<SessionStatus>;
+  closeSession(
+    target: Target,
+    session: { readonly sessionId: string; readonly epoch: Epoch },
+    options: UnaryOptions,
+  ): Promise<void>;
+  /** Lets all connections go. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,316 @@
+import { EventEmitter } from 'node:events';
+import { BoundedMap, CabstandError, abortable, linkSignals } from '@cabstand/core';
+import { HosterService, RouterService } from '@cabstand/rpc';
+import type { RpcClientPool, v1 } from '@cabstand/rpc';
+import { makePool } from '../connection';
+import type { Target } from '../protocol/types';
+import type { NodeRef } from '../retry/exclusions';
+import { nodeFromWire } from './from-wire';
+import { NodeHealth, allBroken } from './health';
+import { infoFromWire } from './info';
+import type { HosterInfo } from './info';
+import { NodeCache } from './node-cache';
+import { withRemoteDefaults } from './options';
+import type { RemoteManagerOptions, RemoteSettings } from './options';
+import { candidates, rank } from './pick';
+import { Routers } from './routers';
+import type { Outcome, Placement, PlacementRequest, PlacementSource, RemoteNode } from './types';
+import { watchNodes } from './watch';
+
+export interface RemoteEvents {
+  /** The node list has changed. */
+  nodes: [readonly RemoteNode[]];
+  /** A router could not be reached or let go of the watch; the next one is tried. */
+  routerLost: [CabstandError];
+}
+
+/** Hosters in an rpc_acquire's exclude list: more would only make the message long. */
+const MOST_EXCLUDED = 64;
+
+/**
+ * Knows the subnet: which hosters there are, and where a session should go. Watches the nodes from any
+ * router once it is first used, and places sessions from what it saw last while no router answers.
+ */
+export class RemoteManager
+  extends EventEmitter<RemoteEvents>
+  implements PlacementSource, AsyncDisposable
+{
+  readonly #settings: RemoteSettings;
+  readonly #pool: RpcClientPool;
+  readonly #routers: Routers;
+  readonly #health: NodeHealth;
+  readonly #cache: NodeCache;
+  readonly #closing = new AbortController();
+  /** How many sessions were placed without a router, by address: they are spread by it. */
+  readonly #placed: BoundedMap<string, number>;
+  #watch: { readonly first: Promise<void>; readonly over: Promise<void> } | undefined;
+
+  constructor(options: RemoteManagerOptions) {
+    super();
+    const settings = withRemoteDefaults(options);
+    this.#settings = settings;
+    const { clock, random, acquireMs } = settings;
+    this.#pool = makePool(options, clock);
+    this.#routers = new Routers(
+      { addresses: settings.routers, acquireMs, openMs: settings.breakerMs },
+      this.#pool,
+      clock,
+      random,
+    );
+    this.#health = new NodeHealth(
+      {
+        failures: settings.breakerFailures,
+        openMs: settings.breakerMs,
+        failedMs: settings.failedMs,
+        fullMs: settings.fullMs,
+        limit: settings.maxNodes,
+      },
+      clock,
+    );
+    this.#cache = new NodeCache(settings.maxNodes);
+    this.#placed = new BoundedMap(settings.maxNodes);
+  }
+
+  /** The nodes as the watch told them last; empty before its first word and without routers. */
+  get knownNodes(): readonly RemoteNode[] {
+    return this.#cache.nodes;
+  }
+
+  /**
+   * The nodes of the subnet. Waits for a router's first word, `acquireMs` at most, and gives what is
+   * cached after that. Throws ROUTER_UNREACHABLE if there never was any. With `hosters` alone, asks
+   * each for its info.
+   */
+  async nodes(signal?: AbortSignal): Promise<readonly RemoteNode[]> {
+    if (this.#routers.size === 0) return this.#askHosters(signal);
+    await this.#firstWord(signal);
+    return this.#cache.nodes;
+  }
+
+  /** What a hoster says of itself. Throws NODE_UNREACHABLE, or what the hoster answers. */
+  async info(
+    address: string,
+    options: { readonly models?: readonly string[]; readonly signal?: AbortSignal } = {},
+  ): Promise<HosterInfo> {
+    const response = await this.#pool
+      .get(address)
+      .unary(
+        HosterService.rpc_info,
+        { models: [...(options.models ?? [])] },
+        { signal: options.signal, timeoutMs: this.#settings.acquireMs },
+      );
+    return infoFromWire(address, response);
+  }
+
+  /**
+   * A hoster for a session: from a router with a reservation, from the cache where no router answers,
+   * from `hosters` without routers. Throws NO_NODE if none has room, MODEL_UNKNOWN, ROUTER_UNREACHABLE
+   * if there is neither a router nor a cached node.
+   */
+  async acquire(request: PlacementRequest): Promise<Placement> {
+    if (this.#closing.signal.aborted)
+      throw new CabstandError('CANCELLED', 'the remote manager is closed');
+    if (this.#routers.size === 0) return this.#fromList(request);
+    this.#startWatch();
+    try {
+      return await this.#fromRouter(request);
+    } catch (thrown) {
+      const error = CabstandError.from(thrown);
+      if (error.reason !== 'ROUTER_UNREACHABLE') throw error;
+      return this.#fromCache(request, error);
+    }
+  }
+
+  enter(node: Target): boolean {
+    return this.#health.enter(node);
+  }
+
+  settle(node: Target, outcome: Outcome): void {
+    this.#health.settle(node, outcome);
+    if (outcome.kind !== 'served') {
+      const placed = (this.#placed.get(node.address) ?? 0) - 1;
+      if (placed > 0) this.#placed.set(node.address, placed);
+      else this.#placed.delete(node.address);
+    }
+    if (outcome.kind !== 'failed' || this.#closing.signal.aborted) return;
+    this.#routers.report({
+      node_id: node.nodeId,
+      incarnation: node.incarnation,
+      lease_id: outcome.leaseId ?? '',
+      reason: outcome.error.reason,
+      message: outcome.error.message.slice(0, 500),
+    });
+  }
+
+  /** Ends the watch and closes all connections to routers. Never throws. */
+  async close(): Promise<void> {
+    this.#closing.abort(new CabstandError('CANCELLED', 'the remote manager was closed'));
+    await this.#watch?.over;
+    this.#pool.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #fromRouter(request: PlacementRequest): Promise<Placement> {
+    const out = [...this.#health.excluded(), ...this.#broken()];
+    try {
+      return await this.#acquire(request, out);
+    } catch (thrown) {
+      const error = CabstandError.from(thrown);
+      // Nobody is left: those that are merely avoided are better than none.
+      if (error.reason !== 'NO_NODE' || out.length === 0) throw error;
+      const broken = this.#broken();
+      if (broken.length >= out.length) throw error;
+      return this.#acquire(request, broken);
+    }
+  }
+
+  #broken(): NodeRef[] {
+    return this.#cache.nodes.filter((node) => this.#health.isBroken(node));
+  }
+
+  async #acquire(request: PlacementRequest, out: readonly NodeRef[]): Promise<Placement> {
+    const wire: v1.AcquireRequest = {
+      model: request.model,
+      digest: request.digest ?? '',
+      exclude: out
+        .slice(0, MOST_EXCLUDED)
+        .map((node) => ({ node_id: node.nodeId, incarnation: node.incarnation })),
+      allow: [...(request.allow ?? [])],
+      block: [...(request.block ?? [])],
+      resume: request.resume ?? false,
+      session_id: request.sessionId ?? '',
+    };
+    const response = await this.#routers.ask(
+      (client, options) => client.unary(RouterService.rpc_acquire, wire, options),
+      request.signal,
+    );
+    const { lease } = response;
+    if (lease?.node == null)
+      throw new CabstandError('NO_NODE', 'the router gave no hoster and no reason');
+    return {
+      node: nodeFromWire(lease.node),
+      lease: { id: lease.lease_id, ticket: lease.ticket },
+      alternatives: response.alternatives
+        .map(nodeFromWire)
+        .filter((node) => !this.#health.isExcluded(node) && !this.#health.isBroken(node)),
+    };
+  }
+
+  #fromCache(request: PlacementRequest, noRouter: CabstandError): Placement {
+    const nodes = candidates(this.#cache.nodes, request, () => false);
+    if (nodes.length === 0) throw noRouter;
+    const freeSlots = (node: RemoteNode): number =>
+      node.models.find((model) => model.name === request.model)?.freeSlots ?? 0;
+    return this.#choose(nodes, (node) => freeSlots(node) - this.#placedAt(node));
+  }
+
+  #fromList(request: PlacementRequest): Placement {
+    const { allow = [], block = [] } = request;
+    const nodes = this.#settings.hosters
+      .map((address): Target => ({ nodeId: address, incarnation: '', address }))
+      .filter(
+        ({ nodeId }) => (allow.length === 0 || allow.includes(nodeId)) && !block.includes(nodeId),
+      );
+    if (nodes.length === 0)
+      throw new CabstandError('NO_NODE', 'the allow and block lists leave no hoster');
+    return this.#choose(nodes, (node) => -this.#placedAt(node));
+  }
+
+  #choose<N extends Target>(nodes: readonly N[], score: (node: N) => number): Placement {
+    const usable = nodes.filter((node) => !this.#health.isBroken(node));
+    const waitMs = this.#health.waitMs(nodes);
+    if (usable.length === 0) throw allBroken(waitMs ?? 0);
+    const preferred = usable.filter((node) => !this.#health.isExcluded(node));
+    const [first, ...others] = rank(
+      preferred.length > 0 ? preferred : usable,
+      score,
+      this.#settings.random,
+    );
+    if (first === undefined) throw new CabstandError('NO_NODE', 'there is no hoster');
+    this.#placed.set(first.address, this.#placedAt(first) + 1);
+    return { node: first, lease: undefined, alternatives: others };
+  }
+
+  #placedAt(node: Target): number {
+    return this.#placed.get(node.address) ?? 0;
+  }
+
+  #startWatch(): { readonly first: Promise<void>; readonly over: Promise<void> } {
+    if (this.#watch !== undefined) return this.#watch;
+    const { models, maxNodes, clock, random } = this.#settings;
+    let told: () => void = () => undefined;
+    const first = new Promise<void>((resolve) => {
+      told = resolve;
+    });
+    const over = watchNodes(
+      this.#routers,
+      this.#cache,
+      {
+        models,
+        maxNodes,
+        clock,
+        random,
+        changed: () => {
+          told();
+          this.emit('nodes', this.#cache.nodes);
+        },
+        lost: (error) => this.emit('routerLost', error),
+      },
+      this.#closing.signal,
+    );
+    this.#watch = { first, over };
+    return this.#watch;
+  }
+
+  async #firstWord(signal: AbortSignal | undefined): Promise<void> {
+    const { clock, acquireMs, routers } = this.#settings;
+    using link = linkSignals([signal, this.#closing.signal], {
+      ms: acquireMs,
+      reason: 'ROUTER_UNREACHABLE',
+      what: `the first word of a router (${routers.join(', ')})`,
+      clock,
+    });
+    await abortable(this.#startWatch().first, link.signal);
+  }
+
+  async #askHosters(signal: AbortSignal | undefined): Promise<RemoteNode[]> {
+    return Promise.all(
+      this.#settings.hosters.map(async (address): Promise<RemoteNode> => {
+        const base = {
+          address,
+          stateReasons: [],
+          registeredAt: undefined,
+          lastHeartbeatAt: undefined,
+          bannedUntil: undefined,
+        };
+        try {
+          const info = await this.info(address, signal === undefined ? {} : { signal });
+          return {
+            ...base,
+            nodeId: info.nodeId,
+            incarnation: info.incarnation,
+            state: info.draining ? 'draining' : 'online',
+            models: info.models.map((model) => ({ ...model, queueDepth: 0, stepSeconds: 0 })),
+            openSessions: info.openSessions,
+            version: info.version,
+          };
+        } catch (thrown) {
+          const error = CabstandError.from(thrown);
+          return {
+            ...base,
+            nodeId: address,
+            incarnation: '',
+            state: 'offline',
+            stateReasons: [error.message],
+            models: [],
+            openSessions: 0,
+            version: '',
+          };
+        }
+      }),
+    );
+  }
+}

@@ -1,0 +1,78 @@
+import type { CabstandError } from '@cabstand/core';
+import type { Target } from '../protocol/types';
+
+export type NodeState = 'joining' | 'online' | 'suspect' | 'draining' | 'offline' | 'unknown';
+
+/** A model on a node, as the node registered it. */
+export interface NodeModel {
+  readonly name: string;
+  readonly version: string;
+  /** `sha256:…` over weights and manifest. */
+  readonly digest: string;
+  readonly batchClass: 'exact' | 'tolerance' | 'unbatched' | 'unknown';
+  /** `cuda`, `tensorrt`, `webgpu` or `cpu`. */
+  readonly provider: string;
+  /** Sessions that can be open at once. */
+  readonly capacity: number;
+  /** `stateless`, `stateful`, `generator` or `module`. */
+  readonly kind: string;
+  /** As of the node's last heartbeat. */
+  readonly freeSlots: number;
+  readonly queueDepth: number;
+  /** Mean time of a step; 0 if unknown. */
+  readonly stepSeconds: number;
+}
+
+/** A hoster as the router sees it. */
+export interface RemoteNode extends Target {
+  readonly state: NodeState;
+  /** Why the state is what it is. */
+  readonly stateReasons: readonly string[];
+  readonly models: readonly NodeModel[];
+  readonly openSessions: number;
+  readonly version: string;
+  /** Milliseconds since the epoch; undefined if never or unknown. */
+  readonly registeredAt: number | undefined;
+  readonly lastHeartbeatAt: number | undefined;
+  readonly bannedUntil: number | undefined;
+}
+
+/** A hoster to go to. */
+export interface Placement {
+  readonly node: Target;
+  /** Undefined without a reservation. */
+  readonly lease: { readonly id: string; readonly ticket: string } | undefined;
+  /** Where to go next if this one refuses, best first. */
+  readonly alternatives: readonly Target[];
+}
+
+export interface PlacementRequest {
+  readonly model: string;
+  /** Only hosters with exactly these weights. */
+  readonly digest?: string;
+  /** If not empty, only these node ids. */
+  readonly allow?: readonly string[];
+  /** Never these node ids. */
+  readonly block?: readonly string[];
+  /** The session goes on from elsewhere. */
+  readonly resume?: boolean;
+  readonly sessionId?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How a visit to a hoster went. */
+export type Outcome =
+  | { readonly kind: 'served' }
+  /** It had no room, or not the model; nobody's fault. */
+  | { readonly kind: 'refused'; readonly error: CabstandError }
+  | { readonly kind: 'failed'; readonly error: CabstandError; readonly leaseId: string | undefined }
+  /** The caller's doing: says nothing about the node. */
+  | { readonly kind: 'undecided' };
+
+/** Finds hosters for sessions, and remembers how they did. */
+export interface PlacementSource {
+  acquire(request: PlacementRequest): Promise<Placement>;
+  /** False if the node must not be called now; otherwise `settle` must follow. */
+  enter(node: Target): boolean;
+  settle(node: Target, outcome: Outcome): void;
+}

@@ -1,0 +1,47 @@
+import { invalid } from '@cabstand/core';
+import type { Tensor } from '@cabstand/tensor';
+import type { EndReason, RecordEvent } from '../protocol/events';
+
+/** The output of one model step. */
+export class Chunk {
+  /** Number of the record in its session. Gaps to the chunk before are records without output. */
+  readonly position: number;
+  /** The turn it belongs to, from 0. */
+  readonly turn: number;
+  /** Text of this step; empty where the model gives none, or only half a character so far. */
+  readonly text: string;
+  readonly tensors: readonly Tensor[];
+
+  constructor(record: Extract<RecordEvent, { body: 'chunk' }>) {
+    this.position = record.position;
+    this.turn = record.turn;
+    this.text = record.text;
+    this.tensors = record.tensors;
+  }
+
+  /** The output of that name. Throws INPUT_UNKNOWN, naming the outputs there are. */
+  tensor(name: string): Tensor {
+    for (const tensor of this.tensors) if (tensor.name === name) return tensor;
+    throw invalid(
+      'INPUT_UNKNOWN',
+      'output',
+      name,
+      this.tensors.map((tensor) => tensor.name).join(', ') || 'text only: there are no tensors',
+    );
+  }
+
+  has(name: string): boolean {
+    return this.tensors.some((tensor) => tensor.name === name);
+  }
+}
+
+/** How a turn ended. */
+export interface TurnResult {
+  readonly turn: number;
+  /** `completed`, `stopped` and `cancelled` are orderly; other reasons come with an error. */
+  readonly reason: EndReason;
+  /** Model steps computed. */
+  readonly steps: number;
+  /** Chunks delivered. */
+  readonly chunks: number;
+}

@@ -1,0 +1,56 @@
+import { CabstandError } from '@cabstand/core';
+import type { EndReason, RecordEvent } from '../protocol/events';
+
+type End = Extract<RecordEvent, { body: 'end' }>;
+
+/** The error a turn ended in; undefined for an orderly end. */
+export function endError(end: End): CabstandError | undefined {
+  switch (end.reason) {
+    case 'completed':
+    case 'stopped':
+    case 'cancelled':
+      return undefined;
+    case 'timed_out':
+      return (
+        end.error ??
+        new CabstandError('DEADLINE_EXCEEDED', "the turn ran into the hoster's time limit")
+      );
+    default:
+      return closedError(end.reason, end.error);
+  }
+}
+
+/** Whether the session went with its turn. */
+export function isGone(end: End): boolean {
+  if (end.reason === 'evicted' || end.reason === 'migrated' || end.reason === 'lost') return true;
+  const errorClass = end.error?.class;
+  return errorClass === 'node' || errorClass === 'overload' || errorClass === 'session';
+}
+
+/** Why a session that ended at the hoster cannot go on. */
+export function closedError(reason: EndReason, error: CabstandError | undefined): CabstandError {
+  if (error !== undefined) return error;
+  switch (reason) {
+    case 'evicted':
+      return new CabstandError('SESSION_EVICTED', 'the hoster needed the room of the session');
+    case 'lost':
+    case 'migrated':
+      return new CabstandError(
+        'SESSION_LOST',
+        `the session is not at its hoster any more (${reason})`,
+      );
+    case 'error':
+      return new CabstandError(
+        'NODE_BAD_REPLY',
+        'the hoster ended the session with an error and gave none',
+      );
+    default:
+      return new CabstandError('SESSION_ENDED', `the hoster ended the session (${reason})`);
+  }
+}
+
+/** An error that refuses a later turn and leaves the session as it was. */
+export function turnRefusal(error: CabstandError): boolean {
+  if (error.reason === 'SESSION_ENDED') return false;
+  return error.class === 'caller' || error.class === 'overload' || error.class === 'auth';
+}

@@ -1,0 +1,46 @@
+import { CabstandError } from '@cabstand/core';
+
+/** What the guard looks at. */
+export interface Positioned {
+  readonly position: number;
+  readonly turn: number;
+  readonly epoch: number;
+}
+
+/** Lets the records of a session through exactly once and in order. */
+export class PositionGuard {
+  #next = 0;
+  #epoch = 0;
+
+  /** The position of the next record. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /**
+   * True: the record is the next one. False: it has been here before and is to be dropped. Throws
+   * NODE_BAD_REPLY where the hoster left something out, or mixed turns or epochs.
+   */
+  accept(record: Positioned, turn: number, epoch: number): boolean {
+    const { position } = record;
+    if (!Number.isSafeInteger(position) || position < 0)
+      throw badReply('position', position, 'a whole number of at least 0');
+    if (position < this.#next) return false;
+    if (position > this.#next)
+      throw badReply('position', position, `${this.#next}: records are missing`);
+    if (record.turn !== turn) throw badReply('turn', record.turn, String(turn));
+    if (record.epoch < this.#epoch || record.epoch > epoch)
+      throw badReply('epoch', record.epoch, `${this.#epoch} to ${epoch}`);
+    this.#next = position + 1;
+    this.#epoch = record.epoch;
+    return true;
+  }
+}
+
+function badReply(field: string, value: number, expected: string): CabstandError {
+  return new CabstandError(
+    'NODE_BAD_REPLY',
+    `the hoster sent a record with ${field} ${value}, expected ${expected}`,
+    { metadata: { field, value: String(value), expected } },
+  );
+}

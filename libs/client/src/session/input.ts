@@ -1,0 +1,58 @@
+import { invalid } from '@cabstand/core';
+import { stringTensor, tensorOf } from '@cabstand/tensor';
+import type { NumericArray, Tensor } from '@cabstand/tensor';
+import type { TurnInput } from '../protocol/types';
+
+/**
+ * Input tensors: a list, or by name. A bare array becomes a tensor of one dimension whose dtype
+ * follows from the array; float16, bool and more dimensions need `tensorOf`. Memory is shared, so
+ * arrays must not change until the turn has started.
+ */
+export type TensorInput =
+  readonly Tensor[] | Readonly<Record<string, Tensor | NumericArray | readonly string[]>>;
+
+export function toTensors(input: TensorInput | undefined): readonly Tensor[] {
+  if (input === undefined) return [];
+  if (isList(input)) return input;
+  return Object.entries(input).map(([name, value]) => {
+    if (isStrings(value)) return stringTensor(name, value);
+    if (ArrayBuffer.isView(value)) return tensorOf(name, value);
+    if (typeof value === 'object' && value !== null && 'dtype' in value)
+      return value.name === name ? value : { ...value, name };
+    throw invalid('INPUT_DTYPE', `input ${name}`, value, 'a tensor, a typed array or strings');
+  });
+}
+
+function isList(input: TensorInput): input is readonly Tensor[] {
+  return Array.isArray(input);
+}
+
+function isStrings(value: unknown): value is readonly string[] {
+  return Array.isArray(value);
+}
+
+export function turnInput(
+  prompt: string | undefined,
+  tensors: TensorInput | undefined,
+  parameters: Readonly<Record<string, unknown>> | undefined,
+): TurnInput {
+  let json = '';
+  if (parameters !== undefined) {
+    try {
+      json = JSON.stringify(parameters);
+    } catch {
+      throw invalid('PARAMETER_INVALID', 'parameters', 'a value without a JSON form', 'JSON');
+    }
+  }
+  return { prompt: prompt ?? '', tensors: toTensors(tensors), parameters: json };
+}
+
+/** Bytes of input, for windows. */
+export function inputBytes(tensors: readonly Tensor[]): number {
+  let bytes = 0;
+  for (const tensor of tensors) {
+    bytes += tensor.data.byteLength;
+    for (const text of tensor.strings ?? []) bytes += text.length;
+  }
+  return bytes;
+}

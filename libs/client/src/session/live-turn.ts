@@ -1,0 +1,243 @@
+import { CabstandError, abortReason, linkSignals } from '@cabstand/core';
+import type { LinkedSignal } from '@cabstand/core';
+import type { LivePart, SessionChannel, TurnInput } from '../protocol/types';
+import { Chunk } from './chunk';
+import type { TurnResult } from './chunk';
+import { stalled } from './core';
+import type { StartedTurn } from './core';
+import { inputBytes, toTensors } from './input';
+import type { TensorInput } from './input';
+import { LiveParts } from './live-parts';
+import { Mailbox } from './mailbox';
+import type { LiveSettings } from './options';
+import { endedEarly } from './turn-run';
+import type { RunContext } from './turn-run';
+import type { Watchdog } from './watchdog';
+
+/**
+ * A turn whose input comes while its output goes: a microphone, say. Write parts, read chunks, at the
+ * same time; `end` says that no more input follows. Leaving the `for await` loop cancels the turn.
+ */
+export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefined> {
+  readonly #context: RunContext & { readonly writeMs: number };
+  readonly #input: TurnInput;
+  readonly #parts: LiveParts;
+  readonly #chunks: Mailbox<Chunk, TurnResult>;
+  readonly #link: LinkedSignal;
+  #count = 0;
+  #sequence = 0;
+  #ended = false;
+  #writes: Promise<void> = Promise.resolve();
+  #watchdog: Watchdog | undefined;
+  #writersWaiting = 0;
+
+  constructor(
+    context: RunContext & { readonly writeMs: number },
+    input: TurnInput,
+    settings: LiveSettings,
+  ) {
+    this.#context = context;
+    this.#input = input;
+    this.#parts = new LiveParts(settings.maxPartsInFlight, settings.maxBytesInFlight);
+    this.#chunks = new Mailbox(settings.maxBufferedChunks);
+    const { clock, signals, turnMs } = context;
+    context.begin();
+    this.#link = linkSignals(signals, { ms: turnMs, what: 'the turn', clock });
+    void this.#run();
+  }
+
+  /**
+   * Sends a part of the input. Resolves when there is room for the next one, so awaiting it is what
+   * bounds memory. Rejects with what the turn failed with; with LIMIT_EXCEEDED where there was no room
+   * for `writeMs` because nobody reads the chunks.
+   */
+  write(tensors: TensorInput): Promise<void> {
+    let list;
+    try {
+      list = toTensors(tensors);
+    } catch (thrown) {
+      return Promise.reject(CabstandError.from(thrown));
+    }
+    if (this.#ended)
+      return Promise.reject(
+        new CabstandError('INVALID_ARGUMENT', 'write: the input of this turn was ended'),
+      );
+    return this.#add({
+      turn: this.#context.core.turn,
+      sequence: this.#sequence++,
+      tensors: list,
+      last: false,
+    });
+  }
+
+  /** No more input follows: the turn ends when all of it is used up. */
+  end(): Promise<void> {
+    if (this.#ended) return this.#writes;
+    this.#ended = true;
+    this.#watchdog?.touch();
+    return this.#add({
+      turn: this.#context.core.turn,
+      sequence: this.#sequence++,
+      tensors: [],
+      last: true,
+    });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Chunk, TurnResult>> {
+    return this.#chunks.next((chunk) => this.#context.core.delivered(chunk.position, false));
+  }
+
+  /** Cancels the turn. */
+  return(value?: TurnResult): Promise<IteratorResult<Chunk, TurnResult>> {
+    this.#link.abort(new CabstandError('CANCELLED', 'the turn was left before its end'));
+    return Promise.resolve({ done: true, value: value as TurnResult });
+  }
+
+  // One write at a time, in the order of the calls.
+  #add(part: LivePart): Promise<void> {
+    const written = this.#writes.then(() => this.#addNow(part));
+    this.#writes = written.catch(() => undefined);
+    return written;
+  }
+
+  async #addNow(part: LivePart): Promise<void> {
+    const failed = this.#chunks.failure;
+    if (failed !== undefined) throw failed;
+    this.#parts.add(part, inputBytes(part.tensors));
+    while (!this.#parts.hasRoom && this.#chunks.failure === undefined) {
+      this.#writersWaiting++;
+      this.#watchdog?.touch();
+      try {
+        await this.#roomInTime();
+      } finally {
+        this.#writersWaiting--;
+      }
+    }
+    if (this.#chunks.failure !== undefined && !this.#chunks.ended) throw this.#chunks.failure;
+  }
+
+  async #roomInTime(): Promise<void> {
+    const { clock, writeMs } = this.#context;
+    let late: (error: CabstandError) => void = () => undefined;
+    const timedOut = new Promise<never>((_resolve, reject) => {
+      late = reject;
+    });
+    timedOut.catch(() => undefined);
+    const timer = clock.setTimer(
+      () => {
+        // Where the chunks are read, the stall clock of the reading side decides.
+        if (this.#chunks.full)
+          late(
+            new CabstandError(
+              'LIMIT_EXCEEDED',
+              `write: no room for ${writeMs} ms because the turn's chunks are not being read; read while writing`,
+              { metadata: { field: 'timeouts.writeMs', value: String(writeMs) } },
+            ),
+          );
+      },
+      writeMs,
+      { unref: true },
+    );
+    try {
+      await Promise.race([this.#parts.room(), timedOut]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { core } = this.#context;
+    const { signal } = this.#link;
+    let turn: StartedTurn | undefined;
+    try {
+      turn = await core.startTurn(
+        {
+          input: this.#input,
+          live: {
+            started: (channel: SessionChannel) => this.#parts.attach(channel),
+            accepted: (nextPart) => this.#parts.accepted(nextPart),
+            replayable: () => this.#parts.replayable,
+            paused: () => !this.#ended && this.#writersWaiting === 0,
+            watch: (watchdog) => {
+              this.#watchdog = watchdog;
+            },
+          },
+        },
+        signal,
+      );
+      this.#parts.forget();
+      this.#finish(await this.#pump(turn));
+    } catch (thrown) {
+      const error = CabstandError.from(thrown);
+      if (turn !== undefined && core.turn === turn.turn) {
+        if (signal.aborted) core.abandon(turn);
+        else {
+          turn.source.cancel(error);
+          core.fail(error);
+        }
+      }
+      this.#finish(error);
+    } finally {
+      turn?.watchdog.stop();
+      this.#link[Symbol.dispose]();
+    }
+  }
+
+  /** Moves records from the stream to the chunks, and stops reading while these are full. */
+  async #pump(turn: StartedTurn): Promise<TurnResult> {
+    const { core, stallMs } = this.#context;
+    const { signal } = this.#link;
+    const { source, watchdog } = turn;
+    const aborted = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(abortReason(signal)), { once: true });
+    });
+    aborted.catch(() => undefined);
+    let result = this.#handle(turn, turn.first);
+    while (result === undefined) {
+      if (signal.aborted) throw abortReason(signal);
+      const event = source.poll();
+      if (event === undefined) {
+        watchdog.enter(stallMs, (ms) => source.cancel(stalled('no further record', ms)));
+        if (!(await Promise.race([source.wait(), aborted]))) throw endedEarly();
+        watchdog.leave();
+        continue;
+      }
+      if (event.type !== 'record') {
+        if (event.type === 'accepted') {
+          if (event.turn === turn.turn) this.#parts.accepted(event.nextPart);
+        } else core.notice(event);
+        continue;
+      }
+      if (!core.accept(event)) continue;
+      result = this.#handle(turn, event);
+      if (this.#chunks.full) await Promise.race([this.#chunks.room(), aborted]);
+    }
+    return result;
+  }
+
+  #handle(turn: StartedTurn, record: StartedTurn['first']): TurnResult | undefined {
+    if (record.body === 'chunk') {
+      this.#count++;
+      this.#chunks.push(new Chunk(record));
+      return undefined;
+    }
+    return record.body === 'end'
+      ? this.#context.core.endTurn(turn, record, this.#count)
+      : undefined;
+  }
+
+  #finish(outcome: TurnResult | CabstandError): void {
+    if (CabstandError.is(outcome)) {
+      this.#chunks.fail(outcome);
+      this.#context.done(undefined);
+    } else {
+      this.#chunks.finish(outcome);
+      this.#context.done(outcome);
+    }
+    this.#parts.detach();
+  }
+}

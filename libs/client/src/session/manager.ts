@@ -1,0 +1,104 @@
+import { CabstandError, systemClock } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import { checkNumber } from '../checks';
+import type { ConnectionOptions } from '../connection';
+import { GrpcProtocol } from '../grpc/protocol';
+import type { SessionProtocol } from '../protocol/types';
+import type { PlacementSource } from '../remote/types';
+import { RetryBudget } from '../retry/budget';
+import { withRetryDefaults } from '../retry/options';
+import type { RetryOptions } from '../retry/options';
+import { withTimeoutDefaults } from '../timeouts';
+import type { TimeoutOptions, Timeouts } from '../timeouts';
+import { withSessionDefaults } from './options';
+import type { SessionOptions } from './options';
+import { Session } from './session';
+
+export interface SessionManagerOptions extends ConnectionOptions {
+  /** How sessions reach hosters. Default: gRPC, with the connection options given here. */
+  readonly protocol?: SessionProtocol;
+  /** Sessions open at once; more are refused with LIMIT_EXCEEDED. Default 1000. */
+  readonly maxSessions?: number;
+  /** Deadlines of its sessions. */
+  readonly timeouts?: TimeoutOptions;
+  readonly retry?: RetryOptions;
+  /** Time. Default: the system's. */
+  readonly clock?: Clock;
+  /** Randomness for jitter, in [0, 1). Default Math.random. */
+  readonly random?: () => number;
+}
+
+/** Makes sessions, bounds their number, and shares connections and the retry budget among them. */
+export class SessionManager implements AsyncDisposable {
+  readonly #placement: PlacementSource;
+  readonly #protocol: SessionProtocol;
+  readonly #ownsProtocol: boolean;
+  readonly #timeouts: Timeouts;
+  readonly #maxSessions: number;
+  readonly #clock: Clock;
+  readonly #retry: ConstructorParameters<typeof Session>[0]['retry'];
+  readonly #sessions = new Set<Session>();
+  #closed: Promise<void> | undefined;
+
+  /** @param placement finds hosters; usually a `RemoteManager` */
+  constructor(placement: PlacementSource, options: SessionManagerOptions = {}) {
+    const { protocol, clock = systemClock, random = Math.random, maxSessions = 1_000 } = options;
+    this.#placement = placement;
+    this.#timeouts = withTimeoutDefaults(options.timeouts);
+    this.#maxSessions = checkNumber('maxSessions', maxSessions, 1, { whole: true });
+    this.#clock = clock;
+    const settings = withRetryDefaults(options.retry);
+    this.#retry = { clock, random, settings, budget: new RetryBudget(settings, clock) };
+    this.#ownsProtocol = protocol === undefined;
+    this.#protocol = protocol ?? new GrpcProtocol(options, clock);
+  }
+
+  /** Sessions that are not closed. */
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /**
+   * A new session; nothing is sent yet. Throws LIMIT_EXCEEDED beyond `maxSessions`, INVALID_ARGUMENT
+   * naming the option for a bad one, SESSION_ENDED after `close`.
+   */
+  // Asynchronous, so that finding a session that exists elsewhere can come here.
+  // eslint-disable-next-line @typescript-eslint/require-await
+  async session(options: SessionOptions): Promise<Session> {
+    if (this.#closed !== undefined)
+      throw new CabstandError('SESSION_ENDED', 'the session manager is closed');
+    const settings = withSessionDefaults(options, this.#timeouts);
+    if (this.#sessions.size >= this.#maxSessions)
+      throw new CabstandError(
+        'LIMIT_EXCEEDED',
+        `${this.#maxSessions} sessions are open: close some, or raise maxSessions`,
+        { metadata: { field: 'maxSessions', value: String(this.#maxSessions) } },
+      );
+    const session: Session = new Session({
+      protocol: this.#protocol,
+      placement: this.#placement,
+      retry: this.#retry,
+      clock: this.#clock,
+      settings,
+      signal: options.signal,
+      released: () => this.#sessions.delete(session),
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /** Closes all sessions, and the connections it made. Never throws. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#sessions].map((session) => session.close()));
+    if (this.#ownsProtocol) await this.#protocol.close();
+  }
+}

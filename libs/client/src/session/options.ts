@@ -1,0 +1,102 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { invalid } from '@cabstand/core';
+import { checkNumber, checkText } from '../checks';
+import { withTimeoutDefaults } from '../timeouts';
+import type { TimeoutOptions, Timeouts } from '../timeouts';
+
+export interface SessionOptions {
+  /** The model to use; required. */
+  readonly model: string;
+  /** Only hosters with exactly these weights (`sha256:…`). Default: any. */
+  readonly digest?: string;
+  /**
+   * Name of the session: 1 to 64 of `A-Z a-z 0-9 . _ -`. Default: a random UUID, and a fresh suffix at
+   * each hoster that is tried before the first record.
+   */
+  readonly id?: string;
+  /**
+   * The hoster keeps the session when the connection is lost, and records until they are
+   * acknowledged. Default false.
+   */
+  readonly durable?: boolean;
+  /** 0 to 9; higher goes first among the sessions of a hoster. Default 0. */
+  readonly priority?: number;
+  /** If not empty, only these node ids. Default: any. */
+  readonly allow?: readonly string[];
+  /** Never these node ids. Default: none. */
+  readonly block?: readonly string[];
+  /** Deadlines that differ from the manager's. */
+  readonly timeouts?: TimeoutOptions;
+  /** Aborts whatever the session is doing and closes it. */
+  readonly signal?: AbortSignal;
+}
+
+export interface SessionSettings {
+  readonly model: string;
+  readonly digest: string | undefined;
+  readonly id: string;
+  /** The caller chose the id. */
+  readonly named: boolean;
+  readonly owner: Uint8Array;
+  readonly durable: boolean;
+  readonly priority: number;
+  readonly allow: readonly string[];
+  readonly block: readonly string[];
+  readonly timeouts: Timeouts;
+}
+
+const SESSION_ID = /^[A-Za-z0-9._-]{1,64}$/;
+
+export function withSessionDefaults(options: SessionOptions, timeouts: Timeouts): SessionSettings {
+  const { id, priority = 0 } = options;
+  if (id !== undefined && !SESSION_ID.test(id))
+    throw invalid('INVALID_ARGUMENT', 'id', id, '1 to 64 of A-Z a-z 0-9 . _ -');
+  checkNumber('priority', priority, 0, { whole: true });
+  if (priority > 9) throw invalid('INVALID_ARGUMENT', 'priority', priority, '0 to 9');
+  return {
+    model: checkText('model', options.model),
+    digest: options.digest,
+    id: id ?? randomUUID(),
+    named: id !== undefined,
+    owner: randomBytes(16),
+    durable: options.durable ?? false,
+    priority,
+    allow: options.allow ?? [],
+    block: options.block ?? [],
+    timeouts: withTimeoutDefaults(options.timeouts, timeouts),
+  };
+}
+
+export interface TurnOptions {
+  /** Parameters of the turn, as the model's manifest declares them. Default: the manifest's. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  /** Cancels the turn: iterating rejects with the signal's reason, the session stays usable. */
+  readonly signal?: AbortSignal;
+}
+
+export interface LiveOptions extends TurnOptions {
+  /** Text that comes with the turn. Default: none. */
+  readonly prompt?: string;
+  /** Parts written but not yet taken by the hoster before `write` waits. Default 64. */
+  readonly maxPartsInFlight?: number;
+  /** The same in bytes of tensor data. Default 4194304. */
+  readonly maxBytesInFlight?: number;
+  /** Chunks kept while the application does not read, before the hoster is slowed. Default 256. */
+  readonly maxBufferedChunks?: number;
+}
+
+export interface LiveSettings {
+  readonly maxPartsInFlight: number;
+  readonly maxBytesInFlight: number;
+  readonly maxBufferedChunks: number;
+}
+
+export function withLiveDefaults(options: LiveOptions): LiveSettings {
+  const check = (key: keyof LiveSettings, value: number): number =>
+    checkNumber(key, value, 1, { whole: true });
+  return {
+    maxPartsInFlight: check('maxPartsInFlight', options.maxPartsInFlight ?? 64),
+    maxBytesInFlight: check('maxBytesInFlight', options.maxBytesInFlight ?? 4_194_304),
+    maxBufferedChunks: check('maxBufferedChunks', options.maxBufferedChunks ?? 256),
+  };
+}

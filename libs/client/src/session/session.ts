@@ -1,0 +1,186 @@
+import { EventEmitter } from 'node:events';
+import { CabstandError } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import type { SessionProtocol, SessionStatus, Target } from '../protocol/types';
+import type { PlacementSource } from '../remote/types';
+import type { RetryContext } from '../retry/opener';
+import type { Chunk, TurnResult } from './chunk';
+import { SessionCore } from './core';
+import type { SessionEvents } from './events';
+import { turnInput } from './input';
+import type { TensorInput } from './input';
+import { LiveTurn } from './live-turn';
+import { withLiveDefaults } from './options';
+import type { LiveOptions, SessionSettings, TurnOptions } from './options';
+import { TurnRun } from './turn-run';
+import type { RunContext } from './turn-run';
+
+export interface SessionContext {
+  readonly protocol: SessionProtocol;
+  readonly placement: PlacementSource;
+  readonly retry: Omit<RetryContext, 'onRetry'>;
+  readonly clock: Clock;
+  readonly settings: SessionSettings;
+  readonly signal: AbortSignal | undefined;
+  /** The session is closed. */
+  readonly released: () => void;
+}
+
+/**
+ * One user's stateful use of one model. Nothing is sent before the first turn; turns come one after
+ * another and see the state that the ones before left. Close it, or declare it with `await using`.
+ */
+export class Session extends EventEmitter<SessionEvents> implements AsyncDisposable {
+  readonly model: string;
+  readonly #context: SessionContext;
+  readonly #core: SessionCore;
+  readonly #closing = new AbortController();
+  /** Of the turn that runs. */
+  #cancel: AbortController | undefined;
+  #lastTurn: TurnResult | undefined;
+  #closed: Promise<void> | undefined;
+
+  /** Made by `SessionManager.session`. */
+  constructor(context: SessionContext) {
+    super();
+    this.model = context.settings.model;
+    this.#context = context;
+    const { protocol, placement, clock, settings } = context;
+    this.#core = new SessionCore({
+      protocol,
+      placement,
+      clock,
+      settings,
+      retry: { ...context.retry, onRetry: (notice) => this.emit('retry', notice) },
+      emit: (name, ...args) => {
+        if (name === 'turnEnd') this.#lastTurn = args[0] as TurnResult;
+        (this.emit as (event: string, ...values: unknown[]) => boolean)(name, ...args);
+      },
+    });
+    const { signal } = context;
+    if (signal?.aborted === true) void this.close();
+    else signal?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** The session's name at its hoster; settled once a hoster has opened it. */
+  get id(): string {
+    return this.#core.sessionId;
+  }
+
+  /**
+   * - `idle`: no hoster has it yet.
+   * - `open`: a hoster has it.
+   * - `failed`: its hoster lost it; turns throw SESSION_LOST.
+   * - `closed`
+   */
+  get state(): 'idle' | 'open' | 'failed' | 'closed' {
+    return this.#core.state.kind;
+  }
+
+  /** The hoster that has the session; undefined while none has. */
+  get node(): Target | undefined {
+    return this.#core.state.kind === 'open' ? this.#core.state.node : undefined;
+  }
+
+  /** The position of the next record. */
+  get position(): number {
+    return this.#core.position;
+  }
+
+  /** How the last complete turn ended. */
+  get lastTurn(): TurnResult | undefined {
+    return this.#lastTurn;
+  }
+
+  /**
+   * Runs one turn: text, tensors or both, as the model takes it. The turn is sent when the first chunk
+   * is asked for; the iterator's return value is its `TurnResult`. Before the first record of the
+   * session, other hosters are tried where one fails. Throws CabstandErrors; SESSION_BUSY while
+   * another turn runs.
+   *
+   * @param prompt text, for models that take text
+   * @param tensors inputs by name, or a list; their memory must not change before the first chunk
+   */
+  runProtocolTask(
+    prompt: string | undefined,
+    tensors?: TensorInput,
+    options: TurnOptions = {},
+  ): AsyncIterableIterator<Chunk, TurnResult, undefined> {
+    const input = turnInput(prompt, tensors, options.parameters);
+    return new TurnRun(this.#runContext(options), input);
+  }
+
+  /**
+   * Starts a turn whose input is written in parts while its chunks are read. From then on the session
+   * keeps one stream to its hoster. Throws SESSION_BUSY while another turn runs.
+   */
+  live(options: LiveOptions = {}): LiveTurn {
+    const input = turnInput(options.prompt, undefined, options.parameters);
+    const settings = withLiveDefaults(options);
+    const { writeMs } = this.#context.settings.timeouts;
+    return new LiveTurn({ ...this.#runContext(options), writeMs }, input, settings);
+  }
+
+  /**
+   * Asks the hoster to stop the turn that runs. Chunks computed before still come, then the turn ends
+   * with reason `cancelled`. A turn that no hoster has taken yet fails with CANCELLED. Does nothing
+   * if no turn runs.
+   */
+  async cancelTurn(): Promise<void> {
+    if (this.#cancel === undefined) return;
+    if (this.#core.state.kind === 'open') await this.#core.cancelTurn(this.#core.turn);
+    else this.#cancel.abort(new CabstandError('CANCELLED', 'the turn was cancelled'));
+  }
+
+  /** How the session stands at its hoster; undefined while no hoster has it. */
+  async status(signal?: AbortSignal): Promise<SessionStatus | undefined> {
+    const { node } = this;
+    if (node === undefined) return undefined;
+    return this.#context.protocol.status(node, this.id, {
+      signal,
+      deadlineMs: this.#context.settings.timeouts.firstMs,
+    });
+  }
+
+  /** Ends the session at its hoster; a turn that runs fails with CANCELLED. Never throws. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #onAbort = (): void => void this.close();
+
+  async #close(): Promise<void> {
+    this.#context.signal?.removeEventListener('abort', this.#onAbort);
+    const closed = this.#core.close();
+    this.#closing.abort(new CabstandError('CANCELLED', 'the session was closed'));
+    await closed;
+    this.#context.released();
+  }
+
+  #runContext(options: TurnOptions): RunContext {
+    const { clock, settings } = this.#context;
+    const cancel = new AbortController();
+    return {
+      core: this.#core,
+      clock,
+      stallMs: settings.timeouts.stallMs,
+      turnMs: settings.timeouts.turnMs,
+      signals: [options.signal, this.#closing.signal, cancel.signal],
+      begin: () => {
+        if (this.#cancel !== undefined)
+          throw new CabstandError('SESSION_BUSY', 'a turn of this session is running', {
+            metadata: { session_id: this.id },
+          });
+        this.#cancel = cancel;
+      },
+      done: () => {
+        if (this.#cancel === cancel) this.#cancel = undefined;
+      },
+    };
+  }
+}
