@@ -31,18 +31,21 @@ interface ArrayConstructor {
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): NumericArray;
 }
 
+/** Names of the values of cabstand.v1.DataType. */
+export type WireDType = `DATA_TYPE_${Uppercase<DType>}`;
+
 interface DTypeRow {
   /** Bytes of an element; 0 for strings. */
   readonly bytes: number;
   readonly array: ArrayConstructor | undefined;
   /** Name of the enum value in cabstand.v1.DataType. */
-  readonly wire: `DATA_TYPE_${string}`;
+  readonly wire: WireDType;
 }
 
 const row = (name: DType, array: ArrayConstructor | undefined): DTypeRow => ({
   bytes: array?.BYTES_PER_ELEMENT ?? 0,
   array,
-  wire: `DATA_TYPE_${name.toUpperCase()}`,
+  wire: `DATA_TYPE_${name.toUpperCase() as Uppercase<DType>}`,
 });
 
 /** float16 has no array type on Node 20: its bits are in a Uint16Array. */
@@ -72,5 +75,5 @@ export function isDType(value: string): value is DType {
 
 /** The dtype of a cabstand.v1.DataType name, or undefined. */
 export function dtypeFromWire(wire: string): DType | undefined {
-  return BY_WIRE.get(wire as DTypeRow['wire']);
+  return BY_WIRE.get(wire as WireDType);
 }

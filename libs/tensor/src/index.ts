@@ -1,5 +1,5 @@
 export { DTYPES, dtypeFromWire, isDType } from './dtype';
-export type { DType, NumericArray } from './dtype';
+export type { DType, NumericArray, WireDType } from './dtype';
 export { MAX_RANK, arrayOf, elementCount, float32Of, stringTensor, tensorOf } from './tensor';
 export type { Tensor } from './tensor';
 export { fromWire, toWire } from './wire';

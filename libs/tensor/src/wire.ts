@@ -1,5 +1,6 @@
 import { invalid } from '@cabstand/core';
 import { DTYPES, dtypeFromWire } from './dtype';
+import type { WireDType } from './dtype';
 import { MAX_RANK, elementCount } from './tensor';
 import type { Tensor } from './tensor';
 
@@ -14,7 +15,7 @@ export interface WireTensor {
 
 export interface WireTensorOut {
   name: string;
-  dtype: string;
+  dtype: WireDType;
   shape: number[];
   data: Buffer;
   strings: string[];

@@ -1,1 +1,7 @@
-export {};
+export { Child } from './child';
+export type { Exit } from './child';
+export { freePorts } from './free-ports';
+export { scrape, total } from './metrics';
+export { BUNDLED_MODELS, REPOSITORY_ROOT, Subnet, TEST_MODELS } from './subnet';
+export type { Service, SubnetOptions } from './subnet';
+export { until } from './until';

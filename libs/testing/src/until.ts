@@ -1,0 +1,23 @@
+/**
+ * Asks again and again until the answer is not undefined, for what other processes do and announce to
+ * nobody. Throws, saying what it waited for and what `explain` knows, after `timeoutMs`.
+ */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T | undefined> | T | undefined,
+  options: { readonly timeoutMs?: number; readonly explain?: () => string } = {},
+): Promise<T> {
+  const { timeoutMs = 30_000, explain } = options;
+  const end = performance.now() + timeoutMs;
+  let last = '';
+  while (performance.now() < end) {
+    try {
+      const answer = await ask();
+      if (answer !== undefined) return answer;
+    } catch (error) {
+      last = ` (${error instanceof Error ? error.message : 'it threw'})`;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`waited ${String(timeoutMs)} ms for ${what}${last}\n${explain?.() ?? ''}`);
+}
