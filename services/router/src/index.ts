@@ -1,1 +1,16 @@
 export { RouterCore, createRouterCore } from './core';
+export type { Report, RouterCoreParts } from './core';
+export type { RouterCoreOptions, RouterLimits, RouterSettings } from './options';
+export type { AcquireWanted, HandOut } from './handouts';
+export type { Beat } from './heartbeats';
+export type { NodeRef, Wanted } from './placement/filter';
+export type { Registration } from './registry/validate';
+export type { Node, NodeLoad, ModelLoad, Offer, BatchClass } from './registry/node';
+export type { Lease } from './leases/leases';
+export type { TicketClaims, TicketSigner } from './leases/ticket';
+export type { ProbeTarget, Prober } from './health/prober';
+export type { HandOutResult, RouterObserver, RouterSizes } from './observer';
+export type { NodeState, NodeStateKind, OfflineCause, Signal } from './health/state';
+export { routerConfigSchema, limitsOf } from './config';
+export type { RouterConfig } from './config';
+export { routerProgram } from './program';

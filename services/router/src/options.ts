@@ -92,7 +92,9 @@ export interface RouterCoreOptions extends RouterLimits {
 export type RouterSettings = Required<RouterCoreOptions>;
 
 /** name: [default, least, most, whole number] */
-const NUMBERS: Readonly<Record<keyof RouterLimits, readonly [number, number, number, boolean]>> = {
+export const ROUTER_LIMITS: Readonly<
+  Record<keyof RouterLimits, readonly [number, number, number, boolean]>
+> = {
   heartbeatPeriodMs: [1000, 10, 600_000, false],
   heartbeatsPerSecond: [1000, 1, 1e6, false],
   suspectAfterPeriods: [2, 1, 1000, false],
@@ -129,14 +131,13 @@ const NUMBERS: Readonly<Record<keyof RouterLimits, readonly [number, number, num
   drainMs: [300_000, 0, 1e9, false],
 };
 
-/** Names of all limits, for configuration files. */
-export const ROUTER_LIMITS = Object.keys(NUMBERS) as (keyof RouterLimits)[];
+const NAMES = Object.keys(ROUTER_LIMITS) as (keyof RouterLimits)[];
 
 /** The complete, checked settings. Throws INVALID_ARGUMENT naming option and value. */
 export function normalizeOptions(options: RouterCoreOptions): RouterSettings {
   const numbers = {} as Record<keyof RouterLimits, number>;
-  for (const name of ROUTER_LIMITS) {
-    const [standard, least, most, whole] = NUMBERS[name];
+  for (const name of NAMES) {
+    const [standard, least, most, whole] = ROUTER_LIMITS[name];
     const value = options[name] ?? standard;
     if (!(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
       const kind = whole ? 'a whole number' : 'a number';

@@ -1,0 +1,149 @@
+import { commonSections } from '@cabstand/service';
+import { z } from 'zod';
+import { ROUTER_LIMITS } from './options';
+import type { RouterLimits } from './options';
+
+type Name = keyof RouterLimits;
+
+/** A limit as a plain number. */
+function number(name: Name) {
+  const [standard, least, most, whole] = ROUTER_LIMITS[name];
+  const schema = whole ? z.int() : z.number();
+  return schema.min(least).max(most).default(standard);
+}
+
+/** A limit that the domain has in milliseconds, configured in seconds. */
+function seconds(name: Name) {
+  const [standard, least, most] = ROUTER_LIMITS[name];
+  return z
+    .number()
+    .min(least / 1000)
+    .max(most / 1000)
+    .default(standard / 1000);
+}
+
+/** The router's configuration. */
+export const routerConfigSchema = z.strictObject({
+  ...commonSections({ listen: '127.0.0.1:50050', admin: '127.0.0.1:8050' }),
+  registry: z
+    .strictObject({
+      max_nodes: number('maxNodes').describe('Nodes known at once, offline ones included.'),
+      max_models_per_node: number('maxModelsPerNode').describe('Models a node may offer.'),
+      max_model_names: number('maxModelNames').describe('Names of models remembered.'),
+      max_claims: number('maxClaims').describe('Sessions whose whereabouts are known.'),
+      max_claims_per_node: number('maxClaimsPerNode').describe('Sessions a node may claim.'),
+      forget_seconds: seconds('forgetAfterMs').describe('Offline nodes are forgotten after this.'),
+      settle_seconds: seconds('settleMs').describe(
+        'For this long after the start, models that nobody offers yet are not called unknown.',
+      ),
+      drain_seconds: seconds('drainMs').describe('Time a drained node gets by default.'),
+    })
+    .prefault({}),
+  heartbeat: z
+    .strictObject({
+      period_seconds: seconds('heartbeatPeriodMs').describe(
+        'Shortest period; grows with the fleet.',
+      ),
+      max_per_second: number('heartbeatsPerSecond').describe('Heartbeats a second of all nodes.'),
+      suspect_after_periods: number('suspectAfterPeriods').describe(
+        'Missed periods after which a node is suspect and probed.',
+      ),
+      offline_after_periods: number('offlineAfterPeriods').describe(
+        'Missed periods after which a node is offline.',
+      ),
+    })
+    .prefault({}),
+  probes: z
+    .strictObject({
+      timeout_seconds: seconds('probeTimeoutMs').describe('Longest time of a health check.'),
+      max_concurrent: number('maxConcurrentProbes').describe('Health checks at once.'),
+      interval_seconds: seconds('probeIntervalMs').describe(
+        'Pause before a suspect is probed again; doubles.',
+      ),
+      max_interval_seconds: seconds('maxProbeIntervalMs').describe('Longest such pause.'),
+    })
+    .prefault({}),
+  bans: z
+    .strictObject({
+      seconds: seconds('banMs').describe('First ban of a node; doubles with each further one.'),
+      max_seconds: seconds('maxBanMs').describe('Longest ban.'),
+      max_share: number('maxBannedShare').describe(
+        'Share of the nodes that may be banned at once.',
+      ),
+      reporters: number('reportersToBan').describe(
+        'Principals whose reports ban a node that answers health checks.',
+      ),
+      report_window_seconds: seconds('reportWindowMs').describe('How long a report counts.'),
+      reports_per_minute: number('reportsPerMinute').describe('Reports of one principal.'),
+      max_reporters: number('maxReporters').describe('Principals whose reports are counted.'),
+    })
+    .prefault({}),
+  placement: z
+    .strictObject({
+      reservation_seconds: seconds('reservationMs').describe('An unused reservation ends then.'),
+      max_reservations: number('maxReservations').describe('Reservations at once.'),
+      max_reservations_per_principal: number('maxReservationsPerPrincipal').describe(
+        'Reservations of one principal at once.',
+      ),
+      resume_headroom: number('resumeHeadroom').describe(
+        "Share of a model's slots on a node that only resuming sessions may take, rounded down.",
+      ),
+      alternatives: number('alternatives').describe('Alternatives given with a lease.'),
+      max_list_length: number('maxListLength').describe(
+        'Entries of the exclude, allow and block lists of a call.',
+      ),
+    })
+    .prefault({}),
+  watch: z
+    .strictObject({
+      window_seconds: seconds('watchWindowMs').describe('Changes are gathered for this long.'),
+      load_window_seconds: seconds('watchLoadWindowMs').describe('The same for load alone.'),
+      nodes: number('watchNodes').describe('Nodes a model that a watcher gets by default.'),
+      max_nodes: number('maxWatchNodes').describe('Nodes a model that a watcher may ask for.'),
+      max_watchers: number('maxWatchers').describe('Watchers at once.'),
+    })
+    .prefault({}),
+});
+
+export type RouterConfig = z.output<typeof routerConfigSchema>;
+
+/** The domain's limits from the configuration. */
+export function limitsOf(config: RouterConfig): Required<RouterLimits> {
+  const { registry, heartbeat, probes, bans, placement, watch } = config;
+  return {
+    heartbeatPeriodMs: heartbeat.period_seconds * 1000,
+    heartbeatsPerSecond: heartbeat.max_per_second,
+    suspectAfterPeriods: heartbeat.suspect_after_periods,
+    offlineAfterPeriods: heartbeat.offline_after_periods,
+    forgetAfterMs: registry.forget_seconds * 1000,
+    settleMs: registry.settle_seconds * 1000,
+    maxNodes: registry.max_nodes,
+    maxModelsPerNode: registry.max_models_per_node,
+    maxModelNames: registry.max_model_names,
+    maxClaims: registry.max_claims,
+    maxClaimsPerNode: registry.max_claims_per_node,
+    drainMs: registry.drain_seconds * 1000,
+    probeTimeoutMs: probes.timeout_seconds * 1000,
+    maxConcurrentProbes: probes.max_concurrent,
+    probeIntervalMs: probes.interval_seconds * 1000,
+    maxProbeIntervalMs: probes.max_interval_seconds * 1000,
+    banMs: bans.seconds * 1000,
+    maxBanMs: bans.max_seconds * 1000,
+    maxBannedShare: bans.max_share,
+    reportersToBan: bans.reporters,
+    reportWindowMs: bans.report_window_seconds * 1000,
+    reportsPerMinute: bans.reports_per_minute,
+    maxReporters: bans.max_reporters,
+    reservationMs: placement.reservation_seconds * 1000,
+    maxReservations: placement.max_reservations,
+    maxReservationsPerPrincipal: placement.max_reservations_per_principal,
+    resumeHeadroom: placement.resume_headroom,
+    alternatives: placement.alternatives,
+    maxListLength: placement.max_list_length,
+    watchWindowMs: watch.window_seconds * 1000,
+    watchLoadWindowMs: watch.load_window_seconds * 1000,
+    watchNodes: watch.nodes,
+    maxWatchNodes: watch.max_nodes,
+    maxWatchers: watch.max_watchers,
+  };
+}

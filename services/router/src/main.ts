@@ -1,0 +1,4 @@
+import { runService } from '@cabstand/service';
+import { routerProgram } from './program';
+
+void runService(routerProgram);

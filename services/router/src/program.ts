@@ -1,0 +1,71 @@
+import {
+  channelCredentials,
+  createClientAuthorizer,
+  createServerAuthorizer,
+  createTicketSigner,
+  serverCredentials,
+} from '@cabstand/auth';
+import { abortReason, systemClock } from '@cabstand/core';
+import { RouterService } from '@cabstand/rpc';
+import { serveRpc } from '@cabstand/service';
+import { limitsOf, routerConfigSchema } from './config';
+import { createRouterCore } from './core';
+import { routerHandlers } from './handlers/handlers';
+import { exportSizes, observe } from './observing';
+import { GrpcProber } from './probing/grpc-prober';
+import type { ServiceContext, ServiceProgram } from '@cabstand/service';
+import type { RouterConfig } from './config';
+
+/** The router as a service: configuration, credentials, server, core. */
+export const routerProgram: ServiceProgram<typeof routerConfigSchema> = {
+  name: 'cabstand router',
+  summary: 'Keeps track of hosters and hands them out.',
+  service: 'router',
+  schema: routerConfigSchema,
+  start,
+};
+
+async function start(context: ServiceContext<RouterConfig>): Promise<void> {
+  const { config, logger, metrics, closers, stopping } = context;
+  const { auth } = config;
+  const onProblem = (error: Error): void => logger.error({ err: error }, 'keys cannot be used');
+  let port = portOf(config.listen);
+  const authorizer = createServerAuthorizer(auth, {
+    audiences: () => [withPort(config.listen, port)],
+    onProblem,
+  });
+  const tlsOptions = { onWarning: (message: string) => logger.warn(message) };
+  const prober = new GrpcProber({
+    authorizer: createClientAuthorizer(auth, { onProblem }),
+    credentials: channelCredentials(config.tls, tlsOptions),
+    connectTimeoutMs: Math.ceil(config.probes.timeout_seconds * 1000),
+  });
+  const core = createRouterCore(limitsOf(config), { prober, observer: observe(metrics, logger) });
+  exportSizes(metrics, core);
+  // Before the server waits for open calls: watches and heartbeats would never end by themselves.
+  stopping.addEventListener('abort', () => core.stop(abortReason(stopping)), { once: true });
+  closers.add('core', 1000, () => Promise.resolve(core.stop(abortReason(stopping))));
+  const handlers = routerHandlers({
+    core,
+    tickets: createTicketSigner(auth),
+    clock: systemClock,
+    stopping,
+    warn: (message, facts) => logger.warn(facts, message),
+  });
+  const serving = await serveRpc(context, {
+    authorizer,
+    credentials: serverCredentials(config.tls, tlsOptions),
+    services: ['cabstand.v1.RouterService'],
+    register: (server) => server.addService(RouterService, handlers),
+  });
+  port = serving.port;
+  logger.info({ incarnation: core.incarnation }, 'router started');
+}
+
+function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(':') + 1));
+}
+
+function withPort(address: string, port: number): string {
+  return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
+}
