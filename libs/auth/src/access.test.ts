@@ -1,6 +1,6 @@
 import { ROLES } from '@cabstand/core';
 import type { Principal, Role } from '@cabstand/core';
-import type { Authorizer } from '@cabstand/rpc';
+import type { Authorizer, MethodTable } from '@cabstand/rpc';
 import { HosterService, RouterService } from '@cabstand/rpc';
 import { AllowlistAuthorizer } from './allowlist';
 import { anyOf } from './any-of';
@@ -25,7 +25,8 @@ const may = (role: Role, method: string): boolean => {
 
 describe('permissions', () => {
   test('every method of both services is listed', () => {
-    for (const service of [RouterService, HosterService])
+    const services: readonly MethodTable[] = [RouterService, HosterService];
+    for (const service of services)
       for (const { info } of Object.values(service))
         expect([info.path, rolesFor(DEFAULT_PERMISSIONS, info.path)]).not.toContain(undefined);
   });
