@@ -21,8 +21,7 @@ export interface HandlerContext {
   /** A session was opened with a router's ticket. */
   readonly leaseConsumed: (leaseId: string) => void;
   readonly limits: { readonly maxMessageBytes: number };
-  readonly onnxRuntimeVersion: string;
-  /** A version was asked for that drains this long at most, in milliseconds. */
+  /** How long sessions of an unloaded model may go on where the caller does not say, in milliseconds. */
   readonly unloadDeadlineMs: number;
 }
 

@@ -1,6 +1,7 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import { fromDuration } from '@cabstand/rpc';
 import type { UnaryHandler, v1 } from '@cabstand/rpc';
+import type { ModelHost } from '../engines/contract';
 import type { HandlerContext } from './context';
 import { brokenInfo, modelInfo } from './model-info';
 
@@ -36,7 +37,7 @@ export function info(
       },
       open_sessions: sessions.size,
       draining: sessions.openness.kind !== 'open',
-      onnxruntime_version: context.onnxRuntimeVersion,
+      onnxruntime_version: runtimeVersion(host),
     };
   };
 }
@@ -63,6 +64,15 @@ export function unloadModel(
       throw invalid('INVALID_ARGUMENT', 'deadline', `${deadlineMs} ms`, 'between 0 and 24 hours');
     return { ended_sessions: await context.host.unload(request.model, version, deadlineMs) };
   };
+}
+
+/** Engines say what they run on: "onnxruntime 1.30.0; avx2, …". */
+function runtimeVersion(host: ModelHost): string {
+  for (const { runtime } of host.models()) {
+    const version = /^onnxruntime ([^;\s]+)/.exec(runtime)?.[1];
+    if (version !== undefined) return version;
+  }
+  return '';
 }
 
 function checkName(model: string): void {

@@ -16,5 +16,21 @@ export interface SessionObserver {
   betweenChunks?(session: Session, seconds: number): void;
   record?(session: Session): void;
   turnEnded?(session: Session, reason: string, steps: number): void;
-  leaseConsumed?(leaseId: string): void;
+}
+
+/** One observer that tells several. */
+export function observers(all: readonly SessionObserver[]): SessionObserver {
+  return {
+    opened: (session) => all.forEach((each) => each.opened?.(session)),
+    epochRaised: (session) => all.forEach((each) => each.epochRaised?.(session)),
+    ended: (session, end, seconds) => all.forEach((each) => each.ended?.(session, end, seconds)),
+    refused: (model, error) => all.forEach((each) => each.refused?.(model, error)),
+    turnStarted: (session) => all.forEach((each) => each.turnStarted?.(session)),
+    firstChunk: (session, seconds) => all.forEach((each) => each.firstChunk?.(session, seconds)),
+    betweenChunks: (session, seconds) =>
+      all.forEach((each) => each.betweenChunks?.(session, seconds)),
+    record: (session) => all.forEach((each) => each.record?.(session)),
+    turnEnded: (session, reason, steps) =>
+      all.forEach((each) => each.turnEnded?.(session, reason, steps)),
+  };
 }

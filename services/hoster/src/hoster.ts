@@ -1,0 +1,215 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { CabstandError, systemClock } from '@cabstand/core';
+import {
+  channelCredentials,
+  createClientAuthorizer,
+  createServerAuthorizer,
+  createTicketVerifier,
+  serverCredentials,
+} from '@cabstand/auth';
+import { HosterService, RpcClient } from '@cabstand/rpc';
+import { serveRpc } from '@cabstand/service';
+import type { ServiceContext } from '@cabstand/service';
+import type { HosterConfig } from './config';
+import type { ModelHost } from './engines/contract';
+import { hosterHandlers } from './handlers';
+import type { HandlerContext, NodeIdentity } from './handlers';
+import { engineMetrics, sessionMetrics, stateMetrics } from './metrics';
+import { openModelHost } from './models/host';
+import { Presence } from './presence/presence';
+import { sessionLog } from './session-log';
+import { observers } from './sessions/observer';
+import type { SessionObserver } from './sessions/observer';
+import { Sessions } from './sessions/sessions';
+
+const CLOSE_MARGIN_MS = 2000;
+
+/** Starts a hoster: models, sessions, server, presence. What it opens it registers for closing. */
+export async function startHoster(context: ServiceContext<HosterConfig>): Promise<void> {
+  const { config, logger, metrics, readiness, closers } = context;
+  readiness.missing('models', 'models are loading');
+  const advertised = advertisedAddress(config);
+  const host = await openHost(context);
+  closers.add('engines', 10_000, () => host.stop());
+
+  const watching: SessionObserver[] = [sessionMetrics(metrics), sessionLog(logger)];
+  const sessions = new Sessions({
+    host,
+    clock: systemClock,
+    observer: observers(watching),
+    options: sessionOptions(config),
+  });
+
+  const version = ownVersion();
+  const incarnation = randomUUID();
+  let address = advertised ?? config.listen;
+  const identity = (): NodeIdentity => ({
+    nodeId: config.node_id ?? address,
+    incarnation,
+    version,
+  });
+  let presence: Presence | undefined = undefined as Presence | undefined;
+  const { port } = await serveRpc(context, {
+    authorizer: createServerAuthorizer(config.auth, {
+      audiences: () => [config.listen, address],
+      onProblem: (error) => logger.warn({ reason: error.reason }, error.message),
+    }),
+    credentials: serverCredentials(config.tls, { onWarning: (message) => logger.warn(message) }),
+    services: ['cabstand.v1.HosterService'],
+    register: (server) => {
+      const handlers: HandlerContext = {
+        sessions,
+        host,
+        get identity() {
+          return identity();
+        },
+        tickets: createTicketVerifier(config.auth),
+        leaseConsumed: (leaseId) => presence?.leaseConsumed(leaseId),
+        limits: { maxMessageBytes: config.rpc.max_message_bytes },
+        unloadDeadlineMs: config.replace_drain_seconds * 1000,
+      };
+      server.addService(HosterService, hosterHandlers(handlers));
+    },
+  });
+  if (advertised === undefined) address = withPort(config.listen, port);
+
+  presence = new Presence(
+    config.routers.map((router) => ({
+      client: new RpcClient(router, {
+        authorizer: createClientAuthorizer(config.auth),
+        credentials: channelCredentials(config.tls),
+      }),
+      identity: identity(),
+      advertise: address,
+      source: { host, sessions, lagSeconds: (reader) => metrics.lag.take(reader).p99Seconds },
+      clock: systemClock,
+      log: logger,
+      onDrain: (deadlineMs) => {
+        if (sessions.openness.kind !== 'open') return;
+        logger.info({ deadline_ms: deadlineMs }, 'a router asks this hoster to drain');
+        sessions.drain(deadlineMs ?? config.replace_drain_seconds * 1000);
+        readiness.missing('drain', 'draining: a router asked for it');
+      },
+    })),
+  );
+  watching.push(presence);
+  const routers = presence;
+  closers.add('presence', 3000, () => routers.stop('the hoster stops'));
+  closers.add('sessions', config.shutdown_seconds * 1000 + CLOSE_MARGIN_MS, async () => {
+    const stopped = sessions.stop(config.shutdown_seconds * 1000);
+    routers.draining();
+    const cut = await stopped;
+    if (cut > 0) logger.warn({ turns: cut }, 'turns were still running at the deadline');
+  });
+  stateMetrics(metrics, sessions, host, () => routers.registered);
+
+  await host.settled();
+  followModels(context, host);
+  routers.start();
+  logger.info(
+    {
+      ...identity(),
+      advertise: address,
+      models: host
+        .models()
+        .filter(({ status }) => status.state === 'ready')
+        .map((model) => `${model.name}@${model.version} (${model.provider ?? 'no provider'})`),
+    },
+    'hoster is up',
+  );
+}
+
+/** Ready while any model serves; one whose engine is being restarted counts. */
+function followModels({ readiness, closers }: ServiceContext<HosterConfig>, host: ModelHost): void {
+  const look = (): void => {
+    const some = host
+      .models()
+      .some(({ status: { state } }) => state === 'ready' || state === 'loading');
+    if (some) readiness.present('models');
+    else readiness.missing('models', 'no model can be served');
+  };
+  look();
+  const unsubscribe = host.onChange(look);
+  closers.add('model watch', 100, () => Promise.resolve(unsubscribe()));
+}
+
+async function openHost(context: ServiceContext<HosterConfig>): Promise<ModelHost> {
+  const { config, logger, metrics } = context;
+  const { engines, limits } = config;
+  try {
+    return await openModelHost({
+      repositories: config.models,
+      ...(config.only.length === 0 ? {} : { only: config.only }),
+      strict: config.strict,
+      drainMs: config.replace_drain_seconds * 1000,
+      engines: {
+        cores: engines.cores,
+        threads: engines.threads,
+        nice: engines.nice,
+        ...(engines.max_memory_bytes === undefined
+          ? {}
+          : { maxMemoryBytes: engines.max_memory_bytes }),
+        sessionsPerModel: limits.max_sessions_per_model,
+        maxStateBytes: limits.max_state_bytes,
+        stallMs: Math.ceil(engines.stall_seconds * 1000),
+        loadTimeoutMs: Math.ceil(engines.load_timeout_seconds * 1000),
+        restartMs: Math.ceil(engines.restart_seconds * 1000),
+        crashes: engines.crashes,
+      },
+      log: logger,
+      observer: engineMetrics(metrics),
+      ...(engines.socket_folder === undefined ? {} : { socketParent: engines.socket_folder }),
+    });
+  } catch (error) {
+    const { reason, message, metadata } = CabstandError.from(error);
+    if (reason !== 'INVALID_ARGUMENT') throw error;
+    throw new CabstandError('CONFIG_INVALID', message, { metadata, cause: error });
+  }
+}
+
+function sessionOptions({
+  limits,
+}: HosterConfig): ConstructorParameters<typeof Sessions>[0]['options'] & object {
+  return {
+    journalRecords: limits.journal_records,
+    journalBytes: limits.journal_bytes,
+    liveParts: limits.live_parts,
+    liveBytes: limits.live_bytes,
+    maxSessions: limits.max_sessions,
+    maxSessionsPerPrincipal: limits.max_sessions_per_principal,
+    resumeHeadroom: limits.resume_headroom,
+    queueLength: limits.queue_length,
+    queueWaitMs: Math.ceil(limits.queue_wait_seconds * 1000),
+    orphanTimeoutMs: Math.ceil(limits.orphan_timeout_seconds * 1000),
+    idleTimeoutMs: Math.ceil(limits.idle_timeout_seconds * 1000),
+    closeTimeoutMs: Math.ceil(limits.close_timeout_seconds * 1000),
+    endedRemembered: limits.ended_remembered,
+  };
+}
+
+const WILDCARDS = new Set(['0.0.0.0', '[::]', '*']);
+
+/** What clients dial, where that is known before listening. Nobody can dial a wildcard. */
+function advertisedAddress(config: HosterConfig): string | undefined {
+  if (config.advertise !== undefined) return config.advertise;
+  const host = config.listen.slice(0, config.listen.lastIndexOf(':'));
+  if (WILDCARDS.has(host) && config.routers.length > 0)
+    throw new CabstandError(
+      'CONFIG_INVALID',
+      `advertise: got nothing, expected host:port: clients cannot dial ${config.listen}`,
+      { metadata: { field: 'advertise' } },
+    );
+  return config.listen.endsWith(':0') ? undefined : config.listen;
+}
+
+function withPort(listen: string, port: number): string {
+  return `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`;
+}
+
+function ownVersion(): string {
+  const file = path.join(__dirname, '..', 'package.json');
+  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
+  return version;
+}

@@ -1,0 +1,42 @@
+import { toDuration } from '@cabstand/rpc';
+import type { v1 } from '@cabstand/rpc';
+import type { ModelHost, ServedModel } from '../engines/contract';
+import { modelOffer } from '../handlers/model-info';
+import type { Sessions } from '../sessions/sessions';
+
+/** What a heartbeat tells about this hoster. */
+export interface PresenceSource {
+  readonly host: Pick<ModelHost, 'models' | 'onChange'>;
+  readonly sessions: Pick<Sessions, 'all' | 'size' | 'freeSlots' | 'queueLengthOf' | 'openness'>;
+  /** 99th percentile of event-loop lag since the same reader asked last. */
+  readonly lagSeconds: (reader: string) => number;
+}
+
+/** Models that take sessions now. */
+export function offers(source: PresenceSource): v1.ModelOffer[] {
+  return ready(source).map(modelOffer);
+}
+
+export function load(source: PresenceSource, reader: string): v1.Load {
+  const { sessions } = source;
+  const open = sessions.openness.kind === 'open';
+  return {
+    models: ready(source).map((model) => ({
+      model: model.name,
+      free_slots: open ? sessions.freeSlots(model) : 0,
+      queue_depth: sessions.queueLengthOf(model.name),
+      step_seconds: model.stepSeconds,
+    })),
+    open_sessions: sessions.size,
+    event_loop_lag_seconds: source.lagSeconds(reader),
+  };
+}
+
+/** google.protobuf.Timestamp of a clock's milliseconds. */
+export function timestamp(ms: number): { seconds: number; nanos: number } {
+  return toDuration(ms);
+}
+
+function ready(source: PresenceSource): ServedModel[] {
+  return source.host.models().filter(({ status }) => status.state === 'ready');
+}

@@ -1,0 +1,66 @@
+/** What one router has not heard yet. */
+export interface NewsBatch {
+  readonly consumedLeaseIds: readonly string[];
+  readonly opened: readonly { readonly sessionId: string; readonly epoch: number }[];
+  readonly closed: readonly string[];
+}
+
+const MOST_LEASES = 10_000;
+const MOST_CHANGES = 20_000;
+
+/**
+ * Collects what to tell one router between heartbeats. Bounded: leases beyond the bound are left to
+ * expire, and claims beyond it make the whole list be sent again (`overflown`).
+ */
+export class News {
+  readonly #leases = new Set<string>();
+  /** Session to its epoch; undefined for one that closed. */
+  readonly #changes = new Map<string, number | undefined>();
+  #overflown = false;
+
+  get size(): number {
+    return this.#leases.size + this.#changes.size;
+  }
+
+  /** Too much has happened: register again, which tells everything. */
+  get overflown(): boolean {
+    return this.#overflown;
+  }
+
+  leaseConsumed(leaseId: string): void {
+    if (this.#leases.size < MOST_LEASES) this.#leases.add(leaseId);
+  }
+
+  sessionOpened(sessionId: string, epoch: number): void {
+    this.#change(sessionId, epoch);
+  }
+
+  sessionClosed(sessionId: string): void {
+    this.#change(sessionId, undefined);
+  }
+
+  /** Starts anew with all sessions there are: the router knows nothing of what was. */
+  reset(sessions: Iterable<{ readonly id: string; readonly epoch: number }>): void {
+    this.#changes.clear();
+    this.#overflown = false;
+    for (const { id, epoch } of sessions) this.#changes.set(id, epoch);
+  }
+
+  take(): NewsBatch {
+    const batch = {
+      consumedLeaseIds: [...this.#leases],
+      opened: [...this.#changes].flatMap(([sessionId, epoch]) =>
+        epoch === undefined ? [] : [{ sessionId, epoch }],
+      ),
+      closed: [...this.#changes].flatMap(([id, epoch]) => (epoch === undefined ? [id] : [])),
+    };
+    this.#leases.clear();
+    this.#changes.clear();
+    return batch;
+  }
+
+  #change(sessionId: string, epoch: number | undefined): void {
+    if (this.#changes.size >= MOST_CHANGES && !this.#changes.has(sessionId)) this.#overflown = true;
+    else this.#changes.set(sessionId, epoch);
+  }
+}

@@ -1,0 +1,56 @@
+import type { Session } from '../sessions/session';
+import type { SessionObserver } from '../sessions/observer';
+import { RouterLink } from './router-link';
+import type { RouterLinkOptions } from './router-link';
+
+/** Keeps this hoster known to all its routers, each on its own: the loss of one disturbs nothing. */
+export class Presence implements SessionObserver {
+  readonly #links: readonly RouterLink[];
+  readonly #unsubscribe: () => void;
+
+  constructor(links: readonly RouterLinkOptions[]) {
+    this.#links = links.map((options) => new RouterLink(options));
+    this.#unsubscribe =
+      links[0]?.source.host.onChange(() => this.#beatNow(true)) ?? ((): void => undefined);
+  }
+
+  /** Routers that know this hoster now. */
+  get registered(): number {
+    return this.#links.filter((link) => link.registered).length;
+  }
+
+  start(): void {
+    for (const link of this.#links) link.start();
+  }
+
+  /** The hoster drains: routers should know at once. */
+  draining(): void {
+    this.#beatNow(false);
+  }
+
+  async stop(reason: string): Promise<void> {
+    this.#unsubscribe();
+    await Promise.all(this.#links.map((link) => link.stop(reason)));
+  }
+
+  leaseConsumed(leaseId: string): void {
+    for (const { news } of this.#links) news.leaseConsumed(leaseId);
+  }
+
+  opened(session: Session): void {
+    if (session.durable)
+      for (const { news } of this.#links) news.sessionOpened(session.id, session.epoch.counter);
+  }
+
+  epochRaised(session: Session): void {
+    this.opened(session);
+  }
+
+  ended(session: Session): void {
+    if (session.durable) for (const { news } of this.#links) news.sessionClosed(session.id);
+  }
+
+  #beatNow(offersChanged: boolean): void {
+    for (const link of this.#links) link.beatNow(offersChanged);
+  }
+}

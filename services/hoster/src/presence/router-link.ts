@@ -1,0 +1,232 @@
+import {
+  CabstandError,
+  abortReason,
+  abortable,
+  backoffDelay,
+  linkSignals,
+  sleep,
+} from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import { RouterService, fromDuration } from '@cabstand/rpc';
+import type { BidiStream, RpcClient, v1 } from '@cabstand/rpc';
+import type { NodeIdentity } from '../handlers/context';
+import { load, offers, timestamp } from './load';
+import type { PresenceSource } from './load';
+import { News } from './news';
+
+export interface LinkLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface RouterLinkOptions {
+  readonly client: RpcClient;
+  readonly identity: NodeIdentity;
+  /** host:port that clients dial. */
+  readonly advertise: string;
+  readonly source: PresenceSource;
+  readonly clock: Clock;
+  readonly log: LinkLog;
+  /** The router asks this hoster to drain. */
+  readonly onDrain: (deadlineMs: number | undefined) => void;
+}
+
+const REGISTER_TIMEOUT_MS = 5000;
+const DEREGISTER_TIMEOUT_MS = 1000;
+const SHORTEST_PERIOD_MS = 50;
+const LONGEST_PERIOD_MS = 60_000;
+const DEFAULT_PERIOD_MS = 1000;
+
+type LinkState =
+  | { readonly kind: 'unregistered' }
+  | { readonly kind: 'registered'; readonly nodeId: string }
+  | { readonly kind: 'stopped' };
+
+/** Keeps this hoster known to one router: registers, sends heartbeats, starts over when that fails. */
+export class RouterLink {
+  readonly news = new News();
+  readonly #options: RouterLinkOptions;
+  readonly #stopping = new AbortController();
+  #state: LinkState = { kind: 'unregistered' };
+  #running: Promise<void> | undefined;
+  #wake = (): void => undefined;
+  #offersChanged = false;
+  #lastFailure = '';
+  #periodMs = DEFAULT_PERIOD_MS;
+
+  constructor(options: RouterLinkOptions) {
+    this.#options = options;
+  }
+
+  get address(): string {
+    return this.#options.client.address;
+  }
+
+  get registered(): boolean {
+    return this.#state.kind === 'registered';
+  }
+
+  start(): void {
+    this.#running ??= this.#run(this.#stopping.signal);
+  }
+
+  /** Sends a heartbeat now instead of at the next period. */
+  beatNow(offersChanged: boolean): void {
+    this.#offersChanged ||= offersChanged;
+    this.#wake();
+  }
+
+  /** Says good-bye, waiting a second at most. */
+  async stop(reason: string): Promise<void> {
+    const { client, identity } = this.#options;
+    const state = this.#state;
+    this.#state = { kind: 'stopped' };
+    this.#stopping.abort(new CabstandError('CANCELLED', 'the hoster stops'));
+    await this.#running;
+    if (state.kind === 'registered')
+      await client
+        .unary(
+          RouterService.rpc_deregister,
+          { node_id: state.nodeId, incarnation: identity.incarnation, reason },
+          { timeoutMs: DEREGISTER_TIMEOUT_MS },
+        )
+        .catch((error: unknown) => this.#failed(error));
+    client.close();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        const nodeId = await this.#register(signal);
+        failures = 0;
+        await this.#beat(nodeId, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#failed(error);
+        failures++;
+      }
+      if (this.#state.kind === 'registered') this.#state = { kind: 'unregistered' };
+      const delay = backoffDelay(failures, { initialMs: 100, maxMs: 5000 });
+      await sleep(delay, signal, this.#options.clock).catch(() => undefined);
+    }
+  }
+
+  async #register(signal: AbortSignal): Promise<string> {
+    const { client, identity, advertise, source, clock, log } = this.#options;
+    this.#offersChanged = false;
+    const answer = await client.unary(
+      RouterService.rpc_register,
+      {
+        address: advertise,
+        models: offers(source),
+        version: identity.version,
+        incarnation: identity.incarnation,
+        clock: timestamp(clock.now()),
+        node_id: identity.nodeId,
+      },
+      { signal, timeoutMs: REGISTER_TIMEOUT_MS },
+    );
+    this.#setPeriod(fromDuration(answer.heartbeat_period));
+    this.news.reset(durableSessions(source));
+    this.#state = { kind: 'registered', nodeId: answer.node_id };
+    this.#lastFailure = '';
+    log.info({ router: this.address, node_id: answer.node_id }, 'registered with router');
+    return answer.node_id;
+  }
+
+  /** Sends heartbeats until the router wants a registration or the stream fails. */
+  async #beat(nodeId: string, signal: AbortSignal): Promise<void> {
+    using link = linkSignals([signal]);
+    const stream = this.#options.client.bidi(RouterService.rpc_heartbeat, { signal: link.signal });
+    const listening = this.#listen(stream, link.abort);
+    try {
+      for (;;) {
+        // Re-armed before the news are taken: what comes while they are sent is not forgotten.
+        const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+        if (this.news.overflown) return;
+        await stream.send(this.#heartbeat(nodeId));
+        await this.#period(woken, link.signal);
+      }
+    } catch (error) {
+      if (link.signal.aborted && !signal.aborted) {
+        const cause = abortReason(link.signal);
+        if (cause.reason === 'INCARNATION_UNKNOWN') return;
+        throw cause;
+      }
+      throw error;
+    } finally {
+      stream.cancel();
+      await listening;
+    }
+  }
+
+  async #listen(
+    stream: BidiStream<v1.HeartbeatRequest, v1.HeartbeatResponse__Output>,
+    end: (reason: CabstandError) => void,
+  ): Promise<void> {
+    try {
+      for await (const wish of stream.responses) {
+        this.#setPeriod(fromDuration(wish.heartbeat_period));
+        if (wish.drain) this.#options.onDrain(fromDuration(wish.drain_deadline));
+        if (wish.reregister) {
+          end(new CabstandError('INCARNATION_UNKNOWN', 'the router wants a registration'));
+          return;
+        }
+      }
+      end(new CabstandError('ROUTER_UNREACHABLE', 'the router ended the heartbeats'));
+    } catch (error) {
+      end(CabstandError.from(error));
+    }
+  }
+
+  #heartbeat(nodeId: string): v1.HeartbeatRequest {
+    const { identity, source, clock } = this.#options;
+    const { consumedLeaseIds, opened, closed } = this.news.take();
+    const changed = this.#offersChanged;
+    this.#offersChanged = false;
+    return {
+      node_id: nodeId,
+      incarnation: identity.incarnation,
+      load: load(source, this.address),
+      consumed_lease_ids: [...consumedLeaseIds],
+      sessions_opened: opened.map(({ sessionId, epoch }) => ({ session_id: sessionId, epoch })),
+      sessions_closed: [...closed],
+      clock: timestamp(clock.now()),
+      impairments: [],
+      models: changed ? offers(source) : [],
+      models_changed: changed,
+      draining: source.sessions.openness.kind !== 'open',
+    };
+  }
+
+  async #period(woken: Promise<void>, signal: AbortSignal): Promise<void> {
+    using waiting = linkSignals([signal]);
+    const period = sleep(this.#periodMs, waiting.signal, this.#options.clock);
+    const settled = Promise.race([period, abortable(woken, waiting.signal)]);
+    try {
+      await settled;
+    } finally {
+      waiting.abort();
+      await period.catch(() => undefined);
+    }
+  }
+
+  #setPeriod(ms: number | undefined): void {
+    if (ms === undefined || !(ms > 0)) return;
+    this.#periodMs = Math.min(LONGEST_PERIOD_MS, Math.max(SHORTEST_PERIOD_MS, ms));
+  }
+
+  /** A router that stays away is one line in the log, not one each try. */
+  #failed(thrown: unknown): void {
+    const { reason, message } = CabstandError.from(thrown);
+    if (reason === this.#lastFailure) return;
+    this.#lastFailure = reason;
+    this.#options.log.warn({ router: this.address, reason }, `router: ${message}`);
+  }
+}
+
+function* durableSessions(source: PresenceSource): Generator<{ id: string; epoch: number }> {
+  for (const session of source.sessions.all())
+    if (session.durable) yield { id: session.id, epoch: session.epoch.counter };
+}
