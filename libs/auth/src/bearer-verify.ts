@@ -1,4 +1,5 @@
-import { CabstandError, ROLES, invalid, show, systemClock } from '@cabstand/core';
+import { createHash } from 'node:crypto';
+import { BoundedMap, CabstandError, ROLES, invalid, show, systemClock } from '@cabstand/core';
 import type { Clock, Principal, Role } from '@cabstand/core';
 import { errors, jwtVerify } from 'jose';
 import type { JWTPayload } from 'jose';
@@ -14,7 +15,17 @@ export interface TokenVerifierOptions {
   readonly issuer?: string;
   /** How far an issuer's clock may be off, milliseconds, at most 300,000. Default 30,000. */
   readonly clockToleranceMs?: number;
+  /** Tokens whose signature need not be checked again, at least 1. Default 1,000. */
+  readonly cachedTokens?: number;
   readonly clock?: Clock;
+}
+
+/** A token whose signature was good. */
+interface Verified {
+  readonly principal: Principal;
+  readonly key: PublicKey;
+  readonly fromMs: number;
+  readonly untilMs: number;
 }
 
 const MOST_TOLERANCE_MS = 300_000;
@@ -26,6 +37,8 @@ export class TokenVerifier {
   readonly #options: TokenVerifierOptions;
   readonly #clock: Clock;
   readonly #toleranceMs: number;
+  /** By digest: a cache must not keep secrets. */
+  readonly #verified: BoundedMap<string, Verified>;
 
   constructor(options: TokenVerifierOptions) {
     const toleranceMs = options.clockToleranceMs ?? 30_000;
@@ -34,35 +47,62 @@ export class TokenVerifier {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#toleranceMs = toleranceMs;
+    this.#verified = new BoundedMap(options.cachedTokens ?? 1000);
   }
 
   /** Who the token speaks for; throws a CabstandError of class `auth` or PERMISSION_DENIED. */
   async verify(token: string): Promise<Principal> {
     if (token.length > LONGEST_TOKEN) throw malformed(`the token is longer than ${LONGEST_TOKEN}`);
     const nowMs = this.#clock.now();
-    let key: PublicKey | undefined;
+    const digest = createHash('sha256').update(token).digest('base64');
+    const known = this.#verified.get(digest);
+    if (known !== undefined && this.#stillGood(known, nowMs)) return known.principal;
     try {
-      const { payload } = await jwtVerify(
-        token,
-        (header) => {
-          if (typeof header.kid !== 'string') throw malformed('the token names no key (kid)');
-          key = currentKey(this.#options.keys, header.kid, nowMs);
-          return key.key;
-        },
-        {
-          algorithms: ['EdDSA', 'Ed25519'],
-          audience: this.#options.audience,
-          ...(this.#options.issuer === undefined ? {} : { issuer: this.#options.issuer }),
-          requiredClaims: ['exp', 'sub', 'aud'],
-          clockTolerance: this.#toleranceMs / 1000,
-          currentDate: new Date(nowMs),
-        },
-      );
-      if (key === undefined) throw malformed('the token names no key');
-      return toPrincipal(payload, key);
+      const verified = await this.#check(token, nowMs);
+      this.#verified.set(digest, verified);
+      return verified.principal;
     } catch (error) {
+      this.#verified.delete(digest);
       throw this.#explain(error, nowMs);
     }
+  }
+
+  /** A key set that was read again has other entries: then the signature is checked again, too. */
+  #stillGood({ key, fromMs, untilMs }: Verified, nowMs: number): boolean {
+    return (
+      nowMs >= fromMs &&
+      nowMs < untilMs &&
+      nowMs >= key.notBeforeMs &&
+      nowMs <= key.notAfterMs &&
+      this.#options.keys.find(key.id) === key
+    );
+  }
+
+  async #check(token: string, nowMs: number): Promise<Verified> {
+    let key: PublicKey | undefined;
+    const { payload } = await jwtVerify(
+      token,
+      (header) => {
+        if (typeof header.kid !== 'string') throw malformed('the token names no key (kid)');
+        key = currentKey(this.#options.keys, header.kid, nowMs);
+        return key.key;
+      },
+      {
+        algorithms: ['EdDSA', 'Ed25519'],
+        audience: this.#options.audience,
+        ...(this.#options.issuer === undefined ? {} : { issuer: this.#options.issuer }),
+        requiredClaims: ['exp', 'sub', 'aud'],
+        clockTolerance: this.#toleranceMs / 1000,
+        currentDate: new Date(nowMs),
+      },
+    );
+    if (key === undefined) throw malformed('the token names no key');
+    return {
+      principal: toPrincipal(payload, key),
+      key,
+      fromMs: (payload.nbf ?? 0) * 1000 - this.#toleranceMs,
+      untilMs: (payload.exp ?? 0) * 1000 + this.#toleranceMs,
+    };
   }
 
   #explain(error: unknown, nowMs: number): CabstandError {

@@ -45,10 +45,31 @@ test('a token of the issuer proves whom it names', async () => {
 test('a token outlives its expiry by the tolerance at most', async () => {
   const { receive, claims, clock, reason } = setup();
   const token = await mintToken(issuer.mine, claims());
+  await receive(token);
   await clock.advance(60_000 + 29_000);
   await receive(token);
   await clock.advance(2000);
   expect(await reason(token)).toBe('CREDENTIALS_EXPIRED');
+});
+
+test('a token that passed before is refused once its key is gone or retired', async () => {
+  const clock = new FakeClock();
+  const known = new Map([[issuer.known.id, issuer.known]]);
+  const verifier = new BearerAuthorizer({
+    verify: { keys: { find: (id) => known.get(id) }, audience: 'demo', clock },
+  });
+  const { claims } = setup();
+  const token = await mintToken(issuer.mine, claims());
+  const receive = () =>
+    verifier.validateRequest(incoming(outgoing(), { authorization: `Bearer ${token}` }));
+  await receive();
+  await receive();
+  known.set(issuer.known.id, { ...issuer.known, notAfterMs: clock.now() - 1 });
+  expect((await failure(receive)).reason).toBe('CREDENTIALS_EXPIRED');
+  known.set(issuer.known.id, { ...mallory.known, id: issuer.known.id });
+  expect((await failure(receive)).reason).toBe('UNAUTHENTICATED');
+  known.clear();
+  expect((await failure(receive)).reason).toBe('KEY_UNKNOWN');
 });
 
 test('a token from the future tells the time', async () => {

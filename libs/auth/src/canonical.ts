@@ -17,7 +17,7 @@ export const RESPONSE_HEADERS = {
 } as const;
 
 /** Stands for the body of a call that streams its requests. */
-export const STREAM_BODY = 'STREAM';
+const STREAM_BODY = 'STREAM';
 
 export interface RequestToSign {
   readonly keyId: string;
@@ -63,7 +63,7 @@ export function responseBytes(response: ResponseToSign): Buffer {
 }
 
 /** Lower-case hex SHA-256 of the serialized request, or the marker of a stream. */
-export function bodyDigest(body: Uint8Array | undefined): string {
+function bodyDigest(body: Uint8Array | undefined): string {
   return body === undefined ? STREAM_BODY : createHash('sha256').update(body).digest('hex');
 }
 

@@ -49,7 +49,7 @@ const instant = z.iso.datetime({ offset: true });
 const okp = { kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: coordinate, kid: name };
 
 /** An entry of `keys.json`: a JSON Web Key (RFC 8037) with the members that Cabstand adds. */
-export const publicKeySchema = z.looseObject({
+const publicKeySchema = z.looseObject({
   ...okp,
   d: z.never('a private key does not belong into the public key set').optional(),
   principal: name,
@@ -66,7 +66,7 @@ export const keySetSchema = z.looseObject({
 });
 
 /** A private key file: a JSON Web Key with `d`. */
-export const privateKeySchema = z.looseObject({ ...okp, d: coordinate, principal: name, roles });
+const privateKeySchema = z.looseObject({ ...okp, d: coordinate, principal: name, roles });
 
 export type PublicKeyEntry = z.infer<typeof publicKeySchema>;
 export type KeySetFile = z.infer<typeof keySetSchema>;

@@ -38,7 +38,10 @@ export interface Authorizer {
   validateRequest(request: IncomingRequest): Promise<Principal>;
   /** Headers to send with the response (initial metadata): proves the server to the client. */
   signResponse(request: IncomingRequest): Promise<Readonly<Record<string, string>>>;
-  /** Throws if the response headers do not prove the server. */
+  /**
+   * Throws if the response headers do not prove the server. `request` is the very object that
+   * signRequest was given: an authorizer may keep what it needs by it.
+   */
   validateResponse(request: OutgoingRequest, headers: Metadata): Promise<void>;
   /**
    * Called once when a call failed with class `auth`: renew credentials, correct the clock by the
