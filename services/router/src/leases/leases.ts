@@ -28,7 +28,6 @@ export interface LeaseOptions {
 export class Leases {
   /** In order of expiry, nearly: the time to live only changes with the heartbeat period. */
   readonly #leases = new Map<string, Lease>();
-  readonly #bySlot = new Map<Slot, Set<Lease>>();
   readonly #byPrincipal = new Map<string, number>();
   #timer: Timer | undefined;
 
@@ -40,7 +39,7 @@ export class Leases {
 
   /** Entries of all maps: 0 once every reservation has ended. */
   get footprint(): number {
-    return this.#leases.size + this.#bySlot.size + this.#byPrincipal.size;
+    return this.#leases.size + this.#byPrincipal.size;
   }
 
   get(leaseId: string): Lease | undefined {
@@ -81,11 +80,8 @@ export class Leases {
       heldUntil: clock.monotonic() + heldMs,
     };
     this.#leases.set(lease.leaseId, lease);
-    let ofSlot = this.#bySlot.get(slot);
-    if (ofSlot === undefined) this.#bySlot.set(slot, (ofSlot = new Set()));
-    ofSlot.add(lease);
+    slot.leases.add(lease.leaseId);
     this.#byPrincipal.set(principal, (this.#byPrincipal.get(principal) ?? 0) + 1);
-    slot.reserved++;
     this.options.changed(slot);
     this.#arm();
     return lease;
@@ -97,13 +93,10 @@ export class Leases {
     if (lease === undefined) return false;
     this.#leases.delete(leaseId);
     const { slot, principal } = lease;
-    const ofSlot = this.#bySlot.get(slot);
-    ofSlot?.delete(lease);
-    if (ofSlot?.size === 0) this.#bySlot.delete(slot);
+    slot.leases.delete(leaseId);
     const held = (this.#byPrincipal.get(principal) ?? 1) - 1;
     if (held > 0) this.#byPrincipal.set(principal, held);
     else this.#byPrincipal.delete(principal);
-    slot.reserved--;
     this.options.changed(slot);
     this.options.ended(lease, end);
     return true;
@@ -111,7 +104,7 @@ export class Leases {
 
   /** Ends what is reserved on a slot that goes away. */
   endAll(slot: Slot): void {
-    for (const lease of [...(this.#bySlot.get(slot) ?? [])]) this.end(lease.leaseId, 'node_lost');
+    for (const leaseId of [...slot.leases]) this.end(leaseId, 'node_lost');
   }
 
   /** Ends reservations that have not been used in time. */

@@ -57,8 +57,8 @@ export interface Slot {
   free: number;
   queueDepth: number;
   stepSeconds: number;
-  /** Handed out and not yet seen as consumed. */
-  reserved: number;
+  /** Reservations: handed out and not yet seen as consumed. */
+  readonly leases: Set<string>;
   class: SlotClass;
 }
 

@@ -20,7 +20,7 @@ export function makeSlots(
       free: capacity,
       queueDepth: 0,
       stepSeconds: 0,
-      reserved: 0,
+      leases: new Set(),
       class: 'unready',
     });
   }

@@ -1,0 +1,219 @@
+import { CabstandError } from '@cabstand/core';
+import {
+  CLIENT,
+  HOSTER,
+  beat,
+  beating,
+  join,
+  offer,
+  registration,
+  seeded,
+  stand,
+} from '../core.fixture';
+import type { WatchUpdate } from './watcher';
+import type { WatchWanted } from './hub';
+import type { Stand } from '../core.fixture';
+
+/** A watcher that reads as fast as it can, or not at all until told to. */
+class Reader {
+  readonly updates: WatchUpdate[] = [];
+  readonly #abort = new AbortController();
+  readonly #stream: AsyncGenerator<WatchUpdate, void, void>;
+  ended: unknown;
+
+  constructor(s: Stand, wanted: Partial<WatchWanted> = {}) {
+    this.#stream = s.core.watch({ models: ['m'], maxNodes: 0, ...wanted }, this.#abort.signal);
+  }
+
+  read(): this {
+    void this.#read();
+    return this;
+  }
+
+  async one(): Promise<WatchUpdate | undefined> {
+    const next = await this.#stream.next();
+    return next.done === true ? undefined : next.value;
+  }
+
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  /** What the reader believes: node id → state. */
+  get view(): Record<string, string> {
+    const view = new Map<string, string>();
+    for (const { snapshot, nodes, removed } of this.updates) {
+      if (snapshot) view.clear();
+      for (const { id, incarnation, state } of nodes) view.set(id, `${incarnation} ${state.kind}`);
+      for (const id of removed) view.delete(id);
+    }
+    return Object.fromEntries(view);
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for await (const update of this.#stream) {
+        // Nodes change under the reader's hands: what it saw is kept as it was.
+        const nodes = update.nodes.map((node) => ({ ...node }));
+        this.updates.push({ ...update, nodes });
+      }
+      this.ended = 'quietly';
+    } catch (error) {
+      this.ended = error;
+    }
+  }
+}
+
+test('a snapshot, then what changes, gathered for a while', async () => {
+  const s = stand();
+  join(s.core, 'a');
+  const reader = new Reader(s).read();
+  await s.clock.advance(0);
+  expect(reader.updates).toMatchObject([{ snapshot: true, nodes: [{ id: 'a' }] }]);
+  join(s.core, 'b');
+  s.core.drain('a', 1000);
+  s.core.heartbeat(beat('a', { impairments: ['slow'] }), HOSTER);
+  await s.clock.advance(99);
+  expect(reader.updates).toHaveLength(1);
+  await s.clock.advance(1);
+  expect(reader.updates).toHaveLength(2);
+  expect(reader.view).toEqual({ a: 'a-1 SUSPECT', b: 'b-1 ONLINE' });
+});
+
+test('an empty fleet is an empty snapshot', async () => {
+  const s = stand();
+  const reader = new Reader(s).read();
+  await s.clock.advance(0);
+  expect(reader.updates).toEqual([{ snapshot: true, nodes: [], removed: [] }]);
+});
+
+test('changes of load alone wait longer; heartbeats that change nothing tell nothing', async () => {
+  const s = stand();
+  join(s.core, 'a');
+  const reader = new Reader(s).read();
+  await s.clock.advance(0);
+  const model = { model: 'm', freeSlots: 2, queueDepth: 0, stepSeconds: 0 };
+  const load = { models: [model], openSessions: 2, eventLoopLagSeconds: 0 };
+  s.core.heartbeat(beat('a', { load }), HOSTER);
+  await s.clock.advance(900);
+  expect(reader.updates).toHaveLength(1);
+  await s.clock.advance(100);
+  expect(reader.updates).toHaveLength(2);
+  for (let i = 0; i < 5; i++) {
+    s.core.heartbeat(beat('a', { load }), HOSTER);
+    await s.clock.advance(1000);
+  }
+  expect(reader.updates).toHaveLength(2);
+});
+
+test('only the models asked for; a node that drops one is gone for its watchers', async () => {
+  const s = stand();
+  join(s.core, 'a');
+  join(s.core, 'x', { offers: [offer('other')] });
+  const reader = new Reader(s).read();
+  const all = new Reader(s, { models: [] }).read();
+  await s.clock.advance(200);
+  expect(Object.keys(reader.view)).toEqual(['a']);
+  expect(Object.keys(all.view).sort()).toEqual(['a', 'x']);
+  s.core.heartbeat(beat('a', { offers: [offer('other')] }), HOSTER);
+  s.core.heartbeat(beat('x', { offers: [offer('m')] }), HOSTER);
+  await s.clock.advance(200);
+  expect(Object.keys(reader.view)).toEqual(['x']);
+  expect(Object.keys(all.view).sort()).toEqual(['a', 'x']);
+});
+
+test('OFFLINE is told with its reason, then taken back; a new process is simply newer', async () => {
+  const s = stand();
+  join(s.core, 'a');
+  const reader = new Reader(s).read();
+  await s.clock.advance(200);
+  join(s.core, 'a', { incarnation: 'a-2' });
+  await s.clock.advance(200);
+  expect(reader.view).toEqual({ a: 'a-2 ONLINE' });
+  expect(reader.updates.at(-1)).toMatchObject({ nodes: [{ incarnation: 'a-2' }], removed: [] });
+  s.core.deregister('a', 'a-2', HOSTER, 'stopping');
+  await s.clock.advance(200);
+  expect(reader.updates.at(-2)).toMatchObject({
+    nodes: [{ id: 'a', state: { kind: 'OFFLINE', reasons: ['deregistered: stopping'] } }],
+  });
+  expect(reader.updates.at(-1)).toMatchObject({ nodes: [], removed: ['a'] });
+});
+
+test('a node that comes back after it was taken back is told again', async () => {
+  const s = stand();
+  join(s.core, 'a');
+  const reader = new Reader(s).read();
+  s.prober.down.add('a');
+  await s.clock.advance(3000);
+  expect(reader.view).toEqual({});
+  s.prober.down.delete('a');
+  await beating(s, ['a'], 3000, 500);
+  expect(reader.view).toEqual({ a: 'a-1 ONLINE' });
+});
+
+test('of a large fleet a watcher follows a part, and gets substitutes for those that go', async () => {
+  const s = stand({ random: seeded(3) });
+  for (let i = 0; i < 500; i++) join(s.core, `n${i}`);
+  const reader = new Reader(s).read();
+  const few = new Reader(s, { maxNodes: 5 }).read();
+  await s.clock.advance(0);
+  expect(Object.keys(reader.view)).toHaveLength(100);
+  expect(Object.keys(few.view)).toHaveLength(5);
+  for (const id of Object.keys(few.view)) s.core.deregister(id, `${id}-1`, HOSTER, '');
+  await s.clock.advance(500);
+  expect(Object.keys(few.view)).toHaveLength(5);
+  for (const id of Object.keys(few.view)) expect(s.core.nodes.get(id)?.state.kind).toBe('ONLINE');
+});
+
+test('a slow watcher gets the latest state only, and holds no more than it follows', async () => {
+  const s = stand();
+  for (let i = 0; i < 20; i++) join(s.core, `n${i}`);
+  const slow = new Reader(s);
+  expect(await slow.one()).toMatchObject({ snapshot: true });
+  for (let round = 0; round < 50; round++)
+    for (let i = 0; i < 20; i++) {
+      s.core.heartbeat(beat(`n${i}`, { impairments: round % 2 === 0 ? ['bad'] : [] }), HOSTER);
+      await s.clock.advance(5);
+    }
+  const update = await slow.one();
+  expect(update?.nodes).toHaveLength(20);
+  for (const node of update?.nodes ?? []) expect(node.state.kind).toBe('ONLINE');
+});
+
+test('watches end quietly with their caller and loudly with the router; nothing stays', async () => {
+  const s = stand({ forgetAfterMs: 0 });
+  join(s.core, 'a');
+  const one = new Reader(s).read();
+  const other = new Reader(s).read();
+  await s.clock.advance(0);
+  expect(s.core.sizes().watchers).toBe(2);
+  one.stop();
+  await s.clock.advance(0);
+  expect(one.ended).toBe('quietly');
+  expect(s.core.sizes().watchers).toBe(1);
+  s.core.deregister('a', 'a-1', HOSTER, '');
+  await s.clock.advance(1000);
+  s.core.stop(new CabstandError('DRAINING', 'the router is stopping'));
+  await s.clock.advance(0);
+  expect(other.ended).toMatchObject({ reason: 'DRAINING' });
+  expect(s.core.footprint).toBe(0);
+});
+
+test('watchers are limited, and their requests checked', () => {
+  const s = stand({ maxWatchers: 1 });
+  new Reader(s);
+  expect(() => new Reader(s)).toThrow(expect.objectContaining({ reason: 'QUOTA_EXCEEDED' }));
+  const t = stand();
+  expect(() => new Reader(t, { models: ['NO'] })).toThrow('models[0]');
+  expect(() => new Reader(t, { maxNodes: -1 })).toThrow('max_nodes');
+});
+
+test('a ban shows', async () => {
+  const s = stand({ reportersToBan: 1 });
+  s.core.register(registration('a'), HOSTER);
+  const reader = new Reader(s).read();
+  await s.clock.advance(0);
+  s.core.report({ nodeId: 'a', incarnation: '', leaseId: '', reason: 'NODE_STALLED' }, CLIENT);
+  await s.clock.advance(100);
+  expect(reader.updates.at(-1)?.nodes[0]?.bannedUntil).toBeGreaterThan(s.clock.now());
+});
