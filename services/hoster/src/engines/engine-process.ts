@@ -154,7 +154,7 @@ class Link {
     });
     this.#resolve = resolver.resolve;
     const [program = process.execPath, ...args] = options.command;
-    this.#child = spawn(program, [...args, path], {
+    this.#child = spawn(program, [...args, '--socket', path], {
       env: engineEnvironment(process.env),
       stdio: ['ignore', 'pipe', 'pipe'],
       // A process group of its own: Ctrl-C in a terminal is for main, which stops engines in order.

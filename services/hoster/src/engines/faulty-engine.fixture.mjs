@@ -2,12 +2,12 @@
  * An engine without a model that fails on demand, and that speaks the frame protocol without the
  * project's own codec: what any engine in another language would do.
  *
- * Usage: node faulty-engine.fixture.mjs <fault> <socket>
+ * Usage: node faulty-engine.fixture.mjs <fault> --socket <path>
  */
 import { connect } from 'node:net';
 import { setInterval } from 'node:timers';
 
-const [fault, path] = process.argv.slice(2);
+const [fault, , path] = process.argv.slice(2);
 const TYPES = { HELLO: 64, PROGRESS: 65, LOADED: 66, FAILED: 67, STEP: 68, STATS: 69 };
 const LOAD = 1;
 const TURN = 3;

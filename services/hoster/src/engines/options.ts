@@ -5,8 +5,8 @@ import { invalid } from '@cabstand/core';
 /** How engines are run. Times in milliseconds, sizes in bytes. */
 export interface EngineOptions {
   /**
-   * Program and arguments that start an engine; the path of its socket is appended. Default: this
-   * Node with the process of @cabstand/engine.
+   * Program and arguments that start an engine; `--socket <path>` is appended. Default: this Node with
+   * the process of @cabstand/engine.
    */
   readonly command?: readonly string[];
   /** Intra-op threads of each engine. Default 1. */

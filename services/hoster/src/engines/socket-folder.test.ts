@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { SocketFolder } from './socket-folder';
+import { SocketFolder, folderError } from './socket-folder';
 
 let parent: string;
 beforeEach(() => {
@@ -66,4 +66,13 @@ test('a path too long for a socket is a clear error', async () => {
   mkdirSync(deep);
   const folder = await SocketFolder.create(deep);
   await expect(folder.socketPath()).rejects.toThrow('TMPDIR');
+});
+
+test('a disk without room is told as such', () => {
+  const error = folderError('/tmp', Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }));
+  expect(error).toMatchObject({
+    reason: 'INTERNAL',
+    message: expect.stringContaining('no room on the disk'),
+    metadata: { path: '/tmp', code: 'ENOSPC' },
+  });
 });
