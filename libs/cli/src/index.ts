@@ -1,1 +1,3 @@
-export {};
+export { runCli } from './program';
+export type { CliStreams } from './program';
+export { ExitCode } from './errors';

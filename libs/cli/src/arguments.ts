@@ -1,0 +1,61 @@
+import { InvalidArgumentError } from 'commander';
+
+/** Parsers for commander options; they name what was expected. */
+
+export function wholeNumber(minimum: number, maximum = Number.MAX_SAFE_INTEGER) {
+  return (value: string): number => {
+    const number = Number(value);
+    if (value.trim() === '' || !Number.isInteger(number) || number < minimum || number > maximum)
+      throw new InvalidArgumentError(
+        maximum === Number.MAX_SAFE_INTEGER
+          ? `Expected a whole number of at least ${minimum}.`
+          : `Expected a whole number from ${minimum} to ${maximum}.`,
+      );
+    return number;
+  };
+}
+
+/** Seconds, as a number or with a unit (`500ms`, `30s`, `5m`), in milliseconds. */
+export function seconds(value: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(value);
+  const factor = { ms: 1, s: 1000, m: 60_000 }[match?.[2] ?? 's'];
+  const ms = Number(match?.[1]) * (factor ?? NaN);
+  if (!(ms > 0) || ms > 2 ** 31 - 1)
+    throw new InvalidArgumentError('Expected a time such as 30, 30s, 500ms or 5m.');
+  return ms;
+}
+
+/** `host:port`; may be given several times or with commas. */
+export function addresses(value: string, before: readonly string[] = []): string[] {
+  return [...before, ...value.split(',').map((item) => address(item.trim()))];
+}
+
+export function address(value: string): string {
+  const match = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[1]);
+  if (!(port >= 1 && port <= 65535))
+    throw new InvalidArgumentError(`Expected HOST:PORT such as 127.0.0.1:50050, not "${value}".`);
+  return value;
+}
+
+/** `key=value`, several times; the value is JSON where it reads as such, else a string. */
+export function parameter(
+  value: string,
+  before: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  const equals = value.indexOf('=');
+  if (equals < 1) throw new InvalidArgumentError('Expected NAME=VALUE.');
+  const text = value.slice(equals + 1);
+  let parsed: unknown = text;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    // A plain string.
+  }
+  return { ...before, [value.slice(0, equals)]: parsed };
+}
+
+/** Collects an option that may be given several times. */
+export function list(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
+}

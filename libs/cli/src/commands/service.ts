@@ -1,0 +1,76 @@
+import { spawn } from 'node:child_process';
+import type { Command } from 'commander';
+import type { CliContext } from '../context';
+import { ExitCode } from '../errors';
+import { servicePath } from '../subnet/service-path';
+import type { ServiceName } from '../subnet/service-path';
+
+const ABOUT: Readonly<Record<ServiceName, { summary: string; example: string }>> = {
+  router: {
+    summary: 'run a router: knows which hosters are healthy and hands them out',
+    example: 'cabstand router --config router.yaml',
+  },
+  hoster: {
+    summary: 'run a hoster: serves the models of a folder',
+    example: 'cabstand hoster --config hoster.yaml',
+  },
+};
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** The services' own code for an address in use, which means something else here. */
+const SERVICE_ADDRESS_IN_USE = 3;
+const SIGNAL_NUMBERS: Partial<Record<NodeJS.Signals, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGKILL: 9,
+  SIGTERM: 15,
+};
+
+/** `cabstand router` and `cabstand hoster`: the services' own programs, flags passed through. */
+export function registerService(program: Command, name: ServiceName, context: CliContext): void {
+  const { summary, example } = ABOUT[name];
+  program
+    .command(`${name} [flags...]`)
+    .summary(summary)
+    .description(
+      `${summary[0]?.toUpperCase() ?? ''}${summary.slice(1)}. All flags go to the ${name} itself.`,
+    )
+    .allowUnknownOption()
+    .passThroughOptions()
+    .helpOption(false)
+    .action(async (flags: string[]) => {
+      if (flags.includes('--help') || flags.includes('-h'))
+        await context.terminal.out(`Example:\n  $ ${example}\n\n`);
+      context.exit(await runService(servicePath(name), flags));
+    });
+}
+
+/** Runs it with this terminal, hands on signals once each, and answers its exit code. */
+async function runService(main: string, flags: readonly string[]): Promise<number> {
+  // A group of its own, or a Ctrl-C of the terminal would arrive there twice; and a channel, whose end
+  // tells the service that this process is gone.
+  const child = spawn(process.execPath, [main, ...flags], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    detached: true,
+  });
+  const forward = SIGNALS.map((signal) => {
+    // Services know no SIGHUP: a terminal that closes stops them as if asked to.
+    const listener = (): void => void child.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal);
+    process.on(signal, listener);
+    return () => void process.off(signal, listener);
+  });
+  try {
+    return await new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code, signal) =>
+        resolve(
+          code === SERVICE_ADDRESS_IN_USE
+            ? ExitCode.USAGE
+            : (code ?? 128 + (signal === null ? 0 : (SIGNAL_NUMBERS[signal] ?? 0))),
+        ),
+      );
+    });
+  } finally {
+    for (const stop of forward) stop();
+  }
+}

@@ -1,0 +1,105 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { readPrivateKey } from '@cabstand/auth';
+import { hasSubnetKeys, keyFiles, readFolder } from '../subnet/key-folder';
+import type { KeyFolder } from '../subnet/key-folder';
+import { fail, messageOf, ok, warn } from './finding';
+import type { Finding } from './finding';
+
+const OTHERS = 0o077;
+const SOON_MS = 14 * 24 * 3600 * 1000;
+
+/** Whether the keys can be read by this user, and by nobody else, and are still good. */
+export function checkKeys(folder: string, named: boolean, nowMs = Date.now()): Finding[] {
+  if (!hasSubnetKeys(folder)) {
+    const advice = `Make keys with \`cabstand keys init --out ${folder}\`; \`cabstand up\` does it by itself.`;
+    return named
+      ? [fail('keys', `${folder} holds no keys`, advice)]
+      : [ok('keys', `none in ${folder} yet: \`cabstand up\` makes them`)];
+  }
+  let known: KeyFolder;
+  try {
+    known = readFolder(folder, nowMs);
+  } catch (error) {
+    return [
+      fail(
+        'keys',
+        messageOf(error),
+        'Restore keys.json, or make new keys with `cabstand keys init --force`.',
+      ),
+    ];
+  }
+  const findings: Finding[] = [];
+  const files = keyFiles(folder);
+  for (const { file, secret } of files) {
+    const full = path.join(folder, file);
+    if (secret && process.platform !== 'win32' && (statSync(full).mode & OTHERS) !== 0)
+      findings.push(fail('keys', `${full} can be read by others`, `chmod 600 ${full}`));
+    const problem = checkFile(full, known, nowMs);
+    if (problem !== undefined) findings.push(problem);
+  }
+  if (findings.some(({ status }) => status === 'fail')) return findings;
+  const good = known.keys.filter(({ state }) => state === 'good').length;
+  return [...findings, ok('keys', `${good} good keys of subnet ${known.subnet} in ${folder}`)];
+}
+
+function checkFile(file: string, known: KeyFolder, nowMs: number): Finding | undefined {
+  try {
+    if (file.endsWith('.key.json')) return checkPrivateKey(file, known);
+    if (file.endsWith('.token')) return checkToken(file, nowMs);
+    if (file.endsWith('.crt')) return checkCertificate(file, nowMs);
+    return undefined;
+  } catch (error) {
+    return fail('keys', messageOf(error), 'Its owner must be the user who runs this.');
+  }
+}
+
+function checkPrivateKey(file: string, known: KeyFolder): Finding | undefined {
+  const { id, principal } = readPrivateKey(file);
+  const entry = known.keys.find((key) => key.id === id);
+  if (entry === undefined)
+    return fail(
+      'keys',
+      `${file}: keys.json does not have the key ${id}`,
+      `cabstand keys rotate ${principal}`,
+    );
+  if (entry.state !== 'good')
+    return fail(
+      'keys',
+      `${file}: the key ${id} is not good (${entry.until})`,
+      `cabstand keys rotate ${principal}`,
+    );
+  return undefined;
+}
+
+function checkToken(file: string, nowMs: number): Finding | undefined {
+  const [, payload = ''] = readFileSync(file, 'utf8').split('.');
+  const { exp, sub } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as {
+    exp?: number;
+    sub?: string;
+  };
+  return expiry(
+    file,
+    (exp ?? Infinity) * 1000,
+    nowMs,
+    `cabstand keys token ${sub ?? 'NAME'} > ${file}`,
+  );
+}
+
+function checkCertificate(file: string, nowMs: number): Finding | undefined {
+  const { validTo } = new X509Certificate(readFileSync(file));
+  return expiry(
+    file,
+    Date.parse(validTo),
+    nowMs,
+    'Make new keys with `cabstand keys init --force`.',
+  );
+}
+
+function expiry(file: string, endMs: number, nowMs: number, advice: string): Finding | undefined {
+  if (!Number.isFinite(endMs)) return undefined;
+  const day = new Date(endMs).toISOString().slice(0, 10);
+  if (nowMs > endMs) return fail('keys', `${file} expired on ${day}`, advice);
+  return endMs - nowMs < SOON_MS ? warn('keys', `${file} expires on ${day}`, advice) : undefined;
+}

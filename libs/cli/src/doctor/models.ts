@@ -1,0 +1,40 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { listModels, loadManifest } from '@cabstand/engine';
+import { fail, messageOf, ok } from './finding';
+import type { Finding } from './finding';
+
+/** Whether the model folder and each manifest in it are in order. */
+export async function checkModels(folder: string): Promise<Finding[]> {
+  let names: string[];
+  try {
+    if (!(await stat(folder)).isDirectory()) throw new Error('it is not a folder');
+    names = await listModels(folder);
+  } catch (error) {
+    return [
+      fail('models', `${folder}: ${messageOf(error)}`, 'Name the model folder with --models DIR.'),
+    ];
+  }
+  if (names.length === 0)
+    return [
+      fail(
+        'models',
+        `${folder} holds no models`,
+        'docs/adding-a-model.md says what belongs there.',
+      ),
+    ];
+  return Promise.all(
+    names.map(async (name) => {
+      try {
+        const { version, kind } = await loadManifest(path.join(folder, name));
+        return ok(`model ${name}`, `v${version}, ${kind}: the manifest is valid`);
+      } catch (error) {
+        return fail(
+          `model ${name}`,
+          messageOf(error),
+          'docs/adding-a-model.md lists the keys; the folder must hold what the manifest names.',
+        );
+      }
+    }),
+  );
+}

@@ -1,0 +1,75 @@
+import { arrayOf } from '@cabstand/tensor';
+import { loadTensor, parseTensorSource } from './tensor-file';
+import { Folder } from './wav.fixture';
+
+const folder = new Folder();
+afterAll(() => folder.remove());
+
+test('the three forms of --tensor', () => {
+  expect(parseTensorSource('x=a/b.npy')).toMatchObject({
+    name: 'x',
+    path: 'a/b.npy',
+    format: 'npy',
+  });
+  expect(parseTensorSource('x=in.JSON')).toMatchObject({ format: 'json' });
+  expect(parseTensorSource('x=in.bin:float32:1x3x2')).toEqual({
+    name: 'x',
+    path: 'in.bin',
+    format: 'raw',
+    dtype: 'float32',
+    shape: [1, 3, 2],
+  });
+  expect(parseTensorSource('x=in.bin:int64:')).toMatchObject({ shape: [] });
+});
+
+test.each([
+  'x',
+  '=f.npy',
+  'x=',
+  'x=f.txt',
+  'x=f.bin:float99:1',
+  'x=f.bin:float32:0x2',
+  'x=f.bin:string:1',
+])('--tensor %s is refused', (value) => {
+  expect(() => parseTensorSource(value)).toThrow(/--tensor/);
+});
+
+test('raw bytes must fill their shape', async () => {
+  const file = folder.write('raw.bin', Buffer.alloc(8));
+  const good = await loadTensor(parseTensorSource(`x=${file}:float32:2`), undefined);
+  expect(good).toMatchObject({ dtype: 'float32', shape: [2] });
+  await expect(loadTensor(parseTensorSource(`x=${file}:float32:3`), undefined)).rejects.toThrow(
+    /holds 8 bytes; float32 \[3\] needs 12/,
+  );
+});
+
+test('nested lists give the shape; the model gives the type', async () => {
+  const file = folder.write('x.json', '[[1, 2, 3], [4, 5, 6]]');
+  const tensor = await loadTensor(parseTensorSource(`x=${file}`), 'int64');
+  expect(tensor).toMatchObject({ dtype: 'int64', shape: [2, 3] });
+  expect([...arrayOf(tensor)]).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
+});
+
+test('a JSON object says type and shape itself', async () => {
+  const file = folder.write('y.json', '{"dtype": "uint8", "shape": [2, 1], "data": [7, 255]}');
+  expect(await loadTensor(parseTensorSource(`x=${file}`), 'float32')).toMatchObject({
+    dtype: 'uint8',
+    shape: [2, 1],
+    data: Uint8Array.of(7, 255),
+  });
+});
+
+test.each([
+  ['{', /is not JSON/],
+  ['[[1, 2], [3]]', /do not fill shape/],
+  ['[[1, 2], 3]', /do not fill shape/],
+  ['[null]', /nested lists of numbers/],
+  ['{"dtype": "float99", "data": [1]}', /float99/],
+  ['{"dtype": "uint8", "data": [256]}', /element 0 \(256\) does not fit uint8/],
+  ['{"dtype": "int32", "data": [1.5]}', /element 0 \(1.5\) is no int32/],
+  ['["one"]', /element 0 \(one\) is no float32/],
+  ['{"shape": [0], "data": []}', /sizes of at least 1/],
+])('%s is refused', async (json, message) => {
+  const file = folder.write('bad.json', json);
+  await expect(loadTensor(parseTensorSource(`x=${file}`), undefined)).rejects.toThrow(message);
+});

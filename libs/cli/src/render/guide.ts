@@ -1,0 +1,62 @@
+import path from 'node:path';
+import { subnetPaths } from '@cabstand/auth';
+import { addressOf, adminUrl } from '../subnet/layout';
+import type { SubnetLayout } from '../subnet/layout';
+import type { Style } from './style';
+import { table } from './table';
+
+/** How to call a local subnet from elsewhere. */
+export function upGuide(places: SubnetLayout, auth: boolean, style: Style): string {
+  const router = addressOf(places.router);
+  const [hoster] = places.hosters;
+  const cabstand = commandName(process.argv[1] ?? '');
+  const flags = flagsFor(places, auth);
+  const token = subnetPaths(places.keys).token('client');
+  const authorization = auth ? ` -H "authorization: Bearer $(cat ${token})"` : '';
+  const commands = [
+    `${cabstand} infer --model g2p --text taxi${flags}`,
+    `${cabstand} nodes --watch${flags}`,
+    `grpcurl -plaintext${authorization} -d '{"model": "g2p", "prompt": "taxi"}' ${hoster === undefined ? router : addressOf(hoster)} cabstand.v1.HosterService/rpc_inference_stream`,
+  ];
+  const facts = table([
+    [style.dim('router'), router],
+    [style.dim('hosters'), places.hosters.map(addressOf).join(', ')],
+    ...(auth
+      ? [
+          [
+            style.dim('keys'),
+            `${places.keys} (client.key.json to sign with, client.token for other tools)`,
+          ],
+        ]
+      : []),
+    [
+      style.dim('metrics'),
+      [places.router, ...places.hosters].map((service) => adminUrl(service, 'metrics')).join(' '),
+    ],
+    [style.dim('logs'), places.logs],
+    [
+      style.dim('from code'),
+      'README.md, docs/protocol.md: Node with @cabstand/client, any other language with proto/',
+    ],
+  ]);
+  return `\n${style.bold('The subnet is up.')} Call it from another terminal:\n\n${commands
+    .map((command) => `  ${command}\n`)
+    .join('')}\n${facts}\nCtrl-C drains and stops it.\n`;
+}
+
+/** What another command has to be told, where it differs from the defaults. */
+function flagsFor(places: SubnetLayout, auth: boolean): string {
+  const router = places.router.port === 50050 ? '' : ` --router ${addressOf(places.router)}`;
+  const keys =
+    path.normalize(places.keys) === path.join('.cabstand', 'keys') || !auth
+      ? ''
+      : ` --credentials ${places.keys}`;
+  return router + keys;
+}
+
+/** How the user can call this program again. */
+function commandName(script: string): string {
+  return path.basename(script) === 'cabstand' && !script.includes('node_modules')
+    ? 'cabstand'
+    : 'npx cabstand';
+}

@@ -1,0 +1,94 @@
+import type { v1 } from '@cabstand/rpc';
+import { printable } from './style';
+import type { Style } from './style';
+import { table } from './table';
+import { bytes } from './units';
+
+/** A hoster's answer for people. */
+export function infoText(address: string, info: v1.InfoResponse__Output, style: Style): string {
+  const { limits } = info;
+  const head = table([
+    [
+      style.dim('hoster'),
+      `${style.bold(printable(info.node_id))} at ${address}${info.draining ? style.yellow(' (draining)') : ''}`,
+    ],
+    [
+      style.dim('version'),
+      `${printable(info.version)}, ONNX Runtime ${printable(info.onnxruntime_version)}`,
+    ],
+    [
+      style.dim('sessions'),
+      `${info.open_sessions} open of ${limits?.max_sessions ?? '?'}, ${limits?.max_sessions_per_principal ?? '?'} for each caller`,
+    ],
+    [style.dim('messages'), `up to ${bytes(limits?.max_message_bytes ?? 0)}`],
+  ]);
+  return [head, ...info.models.map((model) => modelText(model, style))].join('\n');
+}
+
+function modelText(model: v1.ModelInfo__Output, style: Style): string {
+  const { offer } = model;
+  const state = model.state.replace('MODEL_STATE_', '');
+  const about = [
+    `${offer?.kind ?? '?'}, on ${offer?.provider === '' ? '?' : (offer?.provider ?? '?')}`,
+    `batching ${(offer?.batch_class ?? '').replace('BATCH_CLASS_', '').toLowerCase()}`,
+    `${model.free_slots} of ${offer?.capacity ?? 0} slots free`,
+  ].join(', ');
+  const rows: string[][] = [];
+  for (const input of model.inputs) rows.push([style.dim('in'), ...tensorColumns(input)]);
+  if (model.takes_prompt) rows.push([style.dim('in'), 'prompt', 'text', '']);
+  for (const output of model.outputs) rows.push([style.dim('out'), ...tensorColumns(output)]);
+  for (const [name, about] of parameters(model.parameters))
+    rows.push([style.dim('set'), name, about, '']);
+  const title = `${style.bold(printable(offer?.name ?? ''))} v${printable(offer?.version ?? '')}`;
+  return [
+    `${title}  ${state === 'READY' ? style.green(state) : style.yellow(state)}\n`,
+    `  ${printable(model.description)}\n`,
+    model.failure === '' ? '' : `  ${style.red(printable(model.failure))}\n`,
+    `  ${style.dim(about)}\n`,
+    table(rows).replace(/^(?=.)/gm, '  '),
+  ].join('');
+}
+
+function tensorColumns(spec: v1.TensorSpec__Output): string[] {
+  const shape = spec.shape.map((size, i) =>
+    size === -1 ? (spec.dimension_names[i] ?? '') || '?' : String(size),
+  );
+  const dtype = spec.dtype.replace('DATA_TYPE_', '').toLowerCase();
+  const media =
+    spec.media === undefined
+      ? ''
+      : { audio: '--wav', image: '--image', text: '--text' }[spec.media];
+  const notes = [
+    spec.audio == null ? media : `${media} at ${spec.audio.sample_rate} Hz`,
+    spec.labels.length === 0 ? '' : `labels ${spec.labels.slice(0, 8).join(', ')}`,
+    spec.description,
+  ];
+  return [
+    printable(spec.name),
+    printable(`${dtype} [${shape.join(', ')}]`),
+    notes
+      .filter((note) => note !== '')
+      .map(printable)
+      .join('; '),
+  ];
+}
+
+function parameters(json: string): [string, string][] {
+  try {
+    const parsed = JSON.parse(json === '' ? '{}' : json) as Record<string, Record<string, unknown>>;
+    return Object.entries(parsed).map(([name, { dtype, default: preset, description }]) => [
+      printable(name),
+      printable(
+        [
+          typeof dtype === 'string' ? dtype : '',
+          preset === undefined ? '' : `default ${JSON.stringify(preset)}`,
+          typeof description === 'string' ? description : '',
+        ]
+          .filter((part) => part !== '')
+          .join(', '),
+      ),
+    ]);
+  } catch {
+    return [];
+  }
+}

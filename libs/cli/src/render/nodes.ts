@@ -1,0 +1,58 @@
+import type { v1 } from '@cabstand/rpc';
+import { printable } from './style';
+import type { Style } from './style';
+import { table } from './table';
+import { duration } from './units';
+
+type Node = v1.NodeInfo__Output;
+
+/** Nodes as a table; a row for each model. */
+export function nodesTable(nodes: readonly Node[], style: Style, nowMs: number): string {
+  const head = [
+    'NODE',
+    'STATE',
+    'ADDRESS',
+    'MODEL',
+    'ON',
+    'FREE',
+    'SESSIONS',
+    'HEARTBEAT',
+    'REASONS',
+  ];
+  const rows = [...nodes]
+    .sort((a, b) => a.node_id.localeCompare(b.node_id, 'en', { numeric: true }))
+    .flatMap((node) => nodeRows(node, style, nowMs));
+  return table([head.map((title) => style.dim(title)), ...rows]);
+}
+
+function nodeRows(node: Node, style: Style, nowMs: number): string[][] {
+  const models = node.models.length === 0 ? [undefined] : node.models;
+  return models.map((model, i) => {
+    const load = node.load?.models.find((entry) => entry.model === model?.name);
+    const first = i === 0;
+    return [
+      first ? printable(node.node_id) : '',
+      first ? stateText(node, style) : '',
+      first ? printable(node.address) : '',
+      model === undefined ? '-' : `${printable(model.name)} v${printable(model.version)}`,
+      model === undefined ? '' : printable(model.provider),
+      model === undefined ? '' : `${load?.free_slots ?? '?'}/${model.capacity}`,
+      first ? String(node.load?.open_sessions ?? 0) : '',
+      first ? heartbeat(node, nowMs) : '',
+      first ? node.state_reasons.map(printable).join(', ') : '',
+    ];
+  });
+}
+
+function stateText({ state }: Node, style: Style): string {
+  const name = state.replace('NODE_STATE_', '');
+  if (name === 'ONLINE') return style.green(name);
+  return name === 'OFFLINE' ? style.red(name) : style.yellow(name);
+}
+
+function heartbeat(node: Node, nowMs: number): string {
+  const at = node.last_heartbeat;
+  if (at == null) return '-';
+  const ms = Number(at.seconds) * 1000 + at.nanos / 1e6;
+  return `${duration(Math.max(0, nowMs - ms))} ago`;
+}

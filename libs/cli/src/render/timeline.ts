@@ -1,0 +1,98 @@
+import { arrayOf } from '@cabstand/tensor';
+import { level } from './bar';
+import type { OutputChunk, OutputEnd, OutputRenderer } from './output';
+import type { Style } from './style';
+import { clockTime } from './units';
+
+export interface TimelineOptions {
+  /** Seconds of input for each record. */
+  readonly frameSeconds: number;
+  /** Name of the output that holds one probability. */
+  readonly output: string;
+  readonly columns: number;
+  readonly style: Style;
+  /** Print single characters as they come (a terminal) rather than whole lines. */
+  readonly live: boolean;
+}
+
+/** At or above this it counts. */
+const THRESHOLD = 0.5;
+/** Shorter gaps within a segment are not shown as gaps. */
+const SHORTEST_GAP_SECONDS = 0.1;
+const MOST_SEGMENTS = 1000;
+const MARGIN = 12;
+const WIDEST = 64;
+
+interface Segment {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A probability for each frame as a strip of bars, and the segments above one half. */
+export class TimelineRenderer implements OutputRenderer {
+  readonly #options: TimelineOptions;
+  readonly #perLine: number;
+  readonly #segments: Segment[] = [];
+  #open: Segment | undefined;
+  #dropped = 0;
+  #frames = 0;
+  #line = '';
+
+  constructor(options: TimelineOptions) {
+    this.#options = options;
+    this.#perLine = Math.max(8, Math.min(WIDEST, options.columns - MARGIN));
+  }
+
+  chunk(chunk: OutputChunk): string {
+    const tensor = chunk.outputs.find(({ name }) => name === this.#options.output);
+    const value = tensor === undefined ? NaN : Number(arrayOf(tensor)[0] ?? NaN);
+    const { frameSeconds, style, live } = this.#options;
+    let text = '';
+    const column = this.#frames % this.#perLine;
+    if (column === 0) text += `${clockTime(this.#frames * frameSeconds).padStart(8)}  `;
+    text += value >= THRESHOLD ? style.green(level(value)) : style.dim(level(value));
+    if (column === this.#perLine - 1) text += '\n';
+    this.#track(value);
+    this.#frames++;
+    if (live) return text;
+    this.#line += text;
+    if (!this.#line.endsWith('\n')) return '';
+    const line = this.#line;
+    this.#line = '';
+    return line;
+  }
+
+  finish(end: OutputEnd | undefined): string {
+    this.#close();
+    const { style, frameSeconds } = this.#options;
+    const broken = this.#frames % this.#perLine === 0 ? '' : '\n';
+    const lines = this.#segments.map(
+      ({ from, to }) =>
+        `${style.green('speech')}  ${clockTime(from).padStart(8)} – ${clockTime(to)}  (${(to - from).toFixed(2)} s)\n`,
+    );
+    if (this.#dropped > 0) lines.push(`… and ${this.#dropped} more\n`);
+    if (this.#segments.length === 0) lines.push('no speech\n');
+    const of = `${this.#frames} frames, ${clockTime(this.#frames * frameSeconds)}`;
+    const why = end === undefined || end.reason === 'completed' ? '' : `, ${end.reason}`;
+    return `${this.#line}${broken}${lines.join('')}${style.dim(`${of}${why}`)}\n`;
+  }
+
+  #track(value: number): void {
+    const from = this.#frames * this.#options.frameSeconds;
+    if (!(value >= THRESHOLD)) return;
+    const to = from + this.#options.frameSeconds;
+    if (this.#open !== undefined && from - this.#open.to <= SHORTEST_GAP_SECONDS)
+      this.#open = { from: this.#open.from, to };
+    else {
+      this.#close();
+      this.#open = { from, to };
+    }
+  }
+
+  #close(): void {
+    if (this.#open === undefined) return;
+    if (this.#segments.length < MOST_SEGMENTS) this.#segments.push(this.#open);
+    else this.#dropped++;
+    this.#open = undefined;
+  }
+}

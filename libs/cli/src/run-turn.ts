@@ -1,0 +1,82 @@
+import type { Chunk, Session, TurnResult } from '@cabstand/client';
+import type { TurnSource } from './media/turns';
+import type { OutputRenderer } from './render/output';
+
+export interface RunTurnOptions {
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  readonly signal: AbortSignal;
+}
+
+/** Runs one turn and writes what comes of it, as it comes. What was begun is finished on an error too. */
+export async function runTurn(
+  session: Session,
+  source: TurnSource,
+  renderer: OutputRenderer,
+  write: (text: string) => Promise<void>,
+  options: RunTurnOptions,
+): Promise<TurnResult> {
+  let result: TurnResult | undefined;
+  try {
+    result =
+      source.kind === 'live'
+        ? await runLive(session, source, renderer, write, options)
+        : await drainChunks(
+            session.runProtocolTask(source.prompt, source.tensors, options),
+            renderer,
+            write,
+          );
+    return result;
+  } finally {
+    await write(
+      renderer.finish(result === undefined ? undefined : { ...result, reason: result.reason }),
+    );
+  }
+}
+
+async function runLive(
+  session: Session,
+  { audio }: Extract<TurnSource, { kind: 'live' }>,
+  renderer: OutputRenderer,
+  write: (text: string) => Promise<void>,
+  options: RunTurnOptions,
+): Promise<TurnResult> {
+  const turn = session.live(options);
+  const feed = async (): Promise<void> => {
+    // Waiting for room at each part is what keeps a long file out of memory.
+    for await (const part of audio.parts) await turn.write([part]);
+    await turn.end();
+  };
+  let input: unknown;
+  const feeding = feed().catch(async (error: unknown) => {
+    input = error;
+    // The turn cannot be completed without its input.
+    await turn.return();
+  });
+  // A pipe that is silent would be read forever after the turn has failed or was cancelled.
+  const stop = (): void => void audio.close();
+  options.signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await drainChunks(turn, renderer, write);
+  } catch (error) {
+    // What is wrong with the input says more than the turn that it ended.
+    if (input !== undefined && !options.signal.aborted) throw input as Error;
+    throw error;
+  } finally {
+    options.signal.removeEventListener('abort', stop);
+    await audio.close();
+    await feeding;
+  }
+}
+
+async function drainChunks(
+  chunks: AsyncIterator<Chunk, TurnResult, undefined>,
+  renderer: OutputRenderer,
+  write: (text: string) => Promise<void>,
+): Promise<TurnResult> {
+  for (;;) {
+    const next = await chunks.next();
+    if (next.done === true) return next.value;
+    const { position, turn, text, tensors } = next.value;
+    await write(renderer.chunk({ position, turn, text, outputs: tensors }));
+  }
+}

@@ -1,0 +1,50 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { subnetPaths } from '@cabstand/auth';
+import { stringify } from 'yaml';
+import { HOST, addressOf } from './layout';
+import type { ServiceAddress, SubnetLayout } from './layout';
+
+export interface ConfigOptions {
+  readonly layout: SubnetLayout;
+  readonly models: string;
+  readonly auth: boolean;
+  /** How long running calls may take when a service is told to stop. */
+  readonly drainMs: number;
+}
+
+/** Writes the configuration of each service; answers the file of each by its name. */
+export function writeConfigs(options: ConfigOptions): ReadonlyMap<string, string> {
+  const { layout } = options;
+  mkdirSync(layout.configs, { recursive: true });
+  const files = new Map<string, string>();
+  const write = (service: ServiceAddress, rest: object): void => {
+    const file = path.join(layout.configs, `${service.name}.yaml`);
+    const config = { ...common(service, options), ...rest };
+    writeFileSync(file, `# Written by \`cabstand up\` at each start.\n${stringify(config)}`);
+    files.set(service.name, file);
+  };
+  write(layout.router, { auth: auth('router', options) });
+  for (const hoster of layout.hosters)
+    write(hoster, {
+      node_id: hoster.name,
+      routers: [addressOf(layout.router)],
+      models: [path.resolve(options.models)],
+      auth: auth('hoster', options),
+    });
+  return files;
+}
+
+function common(service: ServiceAddress, { drainMs }: ConfigOptions): object {
+  return {
+    listen: addressOf(service),
+    admin: { listen: `${HOST}:${service.adminPort}` },
+    shutdown_seconds: drainMs / 1000,
+  };
+}
+
+function auth(member: string, { layout, auth: wanted }: ConfigOptions): object {
+  if (!wanted) return { mode: 'none' };
+  const paths = subnetPaths(path.resolve(layout.keys));
+  return { mode: 'keys', keys: paths.keys, key: paths.key(member), verify_servers: true };
+}

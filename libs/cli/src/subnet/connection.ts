@@ -1,0 +1,175 @@
+import { CabstandError } from '@cabstand/core';
+import { HosterService, RouterService, RpcClient } from '@cabstand/rpc';
+import type { CallOptions, RpcClientOptions, v1 } from '@cabstand/rpc';
+
+export interface ConnectionOptions {
+  readonly routers: readonly string[];
+  readonly rpc: RpcClientOptions;
+  /** Longest time for a single answer. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Single calls to routers and hosters. Close it when done. */
+export class Connection {
+  readonly routers: readonly string[];
+  readonly #options: ConnectionOptions;
+  readonly #clients = new Map<string, RpcClient>();
+
+  constructor(options: ConnectionOptions) {
+    this.routers = options.routers;
+    this.#options = options;
+  }
+
+  /** Every node that the first router to answer knows. */
+  async nodes(models: readonly string[] = []): Promise<v1.NodeInfo__Output[]> {
+    const [nodes] = await this.#anyRouter(async (router) => {
+      const stream = router.serverStream(
+        RouterService.rpc_watch_nodes,
+        { models: [...models] },
+        this.#call(),
+      );
+      for await (const { nodes, snapshot } of stream) if (snapshot) return [nodes] as const;
+      throw new CabstandError('NODE_BAD_REPLY', `the router at ${router.address} named no nodes`);
+    });
+    return nodes;
+  }
+
+  /** The nodes each time something changed. */
+  async *watch(models: readonly string[]): AsyncGenerator<v1.NodeInfo__Output[]> {
+    const known = new Map<string, v1.NodeInfo__Output>();
+    const router = await this.#anyRouter(async (client) => {
+      await client.unary(RouterService.rpc_locate, { session_id: 'none' }, this.#call());
+      return client;
+    });
+    const { signal } = this.#options;
+    for await (const change of router.serverStream(
+      RouterService.rpc_watch_nodes,
+      { models: [...models] },
+      { signal },
+    )) {
+      if (change.snapshot) known.clear();
+      for (const node of change.nodes) known.set(node.node_id, node);
+      for (const id of change.removed_node_ids) known.delete(id);
+      yield [...known.values()];
+    }
+  }
+
+  info(address: string, models: readonly string[] = []): Promise<v1.InfoResponse__Output> {
+    return this.#client(address).unary(
+      HosterService.rpc_info,
+      { models: [...models] },
+      this.#call(),
+    );
+  }
+
+  drain(nodeId: string, deadlineMs: number | undefined): Promise<v1.DrainResponse__Output> {
+    return this.#anyRouter((router) =>
+      router.unary(
+        RouterService.rpc_drain,
+        {
+          node_id: nodeId,
+          ...(deadlineMs === undefined
+            ? {}
+            : {
+                deadline: {
+                  seconds: Math.floor(deadlineMs / 1000),
+                  nanos: (deadlineMs % 1000) * 1e6,
+                },
+              }),
+        },
+        this.#call(),
+      ),
+    );
+  }
+
+  loadModel(
+    address: string,
+    model: string,
+    version: string,
+    timeoutMs: number,
+  ): Promise<v1.LoadModelResponse__Output> {
+    return this.#client(address).unary(
+      HosterService.rpc_load_model,
+      { model, version },
+      { ...this.#call(), timeoutMs },
+    );
+  }
+
+  unloadModel(
+    address: string,
+    model: string,
+    version: string,
+    deadlineMs: number,
+  ): Promise<v1.UnloadModelResponse__Output> {
+    return this.#client(address).unary(
+      HosterService.rpc_unload_model,
+      { model, version, deadline: { seconds: Math.floor(deadlineMs / 1000), nanos: 0 } },
+      { ...this.#call(), timeoutMs: deadlineMs + this.#options.timeoutMs },
+    );
+  }
+
+  /** The information of one hoster: the one named, or the first that is up and answers. */
+  async anyHoster(
+    wanted: string | undefined,
+    models: readonly string[],
+  ): Promise<{ readonly address: string; readonly info: v1.InfoResponse__Output }> {
+    if (wanted !== undefined) return { address: wanted, info: await this.info(wanted, models) };
+    const nodes = (await this.nodes(models)).filter(
+      ({ state }) => state === 'NODE_STATE_ONLINE' || state === 'NODE_STATE_SUSPECT',
+    );
+    let last: unknown;
+    for (const { address } of nodes)
+      try {
+        return { address, info: await this.info(address, models) };
+      } catch (error) {
+        if (!isUnreachable(error)) throw error;
+        last = error;
+      }
+    if (last !== undefined) throw CabstandError.from(last);
+    throw models.length === 0
+      ? new CabstandError('NO_NODE', 'the router knows no hoster that is online')
+      : new CabstandError(
+          'MODEL_UNKNOWN',
+          `no hoster that is online has the model ${models.join(', ')}`,
+        );
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) client.close();
+    this.#clients.clear();
+  }
+
+  async #anyRouter<T>(use: (router: RpcClient) => Promise<T>): Promise<T> {
+    const failures: string[] = [];
+    for (const address of this.routers)
+      try {
+        return await use(this.#client(address));
+      } catch (error) {
+        if (!isUnreachable(error)) throw error;
+        failures.push(`${address} (${error.message})`);
+      }
+    throw new CabstandError('ROUTER_UNREACHABLE', `no router answers: ${failures.join('; ')}`);
+  }
+
+  #client(address: string): RpcClient {
+    let client = this.#clients.get(address);
+    if (client === undefined) {
+      client = new RpcClient(address, this.#options.rpc);
+      this.#clients.set(address, client);
+    }
+    return client;
+  }
+
+  #call(): CallOptions {
+    return { signal: this.#options.signal, timeoutMs: this.#options.timeoutMs };
+  }
+}
+
+/** Nobody answered there; somebody else might. */
+export function isUnreachable(error: unknown): error is CabstandError {
+  return (
+    CabstandError.is(error) &&
+    (error.reason === 'NODE_UNREACHABLE' || error.reason === 'DEADLINE_EXCEEDED')
+  );
+}

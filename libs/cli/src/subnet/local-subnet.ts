@@ -1,0 +1,172 @@
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { CabstandError, sleep } from '@cabstand/core';
+import { Child } from './child';
+import { Connection, isUnreachable } from './connection';
+import { addressOf, adminUrl } from './layout';
+import type { ServiceAddress, SubnetLayout } from './layout';
+import { servicePath } from './service-path';
+import type { ServiceName } from './service-path';
+
+export interface LocalSubnetOptions {
+  readonly layout: SubnetLayout;
+  /** Configuration file of each service by its name. */
+  readonly configs: ReadonlyMap<string, string>;
+  readonly connection: Connection;
+  readonly env: NodeJS.ProcessEnv;
+  /** Says what happens, one line each. */
+  readonly tell: (name: string, what: string) => void;
+  readonly signal: AbortSignal;
+}
+
+const POLL_MS = 100;
+const START_DEADLINE_MS = 120_000;
+/** Said only when it takes longer than this. */
+const PATIENCE_MS = 3000;
+const LOG_LINES = 8;
+
+/** A router and hosters as child processes of this one. */
+export class LocalSubnet {
+  readonly #options: LocalSubnetOptions;
+  readonly #children = new Map<string, Child>();
+  readonly #killAll = (): void => this.#children.forEach((child) => child.kill());
+  #up = false;
+  #stopping = false;
+  /** Set when a service died before the subnet was up. */
+  #stillborn: CabstandError | undefined;
+
+  constructor(options: LocalSubnetOptions) {
+    this.#options = options;
+    mkdirSync(options.layout.logs, { recursive: true });
+    const { router, hosters } = options.layout;
+    this.#add(router, 'router');
+    for (const hoster of hosters) this.#add(hoster, 'hoster');
+    process.once('exit', this.#killAll);
+  }
+
+  /** Starts everything and waits until it serves. Rejects with why it does not; then `stop` follows. */
+  async start(): Promise<void> {
+    const { layout, tell } = this.#options;
+    this.#child(layout.router).start();
+    await this.#ready(layout.router);
+    tell('router', `is up at ${addressOf(layout.router)}`);
+    for (const hoster of layout.hosters) this.#child(hoster).start();
+    await Promise.all(layout.hosters.map((hoster) => this.#serving(hoster)));
+    this.#up = true;
+  }
+
+  /** Hosters first, so that they can say goodbye to the router. False if one had to be killed. */
+  async stop(deadlineMs: number): Promise<boolean> {
+    this.#stopping = true;
+    const { layout } = this.#options;
+    const hosters = await Promise.all(
+      layout.hosters.map((hoster) => this.#child(hoster).stop(deadlineMs)),
+    );
+    const router = await this.#child(layout.router).stop(deadlineMs);
+    process.off('exit', this.#killAll);
+    return router && hosters.every(Boolean);
+  }
+
+  #add(service: ServiceAddress, program: ServiceName): void {
+    const { name } = service;
+    const { layout, configs, env, tell } = this.#options;
+    const child = new Child({
+      name,
+      args: [servicePath(program), '--config', configs.get(name) ?? ''],
+      env,
+      logFile: path.join(layout.logs, `${name}.log`),
+      died: (how, restartMs) => void this.#died(child, how, restartMs),
+      restarted: () => {
+        this.#serving(service).catch((error: unknown) => {
+          if (!this.#stopping) tell(name, CabstandError.from(error).message);
+        });
+      },
+    });
+    this.#children.set(name, child);
+  }
+
+  async #died(child: Child, how: string, restartMs: number): Promise<void> {
+    if (!this.#up) {
+      const log = await child.lastLog(LOG_LINES);
+      this.#stillborn ??= new CabstandError(
+        'CONFIG_INVALID',
+        `${child.name} does not start (${how}). The end of ${child.logFile}:\n${log}`,
+      );
+      return;
+    }
+    this.#options.tell(
+      child.name,
+      `died (${how}); the others go on. It starts again in ${restartMs / 1000} s; see ${child.logFile}`,
+    );
+  }
+
+  /** Until the hoster takes work and the router hands it out. */
+  async #serving(service: ServiceAddress): Promise<void> {
+    const { connection, tell } = this.#options;
+    const begun = performance.now();
+    await this.#ready(service);
+    await this.#until(service, async () => {
+      if (service.name === 'router') return '';
+      const nodes = await connection.nodes().catch((error: unknown) => {
+        if (isUnreachable(error) || CabstandError.is(error)) return [];
+        throw error;
+      });
+      const node = nodes.find(({ node_id: id }) => id === service.name);
+      if (node?.state !== 'NODE_STATE_ONLINE') return 'the router does not hand it out yet';
+      const took = ((performance.now() - begun) / 1000).toFixed(1);
+      const models = node.models.map(({ name }) => name).sort();
+      tell(
+        service.name,
+        `serves ${models.join(', ') || 'no models'} at ${addressOf(service)} (after ${took} s)`,
+      );
+      return '';
+    });
+    if (service.name === 'router') tell('router', `is up again at ${addressOf(service)}`);
+  }
+
+  #ready(service: ServiceAddress): Promise<void> {
+    return this.#until(service, async () => {
+      try {
+        const response = await fetch(adminUrl(service, 'readyz'), {
+          signal: AbortSignal.timeout(2000),
+        });
+        const { ready, reasons } = (await response.json()) as {
+          ready: boolean;
+          reasons: Readonly<Record<string, string>>;
+        };
+        return ready ? '' : Object.values(reasons).join('; ') || 'not ready';
+      } catch {
+        return 'it does not answer yet';
+      }
+    });
+  }
+
+  /** Asks until nothing is missing; says what is when it takes long. */
+  async #until(service: ServiceAddress, missing: () => Promise<string>): Promise<void> {
+    const { signal, tell } = this.#options;
+    const begun = performance.now();
+    let said = '';
+    for (;;) {
+      if (this.#stillborn !== undefined) throw this.#stillborn;
+      const why = await missing();
+      if (why === '') return;
+      const waited = performance.now() - begun;
+      if (waited > START_DEADLINE_MS)
+        throw new CabstandError(
+          'DEADLINE_EXCEEDED',
+          `${service.name} is not ready after ${START_DEADLINE_MS / 1000} s: ${why}; see ${this.#child(service).logFile}`,
+        );
+      if (waited > PATIENCE_MS && why !== said) {
+        tell(service.name, `waiting: ${why}`);
+        said = why;
+      }
+      await sleep(POLL_MS, signal);
+    }
+  }
+
+  #child({ name }: ServiceAddress): Child {
+    const child = this.#children.get(name);
+    if (child === undefined) throw new Error(`no service ${name}`);
+    return child;
+  }
+}
