@@ -94,7 +94,10 @@ export const hosterConfigSchema = z.strictObject({
     .max(64)
     .default([])
     .describe('Routers to register with. None: a hoster on its own.'),
-  models: z.array(z.string().min(1)).min(1).default(['models']).describe('Folders of models.'),
+  models: z
+    .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+    .default('models')
+    .describe('Folder of models, or a list of folders.'),
   only: z.array(z.string().min(1)).default([]).describe('Serve these models only. Default: all.'),
   strict: z.boolean().default(false).describe('Do not start with a model that cannot be loaded.'),
   replace_drain_seconds: seconds

@@ -40,6 +40,8 @@ export interface SessionDeps {
   readonly options: SessionOptionsWithDefaults;
   readonly clock: Clock;
   readonly observer: SessionObserver;
+  /** Called when no turn runs and the reader has everything: a stop may be waiting for that. */
+  readonly onQuiet: () => void;
   /** Called once, when the session has ended. */
   readonly onEnded: (session: Session, end: SessionEnd) => void;
 }
@@ -174,12 +176,12 @@ export class Session implements SequenceSink {
 
   /**
    * Attaches the one consumer; another one is let go. `from`: the first position it wants; those
-   * before are acknowledged by it. Undefined: what comes next.
+   * before are acknowledged by it. Undefined: the oldest that is kept.
    * Throws EPOCH_FENCED, POSITION_INVALID or SESSION_ENDED.
    */
   attach(consumer: Consumer, epoch: Epoch, from: number | undefined): Attachment {
     this.checkAttach(epoch, from);
-    const start = from ?? (this.durable ? this.#delivery.base : this.#delivery.next);
+    const start = from ?? this.#delivery.base;
     this.claim(epoch);
     if (this.#state.kind === 'streaming')
       this.#replace(
@@ -387,6 +389,7 @@ export class Session implements SequenceSink {
     if (state.kind !== 'streaming') return;
     const credit = this.#turns.running === undefined ? undefined : this.#delivery.grant();
     if (credit !== undefined) this.#sequence.credit(credit.records, credit.bytes);
+    if (!this.turnRuns && this.#delivery.delivered) this.#deps.onQuiet();
     if (this.#roomWaiters.size > 0 && !this.#inputMustWait()) this.#wakeInput();
   }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { BoundedMap, CabstandError, throwIfAborted } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
+import type { Clock, Timer } from '@cabstand/core';
 import type { ModelHost, ServedModel } from '../engines/contract';
 import { Admission } from './admission';
 import type { SessionObserver } from './observer';
@@ -56,6 +56,7 @@ export class Sessions {
   readonly #quiet = new Set<() => void>();
   readonly #unsubscribe: () => void;
   #openness: Openness = { kind: 'open' };
+  #eviction: Timer | undefined;
 
   constructor(init: SessionsInit) {
     this.#init = init;
@@ -193,15 +194,15 @@ export class Sessions {
     if (this.#openness.kind !== 'open') return;
     const { clock } = this.#init;
     this.#openness = { kind: 'draining', until: clock.monotonic() + deadlineMs };
-    this.#queue.rejectAll(draining());
-    for (const session of this.#live.values()) session.notify({ kind: 'draining', deadlineMs });
-    clock.setTimer(() => this.#evictAll(), deadlineMs, { unref: true });
+    this.#announce(deadlineMs);
+    this.#eviction = clock.setTimer(() => this.#evictAll(), deadlineMs, { unref: true });
   }
 
   /** Lets running turns finish until the deadline, then ends all sessions. Answers how many it cut. */
   async stop(deadlineMs: number): Promise<number> {
-    this.drain(deadlineMs);
+    this.#eviction?.cancel();
     this.#openness = { kind: 'stopping' };
+    this.#announce(deadlineMs);
     const timer = this.#init.clock.setTimer(() => this.#wakeQuiet(), deadlineMs);
     if (this.#busy())
       await new Promise<void>((resolve) => {
@@ -214,9 +215,13 @@ export class Sessions {
     return cut;
   }
 
-  /** A turn has ended or a reader caught up: a stop may be waiting for that. */
-  turnSettled(): void {
+  #checkQuiet(): void {
     if (this.#quiet.size > 0 && !this.#busy()) this.#wakeQuiet();
+  }
+
+  #announce(deadlineMs: number): void {
+    this.#queue.rejectAll(draining());
+    for (const session of this.#live.values()) session.notify({ kind: 'draining', deadlineMs });
   }
 
   #busy(): boolean {
@@ -250,6 +255,7 @@ export class Sessions {
         options: this.options,
         clock: this.#init.clock,
         observer: this.#init.observer,
+        onQuiet: () => this.#checkQuiet(),
         onEnded: (ended, end) => this.#onEnded(ended, end),
       },
     );
@@ -288,7 +294,7 @@ export class Sessions {
     if (session.named)
       this.#ended.set(session.id, { principal: session.principal, status: session.status() });
     this.#init.observer.ended?.(session, end, lived / 1000);
-    this.turnSettled();
+    this.#checkQuiet();
     this.#queue.serve();
   }
 

@@ -1,0 +1,264 @@
+import { CabstandError, FakeClock } from '@cabstand/core';
+import { FakeHost } from './host.fixture';
+import type { SessionOptions } from './options';
+import { FakeReader } from './readers.fixture';
+import type { Session } from './session';
+import { Sessions } from './sessions';
+import type { OpenRequest } from './sessions';
+
+const forever = new AbortController().signal;
+
+interface Bench {
+  readonly clock: FakeClock;
+  readonly host: FakeHost;
+  readonly sessions: Sessions;
+  readonly refused: string[];
+}
+
+function bench(options: SessionOptions = {}, capacity = 2): Bench {
+  const clock = new FakeClock();
+  const host = new FakeHost(capacity);
+  const refused: string[] = [];
+  const observer = {
+    refused: (_model: string, error: CabstandError) => void refused.push(error.reason),
+  };
+  return { clock, host, refused, sessions: new Sessions({ host, clock, observer, options }) };
+}
+
+let ids = 0;
+function open(
+  b: Bench,
+  request: Partial<OpenRequest> = {},
+  signal: AbortSignal = forever,
+): Promise<Session> {
+  return b.sessions.open(
+    {
+      id: `s${ids++}`,
+      principal: 'alice',
+      model: 'fake',
+      retention: 'kept',
+      epoch: { counter: 1, owner: 'aa' },
+      priority: 0,
+      ...request,
+    },
+    signal,
+  );
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<CabstandError> {
+  try {
+    await promise;
+  } catch (error) {
+    return CabstandError.from(error);
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('admission', () => {
+  it('refuses at once when the model is full, with the place in the queue and when to try again', async () => {
+    const b = bench();
+    const first = await open(b);
+    await open(b);
+    const error = await errorOf(open(b));
+    expect(error.reason).toBe('HOSTER_FULL');
+    expect(error.metadata['queue_position']).toBe('1');
+    expect(error.retryAfterMs).toBeGreaterThanOrEqual(50);
+    expect(error.retryAfterMs).toBeLessThanOrEqual(30_000);
+    expect(b.refused).toEqual(['HOSTER_FULL']);
+    first.close({ reason: 'completed' });
+    await open(b);
+    expect(b.sessions.size).toBe(2);
+  });
+
+  it('keeps slots for sessions that resume', async () => {
+    const b = bench({ resumeHeadroom: 0.5 }, 4);
+    expect(b.sessions.freeSlots(b.host.model)).toBe(2);
+    await open(b);
+    await open(b);
+    expect((await errorOf(open(b))).reason).toBe('HOSTER_FULL');
+    expect(b.sessions.freeSlots(b.host.model)).toBe(0);
+  });
+
+  it('limits the sessions of one principal and of the whole hoster', async () => {
+    const b = bench({ maxSessionsPerPrincipal: 2, maxSessions: 3 }, 10);
+    await open(b);
+    const second = await open(b);
+    expect((await errorOf(open(b))).reason).toBe('QUOTA_EXCEEDED');
+    await open(b, { principal: 'bob' });
+    expect((await errorOf(open(b, { principal: 'carol' }))).reason).toBe('HOSTER_FULL');
+    second.close({ reason: 'completed' });
+    await open(b);
+    for (const session of [...b.sessions.all()]) session.abort({ reason: 'cancelled' });
+    expect([b.sessions.size, b.sessions.principals, b.host.model.openSequences]).toEqual([0, 0, 0]);
+  });
+
+  it('counts nothing for what it refused', async () => {
+    const b = bench();
+    expect((await errorOf(open(b, { model: 'other' }))).reason).toBe('MODEL_UNKNOWN');
+    const check = (): never => {
+      throw new CabstandError('INPUT_NOT_FINITE', 'NaN');
+    };
+    expect((await errorOf(open(b, { check }))).reason).toBe('INPUT_NOT_FINITE');
+    b.host.model.openSequence = () => {
+      throw new CabstandError('ENGINE_CRASHED', 'it restarts');
+    };
+    expect((await errorOf(open(b))).reason).toBe('ENGINE_CRASHED');
+    expect(b.sessions.principals).toBe(0);
+    expect(b.sessions.size).toBe(0);
+    expect(b.clock.pending).toBe(0);
+  });
+});
+
+describe('the queue', () => {
+  it('lets in whoever came first when a slot falls free, and tells each its place', async () => {
+    const b = bench({ queueLength: 2 }, 1);
+    const first = await open(b);
+    const places: string[] = [];
+    const second = open(b, { onQueued: (place) => places.push(`second ${place}`) });
+    const third = open(b, { onQueued: (place) => places.push(`third ${place}`) });
+    const error = await errorOf(open(b));
+    expect(error.metadata['queue_position']).toBe('3');
+    first.close({ reason: 'completed' });
+    await second;
+    expect(places).toEqual(['second 1', 'third 2', 'third 1']);
+    expect(b.sessions.queueLengthOf('fake')).toBe(1);
+    (await second).close({ reason: 'completed' });
+    await third;
+    expect(b.sessions.queueLength).toBe(0);
+  });
+
+  it('shows who waits, and forgets who gives up', async () => {
+    const b = bench({ queueLength: 5 }, 1);
+    await open(b);
+    const caller = new AbortController();
+    const waiting = errorOf(open(b, { id: 'w' }, caller.signal));
+    expect(b.sessions.status('w', 'alice').state).toBe('waiting');
+    expect(() => b.sessions.find('w', 'alice')).toThrow('waits for a slot');
+    expect(() => b.sessions.status('w', 'bob')).toThrow('another principal');
+    caller.abort(new CabstandError('CANCELLED', 'gone'));
+    expect((await waiting).reason).toBe('CANCELLED');
+    expect(b.sessions.queueLength).toBe(0);
+    expect(b.sessions.knows('w')).toBe(false);
+  });
+
+  it('waits no longer than it may', async () => {
+    const b = bench({ queueLength: 5, queueWaitMs: 500 }, 1);
+    await open(b);
+    const waiting = errorOf(open(b));
+    await b.clock.advance(500);
+    expect((await waiting).reason).toBe('HOSTER_FULL');
+    expect(b.sessions.queueLength).toBe(0);
+  });
+});
+
+describe('sessions', () => {
+  it('belong to the principal that opened them, even when they are over', async () => {
+    const b = bench();
+    const session = await open(b, { id: 'mine' });
+    const tryAs = (who: string): string => {
+      try {
+        b.sessions.find('mine', who);
+        return 'found';
+      } catch (error) {
+        return CabstandError.from(error).reason;
+      }
+    };
+    expect(tryAs('alice')).toBe('found');
+    expect(tryAs('bob')).toBe('NOT_SESSION_OWNER');
+    expect((await errorOf(open(b, { id: 'mine', principal: 'bob' }))).reason).toBe(
+      'NOT_SESSION_OWNER',
+    );
+    expect((await errorOf(open(b, { id: 'mine' }))).reason).toBe('SESSION_EXISTS');
+    session.close({ reason: 'stopped' });
+    expect(tryAs('alice')).toBe('SESSION_ENDED');
+    expect(tryAs('bob')).toBe('NOT_SESSION_OWNER');
+    expect((await errorOf(open(b, { id: 'mine' }))).reason).toBe('SESSION_ENDED');
+    expect(b.sessions.status('mine', 'alice').end).toEqual({ reason: 'stopped' });
+    expect(() => b.sessions.status('nobody', 'alice')).toThrow('has no session');
+  });
+
+  it('are remembered after their end, a bounded number of them and no anonymous ones', async () => {
+    const b = bench({ endedRemembered: 3 }, 10);
+    for (let i = 0; i < 10; i++) (await open(b)).close({ reason: 'completed' });
+    for (let i = 0; i < 10; i++)
+      (await open(b, { id: undefined, retention: 'call' })).close({ reason: 'completed' });
+    expect(b.sessions.remembered).toBe(3);
+    expect(b.clock.pending).toBe(0);
+  });
+
+  it('leave nothing behind, thousands of them', async () => {
+    const b = bench({ endedRemembered: 10 }, 100);
+    for (let i = 0; i < 3000; i++) {
+      const session = await open(b, { retention: i % 2 === 0 ? 'kept' : 'durable' });
+      const reader = new FakeReader();
+      reader.attachment = session.attach(reader, { counter: 1, owner: 'aa' }, undefined);
+      session.startTurn(0, { prompt: 'x', parameters: {}, tensors: [], live: false });
+      b.host.model.last.step();
+      if (i % 3 === 0) b.host.model.last.fail();
+      else b.host.model.last.finish();
+      session.close({ reason: 'completed' });
+      b.host.model.sequences.length = 0;
+    }
+    expect(b.sessions.size).toBe(0);
+    expect(b.sessions.principals).toBe(0);
+    expect(b.sessions.remembered).toBe(10);
+    expect(b.clock.pending).toBe(0);
+  });
+});
+
+describe('draining', () => {
+  it('refuses what is new and who waits, and lets open sessions go on', async () => {
+    const b = bench({ queueLength: 2 }, 1);
+    const session = await open(b);
+    const reader = new FakeReader();
+    reader.attachment = session.attach(reader, { counter: 1, owner: 'aa' }, undefined);
+    const waiting = errorOf(open(b));
+    b.sessions.drain(1000);
+    expect((await waiting).reason).toBe('DRAINING');
+    expect((await errorOf(open(b))).reason).toBe('DRAINING');
+    expect(reader.notices).toEqual([{ kind: 'draining', deadlineMs: 1000 }]);
+    session.startTurn(0, { prompt: 'x', parameters: {}, tensors: [], live: false });
+    expect(b.host.model.last.step()).toBe(true);
+    await b.clock.advance(1000);
+    expect(reader.gone).toMatchObject({
+      end: { reason: 'evicted', error: { reason: 'DRAINING' } },
+    });
+    expect(b.sessions.size).toBe(0);
+  });
+
+  it('stops when the last turn has ended and was read, not before', async () => {
+    const b = bench();
+    const session = await open(b);
+    await open(b);
+    const reader = new FakeReader(1);
+    reader.attachment = session.attach(reader, { counter: 1, owner: 'aa' }, undefined);
+    session.startTurn(0, { prompt: 'x', parameters: {}, tensors: [], live: false });
+    b.host.model.sequences[0]?.step();
+    let stopped: number | undefined;
+    void b.sessions.stop(10_000).then((cut) => (stopped = cut));
+    await b.clock.advance(10);
+    expect(() => b.sessions.checkTurns()).toThrow('draining');
+    b.host.model.sequences[0]?.finish();
+    await b.clock.advance(10);
+    expect(stopped).toBeUndefined();
+    reader.read(10);
+    await b.clock.advance(10);
+    expect(stopped).toBe(0);
+    expect(reader.kinds).toBe('ce');
+    expect(b.sessions.size).toBe(0);
+    expect(b.host.listeners.size).toBe(0);
+  });
+
+  it('cuts what runs beyond the deadline', async () => {
+    const b = bench();
+    const session = await open(b);
+    const reader = new FakeReader();
+    reader.attachment = session.attach(reader, { counter: 1, owner: 'aa' }, undefined);
+    session.startTurn(0, { prompt: 'x', parameters: {}, tensors: [], live: false });
+    const stopped = b.sessions.stop(500);
+    await b.clock.advance(500);
+    expect(await stopped).toBe(1);
+    expect(reader.gone).toMatchObject({ end: { reason: 'evicted' } });
+    expect(b.sessions.size).toBe(0);
+  });
+});
