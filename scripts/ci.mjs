@@ -1,0 +1,63 @@
+// The steps of .ci/run, one after another; all are run even if one fails.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const scratch = mkdtempSync(path.join(tmpdir(), 'cabstand-ci-'));
+const totals = { passed: 0, failed: 0, skipped: 0 };
+
+function run(program, args, env = {}) {
+  const result = spawnSync(program, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...env },
+  });
+  return result.status === 0;
+}
+
+const npm = (...args) => run('npm', ['run', '--silent', ...args]);
+
+/** Runs jest suites through the README's command and counts each test. */
+function tests() {
+  const report = path.join(scratch, 'jest.json');
+  const ok = run('npm', ['test', '--silent', '--', '--json', `--outputFile=${report}`, '--ci']);
+  if (!existsSync(report)) return ok;
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(
+    readFileSync(report, 'utf8'),
+  );
+  totals.passed += numPassedTests;
+  totals.failed += numFailedTests;
+  totals.skipped += numPendingTests + numTodoTests;
+  return ok;
+}
+
+const steps = [
+  ['install', () => run(process.execPath, ['scripts/run.mjs', 'install'])],
+  ['build', () => npm('build')],
+  ['lint', () => npm('lint')],
+  ['types', () => npm('typecheck')],
+  ['npm test', tests],
+  ['python client', () => run('bash', ['test/interop/run.sh'])],
+  ['webgpu provider', () => run('bash', ['test/webgpu/run.sh'])],
+  ['containers', () => run('bash', ['test/containers/run.sh'])],
+];
+
+const only = process.argv.slice(2);
+for (const [name, step] of steps) {
+  if (only.length > 0 && !only.includes(name)) continue;
+  console.log(`\n=== ${name}`);
+  const start = Date.now();
+  const ok = step();
+  totals[ok ? 'passed' : 'failed']++;
+  console.log(
+    `=== ${name}: ${ok ? 'ok' : 'FAILED'} (${Math.round((Date.now() - start) / 1000)} s)`,
+  );
+  if (!ok && name === 'install') break;
+}
+rmSync(scratch, { recursive: true, force: true });
+if (totals.skipped > 0) console.log(`${totals.skipped} tests were skipped: that is a failure`);
+console.log(`${totals.passed} passed, ${totals.failed + totals.skipped} failed`);
+process.exit(totals.failed + totals.skipped === 0 ? 0 : 1);

@@ -1,0 +1,94 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { Subnet, until } from '@cabstand/testing';
+import { speech, variation } from '../support/audio';
+import { TestClient, probabilities } from '../support/client';
+import { SileroReference } from '../support/silero-reference';
+
+let subnet: Subnet;
+const recording = speech();
+
+beforeEach(async () => {
+  subnet = await Subnet.start();
+}, 90_000);
+
+afterEach(() => subnet.stop());
+
+/** Process ids of a process's children. */
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid;
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+test('sigkill to every engine of a hoster: a typed node error, and the model serves again', async () => {
+  await using client = new TestClient(subnet);
+  await using session = await client.session('silero-vad');
+  const turn = session.runProtocolTask(undefined, { audio: variation(recording, 1, 512 * 8000) });
+  await turn.next();
+  const hoster = subnet.hosters.find(({ address }) => address === session.node?.address)!;
+  const engines = childrenOf(hoster.child.pid);
+  expect(engines.length).toBeGreaterThan(0);
+  for (const pid of engines) process.kill(pid, 'SIGKILL');
+  const drain = async (): Promise<void> => {
+    for await (const chunk of turn) void chunk;
+  };
+  await expect(drain()).rejects.toMatchObject({ reason: 'ENGINE_CRASHED', class: 'node' });
+  expect(hoster.child.running).toBe(true);
+
+  await using direct = new TestClient(subnet, { routers: [], hosters: [hoster.address] });
+  const reference = await SileroReference.load();
+  const audio = variation(recording, 2, 512 * 20);
+  const values = await until('the model to serve again', async () => {
+    await using again = await direct.session('silero-vad');
+    return probabilities(again.runProtocolTask(undefined, { audio }));
+  });
+  expect(values).toEqual(await reference.probabilities(audio));
+}, 60_000);
+
+test('a hoster killed before the first record costs a retry and nothing else', async () => {
+  await using client = new TestClient(subnet);
+  // Known to the client and to the router, and gone before anything is asked of it.
+  const nodes = await until('two nodes', async () => {
+    const all = await client.remote.nodes();
+    return all.length === 2 ? all : undefined;
+  });
+  expect(nodes).toHaveLength(2);
+  subnet.hosters[0]!.child.kill('SIGKILL');
+  await subnet.hosters[0]!.child.exited;
+  const reference = await SileroReference.load();
+  const audio = variation(recording, 3, 512 * 30);
+  const direct = await reference.probabilities(audio);
+  for (let i = 0; i < 6; i++) {
+    await using session = await client.session('silero-vad');
+    expect(await probabilities(session.runProtocolTask(undefined, { audio }))).toEqual(direct);
+    expect(session.node?.address).toBe(subnet.hosters[1]!.address);
+  }
+}, 60_000);
+
+test('sigterm ends a hoster in order: running turns finish, new sessions go elsewhere', async () => {
+  await using client = new TestClient(subnet);
+  await using session = await client.session('silero-vad');
+  const audio = variation(recording, 4, 512 * 3000);
+  const turn = session.runProtocolTask(undefined, { audio });
+  const first = await turn.next();
+  expect(first.done).toBe(false);
+  const hoster = subnet.hosters.find(({ address }) => address === session.node?.address)!;
+  hoster.child.kill('SIGTERM');
+  let count = 1;
+  for await (const chunk of turn) expect(chunk.position).toBe(count++);
+  expect(count).toBe(3000);
+  expect(await hoster.child.exited).toEqual({ code: 0, signal: null });
+  await using other = await client.session('silero-vad');
+  const values = await probabilities(
+    other.runProtocolTask(undefined, { audio: audio.subarray(0, 5120) }),
+  );
+  expect(values).toHaveLength(10);
+}, 60_000);

@@ -1,0 +1,85 @@
+import { Subnet } from '@cabstand/testing';
+import { speech, variation } from '../support/audio';
+import { TestClient, probabilities } from '../support/client';
+import { SileroReference } from '../support/silero-reference';
+
+const MODEL = 'silero-vad';
+const FRAME = 512;
+
+let subnet: Subnet;
+let reference: SileroReference;
+const samples = speech();
+
+beforeAll(async () => {
+  subnet = await Subnet.start();
+  reference = await SileroReference.load();
+}, 90_000);
+
+afterAll(() => subnet.stop());
+
+test('one session equals a direct run of the model, frame by frame and bit for bit', async () => {
+  await using client = new TestClient(subnet);
+  await using session = await client.session(MODEL);
+  const served = await probabilities(session.runProtocolTask(undefined, { audio: samples }));
+  const direct = await reference.probabilities(samples);
+  expect(served).toEqual(direct);
+  expect(session.lastTurn).toMatchObject({ reason: 'completed', steps: direct.length });
+});
+
+test('state goes on over turns that cut the audio anywhere', async () => {
+  await using client = new TestClient(subnet);
+  await using session = await client.session(MODEL);
+  const served: number[] = [];
+  const cuts = [0, 100, 5000, 5001, 40_000, samples.length];
+  for (let i = 0; i + 1 < cuts.length; i++) {
+    const audio = samples.subarray(cuts[i], cuts[i + 1]);
+    served.push(...(await probabilities(session.runProtocolTask(undefined, { audio }))));
+  }
+  expect(Float32Array.from(served)).toEqual(await reference.probabilities(samples));
+});
+
+test('32 sessions at once with different audio each equal their own direct run', async () => {
+  await using client = new TestClient(subnet);
+  const served = await Promise.all(
+    Array.from({ length: 32 }, async (_, number) => {
+      await using session = await client.session(MODEL);
+      const audio = variation(samples, number, FRAME * (60 + number));
+      return probabilities(session.runProtocolTask(undefined, { audio }));
+    }),
+  );
+  for (const [number, values] of served.entries()) {
+    const audio = variation(samples, number, FRAME * (60 + number));
+    expect(values).toEqual(await reference.probabilities(audio));
+  }
+}, 60_000);
+
+test('50 live sessions get an answer to each 32 ms of audio as it comes', async () => {
+  await using client = new TestClient(subnet);
+  const frames = 40;
+  const served = await Promise.all(
+    Array.from({ length: 50 }, async (_, number) => {
+      await using session = await client.session(MODEL);
+      const audio = variation(samples, number, FRAME * frames);
+      const live = session.live();
+      const values: number[] = [];
+      // The next part is written only when the answer to the one before has come.
+      for (let frame = 0; frame < frames; frame++) {
+        await live.write({ audio: audio.subarray(frame * FRAME, (frame + 1) * FRAME) });
+        const next = await live.next();
+        if (next.done === true) throw new Error('the turn ended early');
+        values.push(...(await probabilities(one(next.value))));
+      }
+      await live.end();
+      expect((await live.next()).done).toBe(true);
+      return Float32Array.from(values);
+    }),
+  );
+  for (const [number, values] of served.entries())
+    expect(values).toEqual(
+      await reference.probabilities(variation(samples, number, FRAME * frames)),
+    );
+}, 60_000);
+
+async function* one<T>(value: T): AsyncIterable<T> {
+  yield value;
+}
