@@ -1,0 +1,182 @@
+import { systemClock } from '@cabstand/core';
+import { RpcClient, toDuration } from '@cabstand/rpc';
+import { FakeHost } from '../sessions/host.fixture';
+import { Sessions } from '../sessions/sessions';
+import { Presence } from './presence';
+import { ScriptedRouter } from './router.fixture';
+
+const identity = { nodeId: 'node-1', incarnation: 'i-1', version: '0.1.0' };
+const log = { info: () => undefined, warn: () => undefined };
+
+/** Waits for what another party does, for real. */
+async function until(what: () => boolean): Promise<void> {
+  for (let i = 0; i < 1000 && !what(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(what()).toBe(true);
+}
+
+interface Bench {
+  readonly host: FakeHost & { models(): readonly FakeHost['model'][] };
+  readonly sessions: Sessions;
+  readonly presence: Presence;
+  readonly drains: (number | undefined)[];
+}
+
+let running: { stop(reason: string): Promise<void> }[] = [];
+afterEach(async () => {
+  await Promise.all(running.map((each) => each.stop('test over')));
+  running = [];
+});
+
+async function router(address?: string): Promise<ScriptedRouter> {
+  const started = await ScriptedRouter.start(address);
+  running.push(started);
+  return started;
+}
+
+function bench(addresses: readonly string[]): Bench {
+  const host = Object.assign(new FakeHost(), { models: () => [host.model] });
+  const drains: (number | undefined)[] = [];
+  let presence: Presence | undefined = undefined as Presence | undefined;
+  const sessions = new Sessions({
+    host,
+    clock: systemClock,
+    observer: {
+      opened: (session) => presence?.opened(session),
+      ended: (session) => presence?.ended(session),
+      epochRaised: (session) => presence?.epochRaised(session),
+    },
+  });
+  presence = new Presence(
+    addresses.map((address) => ({
+      client: new RpcClient(address, { connectTimeoutMs: 200 }),
+      identity,
+      advertise: '127.0.0.1:50051',
+      source: { host, sessions, lagSeconds: () => 0.001 },
+      clock: systemClock,
+      log,
+      onDrain: (deadlineMs) => void drains.push(deadlineMs),
+    })),
+  );
+  presence.start();
+  running.unshift(presence);
+  return { host, sessions, presence, drains };
+}
+
+function open(b: Bench, id: string): ReturnType<Sessions['open']> {
+  return b.sessions.open(
+    {
+      id,
+      principal: 'p',
+      model: 'fake',
+      retention: 'durable',
+      epoch: { counter: 1, owner: 'aa' },
+      priority: 0,
+    },
+    new AbortController().signal,
+  );
+}
+
+test('registers with every router and tells each its load', async () => {
+  const [one, two] = [await router(), await router()];
+  const b = bench([one.address, two.address]);
+  await until(() => one.beats.length > 2 && two.beats.length > 2);
+  expect(one.registered).toHaveLength(1);
+  expect(one.registered[0]).toMatchObject({
+    address: '127.0.0.1:50051',
+    node_id: 'node-1',
+    incarnation: 'i-1',
+    models: [{ name: 'fake', version: '1', capacity: 4, batch_class: 'BATCH_CLASS_EXACT' }],
+  });
+  expect(two.beats[0]?.load).toMatchObject({
+    models: [{ model: 'fake', free_slots: 4, step_seconds: 0.001 }],
+    event_loop_lag_seconds: 0.001,
+  });
+  expect(b.presence.registered).toBe(2);
+});
+
+test('a router that is down disturbs nobody, and hears everything when it comes', async () => {
+  const one = await router();
+  const late = await ScriptedRouter.start();
+  const { address } = late;
+  await late.stop();
+  const b = bench([address, one.address]);
+  await until(() => one.beats.length > 1);
+  await open(b, 's1');
+  expect(b.presence.registered).toBe(1);
+  const two = await router(address);
+  await until(() => two.beats.length > 0);
+  expect(two.beats[0]?.sessions_opened).toEqual([{ session_id: 's1', epoch: 1 }]);
+});
+
+test('news are told once; a router that forgot is told everything again', async () => {
+  const one = await router();
+  const b = bench([one.address]);
+  await until(() => one.beats.length > 0);
+  const session = await open(b, 's1');
+  await open(b, 's2');
+  b.presence.leaseConsumed('lease-1');
+  await until(() => one.beats.some((beat) => beat.sessions_opened.length === 2));
+  session.claim({ counter: 2, owner: 'bb' });
+  await until(() => one.beats.some((beat) => beat.sessions_opened[0]?.epoch === 2));
+  session.abort({ reason: 'stopped' });
+  await until(() => one.beats.some((beat) => beat.sessions_closed.includes('s1')));
+  const told = one.beats.flatMap((beat) => beat.consumed_lease_ids);
+  expect(told).toEqual(['lease-1']);
+  const before = one.beats.length;
+  one.wish({ reregister: true });
+  await until(() => one.registered.length === 2 && one.beats.length > before + 2);
+  const after = one.beats.slice(before).flatMap((beat) => beat.sessions_opened);
+  expect(after).toEqual([{ session_id: 's2', epoch: 1 }]);
+});
+
+test('a router that restarts is registered with again', async () => {
+  const first = await ScriptedRouter.start();
+  const b = bench([first.address]);
+  await until(() => first.beats.length > 0);
+  await first.stop();
+  await until(() => b.presence.registered === 0);
+  const second = await router(first.address);
+  await until(() => second.beats.length > 0);
+  expect(second.registered[0]?.incarnation).toBe('i-1');
+});
+
+test('obeys wishes to drain, and to beat at another pace', async () => {
+  const one = await router();
+  const b = bench([one.address]);
+  await until(() => one.beats.length > 0);
+  one.wish({ drain: true, drain_deadline: toDuration(1500) });
+  await until(() => b.drains.length > 0);
+  expect(b.drains).toEqual([1500]);
+  b.sessions.drain(1500);
+  b.presence.draining();
+  await until(() => one.beats.at(-1)?.draining === true);
+  expect(one.beats.at(-1)?.load?.models[0]?.free_slots).toBe(0);
+  one.wish({ heartbeat_period: toDuration(60_000) });
+  const quiet = one.beats.length + 2;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(one.beats.length).toBeLessThanOrEqual(quiet);
+});
+
+test('tells at once what it offers when that has changed', async () => {
+  const one = await router();
+  const b = bench([one.address]);
+  await until(() => one.beats.length > 0);
+  one.wish({ heartbeat_period: toDuration(60_000) });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  b.host.model.status = { state: 'draining' };
+  for (const listener of b.host.listeners) listener();
+  await until(() => one.beats.at(-1)?.models_changed === true);
+  expect(one.beats.at(-1)?.models).toEqual([]);
+});
+
+test('says good-bye when it stops', async () => {
+  const one = await router();
+  const b = bench([one.address]);
+  await until(() => one.beats.length > 0);
+  await b.presence.stop('the hoster stops');
+  expect(one.deregistered).toEqual([
+    { node_id: 'node-1', incarnation: 'i-1', reason: 'the hoster stops' },
+  ]);
+  expect(b.presence.registered).toBe(0);
+  expect(b.host.listeners.size).toBe(1);
+});
