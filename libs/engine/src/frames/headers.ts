@@ -34,6 +34,7 @@ const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
   LOADED: {
     provider: 'string',
     batchClass: 'string',
+    maxBatch: 'count',
     runtime: 'string',
     goldenError: 'number',
     stateBytesPerSequence: 'count',

@@ -135,6 +135,8 @@ export interface LoadedFrame {
   readonly type: 'LOADED';
   readonly provider: Provider;
   readonly batchClass: BatchClass;
+  /** Most rows of a run. */
+  readonly maxBatch: number;
   readonly runtime: string;
   /** Largest difference to the golden data; 0 when not verified now. */
   readonly goldenError: number;

@@ -27,14 +27,15 @@ export interface CheckedTurn {
 /**
  * Checks everything that a turn brings.
  *
+ * @param values also look at every element (NaN, range); default true.
  * @throws CabstandError of class `caller` naming field, value and what was expected.
  */
-export function validateTurnInput(manifest: Manifest, turn: TurnInput): CheckedTurn {
+export function validateTurnInput(manifest: Manifest, turn: TurnInput, values = true): CheckedTurn {
   const parameters = resolveParameters(manifest.parameters, turn.parameters);
   const live = turn.live === true;
   if (live && !manifest.takesLiveInput)
     throw invalid('INVALID_ARGUMENT', 'live', true, `no live input for a ${manifest.kind} model`);
-  const bytes = checkTensors(manifest, turn.tensors);
+  const bytes = checkTensors(manifest, turn.tensors, values);
   const given = new Set(turn.tensors.map(({ name }) => name));
   const text = textInput(manifest);
   if (turn.prompt !== '') checkPrompt(manifest, turn.prompt, text !== undefined && given.has(text));
@@ -55,11 +56,15 @@ export function validateTurnInput(manifest: Manifest, turn: TurnInput): CheckedT
 }
 
 /** Checks a part of live input. */
-export function validateLiveInput(manifest: Manifest, tensors: readonly Tensor[]): void {
+export function validateLiveInput(
+  manifest: Manifest,
+  tensors: readonly Tensor[],
+  values = true,
+): void {
   const streamed = streamedInput(manifest);
   if (!manifest.takesLiveInput || streamed === undefined)
     throw invalid('INVALID_ARGUMENT', 'live input', undefined, 'a model that takes live input');
-  checkTensors(manifest, tensors);
+  checkTensors(manifest, tensors, values);
   for (const { name } of tensors)
     if (manifest.framing !== undefined && name !== streamed)
       throw invalid('INPUT_UNKNOWN', 'tensor', name, `only ${streamed} in a part of live input`);
@@ -103,7 +108,7 @@ function checkPrompt(manifest: Manifest, prompt: string, also: boolean): void {
     );
 }
 
-function checkTensors(manifest: Manifest, tensors: readonly Tensor[]): number {
+function checkTensors(manifest: Manifest, tensors: readonly Tensor[], values: boolean): number {
   const names = manifest.inputs.map(({ name }) => name);
   const seen = new Set<string>();
   let bytes = 0;
@@ -115,6 +120,7 @@ function checkTensors(manifest: Manifest, tensors: readonly Tensor[]): number {
       throw invalid('INVALID_ARGUMENT', `tensor ${tensor.name}`, 'twice', 'each input once');
     seen.add(tensor.name);
     bytes += checkTensor(manifest, input, tensor);
+    if (values && tensor.dtype !== 'string') scanValues(input, tensor, `tensor ${input.name}`);
   }
   return bytes;
 }
@@ -157,7 +163,6 @@ function checkTensor(manifest: Manifest, input: InputSpec, tensor: Tensor): numb
     );
   if (manifest.kind === 'generator' && input.media?.kind === 'text' && count > maxSequenceLength)
     throw invalid('LIMIT_EXCEEDED', field, `${count} tokens`, `at most ${maxSequenceLength}`);
-  scanValues(input, tensor, field);
   return bytes;
 }
 

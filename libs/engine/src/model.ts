@@ -1,0 +1,79 @@
+/** Loads the engine's model: manifest, ONNX sessions, what binds them, and how it may be batched. */
+import type { InferenceSession } from 'onnxruntime-node';
+import type { BatchClass, LoadFrame, LoadedFrame } from './frames/types';
+import { loadManifest } from './manifest/load';
+import { manifestProblem } from './manifest/problems';
+import { bindManifest } from './onnx/bind';
+import { describeRuntime } from './onnx/runtime';
+import { createSession } from './onnx/session';
+import { createStepper } from './run/create';
+import type { Stepper } from './run/sequence';
+import { verifyModel } from './verify/verify';
+
+export interface LoadedModel {
+  readonly stepper: Stepper;
+  readonly stateBytes: number;
+  readonly loaded: LoadedFrame;
+}
+
+/**
+ * Loads and, where asked to, verifies the model.
+ *
+ * @throws CabstandError MANIFEST_INVALID, MODEL_FAILED or VERIFICATION_FAILED.
+ */
+export async function loadModel(
+  frame: LoadFrame,
+  progress: (stage: string) => void,
+): Promise<LoadedModel> {
+  const begun = performance.now();
+  progress('loading');
+  const manifest = await loadManifest(frame.folder, frame.version, { digest: false });
+  if (!manifest.providers.includes(frame.provider))
+    throw manifestProblem(manifest.file, 'providers', manifest.providers, frame.provider);
+  const sessions: InferenceSession[] = [];
+  for (const { file } of manifest.graphs) sessions.push(await createSession(file, frame));
+  const model = bindManifest(
+    manifest,
+    sessions.map(({ inputMetadata, outputMetadata }) => ({
+      inputs: inputMetadata,
+      outputs: outputMetadata,
+    })),
+  );
+  const loadSeconds = (performance.now() - begun) / 1000;
+  const most = Math.min(manifest.batching.maxBatch, frame.maxBatch);
+  const verified = frame.verify
+    ? await verifyModel(model, sessions, most, progress)
+    : {
+        batchClass: frame.known?.batchClass ?? 'unbatched',
+        maxBatch: most,
+        goldenError: 0,
+        seconds: 0,
+      };
+  const batchClass = lower(verified.batchClass, manifest.batching.class);
+  const maxBatch = batchClass === 'unbatched' ? 1 : verified.maxBatch;
+  const stepper = createStepper(model, sessions, maxBatch);
+  return {
+    stepper: stepper as unknown as Stepper,
+    stateBytes: model.stateBytes,
+    loaded: {
+      type: 'LOADED',
+      provider: frame.provider,
+      batchClass,
+      maxBatch,
+      runtime: describeRuntime(),
+      goldenError: verified.goldenError,
+      stateBytesPerSequence: model.stateBytes,
+      loadSeconds,
+      verifySeconds: verified.seconds,
+      outputs: model.outputs,
+    },
+  };
+}
+
+const ORDER: readonly BatchClass[] = ['unbatched', 'tolerance', 'exact'];
+
+/** A manifest may only lower the class. */
+export function lower(measured: BatchClass, declared: BatchClass | undefined): BatchClass {
+  if (declared === undefined) return measured;
+  return ORDER.indexOf(declared) < ORDER.indexOf(measured) ? declared : measured;
+}

@@ -1,0 +1,71 @@
+import { DTYPES, elementCount } from '@cabstand/tensor';
+import { manifestProblem } from '../manifest/problems';
+import type { Manifest } from '../manifest/types';
+import type { BoundGraph, BoundState, BoundTensor } from './bind';
+
+/** Shape and dtype of each state, from the manifest and all graphs that read or write it. */
+export function bindStates(manifest: Manifest, graphs: readonly BoundGraph[]): BoundState[] {
+  const states = manifest.state.map((state): BoundState => {
+    const key = `state.${state.name}`;
+    const fail = (field: string, value: unknown, expected: string): never => {
+      throw manifestProblem(manifest.file, field, value, expected);
+    };
+    const tensors = graphs.flatMap((graph): BoundTensor[] => [
+      ...graph.inputs.filter(
+        ({ source }) => source.from === 'state' && source.state === state.name,
+      ),
+      ...graph.outputs.filter(({ sink }) => sink.to === 'state' && sink.state === state.name),
+    ]);
+    const [first] = tensors;
+    if (first === undefined) return fail(key, state.name, 'a graph that uses it');
+    const { batchAxis, dtype } = first;
+    const rank = first.dims.length;
+    if (dtype === 'string') fail(key, dtype, 'a state of numbers');
+    if (state.shape !== undefined && state.shape.length !== rank)
+      fail(`${key}.shape`, state.shape, `rank ${rank}, as in the graph`);
+    const shape = Array.from({ length: rank }, (_, axis) => {
+      if (axis === batchAxis) return 1;
+      const known = tensors.map(({ dims }) => dims[axis]).find((size) => size !== undefined);
+      return (
+        state.shape?.[axis] ??
+        known ??
+        fail(`${key}.shape`, state.shape, `a shape: dimension ${axis} is free in the graph`)
+      );
+    });
+    if (batchAxis !== null && state.shape !== undefined && state.shape[batchAxis] !== 1)
+      fail(`${key}.shape`, state.shape, `1 at the batch axis, ${batchAxis}`);
+    for (const { name, dims, dtype: other } of tensors) {
+      if (other !== dtype) fail(key, other, `${dtype}, as ${first.name}; ${name} differs`);
+      const fits =
+        dims.length === rank &&
+        dims.every(
+          (size, axis) => axis === batchAxis || size === undefined || size === shape[axis],
+        );
+      if (!fits)
+        fail(
+          `${key}.shape`,
+          shape,
+          `what ${name} has: [${dims.map((size) => size ?? '?').join(', ')}]`,
+        );
+    }
+    return {
+      name: state.name,
+      dtype,
+      shape,
+      batchAxis,
+      initial: state.initial,
+      scope: state.scope,
+      bytes: elementCount(shape) * DTYPES[dtype].bytes,
+    };
+  });
+  const bytes = states.reduce((sum, state) => sum + state.bytes, 0);
+  const { maxStateBytes } = manifest.limits;
+  if (maxStateBytes !== undefined && bytes > maxStateBytes)
+    throw manifestProblem(
+      manifest.file,
+      'limits.max_state_bytes',
+      maxStateBytes,
+      `at least ${bytes}, which a sequence's state takes`,
+    );
+  return states;
+}

@@ -1,0 +1,254 @@
+/** The manifest against what the ONNX files say: names, dtypes, ranks and batch axes. */
+import { DTYPES, elementCount } from '@cabstand/tensor';
+import type { DType } from '@cabstand/tensor';
+import type { OutputMetadata } from '../frames/types';
+import { elementsOf } from '../manifest/parameters';
+import { manifestProblem, oneOf } from '../manifest/problems';
+import type { GraphInput, GraphOutput, GraphSpec, Manifest, Sink, Source } from '../manifest/types';
+import { bindStates } from './bind-states';
+
+/** What ONNX Runtime tells of an input or output. */
+export interface TensorMetadata {
+  readonly name: string;
+  readonly isTensor: boolean;
+  readonly type?: string;
+  /** Sizes; names (often empty) where they are free. */
+  readonly shape?: readonly (number | string)[];
+}
+
+export interface GraphMetadata {
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+}
+
+export interface BoundTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  /** Of the graph, batch axis included; undefined where the graph leaves it free. */
+  readonly dims: readonly (number | undefined)[];
+  readonly batchAxis: number | null;
+}
+
+export interface BoundInput extends BoundTensor {
+  readonly source: Source;
+}
+
+export interface BoundOutput extends BoundTensor {
+  readonly sink: Exclude<Sink, { to: 'nothing' }>;
+}
+
+export interface BoundGraph {
+  readonly spec: GraphSpec;
+  readonly inputs: readonly BoundInput[];
+  /** Those that are fetched. */
+  readonly outputs: readonly BoundOutput[];
+}
+
+export interface BoundState {
+  readonly name: string;
+  readonly dtype: DType;
+  /** Of one sequence: 1 at the batch axis. */
+  readonly shape: readonly number[];
+  readonly batchAxis: number | null;
+  readonly initial: number;
+  readonly scope: 'session' | 'turn';
+  readonly bytes: number;
+}
+
+export interface BoundModel {
+  readonly manifest: Manifest;
+  readonly graphs: readonly BoundGraph[];
+  readonly states: readonly BoundState[];
+  /** Rows of several sequences can be put together at all. */
+  readonly batchable: boolean;
+  readonly stateBytes: number;
+  readonly outputs: readonly OutputMetadata[];
+}
+
+/** @throws CabstandError MANIFEST_INVALID naming file, key, value and what was expected. */
+export function bindManifest(manifest: Manifest, metadata: readonly GraphMetadata[]): BoundModel {
+  const graphs = manifest.graphs.map((spec, index) => {
+    const found = metadata[index];
+    if (found === undefined) throw manifestProblem(manifest.file, 'graphs', spec.name, 'a graph');
+    return bindGraph(manifest, spec, found);
+  });
+  const states = bindStates(manifest, graphs);
+  const batchable =
+    graphs.every(
+      ({ inputs, outputs }) =>
+        inputs.some(({ batchAxis }) => batchAxis !== null) &&
+        outputs.every(({ batchAxis }) => batchAxis !== null),
+    ) && states.every(({ batchAxis }) => batchAxis !== null);
+  return {
+    manifest,
+    graphs,
+    states,
+    batchable,
+    stateBytes: states.reduce((sum, { bytes }) => sum + bytes, 0),
+    outputs: describeOutputs(manifest, graphs),
+  };
+}
+
+function bindGraph(manifest: Manifest, spec: GraphSpec, metadata: GraphMetadata): BoundGraph {
+  const key = `graphs.${spec.name}`;
+  const inputNames = metadata.inputs.map(({ name }) => name);
+  const outputNames = metadata.outputs.map(({ name }) => name);
+  for (const { name } of spec.inputs)
+    if (!inputNames.includes(name))
+      throw problem(
+        manifest,
+        `${key}.inputs.${name}`,
+        name,
+        `an input of ${spec.file}: ${oneOf(name, inputNames)}`,
+      );
+  for (const { name } of spec.outputs)
+    if (!outputNames.includes(name))
+      throw problem(
+        manifest,
+        `${key}.outputs.${name}`,
+        name,
+        `an output of ${spec.file}: ${oneOf(name, outputNames)}`,
+      );
+  for (const output of metadata.outputs) dtypeOf(manifest, output, `${key}.outputs.${output.name}`);
+  const inputs = metadata.inputs.map((found) => {
+    const bound = spec.inputs.find(({ name }) => name === found.name);
+    if (bound === undefined)
+      throw problem(
+        manifest,
+        `${key}.inputs`,
+        undefined,
+        `a source for ${found.name}, an input of ${spec.file}`,
+      );
+    const tensor = bindTensor(manifest, `${key}.inputs.${bound.name}`, bound, found);
+    checkSource(manifest, `${key}.inputs.${bound.name}`, bound.source, tensor);
+    return { ...tensor, source: bound.source };
+  });
+  const outputs = spec.outputs.flatMap((bound): BoundOutput[] => {
+    const found = metadata.outputs.find(({ name }) => name === bound.name);
+    if (bound.sink.to === 'nothing' || found === undefined) return [];
+    const outputKey = `${key}.outputs.${bound.name}`;
+    const tensor = bindTensor(manifest, outputKey, bound, found);
+    if (bound.sink.to === 'logits' && (tensor.dtype !== 'float32' || tensor.dims.length < 1))
+      throw problem(manifest, outputKey, tensor.dtype, 'float32 scores');
+    return [{ ...tensor, sink: bound.sink }];
+  });
+  return { spec, inputs, outputs };
+}
+
+function bindTensor(
+  manifest: Manifest,
+  key: string,
+  bound: GraphInput | GraphOutput,
+  found: TensorMetadata,
+): BoundTensor {
+  const dtype = dtypeOf(manifest, found, key);
+  const dims = (found.shape ?? []).map((size) => (typeof size === 'number' ? size : undefined));
+  const { batchAxis } = bound;
+  if (batchAxis !== null) {
+    const shown = `[${(found.shape ?? []).map((size) => (size === '' ? '?' : size)).join(', ')}]`;
+    if (batchAxis >= dims.length)
+      throw problem(manifest, `${key}.batch_axis`, batchAxis, `less than the rank of ${shown}`);
+    if (dims[batchAxis] !== undefined)
+      throw problem(
+        manifest,
+        `${key}.batch_axis`,
+        batchAxis,
+        `a free dimension of ${shown}, or null`,
+      );
+  }
+  return { name: bound.name, dtype, dims, batchAxis };
+}
+
+function dtypeOf(manifest: Manifest, found: TensorMetadata, key: string): DType {
+  if (!found.isTensor) throw problem(manifest, key, 'a sequence or map', 'a tensor (no ZipMap)');
+  const { type } = found;
+  if (type === undefined || !Object.hasOwn(DTYPES, type))
+    throw problem(manifest, key, type, `one of ${Object.keys(DTYPES).join(', ')}`);
+  return type as DType;
+}
+
+function checkSource(manifest: Manifest, key: string, source: Source, tensor: BoundTensor): void {
+  const { dims, dtype, batchAxis } = tensor;
+  const rows = batchAxis === null ? 0 : 1;
+  const wantDtype = (wanted: readonly string[]): void => {
+    if (!wanted.includes(dtype)) throw problem(manifest, key, dtype, wanted.join(' or '));
+  };
+  if (dtype === 'string' && (source.from !== 'input' || manifest.kind !== 'stateless'))
+    throw problem(manifest, key, dtype, 'numbers: strings are taken by stateless models only');
+  switch (source.from) {
+    case 'input':
+    case 'frame': {
+      const name = source.from === 'input' ? source.input : manifest.framing?.input;
+      const input = manifest.inputs.find((one) => one.name === name);
+      if (input === undefined) return;
+      wantDtype([input.dtype]);
+      const rank = input.shape.length;
+      const ranks = manifest.kind === 'stateless' ? [rank] : [rank + rows];
+      if (!ranks.includes(dims.length))
+        throw problem(
+          manifest,
+          key,
+          `rank ${dims.length}`,
+          `rank ${ranks.join(' or ')} for inputs.${input.name}`,
+        );
+      const { framing } = manifest;
+      if (source.from === 'input' || framing === undefined) return;
+      const axis =
+        batchAxis !== null && framing.axis >= batchAxis ? framing.axis + 1 : framing.axis;
+      const size = dims[axis];
+      if (size !== undefined && size !== framing.frame + framing.carry)
+        throw problem(
+          manifest,
+          key,
+          size,
+          `framing.carry + framing.frame, ${framing.frame + framing.carry}`,
+        );
+      return;
+    }
+    case 'item':
+    case 'token':
+      wantDtype(['int64', 'int32']);
+      if (dims.some((size, axis) => axis !== batchAxis && size !== undefined && size !== 1))
+        throw problem(manifest, key, dims, 'one element for each sequence');
+      return;
+    case 'parameter': {
+      const spec = manifest.parameters.find(({ name }) => name === source.parameter);
+      if (spec === undefined) return;
+      wantDtype([spec.dtype]);
+      if (dims.length !== spec.shape.length + rows)
+        throw problem(
+          manifest,
+          key,
+          `rank ${dims.length}`,
+          `rank ${spec.shape.length + rows} for parameters.${spec.name}`,
+        );
+      return;
+    }
+    case 'constant':
+      if (elementsOf(source.value, dtype, 1) === undefined)
+        throw problem(manifest, key, dtype, 'a dtype that a constant can have');
+      return;
+    case 'state':
+      return;
+  }
+}
+
+function describeOutputs(manifest: Manifest, graphs: readonly BoundGraph[]): OutputMetadata[] {
+  const bound = graphs.flatMap(({ outputs }) => outputs);
+  return manifest.outputs.map(({ name }) => {
+    const output = bound.find(({ sink }) => sink.to === 'emit' && sink.output === name);
+    if (output === undefined) return { name, dtype: 'int64', shape: [1] };
+    const one = manifest.kind === 'stateless' ? -1 : 1;
+    const shape = output.dims.map((size, axis) => (axis === output.batchAxis ? one : (size ?? -1)));
+    return { name, dtype: output.dtype, shape };
+  });
+}
+
+export function problem(manifest: Manifest, key: string, value: unknown, expected: string): Error {
+  return manifestProblem(manifest.file, key, value, expected);
+}
+
+/** Bytes of a shape. */
+export function bytesOf(dtype: DType, shape: readonly number[]): number {
+  return elementCount(shape) * DTYPES[dtype].bytes;
+}

@@ -1,0 +1,39 @@
+import { InferenceSession } from 'onnxruntime-node';
+import { CabstandError } from '@cabstand/core';
+import type { Provider } from '../frames/types';
+
+export interface SessionOptions {
+  readonly provider: Provider;
+  /** Intra-op threads. */
+  readonly threads: number;
+}
+
+/**
+ * Loads one ONNX file. A provider that this machine lacks throws here: main tries the next one.
+ *
+ * @throws CabstandError MODEL_FAILED naming file and provider.
+ */
+export async function createSession(
+  file: string,
+  { provider, threads }: SessionOptions,
+): Promise<InferenceSession> {
+  try {
+    return await InferenceSession.create(file, {
+      executionProviders: [provider],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      logSeverityLevel: 3,
+      // Threads that spin between steps take the cores of other engines.
+      extra: {
+        session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } },
+      },
+    });
+  } catch (cause) {
+    const message = CabstandError.from(cause).message;
+    throw new CabstandError('MODEL_FAILED', `${file}: provider ${provider}: ${message}`, {
+      metadata: { file, provider },
+      cause,
+    });
+  }
+}

@@ -1,0 +1,19 @@
+import type { InferenceSession } from 'onnxruntime-node';
+import type { BoundModel } from '../onnx/bind';
+import { RecurrentStepper } from './recurrent';
+import { StatelessStepper } from './stateless';
+
+export type AnyStepper = RecurrentStepper | StatelessStepper;
+
+/** The stepper for a model's kind. A graph without batch axes runs one sequence at a time. */
+export function createStepper(
+  model: BoundModel,
+  sessions: readonly InferenceSession[],
+  maxBatch: number,
+): AnyStepper {
+  const rows = model.batchable ? maxBatch : 1;
+  const [session] = sessions;
+  if (model.manifest.kind === 'stateless' && session !== undefined)
+    return new StatelessStepper(model, session, rows);
+  return new RecurrentStepper(model, sessions, rows);
+}

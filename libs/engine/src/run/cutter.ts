@@ -1,0 +1,179 @@
+import { arrayOf, elementCount } from '@cabstand/tensor';
+import type { DType, NumericArray, Tensor } from '@cabstand/tensor';
+import type { FramingSpec, InputSpec } from '../manifest/types';
+import { allocate, copyAt, slice } from './batch-tensor';
+
+interface Part {
+  readonly array: NumericArray;
+  /** Items along the framed axis. */
+  readonly items: number;
+  /** int16 samples: divided by 32768 when they are copied. */
+  readonly scaled: boolean;
+  /** Number of the live part; -1 for input that came with the turn. */
+  readonly number: number;
+}
+
+/**
+ * Cuts the input of a session into overlapping frames with carried items in front. Holds the parts as
+ * they came; each item is copied once, into the batch. `fill` changes nothing: a frame is used up only
+ * by `advance`, after the step succeeded.
+ */
+export class FrameCutter {
+  readonly #framing: FramingSpec;
+  readonly #dtype: DType;
+  /** Blocks before the framed axis, and elements of one item behind it. */
+  readonly #outer: number;
+  readonly #inner: number;
+  /** The items before the next frame, zeros at first: [outer, carry, inner]. */
+  readonly #history: NumericArray;
+  #parts: Part[] = [];
+  /** Where the next frame begins in the first part. */
+  #offset = 0;
+  #available = 0;
+  /** Items at the front that a frame has held already. */
+  #seen = 0;
+  #taken = 0;
+  /** No more input follows in this turn. */
+  #finishing = false;
+
+  constructor(framing: FramingSpec, input: InputSpec) {
+    const shape = input.shape.map((size) => (typeof size === 'number' ? size : 1));
+    this.#framing = framing;
+    this.#dtype = input.dtype;
+    this.#outer = elementCount(shape.slice(0, framing.axis));
+    this.#inner = elementCount(shape.slice(framing.axis + 1));
+    this.#history = allocate(input.dtype, this.#outer * framing.carry * this.#inner);
+  }
+
+  /** A whole frame is there. */
+  get ready(): boolean {
+    return this.#available >= this.#framing.frame;
+  }
+
+  /** Bytes of input that wait. */
+  get waitingBytes(): number {
+    return this.#available * this.#outer * this.#inner * this.#history.BYTES_PER_ELEMENT;
+  }
+
+  /** Live parts below this number are used up. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  add(tensor: Tensor, number: number): void {
+    const items = tensor.shape[this.#framing.axis] ?? 0;
+    this.#push({ array: arrayOf(tensor), items, scaled: tensor.dtype !== this.#dtype, number });
+  }
+
+  /** No more input follows in this turn: pads the last frame where the manifest says so. */
+  finish(): void {
+    this.#finishing = true;
+    this.#pad();
+  }
+
+  #pad(): void {
+    const missing = this.#framing.frame - this.#available;
+    if (this.#framing.remainder !== 'pad' || missing <= 0 || this.#available <= this.#seen) return;
+    const array = allocate(this.#dtype, this.#outer * missing * this.#inner);
+    this.#push({ array, items: missing, scaled: false, number: -1 });
+  }
+
+  /** Ends the turn: what is left over is kept for the next one, or dropped. */
+  endTurn(keep: boolean): void {
+    this.#taken = 0;
+    this.#finishing = false;
+    if (keep && this.#framing.remainder === 'keep') {
+      this.#settle();
+      return;
+    }
+    this.#parts = [];
+    this.#offset = 0;
+    this.#available = 0;
+    this.#seen = 0;
+  }
+
+  /** Puts carried items and the next frame into `target`: [outer, carry + frame, inner]. */
+  fill(target: NumericArray): void {
+    const { carry, frame } = this.#framing;
+    const inner = this.#inner;
+    const length = carry + frame;
+    for (let block = 0; block < this.#outer; block += 1) {
+      const start = block * length * inner;
+      if (carry > 0)
+        copyAt(
+          target,
+          this.#outer === 1
+            ? this.#history
+            : slice(this.#history, block * carry * inner, carry * inner),
+          start,
+        );
+      this.#copy(target, block, start + carry * inner, frame);
+    }
+  }
+
+  /** Moves on by a hop. @param filled what `fill` made */
+  advance(filled: NumericArray): void {
+    const { carry, frame, hop } = this.#framing;
+    const inner = this.#inner;
+    for (let block = 0; carry > 0 && block < this.#outer; block += 1) {
+      const start = (block * (carry + frame) + hop) * inner;
+      copyAt(this.#history, slice(filled, start, carry * inner), block * carry * inner);
+    }
+    this.#offset += hop;
+    this.#available -= hop;
+    this.#seen = frame - hop;
+    let first = this.#parts[0];
+    while (first !== undefined && this.#offset >= first.items) {
+      this.#offset -= first.items;
+      if (first.number >= 0) this.#taken = first.number + 1;
+      this.#parts.shift();
+      first = this.#parts[0];
+    }
+    if (this.#finishing) this.#pad();
+  }
+
+  #push(part: Part): void {
+    this.#parts.push(part);
+    this.#available += part.items;
+  }
+
+  #copy(target: NumericArray, block: number, start: number, count: number): void {
+    const inner = this.#inner;
+    let at = start;
+    let left = count;
+    let offset = this.#offset;
+    for (let index = 0; left > 0; index += 1) {
+      const part = this.#parts[index];
+      if (part === undefined) return;
+      const items = Math.min(left, part.items - offset);
+      const from = (block * part.items + offset) * inner;
+      if (part.scaled)
+        scale(target as Float32Array, at, part.array as Int16Array, from, items * inner);
+      else copyAt(target, slice(part.array, from, items * inner), at);
+      at += items * inner;
+      left -= items;
+      offset = 0;
+    }
+  }
+
+  /** Copies what is kept, so that a few left-over items do not hold a long input in memory. */
+  #settle(): void {
+    const items = this.#available;
+    const array = allocate(this.#dtype, this.#outer * items * this.#inner);
+    for (let block = 0; block < this.#outer; block += 1)
+      this.#copy(array, block, block * items * this.#inner, items);
+    this.#parts = items === 0 ? [] : [{ array, items, scaled: false, number: -1 }];
+    this.#offset = 0;
+  }
+}
+
+function scale(
+  target: Float32Array,
+  at: number,
+  source: Int16Array,
+  from: number,
+  count: number,
+): void {
+  for (let index = 0; index < count; index += 1)
+    target[at + index] = (source[from + index] as number) / 32768;
+}

@@ -1,0 +1,110 @@
+/** State in batch layout: what a step writes is what the next one reads, without a copy. */
+import type { BoundState } from '../onnx/bind';
+import { BatchTensor } from './batch-tensor';
+import type { NumericArray } from '@cabstand/tensor';
+import type { Group } from './sequence';
+
+/** A sequence as layouts see it. */
+export interface Occupant {
+  /** State while it is in no layout, by state. */
+  readonly parked: readonly NumericArray[];
+  home: { readonly layout: Layout; readonly row: number } | undefined;
+}
+
+export class Layout {
+  readonly rows: (Occupant | undefined)[];
+  occupied = 0;
+  /** By state: the copies that take turns. One is current, the others are written next. */
+  readonly states: readonly (readonly BatchTensor[])[];
+  readonly current: number[];
+  /** Prepared inputs and outputs by group; owned by the stepper. */
+  readonly prepared = new WeakMap<Group, object>();
+
+  constructor(
+    readonly size: number,
+    states: readonly BoundState[],
+    copies: number,
+  ) {
+    this.rows = Array.from({ length: size }, () => undefined);
+    this.states = states.map(({ dtype, shape, batchAxis }) =>
+      Array.from({ length: copies }, () => new BatchTensor(dtype, shape, batchAxis, size)),
+    );
+    this.current = states.map(() => 0);
+  }
+
+  stateTensor(state: number, ahead: number): BatchTensor {
+    const copies = this.states[state] as readonly BatchTensor[];
+    return copies[((this.current[state] as number) + ahead) % copies.length] as BatchTensor;
+  }
+}
+
+/** Free layouts kept for the next batch of their size. */
+const KEPT_FREE = 16;
+
+/** Puts sequences into layouts. State is moved only when a batch is not the one it was before. */
+export class Layouts {
+  #free: Layout[] = [];
+
+  constructor(
+    readonly states: readonly BoundState[],
+    /** Copies of each state that a step needs: one more than it writes. */
+    readonly copies: number,
+  ) {}
+
+  /** The layout that holds exactly these sequences, in any order; a new one holds them in this order. */
+  place(batch: readonly Occupant[]): Layout {
+    const home = batch[0]?.home?.layout;
+    if (
+      home?.size === batch.length &&
+      home.occupied === batch.length &&
+      batch.every((occupant) => occupant.home?.layout === home)
+    )
+      return home;
+    for (const occupant of batch) this.park(occupant);
+    const layout = this.#take(batch.length);
+    batch.forEach((occupant, row) => {
+      layout.rows[row] = occupant;
+      occupant.home = { layout, row };
+      this.states.forEach((_, state) =>
+        layout.stateTensor(state, 0).writeRow(row, occupant.parked[state] as NumericArray),
+      );
+    });
+    layout.occupied = batch.length;
+    return layout;
+  }
+
+  /** Takes a sequence out of its layout; its state is then in `parked`. */
+  park(occupant: Occupant): void {
+    const { home } = occupant;
+    if (home === undefined) return;
+    const { layout, row } = home;
+    this.states.forEach((_, state) =>
+      layout.stateTensor(state, 0).readRow(row, occupant.parked[state] as NumericArray),
+    );
+    this.#vacate(occupant, layout, row);
+    // A layout that is mostly empty holds more memory than it is worth.
+    if (layout.occupied > 0 && layout.occupied * 2 < layout.size)
+      for (const other of layout.rows) if (other !== undefined) this.park(other);
+  }
+
+  /** Takes a sequence out without keeping its state. */
+  drop(occupant: Occupant): void {
+    const { home } = occupant;
+    if (home !== undefined) this.#vacate(occupant, home.layout, home.row);
+  }
+
+  #vacate(occupant: Occupant, layout: Layout, row: number): void {
+    layout.rows[row] = undefined;
+    layout.occupied -= 1;
+    occupant.home = undefined;
+    if (layout.occupied > 0) return;
+    this.#free.push(layout);
+    if (this.#free.length > KEPT_FREE) this.#free.shift();
+  }
+
+  #take(size: number): Layout {
+    const index = this.#free.findLastIndex((layout) => layout.size === size);
+    const [found] = index < 0 ? [] : this.#free.splice(index, 1);
+    return found ?? new Layout(size, this.states, this.copies);
+  }
+}

@@ -1,0 +1,185 @@
+/** The step loop: frames from main in, one STEP frame per step out. */
+import { CabstandError } from '@cabstand/core';
+import type {
+  CancelFrame,
+  CloseFrame,
+  CreditsFrame,
+  InputFrame,
+  OpenFrame,
+  TurnFrame,
+} from '../frames/types';
+import { StepWriter } from './output';
+import { Scheduler, isReady } from './scheduler';
+import { endTurn, turnEnd } from './sequence';
+import type { Sequence, Stepper } from './sequence';
+
+/** Where frames go. */
+export interface FrameSink {
+  /** Writes a frame; false where the reader is behind: `drained` resolves when it has caught up. */
+  write(frame: Buffer): boolean;
+  drained(): Promise<void>;
+}
+
+export interface LoopStats {
+  readonly busySeconds: number;
+  readonly sequences: number;
+  readonly ready: number;
+}
+
+export type WorkFrame =
+  OpenFrame | TurnFrame | InputFrame | CreditsFrame | CancelFrame | CloseFrame;
+
+export class StepLoop<S extends Sequence> {
+  readonly #stepper: Stepper<S>;
+  readonly #scheduler: Scheduler<S>;
+  readonly #sink: FrameSink;
+  readonly #maxSequences: number;
+  readonly #out = new StepWriter();
+  readonly #sequences = new Map<number, S>();
+  /** Those with a turn, in the order in which turns began. */
+  readonly #active = new Set<S>();
+  #wake: (() => void) | undefined;
+  #busySeconds = 0;
+
+  constructor(stepper: Stepper<S>, sink: FrameSink, maxSequences: number) {
+    this.#stepper = stepper;
+    this.#scheduler = new Scheduler(stepper);
+    this.#sink = sink;
+    this.#maxSequences = maxSequences;
+  }
+
+  get stats(): LoopStats {
+    let ready = 0;
+    for (const sequence of this.#active) if (isReady(this.#stepper, sequence)) ready += 1;
+    return { busySeconds: this.#busySeconds, sequences: this.#sequences.size, ready };
+  }
+
+  /** Takes a frame from main. Never throws for a caller's mistake: that ends the turn. */
+  handle(frame: WorkFrame): void {
+    if (frame.type === 'OPEN') this.#open(frame);
+    else if (frame.type === 'CREDITS') this.#credit(frame);
+    else this.#forSequence(frame);
+    this.#wake?.();
+  }
+
+  /** Runs until aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = (): void => this.#wake?.();
+    signal.addEventListener('abort', stop, { once: true });
+    while (!signal.aborted) {
+      // Ends that no step brought are told before the next step starts.
+      await this.#flush(0, 0);
+      const batch = this.#scheduler.next(this.#active);
+      if (batch.length === 0) await this.#idle(signal);
+      else await this.#step(batch);
+    }
+    signal.removeEventListener('abort', stop);
+  }
+
+  async #step(batch: readonly S[]): Promise<void> {
+    for (const sequence of batch) sequence.running = true;
+    const begun = performance.now();
+    // ONNX Runtime runs in a setImmediate: between two steps the socket is read.
+    await this.#stepper.step(batch, this.#out);
+    const seconds = (performance.now() - begun) / 1000;
+    this.#busySeconds += seconds;
+    for (const sequence of batch) {
+      sequence.running = false;
+      this.#settle(sequence);
+    }
+    await this.#flush(batch.length, seconds);
+  }
+
+  /** After a step or a frame: ends what is over, frees what is closed. */
+  #settle(sequence: S): void {
+    if (sequence.running) return;
+    const { failure, cancelled } = sequence.turn ?? {};
+    if (failure !== undefined) endTurn(this.#stepper, sequence, this.#out, failure);
+    else if (cancelled === true) endTurn(this.#stepper, sequence, this.#out, 'cancelled');
+    else if (this.#stepper.done(sequence)) endTurn(this.#stepper, sequence, this.#out, 'completed');
+    if (sequence.closed) {
+      sequence.turn = undefined;
+      this.#stepper.release(sequence);
+    }
+    if (sequence.turn === undefined) this.#active.delete(sequence);
+  }
+
+  async #flush(batch: number, seconds: number): Promise<void> {
+    if (this.#out.empty) return;
+    if (!this.#sink.write(this.#out.take(batch, seconds))) await this.#sink.drained();
+  }
+
+  async #idle(signal: AbortSignal): Promise<void> {
+    if (!this.#out.empty || signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#wake = undefined;
+  }
+
+  #open({ sequence: id, priority }: OpenFrame): void {
+    // Main keeps to its own limit; a turn of a sequence that is not open is answered by an error.
+    if (this.#sequences.has(id) || this.#sequences.size >= this.#maxSequences) return;
+    this.#sequences.set(id, this.#stepper.open(id, priority));
+  }
+
+  #credit({ credits }: CreditsFrame): void {
+    for (const { sequence: id, records, bytes } of credits) {
+      const sequence = this.#sequences.get(id);
+      if (sequence === undefined) continue;
+      sequence.records += records;
+      sequence.bytes += bytes;
+    }
+  }
+
+  #forSequence(frame: TurnFrame | InputFrame | CancelFrame | CloseFrame): void {
+    const sequence = this.#sequences.get(frame.sequence);
+    if (sequence === undefined) {
+      if (frame.type === 'TURN')
+        this.#refuse(
+          frame,
+          new CabstandError('SESSION_UNKNOWN', `sequence ${frame.sequence} is not open`),
+        );
+      return;
+    }
+    if (frame.type === 'TURN') this.#begin(sequence, frame);
+    else if (frame.type === 'INPUT') this.#input(sequence, frame);
+    else if (frame.type === 'CLOSE') {
+      sequence.closed = true;
+      this.#sequences.delete(frame.sequence);
+    } else if (sequence.turn?.number === frame.turn) sequence.turn.cancelled = true;
+    this.#settle(sequence);
+  }
+
+  #begin(sequence: S, frame: TurnFrame): void {
+    if (sequence.turn !== undefined) {
+      const { number } = sequence.turn;
+      this.#refuse(frame, new CabstandError('SESSION_BUSY', `turn ${number} still runs`));
+      return;
+    }
+    try {
+      this.#stepper.begin(sequence, frame);
+      sequence.waited = 0;
+      this.#active.add(sequence);
+    } catch (error) {
+      sequence.turn = undefined;
+      this.#refuse(frame, CabstandError.from(error));
+    }
+  }
+
+  #input(sequence: S, frame: InputFrame): void {
+    // A part for a turn that is over already: it was cancelled or failed while the part was under way.
+    if (sequence.turn?.number !== frame.turn) return;
+    try {
+      this.#stepper.input(sequence, frame);
+    } catch (error) {
+      // While a step holds the sequence its turn cannot be taken away; it ends with that step.
+      if (sequence.running) sequence.turn.failure = CabstandError.from(error);
+      else endTurn(this.#stepper, sequence, this.#out, CabstandError.from(error));
+    }
+  }
+
+  #refuse(frame: TurnFrame, error: CabstandError): void {
+    this.#out.end(frame.sequence, frame.turn, turnEnd(error, 0));
+  }
+}

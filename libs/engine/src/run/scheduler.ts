@@ -1,0 +1,102 @@
+/** Chooses which sequences run next. */
+import type { Group, Sequence, Stepper } from './sequence';
+
+/** Steps of waiting that count as one level of priority: nothing starves. */
+const AGING_STEPS = 8;
+
+export class Scheduler<S extends Sequence> {
+  readonly #stepper: Stepper<S>;
+  #step = 0;
+
+  constructor(stepper: Stepper<S>) {
+    this.#stepper = stepper;
+  }
+
+  /**
+   * The next batch: sequences of one group with work and credit, or none. The highest priority leads
+   * (waiting raises it), then whoever was served longest ago. Sequences that ran together stay
+   * together where they can, so that their state need not be moved.
+   */
+  next(sequences: Iterable<S>): S[] {
+    const ready: S[] = [];
+    let lead: S | undefined;
+    for (const sequence of sequences) {
+      if (!isReady(this.#stepper, sequence)) continue;
+      ready.push(sequence);
+      if (lead === undefined || before(sequence, lead)) lead = sequence;
+    }
+    if (lead === undefined) return ready;
+    const batch = this.#fill(ready, lead);
+    this.#step += 1;
+    if (batch.length < ready.length) for (const sequence of ready) sequence.waited += 1;
+    for (const sequence of batch) {
+      sequence.lastStep = this.#step;
+      sequence.waited = 0;
+    }
+    return batch;
+  }
+
+  #fill(ready: S[], lead: S): S[] {
+    const stepper = this.#stepper;
+    const group = stepper.group(lead);
+    const mates = ready.filter(
+      (sequence) => sequence === lead || inGroup(stepper, sequence, group),
+    );
+    const rows = mates.reduce((sum, sequence) => sum + stepper.weight(sequence), 0);
+    const { maxBatch } = stepper;
+    if (rows <= maxBatch) return mates;
+    // Too many for one run: as few runs as it takes, of much the same size.
+    const room = Math.ceil(rows / Math.ceil(rows / maxBatch));
+    const cohort = mates.filter(({ lastStep }) => lastStep === lead.lastStep);
+    const together = this.#take([lead, ...cohort.filter((one) => one !== lead)], room);
+    if (together.length * 2 >= room && together.length >= Math.min(cohort.length, room))
+      return inOrder(together, ready);
+    const others = mates.filter((one) => one !== lead);
+    others.sort((a, b) => (before(a, b) ? -1 : before(b, a) ? 1 : 0));
+    return inOrder(this.#take([lead, ...others], room), ready);
+  }
+
+  /** From the front as many as fit; the first always does. */
+  #take(candidates: readonly S[], room: number): S[] {
+    const taken: S[] = [];
+    let left = room;
+    for (const candidate of candidates) {
+      const weight = this.#stepper.weight(candidate);
+      if (taken.length > 0 && weight > left) break;
+      taken.push(candidate);
+      left -= weight;
+      if (left <= 0) break;
+    }
+    return taken;
+  }
+}
+
+/** It has a turn with something to compute, and credit of both kinds. */
+export function isReady<S extends Sequence>(stepper: Stepper<S>, sequence: S): boolean {
+  return (
+    sequence.turn !== undefined &&
+    sequence.records > 0 &&
+    sequence.bytes > 0 &&
+    !sequence.closed &&
+    stepper.ready(sequence)
+  );
+}
+
+function inGroup<S extends Sequence>(stepper: Stepper<S>, sequence: S, group: Group): boolean {
+  return stepper.group(sequence) === group;
+}
+
+function urgency({ priority, waited }: Sequence): number {
+  return priority + Math.floor(waited / AGING_STEPS);
+}
+
+function before(a: Sequence, b: Sequence): boolean {
+  const difference = urgency(a) - urgency(b);
+  return difference === 0 ? a.lastStep < b.lastStep : difference > 0;
+}
+
+/** In the order of `all`: equal sets come out equal, and their layout is found again. */
+function inOrder<S>(chosen: readonly S[], all: readonly S[]): S[] {
+  const set = new Set(chosen);
+  return all.filter((one) => set.has(one));
+}
