@@ -21,7 +21,7 @@ export interface EngineOptions {
   readonly maxStateBytes?: number;
   /** An engine with more resident memory is killed. Default: the memory of this machine or container. */
   readonly maxMemoryBytes?: number;
-  /** Bytes that may wait for one engine to read them. Default 64 MiB. */
+  /** Bytes that may wait for one engine to read them. Default 256 MiB. */
   readonly maxOutgoingBytes?: number;
   /** From start to HELLO. Default 30 s. */
   readonly helloTimeoutMs?: number;
@@ -63,7 +63,7 @@ export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngin
     sessionsPerModel: options.sessionsPerModel ?? 64,
     maxStateBytes: options.maxStateBytes ?? 1024 * MIB,
     maxMemoryBytes: options.maxMemoryBytes ?? machineMemory(),
-    maxOutgoingBytes: options.maxOutgoingBytes ?? 64 * MIB,
+    maxOutgoingBytes: options.maxOutgoingBytes ?? 256 * MIB,
     helloTimeoutMs: options.helloTimeoutMs ?? 30_000,
     loadTimeoutMs: options.loadTimeoutMs ?? 300_000,
     stallMs: options.stallMs ?? 2_000,
