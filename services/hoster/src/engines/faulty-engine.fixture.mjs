@@ -70,6 +70,7 @@ function load({ provider, verify, known }) {
     runtime: 'none',
     goldenError: 0,
     stateBytesPerSequence: 100,
+    maxBatch: 4,
     loadSeconds: 0.01,
     verifySeconds: verify ? 0.01 : 0,
     outputs: [],

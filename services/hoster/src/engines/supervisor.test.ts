@@ -63,6 +63,7 @@ function supervise(fault: string, options: EngineOptions = {}, providers: Provid
       observer: { ...noObserver, died: (_labels, cause) => void deaths.push(cause) },
       onChange: () => changed(),
       checkFiles: () => Promise.resolve(),
+      checkMemory: () => Promise.resolve(),
     },
   );
   running.push(supervisor);

@@ -18,6 +18,8 @@ export interface SupervisorDeps extends EngineProcessDeps {
   readonly onChange: () => void;
   /** Throws if the model's files are no longer those that were loaded. Called before each restart. */
   readonly checkFiles: () => Promise<void>;
+  /** Throws if there is no memory for the model. Called before a load with verification. */
+  readonly checkMemory: () => Promise<void>;
 }
 
 /** Failures that the same files and the same machine would give again. */
@@ -114,7 +116,8 @@ export class EngineSupervisor {
   }
 
   async #loadVerified(after: CabstandError | undefined): Promise<LoadedFrame> {
-    const { log } = this.#deps;
+    const { log, checkMemory } = this.#deps;
+    await checkMemory();
     return await firstProvider(
       this.#manifest.providers,
       (provider) => this.#launch(provider, undefined, after),
@@ -173,6 +176,7 @@ export class EngineSupervisor {
         ...this.#labels,
         provider: loaded.provider,
         batch_class: loaded.batchClass,
+        max_batch: loaded.maxBatch,
         golden_error: loaded.goldenError,
         load_seconds: loaded.loadSeconds,
         verify_seconds: loaded.verifySeconds,

@@ -195,6 +195,24 @@ test('a version that fails to load leaves the old one serving', async () => {
   expect(host.resolve('one')).toBe(old);
 });
 
+test('a model for which there was no memory at start serves when there is', async () => {
+  put('one');
+  let free = 1_000;
+  const host = await open({ availableMemory: () => free, engines: { retryMs: 20 } });
+  await host.settled();
+  expect(host.models()[0]?.status).toMatchObject({
+    state: 'failed',
+    error: { reason: 'OUT_OF_MEMORY' },
+  });
+  free = 2 ** 40;
+  await new Promise<void>((resolve) => {
+    host.onChange(() => {
+      if (host.models()[0]?.status.state === 'ready') resolve();
+    });
+  });
+  expect(host.resolve('one').status.state).toBe('ready');
+});
+
 test('unload waits for sessions up to the deadline, then fails and counts them', async () => {
   put('one');
   const host = await open();

@@ -208,6 +208,9 @@ class Host implements ModelHost {
         this.#notify();
       },
       checkFiles: () => files.check(),
+      checkMemory: async () => {
+        checkMemory(manifest.name, await memoryNeeded(manifest), this.#options.availableMemory());
+      },
     });
     let before = this.#current.get(manifest.name);
     if (before?.status.state === 'failed') {
@@ -219,10 +222,7 @@ class Host implements ModelHost {
     this.#budget.take(engines.threads);
     if (!replaces) this.#current.set(manifest.name, instance);
     try {
-      await this.#gate.run(async () => {
-        checkMemory(manifest.name, await memoryNeeded(manifest), this.#options.availableMemory());
-        await instance.load(retry);
-      });
+      await this.#gate.run(() => instance.load(retry));
     } catch (error) {
       // One that replaces nothing stays, to be seen as failed; it may come back by itself.
       if (replaces || this.#stopped !== undefined) await this.#remove(instance);
