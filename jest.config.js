@@ -28,6 +28,7 @@ module.exports = {
     {
       ...shared,
       displayName: 'integration',
+      testEnvironment: '<rootDir>/test/support/environment.js',
       rootDir: __dirname,
       testMatch: ['<rootDir>/test/integration/**/*.test.ts', '<rootDir>/test/interop/**/*.test.ts'],
     },

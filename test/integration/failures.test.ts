@@ -48,7 +48,7 @@ test('sigkill to every engine of a hoster: a typed node error, and the model ser
   const audio = variation(recording, 2, 512 * 20);
   const values = await until('the model to serve again', async () => {
     await using again = await direct.session('silero-vad');
-    return probabilities(again.runProtocolTask(undefined, { audio }));
+    return await probabilities(again.runProtocolTask(undefined, { audio }));
   });
   expect(values).toEqual(await reference.probabilities(audio));
 }, 60_000);

@@ -44,7 +44,7 @@ test('32 sessions at once with different audio each equal their own direct run',
     Array.from({ length: 32 }, async (_, number) => {
       await using session = await client.session(MODEL);
       const audio = variation(samples, number, FRAME * (60 + number));
-      return probabilities(session.runProtocolTask(undefined, { audio }));
+      return await probabilities(session.runProtocolTask(undefined, { audio }));
     }),
   );
   for (const [number, values] of served.entries()) {
