@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { REPOSITORY_ROOT } from '@cabstand/testing';
 
 const WAV_HEADER_BYTES = 44;
 
 /** The bundled recording: 16 kHz, one channel, as float32 samples. */
 export function speech(): Float32Array {
-  const file = readFileSync(path.resolve(__dirname, '../assets/speech.wav'));
+  const file = readFileSync(path.join(REPOSITORY_ROOT, 'test/assets/speech.wav'));
   const data = file.subarray(WAV_HEADER_BYTES);
   const samples = new Float32Array(Math.floor(data.length / 2));
   for (let i = 0; i < samples.length; i++) samples[i] = data.readInt16LE(i * 2) / 32768;

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { BUNDLED_MODELS } from '@cabstand/testing';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 const FRAME = 512;
@@ -9,7 +10,7 @@ export class SileroReference {
   private constructor(private readonly session: InferenceSession) {}
 
   static async load(): Promise<SileroReference> {
-    const file = path.resolve(__dirname, '../../models/silero-vad/1/silero_vad.onnx');
+    const file = path.join(BUNDLED_MODELS, 'silero-vad/1/silero_vad.onnx');
     return new SileroReference(
       await InferenceSession.create(file, { intraOpNumThreads: 1, interOpNumThreads: 1 }),
     );

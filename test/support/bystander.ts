@@ -1,0 +1,112 @@
+import { HosterService, RpcClient } from '@cabstand/rpc';
+import type { BidiStream, v1 } from '@cabstand/rpc';
+import { float32Of, fromWire, tensorOf, toWire } from '@cabstand/tensor';
+import type { Service, Subnet } from '@cabstand/testing';
+import { speech, variation } from './audio';
+import { enginesOf } from './processes';
+import { SileroReference } from './silero-reference';
+
+const FRAME = 512;
+const FRAMES_KEPT = 20_000;
+const PAUSE_MS = 4;
+
+/** A session that streams live audio all the while, one frame after another. */
+class Bystander {
+  readonly #audio = variation(speech(), 5, FRAME * FRAMES_KEPT);
+  readonly #values: number[] = [];
+  readonly #client: RpcClient;
+  readonly #stream: BidiStream<v1.SessionStreamRequest, v1.SessionStreamResponse__Output>;
+  readonly #done: Promise<void>;
+  #stopping = false;
+
+  constructor(subnet: Subnet, hoster: Service) {
+    this.#client = new RpcClient(hoster.address, { authorizer: subnet.authorizer('client') });
+    this.#stream = this.#client.bidi(HosterService.rpc_session_stream);
+    this.#done = this.#run();
+    // Awaited in `finish`; a failure before that must not end the test process.
+    this.#done.catch(() => undefined);
+  }
+
+  async #run(): Promise<void> {
+    const stream = this.#stream;
+    await stream.send({ open: { model: 'silero-vad' } });
+    await stream.send({ turn: { turn: 0, live: true } });
+    let sequence = 0;
+    let position = 0;
+    await this.#part(sequence++);
+    for await (const { record, closed } of stream.responses) {
+      if (closed) break;
+      if (!record) continue;
+      if (record.position !== position++)
+        throw new Error(`position ${String(record.position)}, not ${String(position - 1)}`);
+      const [output] = record.chunk?.outputs ?? [];
+      if (output === undefined) {
+        if (record.end_of_turn?.reason !== 'END_REASON_COMPLETED')
+          throw new Error(`the turn ended: ${JSON.stringify(record.end_of_turn)}`);
+        stream.end();
+        continue;
+      }
+      this.#values.push(float32Of(fromWire(output))[0] ?? NaN);
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      if (sequence === FRAMES_KEPT) throw new Error('the bystander has no more audio');
+      await this.#part(sequence++);
+    }
+  }
+
+  async #part(sequence: number): Promise<void> {
+    const samples = this.#audio.subarray(sequence * FRAME, (sequence + 1) * FRAME);
+    const inputs = [toWire(tensorOf('audio', 'float32', [FRAME], samples))];
+    // Nothing follows the last part, not even what a record that is under way asks for.
+    const last = this.#stopping;
+    if (this.#lastSent) return;
+    this.#lastSent = last;
+    await this.#stream.send({ input: { turn: 0, sequence, inputs, last } });
+  }
+
+  #lastSent = false;
+
+  /** Ends the session; answers what it heard and what it should have heard. */
+  async finish(): Promise<{ readonly heard: Float32Array; readonly wanted: Float32Array }> {
+    this.#stopping = true;
+    await this.#done;
+    this.#client.close();
+    const heard = Float32Array.from(this.#values);
+    const reference = await SileroReference.load();
+    const wanted = await reference.probabilities(this.#audio.subarray(0, heard.length * FRAME));
+    return { heard, wanted };
+  }
+}
+
+/**
+ * Watches that what a test does harms nobody else: on each hoster a session streams all the while, and
+ * no process is replaced.
+ */
+export class Unharmed {
+  readonly #subnet: Subnet;
+  readonly #engines: number[][];
+  readonly #bystanders: Bystander[];
+
+  constructor(subnet: Subnet) {
+    this.#subnet = subnet;
+    this.#engines = enginesOf(subnet);
+    this.#bystanders = subnet.hosters.map((hoster) => new Bystander(subnet, hoster));
+  }
+
+  /** No engine has been replaced, and all services run. */
+  checkProcesses(): void {
+    expect(enginesOf(this.#subnet)).toEqual(this.#engines);
+    for (const engines of this.#engines) expect(engines.length).toBeGreaterThan(0);
+    for (const { child } of [...this.#subnet.routers, ...this.#subnet.hosters])
+      expect(child.running).toBe(true);
+  }
+
+  /** And each bystander got all of its records, in order, with the right values. */
+  async check(): Promise<void> {
+    this.checkProcesses();
+    for (const bystander of this.#bystanders) {
+      const { heard, wanted } = await bystander.finish();
+      expect(heard.length).toBeGreaterThan(20);
+      expect(heard).toEqual(wanted);
+    }
+  }
+}
