@@ -63,7 +63,7 @@ export async function runDemo(
       } catch (error) {
         terminal.signal.throwIfAborted();
         fine = false;
-        await terminal.out(`${terminal.style.red(describeError(error))}\n`);
+        await terminal.out(terminal.style.red(`${describeError(error)}\n`));
       }
     }
   } finally {
@@ -86,7 +86,7 @@ async function runSession(
       await terminal.out(
         turn.prompt === undefined
           ? `${style.dim(turn.label.split('/').at(-1) ?? '')}\n`
-          : `${printable(turn.prompt).padEnd(12)}`,
+          : printable(turn.prompt).padEnd(12),
       );
     const renderer = rendererFor(model, {
       format: 'readable',

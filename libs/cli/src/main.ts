@@ -14,6 +14,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     controller.abort(new CabstandError('CANCELLED', 'interrupted'));
   });
 
+/** Ends as a closed terminal ends programs. Node's own exit aborts where the terminal is gone. */
+function hangUp(): void {
+  process.removeAllListeners('SIGHUP');
+  process.kill(process.pid, 'SIGHUP');
+}
+
 let readerGone = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
@@ -33,6 +39,8 @@ void runCli(process.argv.slice(2), {
 }).then((code) => {
   // Ended as asked counts as success where the command says so; otherwise the signal's own status.
   process.exitCode = readerGone ? 0 : code === 130 ? (interrupted ?? code) : code;
+  if (interrupted === STATUS.SIGHUP) hangUp();
   // Whatever a library may still hold open must not keep a finished command alive.
+  if (process.stdout.destroyed) process.exit();
   process.stdout.write('', () => process.exit());
 });

@@ -1,11 +1,10 @@
-import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { createStyle } from './render/style';
 import type { Style } from './render/style';
 
 /** Where a command writes: results on `out`, everything else on `note`. */
 export interface Terminal {
-  /** Results. Resolves when the reader has room again. */
+  /** Results. Resolves when the reader has room again, or there is no use in waiting. Never rejects. */
   out(text: string): Promise<void>;
   /** Progress and remarks, on stderr. */
   note(text: string): void;
@@ -36,7 +35,7 @@ const DEFAULT_COLUMNS = 80;
 export function createTerminal({ stdout, stderr, env, signal }: TerminalOptions): Terminal {
   return {
     async out(text) {
-      if (text !== '' && !stdout.write(text)) await once(stdout, 'drain', { signal });
+      if (text !== '' && !stdout.destroyed && !stdout.write(text)) await room(stdout, signal);
     },
     note(text) {
       stderr.write(text);
@@ -47,6 +46,22 @@ export function createTerminal({ stdout, stderr, env, signal }: TerminalOptions)
     noteStyle: createStyle(wantsColour(stderr, env)),
     signal,
   };
+}
+
+function room(stream: Writable, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of ['drain', 'close', 'error']) stream.off(event, done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    if (signal.aborted || stream.destroyed || !stream.writableNeedDrain) {
+      resolve();
+      return;
+    }
+    for (const event of ['drain', 'close', 'error']) stream.once(event, done);
+    signal.addEventListener('abort', done, { once: true });
+  });
 }
 
 /** Colours on a terminal only; NO_COLOR (https://no-color.org) and TERM=dumb turn them off. */

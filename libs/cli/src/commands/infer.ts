@@ -127,8 +127,8 @@ async function describeModel(
   });
 }
 
-function tellProgress(session: Session, { note, noteStyle }: Terminal): void {
-  const say = (text: string): void => note(`${noteStyle.dim(text)}\n`);
+function tellProgress(session: Session, terminal: Terminal): void {
+  const say = (text: string): void => terminal.note(`${terminal.noteStyle.dim(text)}\n`);
   session.on('queued', ({ position }) =>
     say(`waiting for a slot, ${position} before this session`),
   );

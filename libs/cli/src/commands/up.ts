@@ -167,20 +167,22 @@ async function checkPorts(places: SubnetLayout): Promise<void> {
   for (const { what, port } of wanted) {
     if (await portFree(port)) continue;
     const holder = await portHolder(port);
-    taken.push(`port ${port} (${what}) is taken${holder === undefined ? '' : ` by ${holder}`}`);
+    taken.push(`${port} for ${what}${holder === undefined ? '' : `, by ${holder}`}`);
   }
   if (taken.length === 0) return;
-  const steps = [1000, 2000, 3000, 4000, 5000];
   let advice = 'Choose others with --port and --admin-port.';
-  for (const step of steps) {
-    const free = await Promise.all(
-      wanted.map(({ port }) => port + step <= 65_535 && portFree(port + step)),
-    );
-    if (!free.every(Boolean)) continue;
-    advice = `These are free: --port ${places.router.port + step} --admin-port ${places.router.adminPort + step}`;
+  for (const step of [1000, 2000, 3000, 4000, 5000]) {
+    if (!(await allFree(wanted.map(({ port }) => port + step)))) continue;
+    const { port, adminPort } = places.router;
+    advice = `These are free: --port ${port + step} --admin-port ${adminPort + step}`;
     break;
   }
-  throw new UsageError(taken.join('; '), advice);
+  throw new UsageError(`ports are taken:\n  ${taken.join('\n  ')}`, advice);
+}
+
+async function allFree(ports: readonly number[]): Promise<boolean> {
+  for (const port of ports) if (port > 65_535 || !(await portFree(port))) return false;
+  return true;
 }
 
 /** Holds the process until then: nothing else may. */

@@ -74,7 +74,7 @@ function clocks(nodes: readonly v1.NodeInfo__Output[], nowMs: number): Finding[]
     ...nodes
       .filter(({ state }) => state === 'NODE_STATE_ONLINE')
       .map(({ last_heartbeat: at }) =>
-        at == null ? -Infinity : Number(at.seconds) * 1000 + at.nanos / 1e6,
+        at === null ? -Infinity : at.seconds * 1000 + at.nanos / 1e6,
       ),
   );
   if (!Number.isFinite(newest)) return [];

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { show } from '@cabstand/core';
 import { DTYPES, MAX_RANK, elementCount, isDType, stringTensor, tensorOf } from '@cabstand/tensor';
 import type { DType, NumericArray, Tensor } from '@cabstand/tensor';
 import { UsageError } from '../errors';
@@ -110,7 +111,7 @@ function jsonTensor(source: TensorSource, text: string, expected: DType | undefi
   const dtype = told['dtype'] ?? expected ?? 'float32';
   if (typeof dtype !== 'string' || !isDType(dtype))
     throw new UsageError(
-      `${source.path}: dtype ${String(dtype)} is not known`,
+      `${source.path}: dtype ${show(dtype)} is not known`,
       `Types: ${numericTypes()}`,
     );
   const flat: unknown[] = [];
@@ -132,9 +133,7 @@ function jsonTensor(source: TensorSource, text: string, expected: DType | undefi
 function flatten(value: unknown, into: unknown[], depth: number, file: string): number[] {
   if (!Array.isArray(value)) {
     if (typeof value !== 'number' && typeof value !== 'string' && typeof value !== 'boolean')
-      throw new UsageError(
-        `${file}: expected nested lists of numbers, found ${JSON.stringify(value) ?? 'nothing'}`,
-      );
+      throw new UsageError(`${file}: expected nested lists of numbers, found ${show(value)}`);
     into.push(value);
     return [];
   }

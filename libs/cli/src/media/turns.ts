@@ -63,8 +63,9 @@ export async function* turnsOf(
   }
   for (const file of flags.image ?? []) {
     const spec = model.inputs.find(({ media }) => media === 'image');
-    if (spec?.image == null) throw takesNo(model, 'picture');
-    const tensor = await imageTensor(spec.name, file, imageLayout(spec.image));
+    const media = spec?.image ?? undefined;
+    if (spec === undefined || media === undefined) throw takesNo(model, 'picture');
+    const tensor = await imageTensor(spec.name, file, imageLayout(media));
     yield { kind: 'whole', label: file, prompt: undefined, tensors: [tensor] };
   }
   if (flags.tensor !== undefined) {

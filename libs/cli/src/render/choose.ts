@@ -20,11 +20,12 @@ export function rendererFor(model: v1.ModelInfo__Output, options: RenderOptions)
   if (format !== 'readable') return new JsonRenderer(format === 'json-base64');
   if (model.offer?.kind === 'generator') return new TextRenderer(style);
   const [output] = model.outputs;
-  const audio = model.inputs.find(({ media }) => media === 'audio')?.audio;
-  if (output !== undefined && audio != null && model.frame_hop > 0 && isOneValue(output))
+  const audio = model.inputs.find(({ media }) => media === 'audio')?.audio ?? undefined;
+  if (output !== undefined && audio !== undefined && model.frame_hop > 0 && isOneValue(output))
     return new TimelineRenderer({
       frameSeconds: model.frame_hop / audio.sample_rate,
       output: output.name,
+      label: output.name.replace(/_?prob(ability)?$/, '') || output.name,
       columns: options.columns,
       style,
       live: options.interactive,

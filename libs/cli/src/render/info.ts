@@ -35,7 +35,7 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
   ].join(', ');
   const rows: string[][] = [];
   for (const input of model.inputs) rows.push([style.dim('in'), ...tensorColumns(input)]);
-  if (model.takes_prompt) rows.push([style.dim('in'), 'prompt', 'text', '']);
+  if (model.takes_prompt) rows.push([style.dim('in'), 'prompt', 'text', '--text']);
   for (const output of model.outputs) rows.push([style.dim('out'), ...tensorColumns(output)]);
   for (const [name, about] of parameters(model.parameters))
     rows.push([style.dim('set'), name, about, '']);
@@ -57,9 +57,9 @@ function tensorColumns(spec: v1.TensorSpec__Output): string[] {
   const media =
     spec.media === undefined
       ? ''
-      : { audio: '--wav', image: '--image', text: '--text' }[spec.media];
+      : { audio: '--wav', image: '--image', text: 'token ids of a text' }[spec.media];
   const notes = [
-    spec.audio == null ? media : `${media} at ${spec.audio.sample_rate} Hz`,
+    spec.audio ? `${media} at ${spec.audio.sample_rate} Hz` : media,
     spec.labels.length === 0 ? '' : `labels ${spec.labels.slice(0, 8).join(', ')}`,
     spec.description,
   ];

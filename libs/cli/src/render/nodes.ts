@@ -52,7 +52,7 @@ function stateText({ state }: Node, style: Style): string {
 
 function heartbeat(node: Node, nowMs: number): string {
   const at = node.last_heartbeat;
-  if (at == null) return '-';
-  const ms = Number(at.seconds) * 1000 + at.nanos / 1e6;
+  if (at === null) return '-';
+  const ms = at.seconds * 1000 + at.nanos / 1e6;
   return `${duration(Math.max(0, nowMs - ms))} ago`;
 }

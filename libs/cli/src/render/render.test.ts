@@ -54,7 +54,14 @@ test('control characters from elsewhere cannot reach the terminal', () => {
 
 describe('a timeline', () => {
   const make = (live: boolean): TimelineRenderer =>
-    new TimelineRenderer({ frameSeconds: 0.032, output: 'p', columns: 22, style, live });
+    new TimelineRenderer({
+      frameSeconds: 0.032,
+      output: 'p',
+      label: 'speech',
+      columns: 22,
+      style,
+      live,
+    });
 
   test('shows a strip and the segments of speech', () => {
     const renderer = make(false);

@@ -28,7 +28,7 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 
 /** Characters that a terminal shows of a text. */
 export function visibleLength(text: string): number {
-  return [...text.replace(ESCAPES, '')].length;
+  return Array.from(text.replace(ESCAPES, '')).length;
 }
 
 /** Text from elsewhere without control characters: it cannot move the cursor or recolour. */

@@ -20,6 +20,8 @@ export class TextRenderer implements OutputRenderer {
   }
 
   finish(end: OutputEnd | undefined): string {
+    // Nothing was begun that a line would have to end.
+    if (end === undefined && this.#tokens === 0) return '';
     const why =
       end === undefined || end.reason === 'completed'
         ? ''

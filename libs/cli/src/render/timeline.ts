@@ -9,6 +9,8 @@ export interface TimelineOptions {
   readonly frameSeconds: number;
   /** Name of the output that holds one probability. */
   readonly output: string;
+  /** What it is the probability of. */
+  readonly label: string;
   readonly columns: number;
   readonly style: Style;
   /** Print single characters as they come (a terminal) rather than whole lines. */
@@ -63,15 +65,16 @@ export class TimelineRenderer implements OutputRenderer {
   }
 
   finish(end: OutputEnd | undefined): string {
+    if (end === undefined && this.#frames === 0) return '';
     this.#close();
-    const { style, frameSeconds } = this.#options;
+    const { style, frameSeconds, label } = this.#options;
     const broken = this.#frames % this.#perLine === 0 ? '' : '\n';
     const lines = this.#segments.map(
       ({ from, to }) =>
-        `${style.green('speech')}  ${clockTime(from).padStart(8)} – ${clockTime(to)}  (${(to - from).toFixed(2)} s)\n`,
+        `${style.green(label)}  ${clockTime(from).padStart(8)} – ${clockTime(to)}  (${(to - from).toFixed(2)} s)\n`,
     );
     if (this.#dropped > 0) lines.push(`… and ${this.#dropped} more\n`);
-    if (this.#segments.length === 0) lines.push('no speech\n');
+    if (this.#segments.length === 0) lines.push(`no ${label}\n`);
     const of = `${this.#frames} frames, ${clockTime(this.#frames * frameSeconds)}`;
     const why = end === undefined || end.reason === 'completed' ? '' : `, ${end.reason}`;
     return `${this.#line}${broken}${lines.join('')}${style.dim(`${of}${why}`)}\n`;

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { CabstandError, sleep } from '@cabstand/core';
 import { Child } from './child';
-import { Connection, isUnreachable } from './connection';
+import type { Connection } from './connection';
 import { addressOf, adminUrl } from './layout';
 import type { ServiceAddress, SubnetLayout } from './layout';
 import { servicePath } from './service-path';
@@ -108,8 +108,8 @@ export class LocalSubnet {
     await this.#until(service, async () => {
       if (service.name === 'router') return '';
       const nodes = await connection.nodes().catch((error: unknown) => {
-        if (isUnreachable(error) || CabstandError.is(error)) return [];
-        throw error;
+        if (isFinal(error)) throw error;
+        return [];
       });
       const node = nodes.find(({ node_id: id }) => id === service.name);
       if (node?.state !== 'NODE_STATE_ONLINE') return 'the router does not hand it out yet';
@@ -169,4 +169,9 @@ export class LocalSubnet {
     if (child === undefined) throw new Error(`no service ${name}`);
     return child;
   }
+}
+
+/** Asking again cannot help: the credentials are wrong, or somebody wants to stop. */
+function isFinal(error: unknown): boolean {
+  return !CabstandError.is(error) || error.class === 'auth' || error.class === 'caller';
 }
