@@ -1,19 +1,13 @@
 import { CabstandError } from '@cabstand/core';
 import type { BatchClass, LoadedFrame } from '@cabstand/engine';
-import type { EngineProcess } from './engine-process';
-import type { Sequences } from './sequences';
+import type { Serving } from './serving';
 
 /** What an engine is doing, as its supervisor sees it. */
 export type EngineState =
   /** A process starts or loads the model. `after`: the death it follows, if any. */
   | { readonly state: 'loading'; readonly stage: string; readonly after: CabstandError | undefined }
   /** The only state in which sequences can be open. */
-  | {
-      readonly state: 'serving';
-      readonly process: EngineProcess;
-      readonly sequences: Sequences;
-      readonly loaded: LoadedFrame;
-    }
+  | { readonly state: 'serving'; readonly serving: Serving }
   /** Died; the next process starts at `until` (monotonic). */
   | { readonly state: 'backing-off'; readonly until: number; readonly after: CabstandError }
   /** Cannot serve; tried again at `retryAt` if that can help. */

@@ -1,16 +1,16 @@
-import { CabstandError, every } from '@cabstand/core';
+import { CabstandError } from '@cabstand/core';
 import type { Reason, Timer } from '@cabstand/core';
-import type { FromEngine, LoadedFrame, Manifest, Provider } from '@cabstand/engine';
+import type { LoadedFrame, Manifest, Provider } from '@cabstand/engine';
 import type { Sequence, SequenceSink } from './contract';
-import type { EngineExit, EngineProcess, EngineProcessDeps } from './engine-process';
-import { failureOf, launchEngine, memoryError } from './launch';
+import type { EngineProcess, EngineProcessDeps } from './engine-process';
+import { launchEngine } from './launch';
+import type { EngineExit } from './link';
 import type { EngineLabels, EngineObserver } from './observer';
 import { firstProvider } from './providers';
 import { Restarts } from './restarts';
-import { Sequences } from './sequences';
+import { MovingAverage, Serving } from './serving';
 import { whyNot } from './state';
 import type { EngineState, Measured } from './state';
-import { Watchdog } from './watchdog';
 
 export interface SupervisorDeps extends EngineProcessDeps {
   readonly observer: EngineObserver;
@@ -29,9 +29,6 @@ const LASTING: ReadonlySet<Reason> = new Set<Reason>([
   'MODEL_FAILED',
 ]);
 
-/** Weight of the newest step in the moving average of step times. */
-const STEP_WEIGHT = 0.1;
-
 /** Keeps one engine running for one version of a model. */
 export class EngineSupervisor {
   readonly #manifest: Manifest;
@@ -42,7 +39,8 @@ export class EngineSupervisor {
   #state: EngineState = { state: 'loading', stage: 'waiting', after: undefined };
   #measured: Measured | undefined;
   #loaded: LoadedFrame | undefined;
-  #stepSeconds = 0;
+  /** Outlives engines: a new one is judged by what its predecessors took. */
+  readonly #stepTime = new MovingAverage();
   #timer: Timer | undefined;
   #diedAt = 0;
   /** The start or restart in progress. */
@@ -65,16 +63,16 @@ export class EngineSupervisor {
   }
 
   get stepSeconds(): number {
-    return this.#stepSeconds;
+    return this.#stepTime.value;
   }
 
   get openSequences(): number {
-    return this.#state.state === 'serving' ? this.#state.sequences.size : 0;
+    return this.#state.state === 'serving' ? this.#state.serving.sequences.size : 0;
   }
 
   /** Process id while serving. */
   get pid(): number | undefined {
-    return this.#state.state === 'serving' ? this.#state.process.pid : undefined;
+    return this.#state.state === 'serving' ? this.#state.serving.process.pid : undefined;
   }
 
   /**
@@ -94,7 +92,7 @@ export class EngineSupervisor {
   openSequence(sink: SequenceSink, priority: number): Sequence {
     if (this.#state.state !== 'serving')
       throw whyNot(this.#manifest.name, this.#state, this.#deps.clock.monotonic());
-    return this.#state.sequences.open(sink, priority);
+    return this.#state.serving.sequences.open(sink, priority);
   }
 
   /** Fails what is open with `error` and ends the process. Answers how many sequences failed. */
@@ -106,8 +104,8 @@ export class EngineSupervisor {
     this.#stop.abort(error);
     let failed = 0;
     if (before.state === 'serving') {
-      failed = before.sequences.failAll(error);
-      await before.process.stop();
+      failed = before.serving.sequences.failAll(error);
+      await before.serving.process.stop();
     }
     await this.#work;
     this.#setState({ state: 'stopped' });
@@ -188,73 +186,16 @@ export class EngineSupervisor {
   }
 
   #serve(process: EngineProcess, loaded: LoadedFrame): void {
-    const { clock, log, options } = this.#deps;
-    const sequences = new Sequences(process.outbox, log, this.#deps.onChange);
-    const watchdog = new Watchdog(options, clock.monotonic());
-    const watch = every(clock, watchdog.periodMs, () => {
-      const verdict = watchdog.tick(clock.monotonic(), {
-        hasWork: sequences.hasWork,
-        stepSeconds: this.#stepSeconds,
-      });
-      if (verdict.kind === 'stalled')
-        process.kill(
-          'stalled',
-          new CabstandError(
-            'ENGINE_STALLED',
-            `the model's engine gave no sign of life for ${Math.round(verdict.silentMs)} ms and was killed`,
-            { metadata: { cause: 'stalled', limit_ms: String(Math.round(verdict.limitMs)) } },
-          ),
-        );
-    });
-    process.onFrame = (frame) => {
-      this.#onFrame(frame, process, sequences, watchdog);
-    };
+    const serving = new Serving(process, this.#labels, this.#stepTime, this.#deps);
     this.#loaded = loaded;
     this.#measured = { provider: loaded.provider, batchClass: loaded.batchClass };
-    this.#setState({ state: 'serving', process, sequences, loaded });
+    this.#setState({ state: 'serving', serving });
     void process.exited.then((exit) => {
-      watch.cancel();
-      this.#onExit(process, sequences, exit);
+      this.#onExit(serving, exit);
     });
   }
 
-  #onFrame(
-    frame: FromEngine,
-    process: EngineProcess,
-    sequences: Sequences,
-    watchdog: Watchdog,
-  ): void {
-    const { observer, options } = this.#deps;
-    switch (frame.type) {
-      case 'STEP':
-        watchdog.stepped();
-        if (frame.batch > 0) {
-          this.#stepSeconds =
-            this.#stepSeconds === 0
-              ? frame.seconds
-              : this.#stepSeconds + STEP_WEIGHT * (frame.seconds - this.#stepSeconds);
-          observer.step(this.#labels, frame.batch, frame.seconds);
-        }
-        sequences.dispatch(frame.items);
-        return;
-      case 'STATS':
-        watchdog.reported(frame.ready);
-        observer.stats(this.#labels, frame);
-        if (frame.rssBytes > options.maxMemoryBytes)
-          process.kill('memory', memoryError(frame.rssBytes, options.maxMemoryBytes));
-        return;
-      case 'FAILED':
-        process.kill('exited', failureOf(frame));
-        return;
-      case 'HELLO':
-      case 'PROGRESS':
-      case 'LOADED':
-        watchdog.heard();
-        return;
-    }
-  }
-
-  #onExit(process: EngineProcess, sequences: Sequences, exit: EngineExit): void {
+  #onExit({ process, sequences }: Serving, exit: EngineExit): void {
     process.outbox.close();
     if (this.#stop.signal.aborted || exit.cause === 'stopped') return;
     const { log, observer, clock } = this.#deps;

@@ -1,0 +1,107 @@
+import { CabstandError, every } from '@cabstand/core';
+import type { FromEngine } from '@cabstand/engine';
+import type { EngineProcess, EngineProcessDeps } from './engine-process';
+import { failureOf, memoryError } from './launch';
+import type { EngineLabels, EngineObserver } from './observer';
+import { Sequences } from './sequences';
+import { Watchdog } from './watchdog';
+
+export interface ServingDeps extends EngineProcessDeps {
+  readonly observer: EngineObserver;
+  /** Called when the last sequence was closed. */
+  readonly onChange: () => void;
+}
+
+/** An engine that serves: its process, its sequences, and the watch over both. */
+export class Serving {
+  readonly process: EngineProcess;
+  readonly sequences: Sequences;
+  readonly #labels: EngineLabels;
+  readonly #stepTime: MovingAverage;
+  readonly #deps: ServingDeps;
+  readonly #watchdog: Watchdog;
+
+  constructor(
+    process: EngineProcess,
+    labels: EngineLabels,
+    stepTime: MovingAverage,
+    deps: ServingDeps,
+  ) {
+    this.process = process;
+    this.sequences = new Sequences(process.outbox, deps.log, deps.onChange);
+    this.#labels = labels;
+    this.#stepTime = stepTime;
+    this.#deps = deps;
+    const { clock, options } = deps;
+    this.#watchdog = new Watchdog(options, clock.monotonic());
+    const watch = every(clock, this.#watchdog.periodMs, () => {
+      this.#look();
+    });
+    void process.exited.then(() => {
+      watch.cancel();
+    });
+    process.onFrame = (frame) => {
+      this.#take(frame);
+    };
+  }
+
+  #take(frame: FromEngine): void {
+    const { observer, options } = this.#deps;
+    switch (frame.type) {
+      case 'STEP':
+        this.#watchdog.stepped();
+        if (frame.batch > 0) {
+          this.#stepTime.add(frame.seconds);
+          observer.step(this.#labels, frame.batch, frame.seconds);
+        }
+        this.sequences.dispatch(frame.items);
+        return;
+      case 'STATS':
+        this.#watchdog.reported(frame.ready);
+        observer.stats(this.#labels, frame);
+        if (frame.rssBytes > options.maxMemoryBytes)
+          this.process.kill('memory', memoryError(frame.rssBytes, options.maxMemoryBytes));
+        return;
+      case 'FAILED':
+        this.process.kill('exited', failureOf(frame));
+        return;
+      case 'HELLO':
+      case 'PROGRESS':
+      case 'LOADED':
+        this.#watchdog.heard();
+        return;
+    }
+  }
+
+  #look(): void {
+    const verdict = this.#watchdog.tick(this.#deps.clock.monotonic(), {
+      hasWork: this.sequences.hasWork,
+      stepSeconds: this.#stepTime.value,
+    });
+    if (verdict.kind === 'fine') return;
+    this.process.kill(
+      'stalled',
+      new CabstandError(
+        'ENGINE_STALLED',
+        `the model's engine gave no sign of life for ${Math.round(verdict.silentMs)} ms and was killed`,
+        { metadata: { cause: 'stalled', limit_ms: String(Math.round(verdict.limitMs)) } },
+      ),
+    );
+  }
+}
+
+/** Weight of the newest step. */
+const STEP_WEIGHT = 0.1;
+
+/** Of the time of steps in seconds; 0 before the first. */
+export class MovingAverage {
+  #value = 0;
+
+  get value(): number {
+    return this.#value;
+  }
+
+  add(seconds: number): void {
+    this.#value = this.#value === 0 ? seconds : this.#value + STEP_WEIGHT * (seconds - this.#value);
+  }
+}
