@@ -1,5 +1,6 @@
 /** The host with the real engine and the bundled models. Needs a build. */
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -17,11 +18,14 @@ jest.setTimeout(60_000);
 
 let root: string;
 let hosts: ModelHost[];
+let main: ChildProcess | undefined;
 beforeEach(() => {
   root = mkdtempSync(path.join(tmpdir(), 'mr-'));
   hosts = [];
 });
 afterEach(async () => {
+  main?.kill('SIGKILL');
+  main = undefined;
   await Promise.all(hosts.map((host) => host.stop()));
   rmSync(root, { recursive: true, force: true });
 });
@@ -246,7 +250,7 @@ test('no engine is left after stop, nor after main was killed', async () => {
   await host.stop();
   expect(pids.map(isAlive)).toEqual([false, false]);
 
-  const main = spawn(
+  const started = spawn(
     process.execPath,
     [
       '-e',
@@ -260,13 +264,14 @@ test('no engine is left after stop, nor after main was killed', async () => {
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
+  main = started;
   const pid = await new Promise<number>((resolve) => {
-    main.stdout.once('data', (line: Buffer) => {
+    started.stdout.once('data', (line: Buffer) => {
       resolve(Number(line.toString()));
     });
   });
   expect(isAlive(pid)).toBe(true);
-  main.kill('SIGKILL');
+  started.kill('SIGKILL');
   const ms = await untilDead(pid, 3_000);
   report(`the engine of a killed main was gone after ${ms.toFixed(0)} ms`);
 });
