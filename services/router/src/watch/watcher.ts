@@ -31,7 +31,9 @@ export class Watcher {
   readonly #dirty = new Set<Node>();
   /** OFFLINE has been told, removal has not. */
   readonly #leaving = new Set<string>();
+  /** When to tell, monotonic; undefined if there is nothing to tell. */
   #due: number | undefined;
+  #ripe = false;
   #timer: Timer | undefined;
   #wake: (() => void) | undefined;
   #first = true;
@@ -70,7 +72,7 @@ export class Watcher {
     for (;;) {
       if (this.#closed !== undefined) throw this.#closed;
       if (signal.aborted) throw abortReason(signal);
-      if (this.#first || this.#ready()) {
+      if (this.#first || this.#ripe) {
         const update = this.#take();
         if (update.snapshot || update.nodes.length + update.removed.length > 0) return update;
       }
@@ -78,14 +80,11 @@ export class Watcher {
     }
   }
 
-  #ready(): boolean {
-    return this.#due !== undefined && this.clock.monotonic() >= this.#due;
-  }
-
   #take(): WatchUpdate {
     const snapshot = this.#first;
     this.#first = false;
     this.#due = undefined;
+    this.#ripe = false;
     this.#timer?.cancel();
     this.#timer = undefined;
     const removed: string[] = [];
@@ -118,7 +117,15 @@ export class Watcher {
     if (this.#due !== undefined && this.#due <= due) return;
     this.#due = due;
     this.#timer?.cancel();
-    this.#timer = this.clock.setTimer(() => this.#wake?.(), withinMs, { unref: true });
+    this.#timer = this.clock.setTimer(
+      () => {
+        // Not compared with the clock again: timers may fire a little early.
+        this.#ripe = true;
+        this.#wake?.();
+      },
+      withinMs,
+      { unref: true },
+    );
   }
 
   #woken(signal: AbortSignal): Promise<void> {
