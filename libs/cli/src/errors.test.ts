@@ -24,6 +24,11 @@ test('an error says its reason and what to do', () => {
     'cabstand: no answer from a:1 (ROUTER_UNREACHABLE)\n' +
       '  Is the subnet up? Start one with `cabstand up`, or name its router with --router HOST:PORT.',
   );
+  const refused =
+    'No connection established. Last error: Error: connect ECONNREFUSED a:1. Resolution note: ';
+  expect(describeError(new CabstandError('ENGINE_CRASHED', refused))).toBe(
+    'cabstand: no connection: connect ECONNREFUSED a:1 (ENGINE_CRASHED)',
+  );
   expect(describeError(new UsageError('no file', 'Name one.'))).toBe(
     'cabstand: no file\n  Name one.',
   );

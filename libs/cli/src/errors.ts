@@ -80,9 +80,17 @@ export function adviceFor(error: unknown): string | undefined {
   return ADVICE[error.reason];
 }
 
+const GRPC_WORDS =
+  /No connection established\. Last error: (?:Error: )?(.*?)\. Resolution note: ?/g;
+
+/** What gRPC says about a connection that fails, without what only its authors need. */
+export function plainMessage(message: string): string {
+  return message.replace(GRPC_WORDS, 'no connection: $1');
+}
+
 /** An error as people read it: the sentence, its reason, and what to do. */
 export function describeError(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = plainMessage(error instanceof Error ? error.message : String(error));
   const reason =
     CabstandError.is(error) && !(error instanceof UsageError) ? ` (${error.reason})` : '';
   const advice = adviceFor(error);

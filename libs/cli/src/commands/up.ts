@@ -4,6 +4,7 @@ import { generateSubnetKeys } from '@cabstand/auth';
 import { seconds, wholeNumber } from '../arguments';
 import type { CliContext } from '../context';
 import { runDemo } from '../demo';
+import { checkModels } from '../doctor/models';
 import { ExitCode, UsageError } from '../errors';
 import { upGuide } from '../render/guide';
 import { Connection } from '../subnet/connection';
@@ -90,6 +91,7 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
     await checkPorts(places);
     const count = `${flags.hosters} ${flags.hosters === 1 ? 'hoster' : 'hosters'}`;
     tell(context, 'cabstand', `${version()}, ${count}, models from ${flags.models}`);
+    await reportModels(context, flags.models);
     await makeKeys(context, flags, places);
     await serve(context, flags, places);
   } finally {
@@ -138,12 +140,24 @@ async function serve(context: CliContext, flags: UpFlags, places: SubnetLayout):
 }
 
 async function stop(context: CliContext, subnet: LocalSubnet, drainMs: number): Promise<void> {
-  tell(context, 'stop', 'draining; Ctrl-C again stops at once');
+  tell(context, 'stop', 'draining and stopping; Ctrl-C again stops at once');
   if (await subnet.stop(drainMs + GRACE_MS)) tell(context, 'stop', 'everything has stopped');
   else {
     tell(context, 'stop', 'some had to be killed; see the logs');
     context.exit(ExitCode.FAILURE);
   }
+}
+
+/** Says which models cannot be served; throws a UsageError if that is all of them. */
+async function reportModels(context: CliContext, folder: string): Promise<void> {
+  const findings = await checkModels(folder);
+  const broken = findings.filter(({ status }) => status !== 'ok');
+  if (broken.length === findings.length) {
+    const [first] = broken;
+    throw new UsageError(broken.map(({ message }) => message).join('\n  '), first?.advice);
+  }
+  for (const { name, message } of broken)
+    tell(context, 'models', context.terminal.style.yellow(`without ${name}: ${message}`));
 }
 
 async function makeKeys(context: CliContext, flags: UpFlags, places: SubnetLayout): Promise<void> {

@@ -1,3 +1,5 @@
+import { plainMessage } from '../errors';
+
 /** What a check found. */
 export interface Finding {
   readonly status: 'ok' | 'warn' | 'fail';
@@ -25,6 +27,6 @@ export const fail = (name: string, message: string, advice: string): Finding => 
 });
 
 export function messageOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = plainMessage(error instanceof Error ? error.message : String(error));
   return text.split('\n')[0] ?? text;
 }

@@ -30,6 +30,7 @@ type State =
 const STEADY_MS = 30_000;
 const FIRST_RESTART_MS = 1000;
 const SLOWEST_RESTART_MS = 30_000;
+const LOG_LINES = 50;
 
 /** One service of a local subnet: started again with growing delays when it dies. */
 export class Child {
@@ -82,10 +83,17 @@ export class Child {
     if (this.#state.kind === 'running') killGroup(this.#state.process);
   }
 
-  /** The end of its log, for a person to see why it died. */
-  async lastLog(lines: number): Promise<string> {
+  /** The last problems in its log, for a person to see why it died. */
+  async lastProblems(lines: number): Promise<string> {
     const log = await readFile(this.logFile, 'utf8').catch(() => '');
-    return log.trimEnd().split('\n').slice(-lines).join('\n');
+    return log
+      .trimEnd()
+      .split('\n')
+      .slice(-LOG_LINES)
+      .map(problemIn)
+      .filter((problem) => problem !== '')
+      .slice(-lines)
+      .join('\n');
   }
 
   #spawn(flag: 'w' | 'a'): void {
@@ -132,5 +140,17 @@ function killGroup(child: ChildProcess): void {
     process.kill(-child.pid, 'SIGKILL');
   } catch {
     // Gone already.
+  }
+}
+
+/** What a line of the log says of something wrong: JSON below `warn` says nothing, other text does. */
+function problemIn(line: string): string {
+  try {
+    const { level, msg } = JSON.parse(line) as { level?: string; msg?: string };
+    return level === 'warn' || level === 'error' || level === 'fatal'
+      ? `${level}: ${msg ?? ''}`
+      : '';
+  } catch {
+    return line;
   }
 }

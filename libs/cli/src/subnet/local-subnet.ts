@@ -23,7 +23,7 @@ const POLL_MS = 100;
 const START_DEADLINE_MS = 120_000;
 /** Said only when it takes longer than this. */
 const PATIENCE_MS = 3000;
-const LOG_LINES = 8;
+const PROBLEMS = 5;
 
 /** A router and hosters as child processes of this one. */
 export class LocalSubnet {
@@ -87,10 +87,10 @@ export class LocalSubnet {
 
   async #died(child: Child, how: string, restartMs: number): Promise<void> {
     if (!this.#up) {
-      const log = await child.lastLog(LOG_LINES);
+      const log = (await child.lastProblems(PROBLEMS)).replace(/^/gm, '    ');
       this.#stillborn ??= new CabstandError(
         'CONFIG_INVALID',
-        `${child.name} does not start (${how}). The end of ${child.logFile}:\n${log}`,
+        `${child.name} does not start (${how}); from ${child.logFile}:\n${log}`,
       );
       return;
     }

@@ -1,0 +1,133 @@
+import { PassThrough } from 'node:stream';
+import path from 'node:path';
+import { runCli } from './program';
+import { Folder } from './media/wav.fixture';
+
+const folder = new Folder();
+afterAll(() => folder.remove());
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> {
+  const stdout = new PassThrough();
+  const stderr = new PassThrough();
+  const code = await runCli(args, {
+    stdout,
+    stderr,
+    stdin: process.stdin,
+    env,
+    signal: new AbortController().signal,
+  });
+  const text = (stream: PassThrough): string => ((stream.read() as Buffer | null) ?? '').toString();
+  return { code, out: text(stdout), err: text(stderr) };
+}
+
+/** Nobody listens on port 1. */
+const NOBODY = ['--router', '127.0.0.1:1'];
+
+test('--version and --help end with 0', async () => {
+  expect(await run(['--version'])).toMatchObject({ code: 0, out: '0.1.0\n' });
+  const { code, out } = await run(['--help']);
+  expect(code).toBe(0);
+  expect(out).toContain('Exit codes:');
+});
+
+test('no command prints the help, as wrong usage', async () => {
+  const { code, err } = await run([]);
+  expect(code).toBe(2);
+  expect(err).toContain('Usage: cabstand');
+});
+
+test.each(['up', 'infer', 'nodes', 'info', 'drain', 'load', 'unload', 'doctor', 'keys'])(
+  '%s --help teaches with an example',
+  async (command) => {
+    const { code, out } = await run([command, '--help']);
+    expect(code).toBe(0);
+    expect(out).toMatch(new RegExp(`Examples?:\n  \\$ .*cabstand ${command}`));
+  },
+);
+
+test.each(['init', 'add', 'rotate', 'token', 'show'])('keys %s --help too', async (command) => {
+  expect((await run(['keys', command, '--help'])).out).toMatch(/Example:\n {2}\$ .*cabstand keys/);
+});
+
+test('a command that is mistyped is guessed', async () => {
+  const { code, err } = await run(['nodez']);
+  expect(code).toBe(2);
+  expect(err).toContain('Did you mean nodes?');
+});
+
+test.each([
+  [['infer', '--model', 'x'], /there is no input/],
+  [['infer', '--text', 'x'], /--model/],
+  [['infer', '--model', 'x', '--text', 'a', '--wav', 'b'], /--wav and --text: give one kind/],
+  [['infer', '--model', 'x', '--text', 'a', '--base64'], /--base64 goes with --json/],
+  [['infer', '--model', 'x', '--tensor', 'nope'], /--tensor nope: expected NAME=FILE/],
+  [['infer', '--model', 'x', '--text', 'a', '--timeout', 'soon'], /Expected a time/],
+  [['nodes', '--router', 'localhost'], /Expected HOST:PORT/],
+  [['nodes', '--credentials', '/nowhere'], /holds no keys/],
+  [['nodes', '--token', 'a', '--key', 'b'], /give one of them/],
+  [['nodes', '--tls'], /--tls needs the folder/],
+  [['up', '--hosters', '0'], /from 1 to 32/],
+  [['keys', 'token', 'bob', '--days', 'x'], /number of days/],
+  [['keys', 'add', 'bob', '--role', 'king'], /king is no role/],
+])('%j is wrong usage', async (args, message) => {
+  const { code, err, out } = await run(args);
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err).toMatch(message);
+});
+
+test.each([
+  [['nodes', ...NOBODY]],
+  [['info', ...NOBODY]],
+  [['drain', 'hoster-1', '--token', 'x', ...NOBODY]],
+  [['infer', '--model', 'g2p', '--text', 'taxi', ...NOBODY]],
+  [['infer', '--model', 'g2p', '--text', 'taxi', '--hoster', '127.0.0.1:1']],
+])('%j ends with 4 and says what to do', async (args) => {
+  const { code, err, out } = await run(args);
+  expect({ code, out }).toEqual({ code: 4, out: '' });
+  expect(err).toMatch(/127\.0\.0\.1:1\b.*\n {2}\S/);
+});
+
+test('keys: made once, rotated, shown, tokens printed', async () => {
+  const out = path.join(folder.path, 'keys');
+  expect(await run(['keys', 'init', '--out', out])).toMatchObject({ code: 0, err: '' });
+  const again = await run(['keys', 'init', '--out', out]);
+  expect(again.code).toBe(2);
+  expect(again.err).toContain('cabstand keys rotate NAME');
+  expect(await run(['keys', 'add', 'alice', '--role', 'client', '--out', out])).toMatchObject({
+    code: 0,
+  });
+  expect((await run(['keys', 'rotate', 'alice', '--out', out])).out).toContain(
+    'the new key alice-',
+  );
+  const shown = JSON.parse((await run(['keys', 'show', '--json', '--out', out])).out) as {
+    keys: { principal: string }[];
+  };
+  expect(shown.keys.filter(({ principal }) => principal === 'alice')).toHaveLength(2);
+  expect((await run(['keys', 'token', 'bob', '--days', '1', '--out', out])).out).toMatch(
+    /^[\w-]+\.[\w-]+\.[\w-]+\n$/,
+  );
+  expect((await run(['keys', 'rotate', 'nobody', '--out', out])).code).toBe(2);
+});
+
+test('up says what is wrong with the models before it starts anything', async () => {
+  const data = path.join(folder.path, 'data');
+  const { code, err } = await run([
+    'up',
+    '--models',
+    '/nowhere',
+    '--data',
+    data,
+    '--port',
+    '61050',
+    '--admin-port',
+    '61150',
+  ]);
+  expect(code).toBe(2);
+  expect(err).toContain('/nowhere');
+});
