@@ -181,12 +181,18 @@ function watchProcess(host: ProcessLike): Watch {
   };
 }
 
+/** Errors of what a service was started with: its settings, and the files that they name. */
+const CONFIG_REASONS: ReadonlySet<string> = new Set([
+  'CONFIG_INVALID',
+  'INVALID_ARGUMENT',
+  'MANIFEST_INVALID',
+]);
+
 /** The exit code for an error that ended a service. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (!CabstandError.is(error)) return ExitCode.FAILURE;
   if (error.reason === 'ADDRESS_IN_USE') return ExitCode.ADDRESS_IN_USE;
-  if (error.reason === 'CONFIG_INVALID' || error.reason === 'MANIFEST_INVALID')
-    return ExitCode.CONFIG;
+  if (CONFIG_REASONS.has(error.reason)) return ExitCode.CONFIG;
   return ExitCode.FAILURE;
 }
 

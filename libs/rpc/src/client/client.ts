@@ -18,7 +18,8 @@ export class RpcClient {
   readonly address: string;
   readonly #endpoint: Endpoint;
   readonly #clock: Clock;
-  #active = 0;
+  /** How to end each call that runs. */
+  readonly #active = new Set<(error: CabstandError) => void>();
   #lastUsed: number;
   #closed = false;
 
@@ -29,12 +30,12 @@ export class RpcClient {
     this.#lastUsed = clock.monotonic();
     const settings = normalizeClientOptions(options);
     const channel = new Channel(address, settings.credentials, settings.channel);
-    this.#endpoint = { address, channel, settings, clock, enter: () => this.#enter() };
+    this.#endpoint = { address, channel, settings, clock, enter: (cancel) => this.#enter(cancel) };
   }
 
   /** Calls that run now. */
   get activeCalls(): number {
-    return this.#active;
+    return this.#active.size;
   }
 
   get closed(): boolean {
@@ -43,7 +44,7 @@ export class RpcClient {
 
   /** Milliseconds since the last call ended; 0 while one runs. */
   get idleMs(): number {
-    return this.#active > 0 ? 0 : this.#clock.monotonic() - this.#lastUsed;
+    return this.#active.size > 0 ? 0 : this.#clock.monotonic() - this.#lastUsed;
   }
 
   /** One request, one response. Throws a CabstandError. */
@@ -86,21 +87,25 @@ export class RpcClient {
     return new BidiStream(this.#endpoint, info, request.encode, response.decode, options);
   }
 
-  /** Closes the connection; calls that run fail as NODE_UNREACHABLE. */
+  /** Closes the connection; calls that run are CANCELLED. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    for (const cancel of [...this.#active]) cancel(this.#closedError());
     this.#endpoint.channel.close();
   }
 
-  #enter(): () => void {
-    if (this.#closed)
-      throw new CabstandError('CANCELLED', `the connection to ${this.address} was closed here`);
-    this.#active += 1;
+  #enter(cancel: (error: CabstandError) => void): () => void {
+    if (this.#closed) throw this.#closedError();
+    this.#active.add(cancel);
     return () => {
-      this.#active -= 1;
+      this.#active.delete(cancel);
       this.#lastUsed = this.#clock.monotonic();
     };
+  }
+
+  #closedError(): CabstandError {
+    return new CabstandError('CANCELLED', `the connection to ${this.address} was closed here`);
   }
 }
 

@@ -23,8 +23,8 @@ export interface Endpoint {
   readonly channel: ChannelInterface;
   readonly settings: RpcClientSettings;
   readonly clock: Clock;
-  /** Counts a call in; answers how to count it out. */
-  enter(): () => void;
+  /** Counts a call in; answers how to count it out. `cancel` ends it when the client is closed. */
+  enter(cancel: (error: CabstandError) => void): () => void;
 }
 
 export interface ExchangeListener {
@@ -98,7 +98,7 @@ export class Exchange {
       return;
     }
     try {
-      this.#leave = this.#endpoint.enter();
+      this.#leave = this.#endpoint.enter((error) => this.cancel(error));
       void this.#attempt();
     } catch (thrown) {
       this.#end(CabstandError.from(thrown));

@@ -10,16 +10,21 @@ type State =
 /** Messages that arrived, for one consumer: taken without a promise while there are some. */
 export class Inbox<T> {
   readonly #limit: number;
+  readonly #limitBytes: number;
   readonly #onRoom: () => void;
   #items: (T | undefined)[] = [];
+  /** Size of each item in bytes. */
+  #sizes: number[] = [];
+  #bytes = 0;
   #head = 0;
   #full = false;
   #state: State = { kind: 'open' };
   #waiter: { resolve: (more: boolean) => void; reject: (error: CabstandError) => void } | undefined;
 
   /** Calls `onRoom` when a full inbox has been half emptied. */
-  constructor(limit: number, onRoom: () => void) {
+  constructor(limit: number, limitBytes: number, onRoom: () => void) {
     this.#limit = limit;
+    this.#limitBytes = limitBytes;
     this.#onRoom = onRoom;
   }
 
@@ -28,10 +33,12 @@ export class Inbox<T> {
   }
 
   /** False if the next one should wait for `onRoom`. */
-  add(item: T): boolean {
+  add(item: T, bytes: number): boolean {
     this.#items.push(item);
+    this.#sizes.push(bytes);
+    this.#bytes += bytes;
     this.#settle();
-    this.#full = this.size >= this.#limit;
+    this.#full = this.size >= this.#limit || this.#bytes >= this.#limitBytes;
     return !this.#full;
   }
 
@@ -40,12 +47,10 @@ export class Inbox<T> {
     if (this.#head === this.#items.length) return undefined;
     const item = this.#items[this.#head];
     this.#items[this.#head] = undefined;
+    this.#bytes -= this.#sizes[this.#head] ?? 0;
     this.#head += 1;
-    if (this.#head === this.#items.length) {
-      this.#items = [];
-      this.#head = 0;
-    }
-    if (this.#full && this.size <= this.#limit / 2) {
+    if (this.#head === this.#items.length) this.clear();
+    if (this.#full && this.size <= this.#limit / 2 && this.#bytes <= this.#limitBytes / 2) {
       this.#full = false;
       this.#onRoom();
     }
@@ -75,6 +80,8 @@ export class Inbox<T> {
   /** Drops what is queued. */
   clear(): void {
     this.#items = [];
+    this.#sizes = [];
+    this.#bytes = 0;
     this.#head = 0;
   }
 

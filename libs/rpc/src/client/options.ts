@@ -26,6 +26,8 @@ export interface RpcClientOptions {
   readonly connectTimeoutMs?: number;
   /** Received messages that wait for a slow consumer before the sender is held back. Default 64. */
   readonly maxQueuedMessages?: number;
+  /** The same in bytes. Default 1 MiB. */
+  readonly maxQueuedBytes?: number;
   /** Use the HTTP proxy of the environment (`grpc_proxy`, `https_proxy`, `http_proxy`). Default false. */
   readonly httpProxy?: boolean;
   /** Name to check the server's certificate against, where it is not the address. */
@@ -38,16 +40,18 @@ export interface RpcClientSettings {
   readonly connectTimeoutMs: number;
   readonly maxMessageBytes: number;
   readonly maxQueuedMessages: number;
+  readonly maxQueuedBytes: number;
   readonly channel: ChannelOptions;
 }
 
 export function normalizeClientOptions(options: RpcClientOptions): RpcClientSettings {
   const { maxMessageBytes = 16 * 1024 * 1024, connectTimeoutMs = 2000 } = options;
-  const { maxQueuedMessages = 64 } = options;
+  const { maxQueuedMessages = 64, maxQueuedBytes = 1024 * 1024 } = options;
   const { timeMs = 1000, timeoutMs = 2000 } = options.keepalive ?? {};
   wholeNumber('maxMessageBytes', maxMessageBytes);
   wholeNumber('connectTimeoutMs', connectTimeoutMs);
   wholeNumber('maxQueuedMessages', maxQueuedMessages);
+  wholeNumber('maxQueuedBytes', maxQueuedBytes);
   wholeNumber('keepalive.timeMs', timeMs);
   wholeNumber('keepalive.timeoutMs', timeoutMs);
   return {
@@ -56,6 +60,7 @@ export function normalizeClientOptions(options: RpcClientOptions): RpcClientSett
     connectTimeoutMs,
     maxMessageBytes,
     maxQueuedMessages,
+    maxQueuedBytes,
     channel: {
       'grpc.max_receive_message_length': maxMessageBytes,
       'grpc.max_send_message_length': maxMessageBytes,

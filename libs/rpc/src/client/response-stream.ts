@@ -34,7 +34,8 @@ export class ResponseStream<Res> implements AsyncIterable<Res>, AsyncIterator<Re
     options: CallOptions,
     hooks: StreamHooks = {},
   ) {
-    this.#inbox = new Inbox(endpoint.settings.maxQueuedMessages, () => this.#exchange.read());
+    const { maxQueuedMessages, maxQueuedBytes } = endpoint.settings;
+    this.#inbox = new Inbox(maxQueuedMessages, maxQueuedBytes, () => this.#exchange.read());
     this.#exchange = new Exchange(endpoint, info, body, options, {
       accepted: () => hooks.accepted?.(),
       restarted: () => hooks.restarted?.(),
@@ -94,7 +95,7 @@ export class ResponseStream<Res> implements AsyncIterable<Res>, AsyncIterator<Re
       this.#exchange.cancel(badReply(thrown));
       return;
     }
-    if (this.#inbox.add(message)) this.#exchange.read();
+    if (this.#inbox.add(message, bytes.length)) this.#exchange.read();
   }
 }
 

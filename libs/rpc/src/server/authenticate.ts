@@ -1,5 +1,5 @@
 import { Metadata } from '@grpc/grpc-js';
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, invalid } from '@cabstand/core';
 import type { Authorizer, IncomingRequest } from '../contract';
 import type { ActiveCall, SurfaceCall } from './call';
 import type { Admit } from './options';
@@ -11,6 +11,7 @@ export interface Gate {
   /** Undefined for services open to everybody. */
   readonly authorizer: Authorizer | undefined;
   readonly admit: Admit | undefined;
+  readonly maxMetadataBytes: number;
 }
 
 /** Establishes who calls, before anything of the call is parsed or handled, and proves the server. */
@@ -21,6 +22,7 @@ export async function authenticate(
   body: Uint8Array | undefined,
 ): Promise<void> {
   const { authorizer, admit } = gate;
+  checkSize(active.metadata, gate.maxMetadataBytes);
   if (authorizer === undefined) {
     active.principal = OPEN_PRINCIPAL;
   } else {
@@ -51,7 +53,16 @@ async function guarded<T>(step: () => Promise<T>): Promise<T> {
   }
 }
 
-export function toMetadata(headers: Readonly<Record<string, string>>): Metadata {
+// Node takes up to 128 headers of 64 KiB each.
+function checkSize(metadata: Metadata, limit: number): void {
+  let bytes = 0;
+  for (const [name, value] of Object.entries(metadata.toHttp2Headers()))
+    bytes += name.length + (Array.isArray(value) ? value.join('') : String(value)).length;
+  if (bytes > limit)
+    throw invalid('LIMIT_EXCEEDED', 'headers', `${bytes} bytes`, `at most ${limit} bytes`);
+}
+
+function toMetadata(headers: Readonly<Record<string, string>>): Metadata {
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
   return metadata;

@@ -12,6 +12,8 @@ export interface RpcServerLimits {
   readonly maxConcurrentCalls: number;
   /** Connections open at once. Default 2000. Further ones are closed at once. */
   readonly maxConnections: number;
+  /** Headers of one call, names and values, in bytes. Default 32 KiB. More are LIMIT_EXCEEDED. */
+  readonly maxMetadataBytes: number;
   /** Bytes of one response stream that wait to be sent before `push` answers false. Default 256 KiB. */
   readonly streamBufferBytes: number;
 }
@@ -67,6 +69,7 @@ export function normalizeServerOptions(options: RpcServerOptions): RpcServerSett
       maxConcurrentStreams: 1000,
       maxConcurrentCalls: 10_000,
       maxConnections: 2000,
+      maxMetadataBytes: 32 * 1024,
       streamBufferBytes: 256 * 1024,
       ...options.limits,
     },

@@ -31,10 +31,16 @@ export class RequestStream<Req> implements AsyncIterable<Req>, AsyncIterator<Req
     this.#decode = decode;
     const wake = (): void => this.#wake?.();
     source.on('readable', wake);
-    source.on('end', () => {
-      this.#ended = true;
-      wake();
-    });
+    // A caller that cancels ends its requests in the same breath, and the end is seen first. Waiting
+    // for the rest of what arrived keeps a cancel from looking like an orderly end.
+    source.on('end', () =>
+      setImmediate(() =>
+        setImmediate(() => {
+          this.#ended = true;
+          this.#wake?.();
+        }),
+      ),
+    );
     active.onEnd(wake);
   }
 

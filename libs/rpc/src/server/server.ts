@@ -69,6 +69,7 @@ export class RpcServer {
       gate: {
         authorizer: options.open === true ? undefined : this.#settings.authorizer,
         admit: options.open === true ? undefined : this.#settings.admit,
+        maxMetadataBytes: this.#settings.limits.maxMetadataBytes,
       },
       observers: this.#settings.observers,
       streamBufferBytes: this.#settings.limits.streamBufferBytes,

@@ -77,9 +77,9 @@ function joined(argv: readonly string[], options: ParseArgsOptionsConfig): strin
 }
 
 function flagProblem(cause: unknown, known: readonly string[]): string {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   const unknown = /^Unknown option '-{1,2}([^']+)'/.exec(message)?.[1];
-  if (unknown === undefined) return message.split('\n')[0] ?? message;
+  if (unknown === undefined) return message;
   return `there is no flag --${unknown}${suggestion(unknown, known, '--')}; --help lists them`;
 }
 
@@ -111,7 +111,8 @@ export function readFile(path: string): Raw {
 }
 
 function messageOf(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).split('\n')[0] ?? '';
+  const { message } = cause as { readonly message?: unknown };
+  return (typeof message === 'string' ? message : String(cause)).split('\n')[0] ?? '';
 }
 
 /** Values of the environment by field key; names that nothing reads are answered as `unknown`. */
