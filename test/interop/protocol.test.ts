@@ -43,14 +43,14 @@ const KINDS = {
 };
 
 test.each([
-  ['RouterService', RouterService],
-  ['HosterService', HosterService],
+  ['RouterService', Object.values(RouterService)],
+  ['HosterService', Object.values(HosterService)],
 ])('%s: every method is there, with its kind and roles', (service, methods) => {
   const text = page.split(`**\`cabstand.v1.${service}\`**`)[1]?.split('\n**')[0] ?? '';
   const documented = cells(text.split('\n\n')[1] ?? '')
     .slice(2)
     .map(([method, kind, roles]) => [method, kind, roles?.split(', ')]);
-  const actual = Object.values(methods).map(({ info }) => [
+  const actual = methods.map(({ info }) => [
     info.method,
     KINDS[info.kind],
     DEFAULT_PERMISSIONS[info.path],

@@ -1,4 +1,3 @@
-import { createClientAuthorizer, authConfigSchema } from '@cabstand/auth';
 import { CabstandError } from '@cabstand/core';
 import { HosterService, RpcClient } from '@cabstand/rpc';
 import type { Authorizer, CallOptions, RpcClientOptions, v1 } from '@cabstand/rpc';
@@ -16,7 +15,7 @@ export class RawClient implements Disposable {
 
   constructor(subnet: Subnet, authorizer: Authorizer | string = 'client', hoster = 0) {
     const options: RpcClientOptions = {
-      authorizer: typeof authorizer === 'string' ? signer(subnet, authorizer) : authorizer,
+      authorizer: typeof authorizer === 'string' ? subnet.authorizer(authorizer) : authorizer,
       // What is too large is for the server to refuse.
       maxMessageBytes: 64 * 1024 * 1024,
     };
@@ -66,10 +65,6 @@ export async function refusalOf(outcome: Promise<unknown>): Promise<CabstandErro
   throw new Error('this should have been refused');
 }
 
-function signer(subnet: Subnet, member: string): Authorizer {
-  return createClientAuthorizer(authConfigSchema.parse(subnet.authConfig(member)));
-}
-
 /** Sends these headers, whatever the call. */
 export function headers(fixed: Readonly<Record<string, string>>): Authorizer {
   return {
@@ -82,7 +77,7 @@ export function headers(fixed: Readonly<Record<string, string>>): Authorizer {
 
 /** Silence for Silero VAD, as it goes over the wire. */
 export function audio(samples = 512): v1.Tensor {
-  return toWire(tensorOf('audio', 'float32', [samples], new Float32Array(samples)));
+  return toWire(tensorOf('audio', new Float32Array(samples)));
 }
 
 /** The epoch of a consumer that is told apart from others by a byte. */
