@@ -1,4 +1,5 @@
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, FakeClock } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
 import {
   CLIENT,
   HOSTER,
@@ -216,4 +217,20 @@ test('a ban shows', async () => {
   s.core.report({ nodeId: 'a', incarnation: '', leaseId: '', reason: 'NODE_STALLED' }, CLIENT);
   await s.clock.advance(100);
   expect(reader.updates.at(-1)?.nodes[0]?.bannedUntil).toBeGreaterThan(s.clock.now());
+});
+
+test('a timer that fires a little early still tells', async () => {
+  const clock = new FakeClock();
+  const early: Clock = {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    setTimer: (callback, ms) => clock.setTimer(callback, ms - 0.5),
+  };
+  const s = stand({ clock: early });
+  join(s.core, 'a');
+  const reader = new Reader({ ...s, clock }).read();
+  await clock.advance(0);
+  s.core.drain('a', 1000);
+  await clock.advance(200);
+  expect(reader.view).toEqual({ a: 'a-1 DRAINING' });
 });
