@@ -1,0 +1,49 @@
+import { parseArgs } from 'node:util';
+import { benchHandOuts } from './handouts';
+import { benchIdle } from './idle';
+import { benchServed } from './served';
+import { machine } from './report';
+
+const HELP = `Usage: npm run bench -- [what…] [--pairs N] [--seconds S] [--only TEXT]
+
+Benchmarks that print ratios from one run: what is served beside the raw loop, interleaved.
+
+  served      records a second over the raw loop, cost and time of a record
+  handouts    time of a hand-out with 10, 1,000 and 10,000 nodes
+  idle        bytes of a session that does nothing
+  (nothing)   all of them
+
+  --pairs N     interleaved pairs for each case (default 7)
+  --seconds S   length of a round (default 2)
+  --only TEXT   only served cases whose name contains TEXT`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      pairs: { type: 'string', default: '7' },
+      seconds: { type: 'string', default: '2' },
+      only: { type: 'string', default: '' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return;
+  }
+  console.log(machine());
+  const wants = (name: string): boolean => positionals.length === 0 || positionals.includes(name);
+  if (wants('served'))
+    await benchServed({
+      pairs: Number(values.pairs),
+      seconds: Number(values.seconds),
+      only: values.only,
+    });
+  if (wants('handouts')) benchHandOuts();
+  if (wants('idle')) await benchIdle();
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});
