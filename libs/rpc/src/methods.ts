@@ -31,7 +31,7 @@ export type MethodTable = Readonly<Record<string, AnyMethod>>;
 
 /** The handler that a method needs. */
 export type HandlerOf<M> =
-  M extends Method<infer K, infer _Req, infer ReqOut, infer Res, infer _ResOut>
+  M extends Method<infer K, never, infer ReqOut, infer Res, unknown>
     ? K extends 'unary'
       ? UnaryHandler<ReqOut, Res>
       : K extends 'server_stream'

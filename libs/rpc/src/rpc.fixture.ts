@@ -94,3 +94,11 @@ export function deferred<T = void>(): {
   });
   return { promise, resolve };
 }
+
+/** Reads to the end; answers how many there were. */
+export async function countOf(messages: AsyncIterable<unknown>): Promise<number> {
+  let count = 0;
+  const iterator = messages[Symbol.asyncIterator]();
+  while ((await iterator.next()).done !== true) count++;
+  return count;
+}

@@ -71,7 +71,7 @@ function fromDetails(message: string, metadata: Metadata | undefined): CabstandE
   let retryAfterMs: number | undefined;
   try {
     for (const detail of googleRpc.Status.decode(bytes).details) {
-      const any = detail as unknown as { type_url: string; value: Buffer };
+      const any = detail;
       if (any.type_url === ERROR_INFO) {
         const info = googleRpc.ErrorInfo.decode(any.value);
         if (info.domain !== DOMAIN || !isReason(info.reason)) continue;

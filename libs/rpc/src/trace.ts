@@ -1,4 +1,4 @@
-import { Metadata } from '@grpc/grpc-js';
+import type { Metadata } from '@grpc/grpc-js';
 
 /** https://www.w3.org/TR/trace-context/ */
 export interface TraceContext {

@@ -15,7 +15,7 @@ export function addReflection(
   services: readonly string[],
   options: { readonly open: boolean },
 ): void {
-  const reflection = new ReflectionService(definitions as never, { services: [...services] });
+  const reflection = new ReflectionService(definitions, { services: [...services] });
   reflection.addToServer({
     addService: (definition: ServiceDefinition, implementation: UntypedServiceImplementation) => {
       const [name, method] = Object.entries(definition)[0] ?? [];

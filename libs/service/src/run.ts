@@ -108,7 +108,10 @@ async function serve<S extends z.ZodObject>(
   const stopping = new AbortController();
   using watch = watchProcess(host);
   readiness.missing('start', 'still starting');
-  closers.add('metrics', 1000, () => Promise.resolve(metrics.close()));
+  closers.add('metrics', 1000, () => {
+    metrics.close();
+    return Promise.resolve();
+  });
 
   const starting = program
     .start({
@@ -147,7 +150,7 @@ interface Watch extends Disposable {
 
 /** Signals, a parent that went away, and errors nobody caught. The second signal forces. */
 function watchProcess(host: ProcessLike): Watch {
-  let settle = (_ending: Ending): void => undefined;
+  let settle: (ending: Ending) => void = () => undefined;
   let force = (): void => undefined;
   const ending = new Promise<Ending>((resolve) => {
     settle = resolve;

@@ -262,15 +262,14 @@ export class Exchange {
 
   #onFailure(error: CabstandError): void {
     const { authorizer } = this.#endpoint.settings;
-    const { refresh } = authorizer ?? {};
     const early = this.#state.kind === 'opening' || this.#state.kind === 'proving';
-    if (error.class !== 'auth' || !early || this.#refreshed || refresh === undefined) {
+    if (error.class !== 'auth' || !early || this.#refreshed || authorizer?.refresh === undefined) {
       this.#end(error);
       return;
     }
     this.#refreshed = true;
     this.#call = undefined;
-    refresh.call(authorizer, error).then(
+    authorizer.refresh(error).then(
       (renewed) => {
         if (this.over) return;
         if (!renewed) this.#end(error);

@@ -16,7 +16,6 @@ export interface RpcClientPoolOptions extends RpcClientOptions {
 export class RpcClientPool {
   readonly #options: RpcClientOptions;
   readonly #maxConnections: number;
-  readonly #idleMs: number;
   readonly #clock: Clock;
   readonly #clients = new Map<string, RpcClient>();
   readonly #sweep: Timer;
@@ -29,7 +28,6 @@ export class RpcClientPool {
     normalizeClientOptions(rest);
     this.#options = rest;
     this.#maxConnections = maxConnections;
-    this.#idleMs = idleMs;
     this.#clock = clock;
     this.#sweep = every(clock, idleMs, () => this.#closeIdle(idleMs));
   }

@@ -22,16 +22,14 @@ class PipelinedCall extends ServerInterceptingCall {
   override sendMessage(message: Buffer, callback: () => void): void {
     this.#messages += 1;
     this.#bytes += message.length;
-    let sent = false;
     super.sendMessage(message, () => {
-      sent = true;
       this.#messages -= 1;
       this.#bytes -= message.length;
       const blocked = this.#blocked;
       this.#blocked = undefined;
       blocked?.();
     });
-    if (sent || this.#hasRoom()) callback();
+    if (this.#hasRoom()) callback();
     else this.#blocked = callback;
   }
 

@@ -1,5 +1,5 @@
 import type { CabstandError } from '@cabstand/core';
-import { deferred, proxy, rig } from '../rpc.fixture';
+import { countOf, deferred, proxy, rig } from '../rpc.fixture';
 import { Encoded, HosterService, RpcClient, codecs } from '../index';
 import type { CallObserver } from '../index';
 
@@ -48,9 +48,7 @@ test.each([60, 8 * KIB, 300 * KIB])(
       2 * 256 * KIB + 128 * KIB + 1024 * KIB + 68 * Math.min(size, 16 * KIB) + 3 * size,
     );
     expect(held).toBeLessThan(total);
-    let received = 0;
-    for await (const _ of stream) received++;
-    expect(received).toBe(total);
+    await expect(countOf(stream)).resolves.toBe(total);
   },
 );
 
@@ -61,11 +59,7 @@ test('a handler that ignores a reader without room is stopped', async () => {
     },
   });
   const stream = it.client.serverStream(HosterService.rpc_inference_stream, {});
-  await expect(
-    (async () => {
-      for await (const _ of stream) continue;
-    })(),
-  ).rejects.toMatchObject({ reason: 'INTERNAL' });
+  await expect(countOf(stream)).rejects.toMatchObject({ reason: 'INTERNAL' });
 });
 
 test('a cancelled stream aborts its signal and ends the wait for room', async () => {
@@ -114,7 +108,10 @@ test('leaving the loop cancels the call', async () => {
       await ended.promise;
     },
   });
-  for await (const _ of it.client.serverStream(HosterService.rpc_inference_stream, {})) break;
+  for await (const response of it.client.serverStream(HosterService.rpc_inference_stream, {})) {
+    expect(response).toBeDefined();
+    break;
+  }
   await ended.promise;
 });
 
@@ -142,7 +139,8 @@ test('a lost connection aborts what ran on it', async () => {
   await using it = await rig({
     rpc_session_stream: async (requests, call, out) => {
       call.signal.addEventListener('abort', () => ended.resolve());
-      for await (const _ of requests) await out.write({});
+      for await (const { ack } of requests)
+        await out.write({ record: { position: ack?.position ?? 0 } });
     },
   });
   const between = await proxy(it.port);
@@ -161,7 +159,8 @@ test('closing the client ends its calls on both sides', async () => {
   await using it = await rig({
     rpc_session_stream: async (requests, call, out) => {
       call.signal.addEventListener('abort', () => ended.resolve());
-      for await (const _ of requests) await out.write({});
+      for await (const { ack } of requests)
+        await out.write({ record: { position: ack?.position ?? 0 } });
     },
   });
   const call = it.client.bidi(HosterService.rpc_session_stream);
@@ -195,7 +194,7 @@ test('a handler that reads no requests holds the sender back', async () => {
   await using it = await rig({
     rpc_session_stream: async (requests) => {
       await release.promise;
-      for await (const _ of requests) continue;
+      await countOf(requests);
     },
   });
   const call = it.client.bidi(HosterService.rpc_session_stream);
@@ -213,13 +212,13 @@ test('a handler that reads no requests holds the sender back', async () => {
   expect(sent).toBeLessThan(60);
   release.resolve();
   call.end();
-  for await (const _ of call.responses) continue;
+  await countOf(call.responses);
 });
 
 test('a request that is no message ends a bidi call as the caller’s mistake', async () => {
   await using it = await rig({
     rpc_session_stream: async (requests) => {
-      for await (const _ of requests) continue;
+      await countOf(requests);
     },
   });
   const garbled = {

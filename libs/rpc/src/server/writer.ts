@@ -75,7 +75,7 @@ export class CallWriter<Res> implements StreamWriter<Res> {
     if (this.#hasRoom()) return READY;
     if (this.#waiter === undefined) {
       let resolve = (): void => undefined;
-      let reject = (_error: CabstandError): void => undefined;
+      let reject: Waiter['reject'] = () => undefined;
       const promise = new Promise<void>((yes, no) => {
         resolve = yes;
         reject = no;

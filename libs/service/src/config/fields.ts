@@ -30,7 +30,7 @@ export function fieldsOf(schema: z.ZodObject): Field[] {
 }
 
 function walk(object: z.ZodObject, path: readonly string[]): Field[] {
-  return Object.entries(object.shape).flatMap(([name, type]) => {
+  return Object.entries<z.core.$ZodType>(object.shape).flatMap(([name, type]) => {
     const here = [...path, name];
     const unwrapped = unwrap(type);
     return unwrapped.inner instanceof z.ZodObject

@@ -35,6 +35,7 @@ function defaultOf(field: Field): string {
   if (field.required) return 'required';
   if (field.default === undefined) return 'not set by default';
   if (Array.isArray(field.default) && field.default.length === 0) return 'default: none';
-  const value = Array.isArray(field.default) ? field.default.join(',') : field.default;
-  return `default: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`;
+  if (Array.isArray(field.default)) return `default: ${field.default.join(',')}`;
+  if (typeof field.default === 'string') return `default: ${field.default}`;
+  return `default: ${JSON.stringify(field.default)}`;
 }

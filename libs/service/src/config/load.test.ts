@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CabstandError } from '@cabstand/core';
+import type { CabstandError } from '@cabstand/core';
 import { z } from 'zod';
 import { loadConfig } from './load';
 

@@ -43,7 +43,7 @@ export function loadConfig<S extends z.ZodObject>(
   const parsed = program.schema.safeParse(raw);
   if (!parsed.success) throw problems(program.name, parsed.error, raw, fields, sources);
   if (flags.printConfig) {
-    const shown = redact(parsed.data as Raw, fields);
+    const shown = redact(parsed.data, fields);
     return { kind: 'text', text: stringify(shown) };
   }
   const warnings = unknown.map(
