@@ -106,6 +106,7 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   stateMetrics(metrics, sessions, host, () => routers.registered);
 
   await host.settled();
+  if (context.stopping.aborted) return;
   followModels(context, host);
   routers.start();
   logger.info(
