@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { RemoteManager, SessionManager } from '@cabstand/client';
-import type { PlacementSource, Session } from '@cabstand/client';
+import type { Session } from '@cabstand/client';
 import type { v1 } from '@cabstand/rpc';
 import { list, parameter } from '../arguments';
 import type { CliContext } from '../context';
@@ -11,7 +11,6 @@ import { rendererFor } from '../render/choose';
 import { printable } from '../render/style';
 import { runTurn } from '../run-turn';
 import { findCredentials, rpcOptions } from '../subnet/credentials';
-import { fixedPlacement } from '../subnet/fixed-placement';
 import { hosterOf, routersOf, withConnection, withSubnetFlags } from '../subnet/flags';
 import type { SubnetFlags } from '../subnet/flags';
 import type { Terminal } from '../terminal';
@@ -73,12 +72,12 @@ async function infer(context: CliContext, flags: InferFlags): Promise<void> {
   const model = await describeModel(context, flags);
   const connection = rpcOptions(findCredentials(flags, env, 'client'));
   const hoster = hosterOf(flags, env);
-  const remote =
-    hoster === undefined
-      ? new RemoteManager({ routers: routersOf(flags, env), ...connection })
-      : undefined;
-  const placement: PlacementSource = remote ?? fixedPlacement(hoster ?? '');
-  const manager = new SessionManager(placement, {
+  const remote = new RemoteManager({
+    ...(hoster === undefined ? { routers: routersOf(flags, env) } : { hosters: [hoster] }),
+    models: [flags.model],
+    ...connection,
+  });
+  const manager = new SessionManager(remote, {
     ...connection,
     timeouts: { placeMs: flags.timeout, firstMs: flags.timeout, stallMs: flags.timeout },
   });
@@ -106,7 +105,7 @@ async function infer(context: CliContext, flags: InferFlags): Promise<void> {
     }
   } finally {
     await manager.close();
-    await remote?.close();
+    await remote.close();
   }
 }
 

@@ -1,0 +1,123 @@
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { CabstandError } from '@cabstand/core';
+import type { v1 } from '@cabstand/rpc';
+import { Folder } from '../media/wav.fixture';
+import type { Connection } from '../subnet/connection';
+import { checkModels } from './models';
+import { checkVersion } from './node';
+import { checkPorts } from './ports';
+import { checkSubnet } from './subnet';
+
+const folder = new Folder();
+afterAll(() => folder.remove());
+
+test.each([
+  ['20.19.0', 'ok'],
+  ['24.1.0', 'ok'],
+  ['20.18.3', 'fail'],
+  ['18.20.0', 'fail'],
+])('Node %s is %s', (version, status) => {
+  expect(checkVersion(version).status).toBe(status);
+});
+
+test('the bundled models are valid; a broken one is named with its key', async () => {
+  const bundled = await checkModels(path.resolve(__dirname, '../../../../models'));
+  expect(bundled.map(({ status }) => status)).toEqual(['ok', 'ok', 'ok']);
+  mkdirSync(path.join(folder.path, 'bad', '1'), { recursive: true });
+  writeFileSync(path.join(folder.path, 'bad', 'model.yaml'), 'name: bad\n');
+  expect(await checkModels(folder.path)).toEqual([
+    expect.objectContaining({
+      status: 'fail',
+      name: 'model bad',
+      message: expect.stringContaining('kind') as string,
+    }),
+  ]);
+  expect(await checkModels('/nowhere')).toEqual([expect.objectContaining({ status: 'fail' })]);
+});
+
+test('a port that somebody else has is a warning with a way out', async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  expect(await checkPorts([port])).toEqual([
+    expect.objectContaining({
+      status: 'warn',
+      name: `port ${port}`,
+      advice: expect.stringContaining('--port') as string,
+    }),
+  ]);
+  await new Promise((resolve) => server.close(resolve));
+  expect(await checkPorts([port])).toEqual([expect.objectContaining({ status: 'ok' })]);
+});
+
+describe('the subnet', () => {
+  const NOW = 1_700_000_000_000;
+  const node = (
+    id: string,
+    heartbeatMs: number,
+    state: v1.NodeInfo__Output['state'] = 'NODE_STATE_ONLINE',
+  ) =>
+    ({
+      node_id: id,
+      address: `${id}:50051`,
+      state,
+      last_heartbeat: { seconds: Math.floor(heartbeatMs / 1000), nanos: 0 },
+    }) as v1.NodeInfo__Output;
+  const answering = (nodes: readonly v1.NodeInfo__Output[] | CabstandError, info?: CabstandError) =>
+    ({
+      routers: ['r:50050'],
+      nodes: async () => {
+        if (nodes instanceof CabstandError) throw nodes;
+        return nodes;
+      },
+      info: async () => {
+        if (info !== undefined) throw info;
+        return { version: '0.1.0', models: [] };
+      },
+    }) as unknown as Connection;
+  const check = (connection: Connection, configured = true) =>
+    checkSubnet(connection, undefined, configured, NOW);
+
+  test('that is well is ok in all parts', async () => {
+    const findings = await check(answering([node('a', NOW - 1000), node('b', NOW - 500)]));
+    expect(findings.map(({ status, name }) => `${status} ${name}`)).toEqual([
+      'ok router',
+      'ok clock',
+      'ok hoster a:50051',
+      'ok hoster b:50051',
+    ]);
+  });
+
+  test('that is not there fails only when somebody configured it', async () => {
+    const gone = answering(new CabstandError('ROUTER_UNREACHABLE', 'no router answers'));
+    expect(await check(gone)).toEqual([expect.objectContaining({ status: 'fail' })]);
+    expect(await check(gone, false)).toEqual([expect.objectContaining({ status: 'ok' })]);
+  });
+
+  test('that refuses says why', async () => {
+    const refusing = answering(new CabstandError('CREDENTIALS_EXPIRED', 'expired'));
+    expect(await check(refusing, false)).toEqual([
+      expect.objectContaining({ status: 'fail', message: 'refused: expired' }),
+    ]);
+  });
+
+  test.each([
+    [NOW + 90_000, /90\.0 s behind the router/],
+    [NOW - 120_000, /2 min ahead of the router/],
+  ])('a clock that is off is named (%i)', async (heartbeat, message) => {
+    const findings = await check(answering([node('a', heartbeat)]));
+    expect(findings.find(({ name }) => name === 'clock')?.message).toMatch(message);
+  });
+
+  test('a hoster that nobody reaches fails, one that is OFFLINE is not asked', async () => {
+    const unreachable = new CabstandError('NODE_UNREACHABLE', 'no connection');
+    const nodes = [node('a', NOW), node('b', NOW, 'NODE_STATE_OFFLINE')];
+    const findings = await check(answering(nodes, unreachable));
+    expect(findings.filter(({ name }) => name.startsWith('hoster'))).toEqual([
+      expect.objectContaining({ status: 'fail', name: 'hoster a:50051' }),
+    ]);
+  });
+});

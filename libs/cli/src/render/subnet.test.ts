@@ -1,0 +1,143 @@
+import type { v1 } from '@cabstand/rpc';
+import { rendererFor } from './choose';
+import { infoText } from './info';
+import { nodesTable } from './nodes';
+import { LabelRenderer } from './labels';
+import { createStyle } from './style';
+import { TensorRenderer } from './tensors';
+import { TextRenderer } from './text';
+import { TimelineRenderer } from './timeline';
+
+const style = createStyle(false);
+const NOW = 1_700_000_000_000;
+
+const spec = (rest: Partial<v1.TensorSpec__Output>): v1.TensorSpec__Output => ({
+  name: 'x',
+  dtype: 'DATA_TYPE_FLOAT32',
+  shape: [1, 1],
+  dimension_names: [],
+  description: '',
+  labels: [],
+  ...rest,
+});
+
+const offer = (kind: string): v1.ModelOffer__Output => ({
+  name: 'm',
+  version: '1',
+  digest: '',
+  batch_class: 'BATCH_CLASS_EXACT',
+  provider: 'cpu',
+  capacity: 64,
+  kind,
+});
+
+const model = (kind: string, rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo__Output => ({
+  offer: offer(kind),
+  state: 'MODEL_STATE_READY',
+  description: 'A model.',
+  inputs: [],
+  outputs: [],
+  parameters: '',
+  takes_prompt: false,
+  takes_live_input: false,
+  frame_hop: 0,
+  failure: '',
+  checkpoints: false,
+  runtime: '',
+  free_slots: 61,
+  ...rest,
+});
+
+const audio = spec({
+  name: 'audio',
+  shape: [-1],
+  dimension_names: ['samples'],
+  media: 'audio',
+  audio: { sample_rate: 16000 },
+});
+
+test('each kind of model is shown its own way', () => {
+  const options = { format: 'readable', columns: 80, interactive: false, style } as const;
+  const of = (kind: string, rest: Partial<v1.ModelInfo__Output>) =>
+    rendererFor(model(kind, rest), options);
+  expect(of('generator', { outputs: [spec({})] })).toBeInstanceOf(TextRenderer);
+  expect(of('stateful', { inputs: [audio], outputs: [spec({})], frame_hop: 512 })).toBeInstanceOf(
+    TimelineRenderer,
+  );
+  expect(
+    of('stateless', { outputs: [spec({ labels: ['a', 'b'], shape: [-1, 2] })] }),
+  ).toBeInstanceOf(LabelRenderer);
+  expect(
+    of('stateful', { inputs: [audio], outputs: [spec({ shape: [1, 80] })], frame_hop: 512 }),
+  ).toBeInstanceOf(TensorRenderer);
+});
+
+test('a hoster and its models, with what each input is given by', () => {
+  const text = infoText(
+    '127.0.0.1:50051',
+    {
+      version: '0.1.0',
+      node_id: 'hoster-1',
+      incarnation: '',
+      models: [
+        model('stateful', {
+          inputs: [audio],
+          outputs: [spec({ name: 'p', description: 'How likely.' })],
+          parameters: '{"rate":{"dtype":"int64","default":16000,"description":"Hertz."}}',
+        }),
+        model('generator', {
+          state: 'MODEL_STATE_FAILED',
+          failure: 'engine\u001b[2J gone',
+          takes_prompt: true,
+        }),
+      ],
+      limits: null,
+      open_sessions: 3,
+      draining: true,
+      onnxruntime_version: '1.30.0',
+    },
+    style,
+  );
+  expect(text).toContain('hoster-1 at 127.0.0.1:50051 (draining)');
+  expect(text).toMatch(/in +audio +float32 \[samples\] +--wav at 16000 Hz/);
+  expect(text).toMatch(/out +p +float32 \[1, 1\] +How likely\./);
+  expect(text).toMatch(/set +rate +int64, default 16000, Hertz\./);
+  expect(text).toMatch(/in +prompt +text +--text/);
+  expect(text).toContain('engine\ufffd[2J gone');
+});
+
+test('nodes are a row for each model, in the order people count', () => {
+  const node = (id: string, rest: Partial<v1.NodeInfo__Output>): v1.NodeInfo__Output => ({
+    node_id: id,
+    incarnation: '',
+    address: '127.0.0.1:50051',
+    state: 'NODE_STATE_ONLINE',
+    state_reasons: [],
+    models: [offer('stateful'), { ...offer('generator'), name: 'g' }],
+    load: {
+      models: [{ model: 'm', free_slots: 5, queue_depth: 0, step_seconds: 0 }],
+      open_sessions: 2,
+      event_loop_lag_seconds: 0,
+    },
+    version: '',
+    registered: null,
+    last_heartbeat: { seconds: NOW / 1000 - 2, nanos: 0 },
+    banned_until: null,
+    ...rest,
+  });
+  const suspect = node('h-2', {
+    state: 'NODE_STATE_SUSPECT',
+    state_reasons: ['heartbeat late'],
+    models: [],
+    load: null,
+  });
+  expect(nodesTable([node('h-10', {}), suspect], style, NOW)).toBe(
+    [
+      'NODE  STATE    ADDRESS          MODEL  ON   FREE  SESSIONS  HEARTBEAT  REASONS',
+      'h-2   SUSPECT  127.0.0.1:50051  -                 0         2.0 s ago  heartbeat late',
+      'h-10  ONLINE   127.0.0.1:50051  m v1   cpu  5/64  2         2.0 s ago',
+      '                                g v1   cpu  ?/64',
+      '',
+    ].join('\n'),
+  );
+});
