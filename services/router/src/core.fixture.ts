@@ -13,7 +13,7 @@ export const HOSTER = 'hosters';
 export const CLIENT = 'alice';
 
 /** Answers probes as told; by default every node serves. */
-export class ScriptedProber implements Prober {
+class ScriptedProber implements Prober {
   readonly asked: ProbeTarget[] = [];
   readonly down = new Set<string>();
   /** Probes never end while set. */
@@ -138,4 +138,10 @@ export async function beating(
 
 export function stateOf(core: RouterCore, id: string): string | undefined {
   return core.nodes.get(id)?.state.kind;
+}
+
+/** Matches an error with this reason and, among others, these facts. For `toThrow`. */
+export function refusal(reason: string, metadata: object = {}): Error {
+  const facts: unknown = expect.objectContaining(metadata);
+  return expect.objectContaining({ reason, metadata: facts }) as Error;
 }

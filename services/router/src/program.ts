@@ -26,7 +26,7 @@ export const routerProgram: ServiceProgram<typeof routerConfigSchema> = {
 };
 
 async function start(context: ServiceContext<RouterConfig>): Promise<void> {
-  const { config, logger, metrics, closers, stopping } = context;
+  const { config, logger, metrics, stopping } = context;
   const { auth } = config;
   const onProblem = (error: Error): void => logger.error({ err: error }, 'keys cannot be used');
   let port = portOf(config.listen);
@@ -43,8 +43,10 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
   const core = createRouterCore(limitsOf(config), { prober, observer: observe(metrics, logger) });
   exportSizes(metrics, core);
   // Before the server waits for open calls: watches and heartbeats would never end by themselves.
-  stopping.addEventListener('abort', () => core.stop(abortReason(stopping)), { once: true });
-  closers.add('core', 1000, () => Promise.resolve(core.stop(abortReason(stopping))));
+  const stop = (): void => {
+    core.stop(abortReason(stopping));
+  };
+  stopping.addEventListener('abort', stop, { once: true });
   const handlers = routerHandlers({
     core,
     tickets: createTicketSigner(auth),

@@ -7,7 +7,7 @@ import type { Registration } from '../registry/validate';
 
 /** The wire's words for the domain's, and back. Nothing is judged here. */
 
-const BATCH_CLASS: Readonly<Record<v1.BatchClass__Output, BatchClass>> = {
+const BATCH_CLASS: Readonly<Partial<Record<string, BatchClass>>> = {
   BATCH_CLASS_UNSPECIFIED: 'unspecified',
   BATCH_CLASS_EXACT: 'exact',
   BATCH_CLASS_TOLERANCE: 'tolerance',
@@ -21,12 +21,12 @@ const WIRE_BATCH_CLASS: Readonly<Record<BatchClass, v1.BatchClass__Output>> = {
   unbatched: 'BATCH_CLASS_UNBATCHED',
 };
 
-export function fromOffer(offer: v1.ModelOffer__Output): Offer {
+function fromOffer(offer: v1.ModelOffer__Output): Offer {
   return {
     name: offer.name,
     version: offer.version,
     digest: offer.digest,
-    // An enum value of a newer contract arrives as a number.
+    // A value of a newer contract has no name here.
     batchClass: BATCH_CLASS[offer.batch_class] ?? 'unspecified',
     provider: offer.provider,
     capacity: offer.capacity,

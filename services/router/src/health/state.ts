@@ -26,7 +26,7 @@ export interface HealthFacts {
   beaten: boolean;
 }
 
-export interface DrainFact {
+interface DrainFact {
   readonly by: 'admin' | 'node';
   /** Wall clock in milliseconds at which sessions that remain are to be frozen. */
   readonly deadline: number | undefined;

@@ -1,5 +1,16 @@
 import fc from 'fast-check';
-import { CLIENT, HOSTER, beat, beating, join, offer, seeded, stand, wanted } from '../core.fixture';
+import {
+  CLIENT,
+  HOSTER,
+  beat,
+  beating,
+  join,
+  offer,
+  seeded,
+  stand,
+  wanted,
+  refusal,
+} from '../core.fixture';
 
 test('a reservation counts at once and ends when unused for too long', async () => {
   const s = stand({ reservationMs: 10_000 });
@@ -70,12 +81,10 @@ test('reservations are limited in all and per principal', () => {
   join(core, 'a', { offers: [offer('m', { capacity: 10 })] });
   core.acquire(wanted(), 'alice');
   core.acquire(wanted(), 'alice');
-  expect(() => core.acquire(wanted(), 'alice')).toThrow(
-    expect.objectContaining({ reason: 'QUOTA_EXCEEDED' }),
-  );
+  expect(() => core.acquire(wanted(), 'alice')).toThrow(refusal('QUOTA_EXCEEDED'));
   core.acquire(wanted(), 'bob');
   expect(() => core.acquire(wanted(), 'carol')).toThrow(
-    expect.objectContaining({ reason: 'HOSTER_FULL', metadata: { limit: 'maxReservations' } }),
+    refusal('HOSTER_FULL', { limit: 'maxReservations' }),
   );
 });
 

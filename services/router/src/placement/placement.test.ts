@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { CLIENT, HOSTER, beat, join, offer, seeded, stand, wanted } from '../core.fixture';
+import { CLIENT, HOSTER, beat, join, offer, seeded, stand, wanted, refusal } from '../core.fixture';
 import { SwapList } from '../registry/swap-list';
 import { draw } from './draw';
 import type { Stand } from '../core.fixture';
@@ -16,9 +16,6 @@ function load(free: number, more: { queueDepth?: number; stepSeconds?: number } 
   const model = { model: 'm', freeSlots: free, queueDepth: 0, stepSeconds: 0, ...more };
   return { models: [model], openSessions: 0, eventLoopLagSeconds: 0 };
 }
-
-const refusal = (reason: string, metadata: object = {}): object =>
-  expect.objectContaining({ reason, metadata: expect.objectContaining(metadata) });
 
 test.each([
   [2, 32],

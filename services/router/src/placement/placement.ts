@@ -21,7 +21,7 @@ export type Placed =
   | { readonly kind: 'no_node'; readonly counts: PlaceCounts };
 
 /** Why nobody was found, in numbers of nodes. */
-export interface PlaceCounts {
+interface PlaceCounts {
   readonly withModel: number;
   readonly full: number;
   readonly banned: number;

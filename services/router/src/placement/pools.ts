@@ -33,7 +33,7 @@ export class Pool {
   }
 }
 
-export function classOf(slot: Slot): SlotClass {
+function classOf(slot: Slot): SlotClass {
   const { node } = slot;
   if (node.state.kind === 'OFFLINE') return 'offline';
   if (node.state.kind !== 'ONLINE') return 'unready';

@@ -8,12 +8,11 @@ import {
   stand,
   stateOf,
   wanted,
+  refusal,
 } from '../core.fixture';
 
-const rejects = (reason: string, field?: string): object =>
-  expect.objectContaining(
-    field === undefined ? { reason } : { reason, metadata: expect.objectContaining({ field }) },
-  );
+const rejects = (reason: string, field?: string): Error =>
+  refusal(reason, field === undefined ? {} : { field });
 
 test('the same process may register again and again', () => {
   const { core } = stand();

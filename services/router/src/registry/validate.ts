@@ -1,6 +1,6 @@
 import { invalid } from '@cabstand/core';
 import { isIPv6 } from 'node:net';
-import type { BatchClass, Offer } from './node';
+import type { Offer } from './node';
 
 /** What a hoster says of itself. */
 export interface Registration {
@@ -71,7 +71,7 @@ export function checkOffers(offers: readonly Offer[], maxModels: number): readon
 }
 
 /** `host:port`, `[v6]:port`; nothing that a client could not dial. */
-export function checkAddress(address: string): void {
+function checkAddress(address: string): void {
   const wanted = 'host:port that clients can dial';
   const colon = address.lastIndexOf(':');
   const host = address.slice(0, Math.max(0, colon));
@@ -111,10 +111,3 @@ export function clip(text: string, most = 200): string {
   const plain = text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
   return plain.length > most ? `${plain.slice(0, most)}…` : plain;
 }
-
-export const BATCH_CLASSES: readonly BatchClass[] = [
-  'unspecified',
-  'exact',
-  'tolerance',
-  'unbatched',
-];

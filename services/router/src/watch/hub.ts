@@ -147,7 +147,7 @@ export class WatchHub {
   #setHungry(watcher: Watcher, topic: Topic): void {
     let hungry = this.#hungry.get(topic.model);
     if (topic.members.size < topic.most) {
-      if (hungry === undefined) this.#hungry.set(topic.model, (hungry = new Map()));
+      if (hungry === undefined) this.#hungry.set(topic.model, (hungry = new Map<Topic, Watcher>()));
       hungry.set(topic, watcher);
     } else {
       hungry?.delete(topic);

@@ -10,6 +10,7 @@ import {
   registration,
   seeded,
   stand,
+  refusal,
 } from '../core.fixture';
 import type { WatchUpdate } from './watcher';
 import type { WatchWanted } from './hub';
@@ -203,7 +204,7 @@ test('watches end quietly with their caller and loudly with the router; nothing 
 test('watchers are limited, and their requests checked', () => {
   const s = stand({ maxWatchers: 1 });
   new Reader(s);
-  expect(() => new Reader(s)).toThrow(expect.objectContaining({ reason: 'QUOTA_EXCEEDED' }));
+  expect(() => new Reader(s)).toThrow(refusal('QUOTA_EXCEEDED'));
   const t = stand();
   expect(() => new Reader(t, { models: ['NO'] })).toThrow('models[0]');
   expect(() => new Reader(t, { maxNodes: -1 })).toThrow('max_nodes');

@@ -1,6 +1,6 @@
-import { CabstandError, abortReason } from '@cabstand/core';
+import { abortReason } from '@cabstand/core';
 import { isAlive } from '../registry/node';
-import type { Clock, Timer } from '@cabstand/core';
+import type { CabstandError, Clock, Timer } from '@cabstand/core';
 import type { Node } from '../registry/node';
 
 /** One message to a watcher: the newest state of what changed. */
