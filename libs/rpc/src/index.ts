@@ -1,6 +1,7 @@
 export type * as v1 from './v1';
 export { PROTO_ROOT, codecs, googleRpc, loadProto, packageDefinition } from './proto';
 export type { MessageCodec } from './proto';
+export type { PackageDefinition } from '@grpc/proto-loader';
 export { HosterService, RouterService, methodsOf } from './methods';
 export type {
   BidiMethod,

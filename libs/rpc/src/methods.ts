@@ -30,7 +30,7 @@ type AnyMethod = Method<Kind, never, unknown, never, unknown>;
 export type MethodTable = Readonly<Record<string, AnyMethod>>;
 
 /** The handler that a method needs. */
-export type HandlerOf<M> =
+type HandlerOf<M> =
   M extends Method<infer K, never, infer ReqOut, infer Res, unknown>
     ? K extends 'unary'
       ? UnaryHandler<ReqOut, Res>

@@ -1,9 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
-import type { PackageDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { methodsOf } from '@cabstand/rpc';
-import type { RpcServer } from '@cabstand/rpc';
+import type { PackageDefinition, RpcServer } from '@cabstand/rpc';
 
 /**
  * Serves reflection v1 and v1alpha over the given definitions; `services` are listed. The calls go

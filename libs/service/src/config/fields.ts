@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-export type FieldKind = 'string' | 'number' | 'boolean' | 'list' | 'yaml';
+type FieldKind = 'string' | 'number' | 'boolean' | 'list' | 'yaml';
 
 /** One setting: a leaf of the configuration's schema, and its three ways in. */
 export interface Field {

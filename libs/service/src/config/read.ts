@@ -7,15 +7,12 @@ import type { Field } from './fields';
 
 type ParseArgsOptionsConfig = NonNullable<ParseArgsConfig['options']>;
 
-/** Where a value came from, in words. */
-export type Sources = ReadonlyMap<string, string>;
-
 export type Raw = Record<string, unknown>;
 
 const LARGEST_FILE = 1024 * 1024;
 
 /** Flags that every service takes besides its settings. */
-export interface CommonFlags {
+interface CommonFlags {
   readonly config: string | undefined;
   readonly help: boolean;
   readonly printConfig: boolean;
