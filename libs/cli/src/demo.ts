@@ -42,34 +42,34 @@ const DEMOS: readonly Demo[] = [
   },
 ];
 
-/** Streams a session of each bundled model to the terminal. False if one failed. */
+/** Streams a session of each bundled model to the terminal. False if one failed, which is told. */
 export async function runDemo(
   terminal: Terminal,
   connection: Connection,
   options: ConnectionOptions,
 ): Promise<boolean> {
-  const { info } = await connection.anyHoster(undefined, []);
-  const remote = new RemoteManager({ routers: connection.routers, ...options });
-  const sessions = new SessionManager(remote, options);
   let fine = true;
-  try {
+  const attempt = async (act: () => Promise<void>): Promise<void> => {
+    try {
+      await act();
+    } catch (error) {
+      terminal.signal.throwIfAborted();
+      fine = false;
+      await terminal.out(terminal.style.red(`${describeError(error)}\n`));
+    }
+  };
+  await attempt(async () => {
+    const { info } = await connection.anyHoster(undefined, []);
+    await using remote = new RemoteManager({ routers: connection.routers, ...options });
+    await using sessions = new SessionManager(remote, options);
     for (const demo of DEMOS) {
       const model = info.models.find(({ offer }) => offer?.name === demo.model);
       const input = demo.input();
       if (model === undefined || input === undefined) continue;
       await terminal.out(`\n${terminal.style.bold(demo.model)}  ${demo.title}\n`);
-      try {
-        await runSession(sessions, model, input, terminal);
-      } catch (error) {
-        terminal.signal.throwIfAborted();
-        fine = false;
-        await terminal.out(terminal.style.red(`${describeError(error)}\n`));
-      }
+      await attempt(() => runSession(sessions, model, input, terminal));
     }
-  } finally {
-    await sessions.close();
-    await remote.close();
-  }
+  });
   return fine;
 }
 

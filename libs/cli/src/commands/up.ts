@@ -128,6 +128,7 @@ async function serve(context: CliContext, flags: UpFlags, places: SubnetLayout):
   });
   try {
     await subnet.start();
+    // A demonstration that fails is told, here and by the exit code; the subnet is up all the same.
     if (flags.demo === true && !(await runDemo(terminal, connection, rpc)))
       context.exit(ExitCode.FAILURE);
     await terminal.out(upGuide(places, flags.auth, terminal.style));

@@ -20,7 +20,7 @@ const FRAMES_PER_PART = 16;
 type Spec = v1.TensorSpec__Output;
 
 /** The input of a model that takes audio. Throws a UsageError, saying what the model takes instead. */
-export function audioInput(model: v1.ModelInfo__Output): Spec {
+function audioInput(model: v1.ModelInfo__Output): Spec {
   const spec = model.inputs.find(({ media }) => media === 'audio');
   if (spec === undefined) throw takesNo(model, 'audio');
   if (spec.dtype !== 'DATA_TYPE_FLOAT32')

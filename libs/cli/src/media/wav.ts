@@ -12,7 +12,7 @@ export interface WavInfo {
   readonly dataOffset: number;
 }
 
-export type WavEncoding = 'u8' | 's16' | 's24' | 's32' | 'f32' | 'f64';
+type WavEncoding = 'u8' | 's16' | 's24' | 's32' | 'f32' | 'f64';
 
 const BYTES: Readonly<Record<WavEncoding, number>> = {
   u8: 1,

@@ -28,7 +28,7 @@ export class TensorRenderer implements OutputRenderer {
 }
 
 /** `name float32 [1, 4]  0.1 0.2 0.3 0.4`. */
-export function describeTensor(tensor: Tensor): string {
+function describeTensor(tensor: Tensor): string {
   const head = `${tensor.name} ${tensor.dtype} [${tensor.shape.join(', ')}]`;
   return `${head}  ${firstElements(tensor)}`;
 }

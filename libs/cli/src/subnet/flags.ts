@@ -38,7 +38,7 @@ export function withSubnetFlags(command: Command, timeoutMs = DEFAULT_TIMEOUT_MS
   );
 }
 
-export function withCredentialFlags(command: Command): Command {
+function withCredentialFlags(command: Command): Command {
   return command
     .option(
       '--credentials <dir>',

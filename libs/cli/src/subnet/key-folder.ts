@@ -9,7 +9,7 @@ export interface KeyFile {
   readonly purpose: string;
 }
 
-export interface ShownKey {
+interface ShownKey {
   readonly id: string;
   readonly principal: string;
   readonly roles: readonly string[];
