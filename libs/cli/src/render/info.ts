@@ -37,8 +37,7 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
   for (const input of model.inputs) rows.push([style.dim('in'), ...tensorColumns(input)]);
   if (model.takes_prompt) rows.push([style.dim('in'), 'prompt', 'text', '--text']);
   for (const output of model.outputs) rows.push([style.dim('out'), ...tensorColumns(output)]);
-  for (const [name, about] of parameters(model.parameters))
-    rows.push([style.dim('set'), name, about, '']);
+  for (const columns of parameters(model.parameters)) rows.push([style.dim('set'), ...columns]);
   const title = `${style.bold(printable(offer?.name ?? ''))} v${printable(offer?.version ?? '')}`;
   return [
     `${title}  ${state === 'READY' ? style.green(state) : style.yellow(state)}\n`,
@@ -73,21 +72,17 @@ function tensorColumns(spec: v1.TensorSpec__Output): string[] {
   ];
 }
 
-function parameters(json: string): [string, string][] {
+/** Rows of name, type with default, meaning. */
+function parameters(json: string): string[][] {
   try {
     const parsed = JSON.parse(json === '' ? '{}' : json) as Record<string, Record<string, unknown>>;
-    return Object.entries(parsed).map(([name, { dtype, default: preset, description }]) => [
-      printable(name),
-      printable(
-        [
-          typeof dtype === 'string' ? dtype : '',
-          preset === undefined ? '' : `default ${JSON.stringify(preset)}`,
-          typeof description === 'string' ? description : '',
-        ]
-          .filter((part) => part !== '')
-          .join(', '),
-      ),
-    ]);
+    return Object.entries(parsed).map(([name, { dtype, default: preset, description }]) => {
+      const type = typeof dtype === 'string' ? dtype : '';
+      const standard = preset === undefined ? '' : ` (default ${JSON.stringify(preset)})`;
+      return [name, type + standard, typeof description === 'string' ? description : ''].map(
+        printable,
+      );
+    });
   } catch {
     return [];
   }

@@ -101,7 +101,7 @@ test('a hoster and its models, with what each input is given by', () => {
   expect(text).toContain('hoster-1 at 127.0.0.1:50051 (draining)');
   expect(text).toMatch(/in +audio +float32 \[samples\] +--wav at 16000 Hz/);
   expect(text).toMatch(/out +p +float32 \[1, 1\] +How likely\./);
-  expect(text).toMatch(/set +rate +int64, default 16000, Hertz\./);
+  expect(text).toMatch(/set +rate +int64 \(default 16000\) +Hertz\./);
   expect(text).toMatch(/in +prompt +text +--text/);
   expect(text).toContain('engine\ufffd[2J gone');
 });
