@@ -12,14 +12,15 @@ import type {
   RecordEvent,
 } from '../protocol/events';
 import type { SessionStatus } from '../protocol/types';
+import { isSet } from '../is-set';
 
 /** Reads what hosters send. A reply that breaks the contract is NODE_BAD_REPLY: theirs, not the caller's. */
 export function eventFromWire(
   response: v1.InferenceStreamResponse__Output | v1.SessionStreamResponse__Output,
 ): ProtocolEvent | undefined {
-  if (response.record != null) return recordFromWire(response.record);
-  if (response.notice != null) return noticeFromWire(response.notice);
-  if ('closed' in response && response.closed != null)
+  if (isSet(response.record)) return recordFromWire(response.record);
+  if (isSet(response.notice)) return noticeFromWire(response.notice);
+  if ('closed' in response && isSet(response.closed))
     return {
       type: 'closed',
       reason: endReason(response.closed.reason),
@@ -35,14 +36,14 @@ function recordFromWire(record: v1.Record__Output): RecordEvent {
     turn: record.turn,
     epoch: record.epoch,
   } as const;
-  if (record.chunk != null)
+  if (isSet(record.chunk))
     return {
       ...base,
       body: 'chunk',
       tensors: record.chunk.outputs.map(tensorFromWire),
       text: record.chunk.text,
     };
-  if (record.end_of_turn != null) {
+  if (isSet(record.end_of_turn)) {
     const { reason, error, steps, checkpoint } = record.end_of_turn;
     return {
       ...base,
@@ -53,7 +54,7 @@ function recordFromWire(record: v1.Record__Output): RecordEvent {
       checkpoint: checkpointFromWire(checkpoint),
     };
   }
-  if (record.applied != null)
+  if (isSet(record.applied))
     return {
       ...base,
       body: 'command',
@@ -61,21 +62,21 @@ function recordFromWire(record: v1.Record__Output): RecordEvent {
       name: record.applied.name,
       arguments: record.applied.arguments,
     };
-  if (record.input != null) return { ...base, body: 'input', sequence: record.input.sequence };
+  if (isSet(record.input)) return { ...base, body: 'input', sequence: record.input.sequence };
   throw new CabstandError('NODE_BAD_REPLY', `the record at position ${record.position} is empty`);
 }
 
 function noticeFromWire(notice: v1.Notice__Output): NoticeEvent | undefined {
-  if (notice.accepted != null)
+  if (isSet(notice.accepted))
     return {
       type: 'accepted',
       turn: notice.accepted.turn,
       nextPart: notice.accepted.next_input_sequence,
     };
-  if (notice.progress != null)
+  if (isSet(notice.progress))
     return { type: 'progress', done: notice.progress.done, total: notice.progress.total };
-  if (notice.queued != null) return { type: 'queued', position: notice.queued.position };
-  if (notice.opened != null) {
+  if (isSet(notice.queued)) return { type: 'queued', position: notice.queued.position };
+  if (isSet(notice.opened)) {
     const { opened } = notice;
     return {
       type: 'opened',
@@ -90,7 +91,7 @@ function noticeFromWire(notice: v1.Notice__Output): NoticeEvent | undefined {
       incarnation: opened.incarnation,
     };
   }
-  if (notice.draining != null)
+  if (isSet(notice.draining))
     return { type: 'draining', deadlineMs: fromDuration(notice.draining.deadline) ?? 0 };
   const checkpoint = checkpointFromWire(notice.checkpoint?.checkpoint);
   return checkpoint === undefined ? undefined : { type: 'checkpoint', checkpoint };
@@ -111,13 +112,13 @@ function tensorFromWire(wire: v1.Tensor__Output): Tensor {
 function checkpointFromWire(
   wire: v1.Checkpoint__Output | null | undefined,
 ): Checkpoint | undefined {
-  return wire == null ? undefined : { position: wire.position, sealed: wire.sealed };
+  return !isSet(wire) ? undefined : { position: wire.position, sealed: wire.sealed };
 }
 
 export function errorFromWire(
   wire: v1.ErrorDetail__Output | null | undefined,
 ): CabstandError | undefined {
-  if (wire == null || wire.reason === '') return undefined;
+  if (!isSet(wire) || wire.reason === '') return undefined;
   return new CabstandError(toReason(wire.reason), wire.message, { metadata: wire.metadata });
 }
 

@@ -17,8 +17,7 @@ export function epochToWire(epoch: Epoch): v1.Epoch {
   return { counter: epoch.counter, owner: Buffer.from(epoch.owner) };
 }
 
-// The names of dtypes are the enum's, which the tensor library does not import.
-const tensorToWire = (tensor: Tensor): v1.Tensor => toWire(tensor) as v1.Tensor;
+const tensorToWire = (tensor: Tensor): v1.Tensor => toWire(tensor);
 
 function inputToWire(input: TurnInput): v1.TurnInput {
   return {

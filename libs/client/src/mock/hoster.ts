@@ -187,24 +187,20 @@ export class MockHoster {
       this.#sessions.delete(session.id);
       return false;
     }
-    switch (fails() ? failure?.kind : undefined) {
-      case 'die':
-        this.#sessions.clear();
-        this.#incarnation = `mock-${++incarnations}`;
-        queue.end(new CabstandError('NODE_UNREACHABLE', `${this.#context.address} went down`));
-        return false;
-      case 'stall':
-        return false;
-      case 'cut':
-        queue.end();
-        return false;
-      case 'gap':
-        session.position++;
-        break;
-      case 'error':
-        error = failureError(failure, 'INTERNAL');
-        break;
+    const kind = fails() ? failure?.kind : undefined;
+    if (kind === 'stall') return false;
+    if (kind === 'cut') {
+      queue.end();
+      return false;
     }
+    if (kind === 'die') {
+      this.#sessions.clear();
+      this.#incarnation = `mock-${++incarnations}`;
+      queue.end(new CabstandError('NODE_UNREACHABLE', `${this.#context.address} went down`));
+      return false;
+    }
+    if (kind === 'gap') session.position++;
+    if (kind === 'error') error = failureError(failure, 'INTERNAL');
     const reason: EndReason =
       error !== undefined ? 'error' : running?.cancelled === true ? 'cancelled' : 'completed';
     queue.push({

@@ -3,6 +3,7 @@ import { dtypeFromWire } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { offerFromWire } from './from-wire';
 import type { NodeModel } from './types';
+import { isSet } from '../is-set';
 
 /** A public input or output of a model. */
 export interface TensorSpec {
@@ -143,7 +144,7 @@ function specFromWire(wire: v1.TensorSpec__Output): TensorSpec {
 }
 
 function mediaFromWire(wire: v1.TensorSpec__Output): TensorSpec['media'] {
-  if (wire.audio != null) return { kind: 'audio', sampleRate: wire.audio.sample_rate };
-  if (wire.image != null) return { kind: 'image', ...wire.image };
-  return wire.text == null ? undefined : { kind: 'text' };
+  if (isSet(wire.audio)) return { kind: 'audio', sampleRate: wire.audio.sample_rate };
+  if (isSet(wire.image)) return { kind: 'image', ...wire.image };
+  return !isSet(wire.text) ? undefined : { kind: 'text' };
 }

@@ -16,6 +16,7 @@ import { candidates, rank } from './pick';
 import { Routers } from './routers';
 import type { Outcome, Placement, PlacementRequest, PlacementSource, RemoteNode } from './types';
 import { watchNodes } from './watch';
+import { isSet } from '../is-set';
 
 export interface RemoteEvents {
   /** The node list has changed. */
@@ -188,7 +189,7 @@ export class RemoteManager
       request.signal,
     );
     const { lease } = response;
-    if (lease?.node == null)
+    if (!isSet(lease?.node))
       throw new CabstandError('NO_NODE', 'the router gave no hoster and no reason');
     return {
       node: nodeFromWire(lease.node),

@@ -1,4 +1,4 @@
-import { CabstandError, abortReason, backoffDelay, sleep } from '@cabstand/core';
+import { CabstandError, backoffDelay, sleep } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { RouterService } from '@cabstand/rpc';
 import { nodeFromWire } from './from-wire';
@@ -23,11 +23,12 @@ export async function watchNodes(
   options: WatchOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  for (let failures = 0; !signal.aborted;) {
+  const over = (): boolean => signal.aborted;
+  for (let failures = 0; !over();) {
     let changes = 0;
     for (const address of routers.order()) {
       changes = await watchOne(address, routers, cache, options, signal);
-      if (signal.aborted) return;
+      if (over()) return;
       // After one that worked the order is another.
       if (changes > 0) break;
     }
@@ -69,7 +70,7 @@ async function watchOne(
   } catch (thrown) {
     if (signal.aborted) return changes;
     routers.failed(address);
-    options.lost(CabstandError.from(signal.aborted ? abortReason(signal) : thrown));
+    options.lost(CabstandError.from(thrown));
   }
   return changes;
 }

@@ -17,14 +17,17 @@ export function toTensors(input: TensorInput | undefined): readonly Tensor[] {
   return Object.entries(input).map(([name, value]) => {
     if (isStrings(value)) return stringTensor(name, value);
     if (ArrayBuffer.isView(value)) return tensorOf(name, value);
-    if (typeof value === 'object' && value !== null && 'dtype' in value)
-      return value.name === name ? value : { ...value, name };
+    if (isTensor(value)) return value.name === name ? value : { ...value, name };
     throw invalid('INPUT_DTYPE', `input ${name}`, value, 'a tensor, a typed array or strings');
   });
 }
 
 function isList(input: TensorInput): input is readonly Tensor[] {
   return Array.isArray(input);
+}
+
+function isTensor(value: unknown): value is Tensor {
+  return typeof value === 'object' && value !== null && 'dtype' in value;
 }
 
 function isStrings(value: unknown): value is readonly string[] {

@@ -172,6 +172,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       turnMs: settings.timeouts.turnMs,
       signals: [options.signal, this.#closing.signal, cancel.signal],
       begin: () => {
+        if (this.#closed !== undefined)
+          throw new CabstandError('SESSION_ENDED', 'the session is closed');
         if (this.#cancel !== undefined)
           throw new CabstandError('SESSION_BUSY', 'a turn of this session is running', {
             metadata: { session_id: this.id },

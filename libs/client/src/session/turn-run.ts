@@ -123,10 +123,10 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
     } catch (thrown) {
       throw this.#over(thrown);
     }
-    // It was left while it opened.
-    if (this.#state.kind !== 'opening') {
+    // It was left just as it opened.
+    if (link.signal.aborted) {
       core.abandon(turn);
-      return { done: true, value: this.#result() };
+      throw this.#over(abortReason(link.signal));
     }
     const onAbort = (): void => {
       const error = abortReason(link.signal);

@@ -1,0 +1,239 @@
+import { CabstandError } from '@cabstand/core';
+import { RouterService, RpcServer } from '@cabstand/rpc';
+import type { RouterHandlers, StreamWriter, v1 } from '@cabstand/rpc';
+import { serveMock, trusting } from '../grpc/mock-server.fixture';
+import { MockProtocol } from '../mock/protocol';
+import { SessionManager } from '../session/manager';
+import { RemoteManager } from './manager';
+import type { RemoteManagerOptions } from './options';
+
+/** A router that does as it is told, behind a real port. */
+class ScriptedRouter {
+  readonly acquired: v1.AcquireRequest__Output[] = [];
+  readonly reports: v1.ReportRequest__Output[] = [];
+  nodes: v1.NodeInfo[] = [];
+  refuse: CabstandError | undefined;
+  address = '';
+  #server: RpcServer | undefined;
+  readonly #watchers = new Set<StreamWriter<v1.WatchNodesResponse>>();
+
+  async start(): Promise<this> {
+    this.#server = new RpcServer({ authorizer: trusting });
+    this.#server.addService(RouterService, this.#handlers());
+    this.address = `127.0.0.1:${await this.#server.listen('127.0.0.1:0')}`;
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.shutdown(0);
+  }
+
+  async tell(change: v1.WatchNodesResponse): Promise<void> {
+    for (const watcher of this.#watchers) await watcher.write(change);
+  }
+
+  #handlers(): RouterHandlers {
+    return {
+      rpc_acquire: (request) => {
+        this.acquired.push(request);
+        if (this.refuse !== undefined) throw this.refuse;
+        const excluded = new Set(request.exclude.map((ref) => ref.node_id));
+        const [node, ...alternatives] = this.nodes.filter(
+          ({ node_id: id = '' }) => !excluded.has(id),
+        );
+        if (node === undefined) throw new CabstandError('NO_NODE', 'nobody', { retryAfterMs: 10 });
+        return { lease: { lease_id: 'lease', node, ticket: 'ticket' }, alternatives };
+      },
+      rpc_watch_nodes: async (_request, call, out) => {
+        this.#watchers.add(out);
+        await out.write({ snapshot: true, nodes: this.nodes });
+        await new Promise((resolve) => call.signal.addEventListener('abort', resolve));
+        this.#watchers.delete(out);
+      },
+      rpc_report: (request) => {
+        this.reports.push(request);
+        return {};
+      },
+    };
+  }
+}
+
+const closers: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function router(): Promise<ScriptedRouter> {
+  const started = await new ScriptedRouter().start();
+  closers.push(() => started.stop());
+  return started;
+}
+
+function remoteFor(options: RemoteManagerOptions): RemoteManager {
+  const remote = new RemoteManager({
+    authorizer: trusting,
+    acquireMs: 1_000,
+    random: () => 0,
+    ...options,
+  });
+  closers.push(() => remote.close());
+  return remote;
+}
+
+const node = (name: string, address = `${name}:1`, freeSlots = 1): v1.NodeInfo => ({
+  node_id: name,
+  incarnation: `${name}-1`,
+  address,
+  state: 'NODE_STATE_ONLINE',
+  models: [{ name: 'm', digest: 'sha256:1', capacity: 4 }],
+  load: { models: [{ model: 'm', free_slots: freeSlots }] },
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 200 && !condition(); i++) await new Promise((r) => setTimeout(r, 10));
+  expect(condition()).toBe(true);
+}
+
+test('a router gives hoster, lease, ticket and alternatives', async () => {
+  const first = await router();
+  first.nodes = [node('a'), node('b')];
+  const remote = remoteFor({ routers: [first.address] });
+  const placement = await remote.acquire({ model: 'm', block: ['x'], sessionId: 's' });
+  expect(placement).toMatchObject({
+    node: { nodeId: 'a', incarnation: 'a-1', address: 'a:1' },
+    lease: { id: 'lease', ticket: 'ticket' },
+    alternatives: [{ nodeId: 'b' }],
+  });
+  expect(first.acquired[0]).toMatchObject({ model: 'm', block: ['x'], session_id: 's' });
+});
+
+test('the node list follows the watch', async () => {
+  const first = await router();
+  first.nodes = [node('a'), node('b')];
+  const remote = remoteFor({ routers: [first.address] });
+  expect((await remote.nodes()).map((known) => [known.nodeId, known.state])).toEqual([
+    ['a', 'online'],
+    ['b', 'online'],
+  ]);
+  await first.tell({ nodes: [node('c')], removed_node_ids: ['a'] });
+  await until(() => remote.knownNodes.some((known) => known.nodeId === 'c'));
+  expect(remote.knownNodes.map((known) => known.nodeId)).toEqual(['b', 'c']);
+});
+
+test('any router will do: a dead one is skipped, and the watch moves on', async () => {
+  const [first, second] = [await router(), await router()];
+  for (const one of [first, second]) one.nodes = [node('a')];
+  const remote = remoteFor({ routers: [first.address, second.address] });
+  const lost: CabstandError[] = [];
+  remote.on('routerLost', (error) => lost.push(error));
+  await remote.nodes();
+  await first.stop();
+  expect((await remote.acquire({ model: 'm' })).node.nodeId).toBe('a');
+  expect(second.acquired).toHaveLength(1);
+  second.nodes = [node('z')];
+  await until(() => lost.length > 0);
+  await until(() =>
+    remote.knownNodes.some((known) => known.nodeId === 'z' || known.nodeId === 'a'),
+  );
+});
+
+test('a router that just started and knows nobody does not speak for the others', async () => {
+  const [empty, full] = [await router(), await router()];
+  full.nodes = [node('a')];
+  const remote = remoteFor({ routers: [empty.address, full.address] });
+  expect((await remote.acquire({ model: 'm' })).node.nodeId).toBe('a');
+  expect([empty.acquired.length, full.acquired.length]).toEqual([1, 1]);
+});
+
+test('with all routers gone, sessions are placed from what was known, best first, without a ticket', async () => {
+  const only = await router();
+  only.nodes = [node('a', 'a:1', 0), node('b', 'b:1', 5), node('c', 'c:1', 3)];
+  const remote = remoteFor({ routers: [only.address] });
+  await remote.nodes();
+  await only.stop();
+  const placement = await remote.acquire({ model: 'm' });
+  expect([placement.node.nodeId, placement.lease]).toEqual(['b', undefined]);
+  expect(placement.alternatives.map((other) => other.nodeId)).toEqual(['c', 'a']);
+  await expect(remote.acquire({ model: 'other' })).rejects.toMatchObject({
+    reason: 'ROUTER_UNREACHABLE',
+  });
+});
+
+test('a failed node is excluded by incarnation and reported with the evidence', async () => {
+  const only = await router();
+  only.nodes = [node('a'), node('b')];
+  const remote = remoteFor({ routers: [only.address] });
+  const { node: failed, lease } = await remote.acquire({ model: 'm' });
+  const error = new CabstandError('NODE_STALLED', 'nothing came');
+  remote.settle(failed, { kind: 'failed', error, leaseId: lease?.id });
+  expect((await remote.acquire({ model: 'm' })).node.nodeId).toBe('b');
+  expect(only.acquired[1]?.exclude).toEqual([{ node_id: 'a', incarnation: 'a-1' }]);
+  await until(() => only.reports.length === 1);
+  expect(only.reports[0]).toMatchObject({
+    node_id: 'a',
+    incarnation: 'a-1',
+    lease_id: 'lease',
+    reason: 'NODE_STALLED',
+    message: 'nothing came',
+  });
+});
+
+test('when only nodes that just refused are left, they are better than none', async () => {
+  const only = await router();
+  only.nodes = [node('a')];
+  const remote = remoteFor({ routers: [only.address] });
+  const { node: full } = await remote.acquire({ model: 'm' });
+  remote.settle(full, { kind: 'refused', error: new CabstandError('HOSTER_FULL', 'full') });
+  expect((await remote.acquire({ model: 'm' })).node.nodeId).toBe('a');
+  expect(only.acquired.map((request) => request.exclude.length)).toEqual([0, 1, 0]);
+  expect(only.reports).toEqual([]);
+});
+
+test('a refusal by the router is what the caller gets', async () => {
+  const only = await router();
+  only.refuse = new CabstandError('PERMISSION_DENIED', 'not you');
+  await expect(
+    remoteFor({ routers: [only.address] }).acquire({ model: 'm' }),
+  ).rejects.toMatchObject({ reason: 'PERMISSION_DENIED' });
+});
+
+test('hosters alone are enough: a breaker opens after failures in a row and says when to come back', async () => {
+  const remote = remoteFor({ hosters: ['a:1'], breakerFailures: 2, breakerMs: 60_000 });
+  const error = new CabstandError('NODE_UNREACHABLE', 'gone');
+  for (let i = 0; i < 2; i++) {
+    const { node: only } = await remote.acquire({ model: 'm' });
+    expect(remote.enter(only)).toBe(true);
+    remote.settle(only, { kind: 'failed', error, leaseId: undefined });
+  }
+  await expect(remote.acquire({ model: 'm' })).rejects.toMatchObject({
+    reason: 'NODE_UNREACHABLE',
+    retryAfterMs: expect.any(Number) as number,
+  });
+});
+
+test.each<[RemoteManagerOptions, RegExp]>([
+  [{}, /routers: got \[\], expected at least one/],
+  [{ routers: ['localhost'] }, /routers\[0\]: got "localhost", expected host:port/],
+  [{ hosters: ['a:1'], acquireMs: 0 }, /acquireMs: got "0", expected a number of at least 1/],
+  [{ hosters: ['a:1'], connectMs: NaN }, /connectMs: got "NaN"/],
+])('bad options are named: %j', (options, message) => {
+  expect(() => new RemoteManager(options)).toThrow(message);
+});
+
+test('a hoster whose port goes dead before the first record costs a retry and nothing else', async () => {
+  const only = await router();
+  const mock = new MockProtocol();
+  const served = await Promise.all(mock.hosters.map((hoster) => serveMock(mock, hoster)));
+  only.nodes = served.map(({ address }, index) => node(`n${index}`, address));
+  closers.push(() => Promise.all(served.map(({ server }) => server.shutdown(0))));
+  const remote = remoteFor({ routers: [only.address] });
+  const sessions = new SessionManager(remote, { authorizer: trusting });
+  closers.push(() => sessions.close());
+  await served[0]?.server.shutdown(0);
+  const session = await sessions.session({ model: 'm' });
+  const texts: string[] = [];
+  for await (const chunk of session.runProtocolTask('a b')) texts.push(chunk.text);
+  expect(texts).toEqual(['a', 'b']);
+  await until(() => only.reports.length === 1);
+  expect(only.reports[0]).toMatchObject({ node_id: 'n0', reason: 'NODE_UNREACHABLE' });
+});

@@ -1,0 +1,134 @@
+import { CabstandError, FakeClock, REASONS } from '@cabstand/core';
+import type { Reason } from '@cabstand/core';
+import { Breakers } from './breakers';
+import { RetryBudget } from './budget';
+import { decideRetry } from './decide';
+import type { FailureFacts, RetryDecision } from './decide';
+import { Exclusions } from './exclusions';
+import { withRetryDefaults } from './options';
+
+const facts = (phase: FailureFacts['phase'], attempts = 1): FailureFacts => ({
+  phase,
+  attempts,
+  maxAttempts: 3,
+});
+const error = (reason: Reason): CabstandError => new CabstandError(reason, reason);
+
+const decide = (reason: Reason, phase: FailureFacts['phase']): string => {
+  const decision: RetryDecision = decideRetry(error(reason), facts(phase));
+  return decision.action === 'elsewhere' && decision.blame ? 'elsewhere, blame' : decision.action;
+};
+
+describe('decideRetry', () => {
+  test.each<[Reason, string, string, string]>([
+    // reason, while a hoster opens, on a later turn, while none is found
+    ['INPUT_SHAPE', 'throw', 'throw', 'throw'],
+    ['MODEL_UNKNOWN', 'elsewhere', 'throw', 'throw'],
+    ['HOSTER_FULL', 'elsewhere', 'wait', 'wait'],
+    ['DRAINING', 'elsewhere', 'wait', 'wait'],
+    ['NO_NODE', 'elsewhere', 'wait', 'wait'],
+    ['NODE_UNREACHABLE', 'elsewhere, blame', 'throw', 'wait'],
+    ['ENGINE_CRASHED', 'elsewhere, blame', 'throw', 'wait'],
+    ['NODE_BAD_REPLY', 'elsewhere, blame', 'throw', 'wait'],
+    ['SESSION_EVICTED', 'elsewhere', 'throw', 'throw'],
+    ['CREDENTIALS_EXPIRED', 'throw', 'throw', 'throw'],
+    ['UNIMPLEMENTED', 'throw', 'throw', 'throw'],
+    ['TURN_POISONED', 'throw', 'throw', 'throw'],
+  ])('%s: %s, %s, %s', (reason, opening, again, placing) => {
+    expect([decide(reason, 'opening'), decide(reason, 'again'), decide(reason, 'placing')]).toEqual(
+      [opening, again, placing],
+    );
+  });
+
+  test('nothing is retried once records are out, or when all attempts are used', () => {
+    for (const reason of Object.keys(REASONS) as Reason[]) {
+      expect(decide(reason, 'streaming')).toBe('throw');
+      expect(decideRetry(error(reason), facts('opening', 3))).toEqual({ action: 'throw' });
+    }
+  });
+
+  test('a mistake of the caller is never blamed on a node', () => {
+    for (const reason of Object.keys(REASONS) as Reason[])
+      if (REASONS[reason].class === 'caller')
+        for (const phase of ['opening', 'again', 'placing'] as const)
+          expect(decide(reason, phase)).not.toContain('blame');
+  });
+});
+
+test('the retry budget runs dry, fills with time and with success, and not beyond its size', async () => {
+  const clock = new FakeClock();
+  const settings = withRetryDefaults({ budget: 2, budgetPerSecond: 1, budgetPerSuccess: 0.5 });
+  const budget = new RetryBudget(settings, clock);
+  expect([budget.take(), budget.take(), budget.take()]).toEqual([true, true, false]);
+  budget.succeeded();
+  expect(budget.take()).toBe(false);
+  budget.succeeded();
+  expect(budget.take()).toBe(true);
+  await clock.advance(60_000);
+  expect(budget.left).toBe(2);
+});
+
+describe('breakers', () => {
+  const settings = { failures: 2, openMs: 1_000, limit: 3 };
+
+  test('open after failures in a row, let one probe through, close when it succeeds', async () => {
+    const clock = new FakeClock();
+    const breakers = new Breakers(settings, clock);
+    breakers.failed('a');
+    expect(breakers.enter('a')).toBe(true);
+    breakers.failed('a');
+    expect([breakers.enter('a'), breakers.waitMs('a'), breakers.enter('b')]).toEqual([
+      false,
+      1_000,
+      true,
+    ]);
+    await clock.advance(1_000);
+    expect([breakers.enter('a'), breakers.enter('a')]).toEqual([true, false]);
+    breakers.succeeded('a');
+    expect([breakers.enter('a'), breakers.enter('a')]).toEqual([true, true]);
+  });
+
+  test('a probe that fails opens again at once; one that says nothing makes room for another', async () => {
+    const clock = new FakeClock();
+    const breakers = new Breakers(settings, clock);
+    breakers.failed('a');
+    breakers.failed('a');
+    await clock.advance(1_000);
+    expect(breakers.enter('a')).toBe(true);
+    breakers.failed('a');
+    expect(breakers.enter('a')).toBe(false);
+    await clock.advance(1_000);
+    expect(breakers.enter('a')).toBe(true);
+    breakers.undecided('a');
+    expect(breakers.enter('a')).toBe(true);
+    // A probe whose outcome never comes does not keep the breaker shut for ever.
+    await clock.advance(1_000);
+    expect(breakers.enter('a')).toBe(true);
+  });
+
+  test('a success between failures starts the count anew, and keys are bounded', () => {
+    const breakers = new Breakers(settings, new FakeClock());
+    breakers.failed('a');
+    breakers.succeeded('a');
+    breakers.failed('a');
+    expect(breakers.allows('a')).toBe(true);
+    for (const key of ['b', 'c', 'd', 'e']) breakers.failed(key);
+    expect(breakers.size).toBe(3);
+  });
+});
+
+test('exclusions expire, and a restarted node is another one', async () => {
+  const clock = new FakeClock();
+  const exclusions = new Exclusions(10, clock);
+  const node = { nodeId: 'n', incarnation: '1' };
+  exclusions.add(node, 1_000);
+  exclusions.add(node, 10);
+  expect([exclusions.has(node), exclusions.has({ ...node, incarnation: '2' })]).toEqual([
+    true,
+    false,
+  ]);
+  await clock.advance(999);
+  expect(exclusions.current()).toEqual([node]);
+  await clock.advance(1);
+  expect([exclusions.has(node), exclusions.current()]).toEqual([false, []]);
+});
