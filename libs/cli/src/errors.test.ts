@@ -22,7 +22,7 @@ test.each([
 test('an error says its reason and what to do', () => {
   expect(describeError(new CabstandError('ROUTER_UNREACHABLE', 'no answer from a:1'))).toBe(
     'cabstand: no answer from a:1 (ROUTER_UNREACHABLE)\n' +
-      '  Is the subnet up? Start one with `cabstand up`, or name its router with --router HOST:PORT.',
+      '  Is the subnet up? Start one with `cabstand up`, or name its router with --router HOST:PORT (and --tls if it speaks TLS).',
   );
   const refused =
     'No connection established. Last error: Error: connect ECONNREFUSED a:1. Resolution note: ';

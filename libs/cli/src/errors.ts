@@ -55,7 +55,7 @@ export function exitCodeOf(error: unknown): ExitCode {
 
 const ADVICE: Partial<Record<Reason, string>> = {
   ROUTER_UNREACHABLE:
-    'Is the subnet up? Start one with `cabstand up`, or name its router with --router HOST:PORT.',
+    'Is the subnet up? Start one with `cabstand up`, or name its router with --router HOST:PORT (and --tls if it speaks TLS).',
   NODE_UNREACHABLE: 'See `cabstand nodes` for the hosters that are up.',
   NO_NODE: 'See `cabstand nodes` for hosters, their models and their free slots.',
   MODEL_UNKNOWN: 'See `cabstand info` for the models of the subnet.',

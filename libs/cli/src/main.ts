@@ -2,6 +2,9 @@
 import { CabstandError } from '@cabstand/core';
 import { runCli } from './program';
 
+// grpc-js names servers by IP address; whoever runs a command can do nothing about that.
+process.noDeprecation = true;
+
 const controller = new AbortController();
 const STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 let interrupted: number | undefined;

@@ -51,7 +51,7 @@ function flagsFor(places: SubnetLayout, auth: boolean): string {
     path.normalize(places.keys) === path.join('.cabstand', 'keys') || !auth
       ? ''
       : ` --credentials ${places.keys}`;
-  return router + keys;
+  return router + keys + (auth ? '' : ' --no-auth');
 }
 
 /** How the user can call this program again. */

@@ -18,6 +18,8 @@ export interface CredentialFlags {
   readonly key?: string;
   readonly token?: string;
   readonly tls?: true;
+  /** False: call as nobody, though there are keys. */
+  readonly auth?: boolean;
 }
 
 /** What the credentials are for: chooses the key in the folder. */
@@ -43,6 +45,7 @@ export function findCredentials(
   purpose: Purpose,
 ): Credentials {
   const setting = (name: string): string | undefined => (env[name] === '' ? undefined : env[name]);
+  if (flags.auth === false) return { auth: { mode: 'none' }, tls: undefined, source: 'none' };
   const named = flags.credentials ?? setting('CABSTAND_CREDENTIALS');
   const folder = named ?? (hasSubnetKeys(DEFAULT_KEYS) ? DEFAULT_KEYS : undefined);
   if (named !== undefined && !hasSubnetKeys(named))

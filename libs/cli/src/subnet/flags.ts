@@ -49,6 +49,7 @@ function withCredentialFlags(command: Command): Command {
       'private key to sign with, instead of the one in the folder (CABSTAND_KEY)',
     )
     .option('--token <token>', 'bearer token, instead of a key (CABSTAND_TOKEN)')
+    .option('--no-auth', 'without credentials, for a subnet started so')
     .option('--tls', 'use TLS with the certificates in the folder (CABSTAND_TLS=1)');
 }
 

@@ -137,6 +137,11 @@ describe('credentials', () => {
     );
   });
 
+  test('--no-auth calls as nobody, whatever there is', () => {
+    const env = { CABSTAND_CREDENTIALS: keys };
+    expect(findCredentials({ auth: false }, env, 'client').auth).toEqual({ mode: 'none' });
+  });
+
   test('TLS takes the certificates of the folder', () => {
     expect(findCredentials({ credentials: keys, tls: true }, {}, 'client').tls).toEqual({
       ca: file('tls/ca.crt'),
