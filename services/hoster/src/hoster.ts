@@ -133,7 +133,10 @@ function followModels({ readiness, closers }: ServiceContext<HosterConfig>, host
   };
   look();
   const unsubscribe = host.onChange(look);
-  closers.add('model watch', 100, () => Promise.resolve(unsubscribe()));
+  closers.add('model watch', 100, () => {
+    unsubscribe();
+    return Promise.resolve();
+  });
 }
 
 async function openHost(context: ServiceContext<HosterConfig>): Promise<ModelHost> {

@@ -37,8 +37,8 @@ beforeAll(async () => {
   harness = await Harness.start(host);
 }, 60_000);
 afterAll(async () => {
-  await harness?.stop();
-  await host?.stop();
+  await harness.stop();
+  await host.stop();
 });
 const others: Harness[] = [];
 async function start(...more: ParametersAfterHost): Promise<Harness> {
@@ -255,7 +255,10 @@ test('a full hoster says so at once, with a delay and a place', async () => {
   await stream.send({ open: { model: 'silero-vad' } });
   await stream.responses.ready();
   const turn = hear(client.serverStream(HosterService.rpc_inference_stream, audioTurn(good)));
-  const error = await turn.then(() => undefined, CabstandError.from);
+  const error = await turn.then(
+    () => undefined,
+    (thrown: unknown) => CabstandError.from(thrown),
+  );
   expect(error?.reason).toBe('HOSTER_FULL');
   expect(error?.retryAfterMs).toBeGreaterThan(0);
   expect(error?.metadata['queue_position']).toBe('1');

@@ -97,7 +97,7 @@ export function audioTurn(
   audio: Float32Array,
   more: v1.InferenceStreamRequest = {},
 ): v1.InferenceStreamRequest {
-  return { model: 'silero-vad', inputs: [toWire(tensorOf('audio', audio)) as v1.Tensor], ...more };
+  return { model: 'silero-vad', inputs: [toWire(tensorOf('audio', audio))], ...more };
 }
 
 /** Recorded speech, 16 kHz. */

@@ -113,7 +113,7 @@ function outputSpecs(manifest: Manifest, metadata: readonly OutputMetadata[]): v
 }
 
 function wireDType(dtype: DType): v1.DataType {
-  return DTYPES[dtype].wire as v1.DataType;
+  return DTYPES[dtype].wire;
 }
 
 function parameterTable(manifest: Manifest): Record<string, object> {

@@ -140,8 +140,7 @@ async function read(
     const next = await requests.next();
     if (consumer.gone !== undefined) return;
     if (next.done === true) {
-      // Nothing more is asked: what runs is finished.
-      if (session.turnRuns || !session.delivered) await consumer.turnEnded(session.turn);
+      await lastWords(session, consumer);
       return;
     }
     const request = next.value;
@@ -152,10 +151,21 @@ async function read(
       return;
     }
     // Parts of live input are read no faster than the engine uses them up.
-    if (request.message === 'input') await session.inputRoom();
-    if (consumer.gone !== undefined) return;
+    if (request.message === 'input') {
+      await session.inputRoom();
+      if (consumer.isGone()) return;
+    }
     apply(context, session, request);
   }
+}
+
+/** Nothing more is asked: what runs is finished, unless it waits for input that cannot come. */
+async function lastWords(session: Session, consumer: StreamConsumer): Promise<void> {
+  if (session.awaitsInput) {
+    if (session.durable) return;
+    session.cancelTurn(session.turn);
+  }
+  if (session.turnRuns || !session.delivered) await consumer.turnEnded(session.turn);
 }
 
 function apply(context: HandlerContext, session: Session, request: Request): void {

@@ -32,6 +32,10 @@ export class StreamConsumer implements Consumer {
     return this.#gone;
   }
 
+  isGone(): boolean {
+    return this.#gone !== undefined;
+  }
+
   attached(attachment: Attachment): void {
     this.#attachment = attachment;
   }

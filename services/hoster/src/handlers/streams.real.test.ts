@@ -40,8 +40,8 @@ afterEach(async () => {
   expect(host.models().map((model) => model.openSequences)).toEqual([0, 0]);
 });
 afterAll(async () => {
-  await harness?.stop();
-  await host?.stop();
+  await harness.stop();
+  await host.stop();
 });
 
 function infer(request: v1.InferenceStreamRequest, who?: string): ReturnType<typeof hear> {
@@ -199,7 +199,7 @@ test('a slow reader pauses itself and nobody else', async () => {
 
 describe('a session on one stream', () => {
   const part = (i: number): v1.Tensor =>
-    toWire(tensorOf('audio', audio.subarray(i * FRAME, (i + 1) * FRAME))) as v1.Tensor;
+    toWire(tensorOf('audio', audio.subarray(i * FRAME, (i + 1) * FRAME)));
 
   test('takes live input in parts, some twice, and closes', async () => {
     const stream = harness.client().bidi(HosterService.rpc_session_stream);
@@ -236,6 +236,16 @@ describe('a session on one stream', () => {
     stream.end();
     const { records } = await hear(stream.responses);
     expect(probabilities(records)).toEqual(expected);
+  });
+
+  test('ends a live turn whose input can no longer come', async () => {
+    const stream = harness.client().bidi(HosterService.rpc_session_stream);
+    await stream.send({ open: { model: 'silero-vad' } });
+    await stream.send({ turn: { turn: 0, live: true } });
+    await stream.send({ input: { turn: 0, sequence: 0, inputs: [part(0)] } });
+    stream.end();
+    const { records } = await hear(stream.responses);
+    expect(records.at(-1)?.end_of_turn?.reason).toBe('END_REASON_CANCELLED');
   });
 
   test('is attached to from another stream, which takes it over', async () => {
@@ -292,7 +302,7 @@ describe('a session on one stream', () => {
           input: {
             turn: 0,
             sequence: 0,
-            inputs: [toWire(tensorOf('audio', new Float32Array(FRAME).fill(NaN))) as v1.Tensor],
+            inputs: [toWire(tensorOf('audio', new Float32Array(FRAME).fill(NaN)))],
           },
         },
       ],

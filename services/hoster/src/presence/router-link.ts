@@ -14,7 +14,7 @@ import { load, offers, timestamp } from './load';
 import type { PresenceSource } from './load';
 import { News } from './news';
 
-export interface LinkLog {
+interface LinkLog {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 }
@@ -102,7 +102,7 @@ export class RouterLink {
         failures = 0;
         await this.#beat(nodeId, signal);
       } catch (error) {
-        if (signal.aborted) return;
+        if (this.#stopped()) return;
         this.#failed(error);
         failures++;
       }
@@ -110,6 +110,10 @@ export class RouterLink {
       const delay = backoffDelay(failures, { initialMs: 100, maxMs: 5000 });
       await sleep(delay, signal, this.#options.clock).catch(() => undefined);
     }
+  }
+
+  #stopped(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   async #register(signal: AbortSignal): Promise<string> {
@@ -139,7 +143,7 @@ export class RouterLink {
   async #beat(nodeId: string, signal: AbortSignal): Promise<void> {
     using link = linkSignals([signal]);
     const stream = this.#options.client.bidi(RouterService.rpc_heartbeat, { signal: link.signal });
-    const listening = this.#listen(stream, link.abort);
+    const listening = this.#listen(stream, (reason) => link.abort(reason));
     try {
       for (;;) {
         // Re-armed before the news are taken: what comes while they are sent is not forgotten.

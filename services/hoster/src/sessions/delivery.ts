@@ -84,7 +84,7 @@ export class Delivery {
     this.#reader = undefined;
   }
 
-  /** Adds a record at position `next`. `produced`: bytes charged to the engine; 0 if it made none. */
+  /** Adds a record at position `next`. */
   append(entry: JournalEntry): void {
     this.#journal.append(entry);
     this.pump();
@@ -143,7 +143,7 @@ export class Delivery {
 }
 
 /** Positions come from the wire: negative, fractional or huge ones are the caller's mistake. */
-export function checkPosition(field: string, position: number): void {
+function checkPosition(field: string, position: number): void {
   if (!Number.isSafeInteger(position) || position < 0)
     throw invalid('POSITION_INVALID', field, position, 'a whole number of at least 0');
 }

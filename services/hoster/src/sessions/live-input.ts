@@ -31,8 +31,29 @@ export class LiveInput {
     return this.#taken;
   }
 
+  /** Whether all parts have come. */
+  get complete(): boolean {
+    return this.#last;
+  }
+
   get hasRoom(): boolean {
     return this.#waiting.length < this.#limits.parts && this.#bytes < this.#limits.bytes;
+  }
+
+  /** Throws LIMIT_EXCEEDED when no more parts may wait. */
+  checkRoom(): void {
+    if (this.hasRoom) return;
+    throw new CabstandError(
+      'LIMIT_EXCEEDED',
+      `${this.#waiting.length} parts of live input wait: acknowledge records, or send slower`,
+      {
+        metadata: {
+          field: 'input',
+          parts: String(this.#limits.parts),
+          bytes: String(this.#limits.bytes),
+        },
+      },
+    );
   }
 
   /** Whether a part is new; false if it came before. Throws for a gap or one after the last. */

@@ -5,6 +5,7 @@ import type { TurnEnd } from '@cabstand/engine';
 import type { Sequence, SequenceSink, ServedModel } from '../engines/contract';
 import { Delivery } from './delivery';
 import { encodeChunk, encodeEndOfTurn, encodeInput } from './encode';
+import { endedError } from './ended-error';
 import { compareEpoch, fenced } from './epoch';
 import type { SessionObserver } from './observer';
 import type { SessionOptionsWithDefaults } from './options';
@@ -127,6 +128,11 @@ export class Session implements SequenceSink {
 
   get turnRuns(): boolean {
     return this.#turns.running !== undefined;
+  }
+
+  /** Whether the turn that runs cannot end before more live input comes. */
+  get awaitsInput(): boolean {
+    return this.#turns.running?.live?.complete === false;
   }
 
   /** Whether everything that was produced has been handed to the reader. */
@@ -252,28 +258,14 @@ export class Session implements SequenceSink {
     check: () => void = () => undefined,
   ): void {
     this.#checkOpen();
-    if (turn > this.#turns.current || !Number.isSafeInteger(turn) || turn < 0)
-      throw new CabstandError('TURN_OUT_OF_ORDER', `input for turn ${turn}, which has not begun`, {
-        metadata: { field: 'input.turn', value: String(turn) },
-      });
-    const running = this.#turns.running;
-    if (running?.turn !== turn) return;
-    if (running.live === undefined)
-      throw new CabstandError('INVALID_ARGUMENT', `turn ${turn} takes no live input`, {
-        metadata: { field: 'input.turn', value: String(turn) },
-      });
-    if (!running.live.expects(part)) return;
+    const live = this.#turns.liveInput(turn);
+    if (live?.expects(part) !== true) return;
     check();
-    if (!running.live.hasRoom)
-      throw new CabstandError(
-        'LIMIT_EXCEEDED',
-        `${part - running.live.taken} parts of live input wait: acknowledge records, or send slower`,
-        { metadata: { field: 'input', limit: String(this.#deps.options.liveParts) } },
-      );
+    live.checkRoom();
     let bytes = 0;
     for (const tensor of tensors) bytes += tensor.data.byteLength;
     this.#sequence.input(turn, part, tensors, last);
-    running.live.accept(bytes, last);
+    live.accept(bytes, last);
   }
 
   /** The turn that runs and how many parts of its live input are used up; undefined for none. */
@@ -299,10 +291,7 @@ export class Session implements SequenceSink {
 
   /** Ends a turn before its next step; its end of turn follows. One that is over is left alone. */
   cancelTurn(turn: number): void {
-    if (turn > this.#turns.current || !Number.isSafeInteger(turn) || turn < 0)
-      throw new CabstandError('TURN_OUT_OF_ORDER', `turn ${turn} has not begun`, {
-        metadata: { field: 'cancel_turn.turn', value: String(turn) },
-      });
+    this.#turns.checkBegun(turn, 'cancel_turn.turn');
     if (this.#turns.running?.turn === turn) this.#sequence.cancel(turn);
   }
 
@@ -469,21 +458,4 @@ export class Session implements SequenceSink {
     if (state.kind === 'streaming' || state.kind === 'closing')
       state.consumer.detached({ kind: 'ended', end });
   }
-}
-
-/** The error for whoever asks something of a session that has ended. */
-export function endedError(id: string, end: SessionEnd): CabstandError {
-  const reason =
-    end.reason === 'evicted'
-      ? 'SESSION_EVICTED'
-      : end.reason === 'lost'
-        ? 'SESSION_LOST'
-        : 'SESSION_ENDED';
-  return new CabstandError(reason, `session ${id} has ended: ${end.reason}`, {
-    metadata: {
-      session_id: id,
-      end_reason: end.reason,
-      ...(end.error === undefined ? {} : { error: end.error.reason }),
-    },
-  });
 }

@@ -3,10 +3,11 @@ import { BoundedMap, CabstandError, throwIfAborted } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import type { ModelHost, ServedModel } from '../engines/contract';
 import { Admission } from './admission';
+import { endedError } from './ended-error';
 import type { SessionObserver } from './observer';
 import { withDefaults } from './options';
 import type { SessionOptions, SessionOptionsWithDefaults } from './options';
-import { Session, endedError } from './session';
+import { Session } from './session';
 import type { Epoch, Retention, SessionEnd, SessionStatus } from './types';
 import { WaitQueue } from './wait-queue';
 

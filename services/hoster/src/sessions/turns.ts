@@ -65,6 +65,29 @@ export class Turns {
     return 'started';
   }
 
+  /** Throws TURN_OUT_OF_ORDER for a turn that has not begun. */
+  checkBegun(turn: number, field: string): void {
+    if (Number.isSafeInteger(turn) && turn >= 0 && turn <= this.current) return;
+    throw new CabstandError('TURN_OUT_OF_ORDER', `${field}: turn ${turn} has not begun`, {
+      metadata: { field, value: String(turn) },
+    });
+  }
+
+  /**
+   * The live input of a turn; undefined if the turn is over. Throws TURN_OUT_OF_ORDER for one that has
+   * not begun, INVALID_ARGUMENT for one that takes no live input.
+   */
+  liveInput(turn: number): LiveInput | undefined {
+    this.checkBegun(turn, 'input.turn');
+    const { running } = this;
+    if (running?.turn !== turn) return undefined;
+    if (running.live === undefined)
+      throw new CabstandError('INVALID_ARGUMENT', `turn ${turn} takes no live input`, {
+        metadata: { field: 'input.turn', value: String(turn) },
+      });
+    return running.live;
+  }
+
   start(
     turn: number,
     digest: string | undefined,
