@@ -59,3 +59,16 @@ export type { ErrorClass, Reason } from '@cabstand/core';
 export { arrayOf, float32Of, stringTensor, tensorOf } from '@cabstand/tensor';
 export type { DType, NumericArray, Tensor } from '@cabstand/tensor';
 export type { Authorizer } from '@cabstand/rpc';
+export {
+  BearerAuthorizer,
+  CachedTokens,
+  MintedTokens,
+  SignatureAuthorizer,
+  authConfigSchema,
+  channelCredentials,
+  createClientAuthorizer,
+  insecureLocal,
+  readPrivateKey,
+  readTls,
+} from '@cabstand/auth';
+export type { AuthConfig, AuthConfigInput } from '@cabstand/auth';
