@@ -2,7 +2,6 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import type { BatchClass, LoadFrame, LoadedFrame } from './frames/types';
 import { loadManifest } from './manifest/load';
-import { manifestProblem } from './manifest/problems';
 import { bindManifest } from './onnx/bind';
 import { describeRuntime } from './onnx/runtime';
 import { createSession } from './onnx/session';
@@ -28,8 +27,6 @@ export async function loadModel(
   const begun = performance.now();
   progress('loading');
   const manifest = await loadManifest(frame.folder, frame.version, { digest: false });
-  if (!manifest.providers.includes(frame.provider))
-    throw manifestProblem(manifest.file, 'providers', manifest.providers, frame.provider);
   const sessions: InferenceSession[] = [];
   for (const { file } of manifest.graphs) sessions.push(await createSession(file, frame));
   const model = bindManifest(

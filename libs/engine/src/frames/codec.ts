@@ -101,7 +101,7 @@ function readTensor(
     typeof dtype === 'string' &&
     isDType(dtype) &&
     Array.isArray(shape) &&
-    shape.every((size) => Number.isSafeInteger(size) && size > 0) &&
+    shape.every((size) => Number.isSafeInteger(size) && size >= 0) &&
     Number.isSafeInteger(offset) &&
     Number.isSafeInteger(bytes) &&
     offset >= 0 &&

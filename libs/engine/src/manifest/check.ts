@@ -15,8 +15,8 @@ export function checkManifest(manifest: Manifest): void {
   for (const graph of manifest.graphs) checkReferences(manifest, graph, fail);
   checkEmits(manifest, fail);
   checkStates(manifest, fail);
-  checkInputs(manifest, fail);
   checkFraming(manifest, fail);
+  checkInputs(manifest, fail);
   for (const parameter of manifest.parameters) {
     const key = `parameters.${parameter.name}`;
     if (parameter.minimum !== undefined && parameter.maximum !== undefined)

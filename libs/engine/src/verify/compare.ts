@@ -11,10 +11,10 @@ export interface Difference {
   readonly expected: string;
 }
 
-const SAME: Difference = { error: 0, equal: true, got: '', expected: '' };
+export const EQUAL: Difference = { error: 0, equal: true, got: '', expected: '' };
 
 export function compareArrays(got: NumericArray, expected: NumericArray): Difference {
-  if (sameBytes(got, expected)) return SAME;
+  if (sameBytes(got, expected)) return EQUAL;
   if (got.length !== expected.length || got.constructor !== expected.constructor)
     return {
       error: Infinity,
@@ -22,7 +22,7 @@ export function compareArrays(got: NumericArray, expected: NumericArray): Differ
       got: `${got.length} elements`,
       expected: `${expected.length}`,
     };
-  let worst: Difference = { ...SAME, equal: false };
+  let worst: Difference = { ...EQUAL, equal: false };
   for (let index = 0; index < got.length; index += 1) {
     const a = Number(got[index]);
     const b = Number(expected[index]);

@@ -1,0 +1,137 @@
+import fc from 'fast-check';
+import { CabstandError } from '@cabstand/core';
+import { DTYPES } from '@cabstand/tensor';
+import type { DType, Tensor } from '@cabstand/tensor';
+import { encodeFrame } from './codec';
+import type { Frame } from './codec';
+import { FrameReader } from './reader';
+
+const uint = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+
+const tensor: fc.Arbitrary<Tensor> = fc
+  .record({
+    name: fc.string({ maxLength: 20 }),
+    dtype: fc.constantFrom(...(Object.keys(DTYPES) as DType[])),
+    shape: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }),
+  })
+  .chain(({ name, dtype, shape }) => {
+    const count = shape.reduce((product, size) => product * size, 1);
+    if (dtype === 'string')
+      return fc
+        .array(fc.string(), { minLength: count, maxLength: count })
+        .map((strings) => ({ name, dtype, shape, data: new Uint8Array(0), strings }));
+    const bytes = count * DTYPES[dtype].bytes;
+    return fc
+      .uint8Array({ minLength: bytes, maxLength: bytes })
+      .map((data) => ({ name, dtype, shape, data }));
+  });
+
+const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array));
+
+const frame: fc.Arbitrary<Frame> = fc.oneof(
+  fc.record({
+    type: fc.constant('TURN' as const),
+    sequence: uint,
+    turn: uint,
+    prompt: fc.string(),
+    parameters: fc.dictionary(fc.string(), fc.integer()),
+    inputs: fc.array(tensor, { maxLength: 4 }),
+    live: fc.boolean(),
+  }),
+  fc.record({
+    type: fc.constant('CREDITS' as const),
+    credits: fc.array(fc.record({ sequence: uint, records: fc.integer(), bytes: fc.integer() })),
+  }),
+  fc.record({ type: fc.constant('CANCEL' as const), sequence: uint, turn: uint }),
+  fc.record({
+    type: fc.constant('STEP' as const),
+    batch: uint,
+    seconds: fc.double({ min: 0, max: 100, noNaN: true }),
+    items: fc.array(
+      fc.oneof(
+        fc.record({
+          kind: fc.constant('chunk' as const),
+          sequence: uint,
+          turn: uint,
+          chunk: bytes,
+        }),
+        fc.record({ kind: fc.constant('taken' as const), sequence: uint, turn: uint, parts: uint }),
+        fc.record({
+          kind: fc.constant('end' as const),
+          sequence: uint,
+          turn: uint,
+          end: fc.record({ reason: fc.constant('completed' as const), steps: fc.nat() }),
+        }),
+      ),
+    ),
+  }),
+  fc.record({ type: fc.constant('SHUTDOWN' as const) }),
+);
+
+/** Bytes compare as bytes, whatever array they are in; JSON has no -0. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plain(one)]));
+  return value === 0 ? 0 : value;
+}
+
+test('frames come out as they went in, however the stream is cut', () => {
+  fc.assert(
+    fc.property(
+      fc.array(frame, { maxLength: 5 }),
+      fc.array(fc.integer({ min: 1, max: 50 })),
+      (frames, cuts) => {
+        const stream = Buffer.concat(frames.map((one) => encodeFrame(one)));
+        const reader = new FrameReader();
+        const read: Frame[] = [];
+        let at = 0;
+        for (let index = 0; at < stream.length; index += 1) {
+          const size = cuts[index % Math.max(1, cuts.length)] ?? stream.length;
+          read.push(...reader.push(Buffer.from(stream.subarray(at, at + size))));
+          at += size;
+        }
+        expect(plain(read)).toEqual(plain(frames));
+        expect(reader.pending).toBe(0);
+      },
+    ),
+  );
+});
+
+test('garbage gives frames or a typed error, nothing else', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 400 }), fc.nat({ max: 80 }), (garbage, type) => {
+      const framed = Buffer.concat([Buffer.alloc(5), garbage]);
+      framed.writeUInt32LE(garbage.length + 1, 0);
+      framed[4] = type;
+      for (const input of [Buffer.from(garbage), framed])
+        try {
+          new FrameReader({ maxFrameBytes: 1000 }).push(input);
+        } catch (error) {
+          expect(CabstandError.is(error)).toBe(true);
+        }
+    }),
+  );
+});
+
+test('a frame above the limit is refused before memory is taken for it', () => {
+  const prefix = Buffer.from([0xff, 0xff, 0xff, 0x7f, 3]);
+  expect(() => new FrameReader({ maxFrameBytes: 1000 }).push(prefix)).toThrow(/at most 1000/);
+});
+
+test('tensors of a frame that came in pieces are aligned in memory', () => {
+  const data = new Uint8Array(new Float64Array([1, 2, 3]).buffer);
+  const bytesOfFrame = encodeFrame({
+    type: 'INPUT',
+    sequence: 1,
+    turn: 0,
+    part: 0,
+    inputs: [{ name: 'x', dtype: 'float64', shape: [3], data }],
+    last: false,
+  });
+  const reader = new FrameReader();
+  reader.push(bytesOfFrame.subarray(0, 20));
+  const [frame] = reader.push(bytesOfFrame.subarray(20));
+  expect(frame?.type === 'INPUT' && (frame.inputs[0]?.data.byteOffset ?? 1) % 8).toBe(0);
+});

@@ -1,0 +1,172 @@
+import { join } from 'node:path';
+import { CabstandError } from '@cabstand/core';
+import { tensorOf } from '@cabstand/tensor';
+import type { Tensor } from '@cabstand/tensor';
+import { BUNDLED } from '../engine.fixture';
+import { loadManifest } from './load';
+import type { Manifest } from './types';
+import { validateLiveInput, validateTurnInput } from './validate';
+
+let vad: Manifest;
+let g2p: Manifest;
+let images: Manifest;
+beforeAll(async () => {
+  const load = (name: string): Promise<Manifest> =>
+    loadManifest(join(BUNDLED, name), undefined, { digest: false });
+  [vad, g2p, images] = [
+    await load('silero-vad'),
+    await load('g2p'),
+    await load('text-orientation'),
+  ];
+});
+
+const audio = (...samples: number[]): Tensor => tensorOf('audio', Float32Array.from(samples));
+const turn = (tensors: readonly Tensor[], more: object = {}) => ({
+  prompt: '',
+  parameters: {},
+  tensors,
+  ...more,
+});
+
+const reasonOf = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (error) {
+    return CabstandError.from(error).reason;
+  }
+  return 'fine';
+};
+
+test('what fits passes, with defaults filled in', () => {
+  expect(validateTurnInput(vad, turn([audio(0, -1, 1)]))).toEqual({
+    parameters: { sample_rate: 16000 },
+    bytes: 12,
+  });
+  validateTurnInput(vad, turn([tensorOf('audio', Int16Array.of(-32768, 32767))]));
+  validateTurnInput(vad, turn([], { live: true }));
+  validateTurnInput(g2p, turn([], { prompt: 'Word' }));
+  validateTurnInput(
+    g2p,
+    turn([tensorOf('word', BigInt64Array.of(3n))], { parameters: { seed: 5, temperature: 1 } }),
+  );
+  validateTurnInput(
+    images,
+    turn([tensorOf('image', new Float32Array(2 * 3 * 48 * 192), [2, 3, 48, 192])]),
+  );
+});
+
+test.each<[string, () => unknown, string]>([
+  ['a missing input', () => validateTurnInput(vad, turn([])), 'INPUT_MISSING'],
+  [
+    'an unknown input',
+    () => validateTurnInput(vad, turn([tensorOf('adio', new Float32Array(1))])),
+    'INPUT_UNKNOWN',
+  ],
+  [
+    'an input sent twice',
+    () => validateTurnInput(vad, turn([audio(0), audio(0)])),
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a wrong dtype',
+    () => validateTurnInput(vad, turn([tensorOf('audio', new Float64Array(1))])),
+    'INPUT_DTYPE',
+  ],
+  [
+    'a wrong rank',
+    () => validateTurnInput(vad, turn([tensorOf('audio', new Float32Array(2), [1, 2])])),
+    'INPUT_RANK',
+  ],
+  ['no samples', () => validateTurnInput(vad, turn([audio()])), 'INPUT_SHAPE'],
+  [
+    'a batch of zero',
+    () =>
+      validateTurnInput(images, turn([tensorOf('image', new Float32Array(0), [0, 3, 48, 192])])),
+    'INPUT_SHAPE',
+  ],
+  [
+    'a wrong size',
+    () =>
+      validateTurnInput(images, turn([tensorOf('image', new Float32Array(3 * 48), [1, 3, 48, 1])])),
+    'INPUT_SHAPE',
+  ],
+  [
+    'a wrong byte length',
+    () => validateTurnInput(vad, turn([{ ...audio(0), data: new Uint8Array(5) }])),
+    'INPUT_BYTES',
+  ],
+  [
+    'too many bytes',
+    () => validateTurnInput(vad, turn([tensorOf('audio', new Float32Array(5_000_000))])),
+    'LIMIT_EXCEEDED',
+  ],
+  ['NaN', () => validateTurnInput(vad, turn([audio(0, NaN)])), 'INPUT_NOT_FINITE'],
+  ['infinity', () => validateTurnInput(vad, turn([audio(-Infinity)])), 'INPUT_NOT_FINITE'],
+  [
+    'a value out of range',
+    () => validateTurnInput(vad, turn([audio(0, 1.5)])),
+    'INPUT_OUT_OF_RANGE',
+  ],
+  [
+    'a token out of range',
+    () => validateTurnInput(g2p, turn([tensorOf('word', BigInt64Array.of(29n))])),
+    'INPUT_OUT_OF_RANGE',
+  ],
+  [
+    'an unknown parameter',
+    () => validateTurnInput(vad, turn([audio(0)], { parameters: { rate: 1 } })),
+    'PARAMETER_INVALID',
+  ],
+  [
+    'a parameter not of the list',
+    () => validateTurnInput(vad, turn([audio(0)], { parameters: { sample_rate: 8000 } })),
+    'PARAMETER_INVALID',
+  ],
+  [
+    'a parameter of another type',
+    () => validateTurnInput(g2p, turn([], { prompt: 'a', parameters: { max_tokens: 'x' } })),
+    'PARAMETER_INVALID',
+  ],
+  [
+    'a prompt for a model without text',
+    () => validateTurnInput(vad, turn([audio(0)], { prompt: 'x' })),
+    'INPUT_UNKNOWN',
+  ],
+  [
+    'a prompt and its tensor',
+    () => validateTurnInput(g2p, turn([tensorOf('word', BigInt64Array.of(3n))], { prompt: 'a' })),
+    'INVALID_ARGUMENT',
+  ],
+  ['neither prompt nor tensor', () => validateTurnInput(g2p, turn([])), 'INPUT_MISSING'],
+  [
+    'a letter that the vocabulary lacks',
+    () => validateTurnInput(g2p, turn([], { prompt: 'naïve' })),
+    'INPUT_TEXT',
+  ],
+  [
+    'too long a prompt',
+    () => validateTurnInput(g2p, turn([], { prompt: 'a'.repeat(200) })),
+    'LIMIT_EXCEEDED',
+  ],
+  [
+    'live input where there is none',
+    () => validateTurnInput(g2p, turn([], { live: true })),
+    'INVALID_ARGUMENT',
+  ],
+  ['NaN in a live part', () => validateLiveInput(vad, [audio(NaN)]), 'INPUT_NOT_FINITE'],
+  [
+    'another input in a live part',
+    () => validateLiveInput(vad, [tensorOf('x', new Float32Array(1))]),
+    'INPUT_UNKNOWN',
+  ],
+])('%s is refused', (_, run, reason) => {
+  expect(reasonOf(run)).toBe(reason);
+});
+
+test('ten minutes of audio are looked at in well under a second', () => {
+  const long = { ...vad, limits: { ...vad.limits, maxInputBytes: 1e9 } };
+  const input = turn([tensorOf('audio', new Float32Array(9_600_000))]);
+  const begun = performance.now();
+  validateTurnInput(long, input);
+  expect(performance.now() - begun).toBeLessThan(1000);
+});

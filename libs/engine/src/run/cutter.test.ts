@@ -1,0 +1,135 @@
+import fc from 'fast-check';
+import { tensorOf } from '@cabstand/tensor';
+import type { FramingSpec, InputSpec } from '../manifest/types';
+import { FrameCutter } from './cutter';
+
+const spec = (framing: FramingSpec, channels: number): InputSpec => ({
+  name: framing.input,
+  dtype: 'float32',
+  alsoDtypes: [],
+  shape: channels === 0 ? ['n'] : framing.axis === 0 ? ['n', channels] : [channels, 'n'],
+  minimum: undefined,
+  maximum: undefined,
+  allowNan: false,
+  description: '',
+  media: undefined,
+});
+
+/** Turns of whole numbers, cut the slow and obvious way. */
+function naive(
+  turns: readonly (readonly number[])[],
+  { frame, hop, carry, remainder }: FramingSpec,
+): number[][] {
+  const frames: number[][] = [];
+  let history = new Array<number>(carry).fill(0);
+  let left: number[] = [];
+  let seen = 0;
+  const cut = (): void => {
+    const window = left.slice(0, frame);
+    frames.push([...history, ...window]);
+    history = [...history, ...left.slice(0, hop)].slice(hop > 0 ? -carry || Infinity : 0);
+    left = left.slice(hop);
+    seen = frame - hop;
+  };
+  for (const turn of turns) {
+    left = [...left, ...turn];
+    while (left.length >= frame) cut();
+    if (remainder === 'pad' && left.length > seen) {
+      left = [...left, ...new Array<number>(frame - left.length).fill(0)];
+      cut();
+    }
+    if (remainder !== 'keep') {
+      left = [];
+      seen = 0;
+    }
+  }
+  return frames;
+}
+
+test('frames are what cutting the naive way gives, whatever the parts and turns', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 6 }),
+      fc.integer({ min: 1, max: 6 }),
+      fc.integer({ min: 0, max: 5 }),
+      fc.constantFrom('keep' as const, 'pad' as const, 'drop' as const),
+      fc.integer({ min: 0, max: 1 }),
+      fc.integer({ min: 0, max: 3 }),
+      fc.array(fc.array(fc.integer({ min: 1, max: 7 }), { maxLength: 4 }), { maxLength: 4 }),
+      (frame, wantedHop, carry, remainder, wantedAxis, channels, turns) => {
+        const axis = channels === 0 ? 0 : wantedAxis;
+        const framing: FramingSpec = {
+          input: 'x',
+          axis,
+          frame,
+          hop: Math.min(frame, wantedHop),
+          carry,
+          remainder,
+          formats: ['float32'],
+        };
+        const cutter = new FrameCutter(framing, spec(framing, channels));
+        const width = Math.max(1, channels);
+        const got: number[][] = [];
+        const sent: number[][] = [];
+        let next = 1;
+        for (const parts of turns) {
+          const turn: number[] = [];
+          let number = 0;
+          const drain = (): void => {
+            while (cutter.ready) {
+              const filled = new Float32Array((carry + frame) * width);
+              cutter.fill(filled);
+              // Channel 0 is the number itself, the others its negative multiples.
+              const items = Array.from({ length: carry + frame }, (_, item) => {
+                const at = (channel: number): number =>
+                  filled[axis === 0 ? item * width + channel : channel * (carry + frame) + item] ??
+                  NaN;
+                for (let channel = 1; channel < width; channel += 1)
+                  expect(at(channel)).toBeCloseTo(-channel * at(0));
+                return at(0);
+              });
+              got.push(items);
+              cutter.advance(filled);
+            }
+          };
+          for (const items of parts) {
+            const numbers = Array.from({ length: items }, () => next++);
+            turn.push(...numbers);
+            const array = new Float32Array(items * width);
+            numbers.forEach((value, item) => {
+              for (let channel = 0; channel < width; channel += 1)
+                array[axis === 0 ? item * width + channel : channel * items + item] =
+                  channel === 0 ? value : -channel * value;
+            });
+            const shape = channels === 0 ? [items] : axis === 0 ? [items, width] : [width, items];
+            cutter.add(tensorOf('x', array, shape), number++);
+            drain();
+          }
+          cutter.finish();
+          drain();
+          cutter.endTurn(true);
+          sent.push(turn);
+        }
+        expect(got).toEqual(naive(sent, framing));
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+test('int16 samples are divided by 32768', () => {
+  const framing: FramingSpec = {
+    input: 'x',
+    axis: 0,
+    frame: 2,
+    hop: 2,
+    carry: 0,
+    remainder: 'keep',
+    formats: ['float32', 'int16'],
+  };
+  const cutter = new FrameCutter(framing, spec(framing, 0));
+  cutter.add(tensorOf('x', Int16Array.of(-32768, 16384)), 0);
+  const filled = new Float32Array(2);
+  cutter.fill(filled);
+  expect([...filled]).toEqual([-1, 0.5]);
+});
