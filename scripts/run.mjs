@@ -15,6 +15,9 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(2);
 }
 
+// Ctrl-C reaches the whole group: the program that runs decides when it is done.
+process.on('SIGINT', () => undefined);
+
 /** Runs a program with the terminal's own input and output; ends with its exit code if it fails. */
 function run(program, args, { fatal = true } = {}) {
   const result = spawnSync(program, args, { cwd: root, stdio: 'inherit' });
@@ -36,7 +39,17 @@ function install() {
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   console.error('installing packages (once; about a minute) …');
-  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  // Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms, and
+  // which of them a registry carries differs. Versions still come from the lock file, which --no-save
+  // leaves as it is.
+  run('npm', [
+    'install',
+    '--no-save',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]);
   mkdirSync(path.dirname(stamp), { recursive: true });
   writeFileSync(stamp, lock);
 }
