@@ -3,11 +3,21 @@ import { HealthService } from '@cabstand/rpc';
 import type { RpcServer, ServingStatus } from '@cabstand/rpc';
 import type { Readiness } from './readiness';
 
+/** Health of parts of a service, under names of their own: a hoster's models. */
+export interface PartsHealth {
+  /** Each part's name and whether it serves. */
+  parts(): ReadonlyMap<string, boolean>;
+  /** Calls back after changes. Returns the function that ends it. */
+  onChange(listener: () => void): () => void;
+}
+
 export interface HealthOptions {
   /** Answer without credentials. */
   readonly open: boolean;
   /** Ends watches when it aborts, so that they do not hold up the server's shutdown. */
   readonly stopping: AbortSignal;
+  /** Default: the service has no parts. */
+  readonly parts?: PartsHealth | undefined;
 }
 
 /** Serves grpc.health.v1: every named service, and the server as a whole, is serving when ready. */
@@ -17,25 +27,33 @@ export function addHealth(
   services: readonly string[],
   options: HealthOptions,
 ): void {
-  const { open, stopping } = options;
+  const { open, stopping, parts } = options;
   const known = new Set(['', ...services]);
-  const status = (): ServingStatus => (readiness.ready ? 'SERVING' : 'NOT_SERVING');
+  const word = (serving: boolean): ServingStatus => (serving ? 'SERVING' : 'NOT_SERVING');
+  /** Undefined for a name that nothing here has. A part serves only while the service takes calls. */
+  const status = (service: string): ServingStatus | undefined => {
+    if (known.has(service)) return word(readiness.ready);
+    const serving = parts?.parts().get(service);
+    return serving === undefined ? undefined : word(serving && readiness.ready);
+  };
   server.addService(
     HealthService,
     {
       Check: ({ service }) => {
-        if (!known.has(service))
+        const now = status(service);
+        if (now === undefined)
           throw new CabstandError(
             'SERVICE_UNKNOWN',
             `this server has no service ${JSON.stringify(service)}`,
           );
-        return { status: status() };
+        return { status: now };
       },
       Watch: async ({ service }, call, out) => {
         // Only changes are told, and only the newest: a slow watcher misses what is over.
         let told: ServingStatus | undefined;
         let wake = (): void => undefined;
         const unlisten = readiness.onChange(() => wake());
+        const unlistenParts = parts?.onChange(() => wake());
         const onStop = (): void => wake();
         stopping.addEventListener('abort', onStop, { once: true });
         try {
@@ -43,7 +61,7 @@ export function addHealth(
             const changed = new Promise<void>((resolve) => {
               wake = resolve;
             });
-            const now = known.has(service) ? status() : 'SERVICE_UNKNOWN';
+            const now = status(service) ?? 'SERVICE_UNKNOWN';
             if (now !== told) {
               told = now;
               await out.write({ status: now });
@@ -54,11 +72,17 @@ export function addHealth(
           }
         } finally {
           unlisten();
+          unlistenParts?.();
           stopping.removeEventListener('abort', onStop);
         }
       },
       List: () => ({
-        statuses: Object.fromEntries([...known].map((name) => [name, { status: status() }])),
+        statuses: Object.fromEntries(
+          [...known, ...(parts?.parts().keys() ?? [])].map((name) => [
+            name,
+            { status: status(name) ?? 'SERVICE_UNKNOWN' },
+          ]),
+        ),
       }),
     },
     { open },

@@ -6,6 +6,7 @@ import { AdminServer } from './admin';
 import { checkBind } from './bind';
 import { callLog } from './call-log';
 import { addHealth } from './health';
+import type { PartsHealth } from './health';
 import { addReflection } from './reflection';
 import type { ServiceContext } from './run';
 
@@ -35,6 +36,8 @@ export interface ServeOptions {
   readonly services: readonly string[];
   /** Adds the services. */
   readonly register: (server: RpcServer) => void;
+  /** Health of parts of the service. Default: it has none. */
+  readonly health?: PartsHealth;
   /** Definitions of further protos that reflection should show, each as `loadProto` gives it. */
   readonly definitions?: typeof packageDefinition;
 }
@@ -79,7 +82,11 @@ export async function serveRpc(
   );
   options.register(server);
   const open = config.open_health;
-  addHealth(server, readiness, options.services, { open, stopping: context.stopping });
+  addHealth(server, readiness, options.services, {
+    open,
+    stopping: context.stopping,
+    parts: options.health,
+  });
   if (config.reflection) {
     const definitions = { ...packageDefinition, ...healthDefinition, ...options.definitions };
     addReflection(server, definitions, [...options.services, 'grpc.health.v1.Health'], { open });

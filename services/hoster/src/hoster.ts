@@ -11,7 +11,7 @@ import {
 } from '@cabstand/auth';
 import { HosterService, RpcClient } from '@cabstand/rpc';
 import { serveRpc } from '@cabstand/service';
-import type { ServiceContext } from '@cabstand/service';
+import type { ServeOptions, ServiceContext } from '@cabstand/service';
 import type { HosterConfig } from './config';
 import type { ModelHost } from './engines/contract';
 import { hosterHandlers } from './handlers';
@@ -25,6 +25,7 @@ import type { SessionObserver } from './sessions/observer';
 import { Sessions } from './sessions/sessions';
 
 const CLOSE_MARGIN_MS = 2000;
+const SERVICE = 'cabstand.v1.HosterService';
 
 /** Starts a hoster: models, sessions, server, presence. What it opens it registers for closing. */
 export async function startHoster(context: ServiceContext<HosterConfig>): Promise<void> {
@@ -57,7 +58,8 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
       onProblem: (error) => logger.warn({ reason: error.reason }, error.message),
     }),
     credentials: serverCredentials(config.tls, { onWarning: (message) => logger.warn(message) }),
-    services: ['cabstand.v1.HosterService'],
+    services: [SERVICE],
+    health: modelHealth(host),
     register: (server) => {
       const handlers: HandlerContext = {
         sessions,
@@ -120,6 +122,23 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
     },
     'hoster is up',
   );
+}
+
+/** Each model under a name of its own: `cabstand.v1.HosterService/silero-vad`. */
+function modelHealth(host: ModelHost): NonNullable<ServeOptions['health']> {
+  return {
+    parts: () => {
+      const parts = new Map<string, boolean>();
+      for (const { name, status } of host.models()) {
+        const part = `${SERVICE}/${name}`;
+        // Of several versions one that serves is enough.
+        parts.set(part, status.state === 'ready' || parts.get(part) === true);
+      }
+      for (const { name } of host.broken()) parts.set(`${SERVICE}/${name}`, false);
+      return parts;
+    },
+    onChange: (listener) => host.onChange(listener),
+  };
 }
 
 /** Ready while any model serves; one whose engine is being restarted counts. */

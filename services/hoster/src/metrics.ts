@@ -86,17 +86,7 @@ export function stateMetrics(
   host: ModelHost,
   registeredRouters: () => number,
 ): void {
-  const byState = metrics.gauge({
-    name: 'cabstand_sessions',
-    help: 'Open sessions by state.',
-    labels: ['model', 'state'],
-  });
-  const perModel = (name: string, help: string): ReturnType<Metrics['gauge']> =>
-    metrics.gauge({ name, help, labels: ['model'] });
-  const free = perModel('cabstand_free_slots', 'Slots that new sessions may take.');
-  const capacity = perModel('cabstand_slots', 'Sessions that may be open at once.');
-  const queue = perModel('cabstand_queue_depth', 'Sessions that wait for a slot.');
-  // One gauge refreshes all: they are read together, and the sessions are walked once.
+  // The first of these gauges to be read refreshes the others, so that sessions are walked once.
   metrics.gauge({ name: 'cabstand_open_sessions', help: 'Open sessions.' }, () => {
     for (const gauge of [byState, free, capacity, queue]) gauge.reset();
     for (const { name, capacity: slots } of host.models()) {
@@ -111,6 +101,16 @@ export function stateMetrics(
       byState.inc({ model: session.model.name, state: session.state });
     return sessions.size;
   });
+  const byState = metrics.gauge({
+    name: 'cabstand_sessions',
+    help: 'Open sessions by state.',
+    labels: ['model', 'state'],
+  });
+  const perModel = (name: string, help: string): ReturnType<Metrics['gauge']> =>
+    metrics.gauge({ name, help, labels: ['model'] });
+  const free = perModel('cabstand_free_slots', 'Slots that new sessions may take.');
+  const capacity = perModel('cabstand_slots', 'Sessions that may be open at once.');
+  const queue = perModel('cabstand_queue_depth', 'Sessions that wait for a slot.');
   const sum = (read: (session: Session) => number) => (): number => {
     let total = 0;
     for (const session of sessions.all()) total += read(session);

@@ -41,7 +41,7 @@ export interface SessionDeps {
   readonly options: SessionOptionsWithDefaults;
   readonly clock: Clock;
   readonly observer: SessionObserver;
-  /** Called when no turn runs and the reader has everything: a stop may be waiting for that. */
+  /** Called when no reader waits for records any more: a stop may be waiting for that. */
   readonly onQuiet: () => void;
   /** Called once, when the session has ended. */
   readonly onEnded: (session: Session, end: SessionEnd) => void;
@@ -439,6 +439,7 @@ export class Session implements SequenceSink {
       unref: true,
     });
     this.#state = { kind: 'orphaned', timer };
+    this.#deps.onQuiet();
   }
 
   #stopTimer(): void {

@@ -249,6 +249,21 @@ describe('draining', () => {
     expect(b.host.listeners.size).toBe(0);
   });
 
+  it('does not wait for a turn that is paused because its reader is gone', async () => {
+    const b = bench();
+    const session = await open(b, { retention: 'durable' });
+    const reader = new FakeReader();
+    reader.attachment = session.attach(reader, { counter: 1, owner: 'aa' }, undefined);
+    session.startTurn(0, { prompt: 'x', parameters: {}, tensors: [], live: false });
+    let stopped = false;
+    void b.sessions.stop(60_000).then(() => (stopped = true));
+    await b.clock.advance(1);
+    expect(stopped).toBe(false);
+    reader.attachment.detach('cancelled');
+    await b.clock.advance(1);
+    expect(stopped).toBe(true);
+  });
+
   it('cuts what runs beyond the deadline', async () => {
     const b = bench();
     const session = await open(b);

@@ -226,8 +226,9 @@ export class Sessions {
   }
 
   #busy(): boolean {
-    for (const session of this.#live.values())
-      if (session.turnRuns || (session.state === 'streaming' && !session.delivered)) return true;
+    // An orphan's turn is paused: waiting for it would be waiting for the deadline.
+    for (const { state, turnRuns, delivered } of this.#live.values())
+      if (state === 'closing' || (state === 'streaming' && (turnRuns || !delivered))) return true;
     return false;
   }
 

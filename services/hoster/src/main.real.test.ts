@@ -1,0 +1,109 @@
+/** The hoster as the process that people start. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { HealthService, HosterService, RpcClient } from '@cabstand/rpc';
+import { BUNDLED, audioTurn, hear, probabilities, speech, until } from './handlers/harness.fixture';
+
+const MAIN = path.resolve(__dirname, '../dist/main.js');
+const FRAME = 512;
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly exit: Promise<number | null>;
+}
+
+const running: Running[] = [];
+afterEach(async () => {
+  for (const { child, exit } of running.splice(0)) {
+    child.kill('SIGKILL');
+    await exit;
+  }
+});
+
+function start(...flags: string[]): Running {
+  const child = spawn(process.execPath, [MAIN, '--models', BUNDLED, ...flags], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (data: Buffer) => (output += data.toString()));
+  const exit = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  const one = { child, exit, output: () => output };
+  running.push(one);
+  return one;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+test('serves, says which models are healthy, and lets a running turn finish when told to stop', async () => {
+  const [port, admin] = [await freePort(), await freePort()];
+  const hoster = start(
+    ...['--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${admin}`],
+    ...['--only', 'silero-vad'],
+  );
+  await until(() => hoster.output().includes('hoster is up'), 30_000);
+  const client = new RpcClient(`127.0.0.1:${port}`);
+  try {
+    const { statuses } = await client.unary(HealthService.List, {});
+    expect(statuses).toMatchObject({
+      '': { status: 'SERVING' },
+      'cabstand.v1.HosterService': { status: 'SERVING' },
+      'cabstand.v1.HosterService/silero-vad': { status: 'SERVING' },
+    });
+    const metrics = await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text();
+    expect(metrics).toMatch(/^cabstand_slots\{.*model="silero-vad".*\} 64$/m);
+
+    const audio = speech();
+    const long = new Float32Array(FRAME * 3000);
+    for (let at = 0; at + audio.length <= long.length; at += audio.length) long.set(audio, at);
+    const stream = client.serverStream(HosterService.rpc_inference_stream, audioTurn(long));
+    await stream.ready();
+    const reading = hear(stream);
+    hoster.child.kill('SIGTERM');
+    await until(() => hoster.output().includes('"stopping"'));
+    const refused = hear(client.serverStream(HosterService.rpc_inference_stream, audioTurn(audio)));
+    await expect(refused).rejects.toMatchObject({ reason: 'DRAINING' });
+    const { records, notices } = await reading;
+    expect(probabilities(records)).toHaveLength(3000);
+    expect(records.at(-1)?.end_of_turn?.reason).toBe('END_REASON_COMPLETED');
+    expect(notices.some(({ draining }) => draining)).toBe(true);
+    expect(await hoster.exit).toBe(0);
+    expect(hoster.output()).toContain('"clean":true');
+  } finally {
+    client.close();
+  }
+}, 60_000);
+
+test.each([
+  ['a port in use', 3, /in use/, async (taken: number) => [`127.0.0.1:${taken}`]],
+  [
+    'an address that nobody can dial',
+    2,
+    /advertise/,
+    async () => ['0.0.0.0:0', '--routers', '127.0.0.1:1'],
+  ],
+  ['an open door', 2, /auth\.mode/, async () => ['0.0.0.0:0']],
+  ['no such models', 2, /nowhere/, async () => ['127.0.0.1:0', '--models', '/nowhere']],
+  ['an unknown flag', 2, /--modles/, async () => ['127.0.0.1:0', '--modles', 'x']],
+])('%s ends the start with an exit code and a reason', async (_what, code, message, flags) => {
+  const blocker = createServer();
+  await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
+  const taken = (blocker.address() as AddressInfo).port;
+  try {
+    const hoster = start('--admin-listen', '127.0.0.1:0', '--listen', ...(await flags(taken)));
+    expect(await hoster.exit).toBe(code);
+    expect(hoster.output()).toMatch(message);
+  } finally {
+    await new Promise((resolve) => blocker.close(resolve));
+  }
+});
