@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
 
@@ -40,10 +40,9 @@ export class FilePlan {
         `${existing.path}: exists already; overwriting it would lock out whoever uses it (force it, or choose another folder)`,
         { metadata: { file: existing.path } },
       );
-    for (const { path, text, mode } of this.#files) {
-      makeFolder(dirname(path));
-      replaceFile(path, text, mode);
-    }
+    const drafts = new Drafts();
+    for (const { path, text, mode } of this.#files) drafts.add(path, text, mode);
+    drafts.publish();
     return this.#files.map(({ path }) => path);
   }
 }
@@ -53,13 +52,40 @@ function makeFolder(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: FOLDER });
 }
 
-/** Readers see the old file or the new one, never half of one. */
-function replaceFile(path: string, text: string, mode: number): void {
-  const draft = `${path}.${process.pid}.tmp`;
-  writeFileSync(draft, text, { mode });
-  // The mode above is subject to the umask, and to a draft left over from a crash.
-  chmodSync(draft, mode);
-  renameSync(draft, path);
+/** Files that appear together: readers see the old one or the new one, never half of one. */
+class Drafts {
+  readonly #drafts: { readonly draft: string; readonly path: string }[] = [];
+
+  /** Writes beside the file. Throws INTERNAL, leaving nothing behind, where that cannot be done. */
+  add(path: string, text: string, mode: number): void {
+    const draft = `${path}.${process.pid}.tmp`;
+    try {
+      makeFolder(dirname(path));
+      this.#drafts.push({ draft, path });
+      writeFileSync(draft, text, { mode });
+      // The mode above is subject to the umask, and to a draft left over from a crash.
+      chmodSync(draft, mode);
+    } catch (error) {
+      for (const written of this.#drafts) rmSync(written.draft, { force: true });
+      throw writeError(path, error);
+    }
+  }
+
+  publish(): void {
+    for (const { draft, path } of this.#drafts) renameSync(draft, path);
+  }
+}
+
+function writeError(file: string, cause: unknown): CabstandError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+  const hint =
+    code === 'ENOSPC' || code === 'EDQUOT'
+      ? 'there is no room on the disk: free some, or choose another folder'
+      : `choose a folder that this user may write (${code})`;
+  return new CabstandError('INTERNAL', `${file}: cannot be written: ${hint}`, {
+    metadata: { file, code },
+    cause,
+  });
 }
 
 export function toJson(value: unknown): string {

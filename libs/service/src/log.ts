@@ -1,5 +1,6 @@
 import pino from 'pino';
 import type { DestinationStream, Logger } from 'pino';
+import { logOutput } from './log-output';
 
 export type { Logger } from 'pino';
 
@@ -15,7 +16,8 @@ export interface LoggerOptions {
 const SECRETS = ['authorization', 'token', 'ticket', 'private_key', 'password', 'secret', 'sealed'];
 
 /** JSON lines on standard output. Values of keys that name secrets are replaced. */
-export function createLogger({ name, level = 'info', destination }: LoggerOptions): Logger {
+export function createLogger(settings: LoggerOptions): Logger {
+  const { name, level = 'info', destination = logOutput() } = settings;
   const options = {
     name,
     level,
@@ -27,5 +29,5 @@ export function createLogger({ name, level = 'info', destination }: LoggerOption
     timestamp: pino.stdTimeFunctions.isoTime,
     serializers: { err: pino.stdSerializers.errWithCause },
   };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  return pino(options, destination);
 }
