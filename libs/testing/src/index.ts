@@ -1,6 +1,6 @@
 export { Child } from './child';
 export type { Exit } from './child';
-export { freePorts } from './free-ports';
+export { freePortRange, freePorts } from './free-ports';
 export { scrape, total } from './metrics';
 export { BUNDLED_MODELS, REPOSITORY_ROOT, Subnet, TEST_MODELS } from './subnet';
 export type { Service, SubnetOptions } from './subnet';
