@@ -190,7 +190,7 @@ describe('settings', () => {
     [
       'a public address without keys',
       { listen: '0.0.0.0:0', advertise: 'a:1', auth: { mode: 'none' } },
-      'loopback',
+      'auth.mode',
     ],
   ])('with %s are refused', async (_what, settings, says) => {
     const { code, output } = await again('hoster', settings);

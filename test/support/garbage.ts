@@ -60,9 +60,12 @@ export function rawCall(
       },
       { endStream: false },
     );
-    let seen: Record<string, unknown> = {};
-    stream.on('response', (received) => (seen = { ...seen, ...received }));
-    stream.on('trailers', (received) => (seen = { ...seen, ...received }));
+    const seen: Record<string, string> = {};
+    const see = (received: Readonly<Record<string, unknown>>): void => {
+      for (const [name, value] of Object.entries(received)) seen[name] = String(value);
+    };
+    stream.on('response', see);
+    stream.on('trailers', see);
     stream.once('error', reject);
     // The answer ends with it, though this side may have more to say.
     stream.once('end', () => stream.destroy());
@@ -72,7 +75,7 @@ export function rawCall(
       resolve({
         http: Number(seen[':status']),
         grpc: grpc === undefined ? undefined : Number(grpc),
-        message: decodeURIComponent(String(seen['grpc-message'] ?? '')),
+        message: decodeURIComponent(seen['grpc-message'] ?? ''),
       });
     });
     stream.resume();
