@@ -52,7 +52,7 @@ export function servedRound(job: ClientRound, mainPid: number): Promise<ServedFi
 const TICKS_PER_SECOND = 100;
 
 /** User and system time of a process so far (proc(5), fields 14 and 15). */
-export function cpuSeconds(pid: number): number {
+function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;

@@ -70,7 +70,7 @@ export async function loadModel(
 const ORDER: readonly BatchClass[] = ['unbatched', 'tolerance', 'exact'];
 
 /** A manifest may only lower the class. */
-export function lower(measured: BatchClass, declared: BatchClass | undefined): BatchClass {
+function lower(measured: BatchClass, declared: BatchClass | undefined): BatchClass {
   if (declared === undefined) return measured;
   return ORDER.indexOf(declared) < ORDER.indexOf(measured) ? declared : measured;
 }

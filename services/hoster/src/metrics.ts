@@ -2,7 +2,7 @@ import type { CabstandError } from '@cabstand/core';
 import type { Metrics } from '@cabstand/service';
 import type { EngineDeath, EngineLabels, EngineObserver } from './engines/observer';
 import type { ModelHost } from './engines/contract';
-import type { SessionObserver } from './sessions/observer';
+import type { ObservedSession, SessionObserver } from './sessions/observer';
 import type { Session } from './sessions/session';
 import type { Sessions } from './sessions/sessions';
 import type { SessionEnd, SessionState } from './sessions/types';
@@ -64,10 +64,10 @@ export function sessionMetrics(metrics: Metrics): SessionObserver {
     },
     LATENCY,
   );
-  const of = (session: Session): { model: string } => ({ model: session.model.name });
+  const of = (session: ObservedSession): { model: string } => ({ model: session.model.name });
   return {
     opened: (session) => opened.inc(of(session)),
-    ended: (session: Session, end: SessionEnd, seconds: number) => {
+    ended: (session: ObservedSession, end: SessionEnd, seconds: number) => {
       ended.inc({ ...of(session), reason: end.reason });
       lifetime.observe(of(session), seconds);
     },

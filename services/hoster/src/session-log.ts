@@ -1,10 +1,9 @@
 import type { Logger } from '@cabstand/service';
-import type { SessionObserver } from './sessions/observer';
-import type { Session } from './sessions/session';
+import type { ObservedSession, SessionObserver } from './sessions/observer';
 
 /** Logs what becomes of sessions: the ordinary as debug, what somebody may ask about as info. */
 export function sessionLog(logger: Logger): SessionObserver {
-  const facts = (session: Session): object => ({
+  const facts = (session: ObservedSession): object => ({
     session_id: session.id,
     epoch: session.epoch.counter,
     principal: session.principal,

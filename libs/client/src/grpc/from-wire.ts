@@ -115,9 +115,7 @@ function checkpointFromWire(
   return !isSet(wire) ? undefined : { position: wire.position, sealed: wire.sealed };
 }
 
-export function errorFromWire(
-  wire: v1.ErrorDetail__Output | null | undefined,
-): CabstandError | undefined {
+function errorFromWire(wire: v1.ErrorDetail__Output | null | undefined): CabstandError | undefined {
   if (!isSet(wire) || wire.reason === '') return undefined;
   return new CabstandError(toReason(wire.reason), wire.message, { metadata: wire.metadata });
 }

@@ -61,7 +61,7 @@ function writeOutput(
 }
 
 /** One row of a tensor whose shape only the run told. */
-export function rowOf(tensor: OrtTensor, row: number, batchAxis: number | null): NumericArray {
+function rowOf(tensor: OrtTensor, row: number, batchAxis: number | null): NumericArray {
   const data = tensor.data as NumericArray;
   if (batchAxis === null) return data;
   const rows = tensor.dims[batchAxis] ?? 1;

@@ -15,7 +15,7 @@ export interface RunnableGraph {
 }
 
 /** Inputs that every row brings anew. */
-export interface RowInput {
+interface RowInput {
   readonly input: BoundInput;
   readonly batch: BatchTensor;
 }

@@ -20,7 +20,7 @@ export function chooseToken(
 }
 
 /** Of equal scores the first. */
-export function mostLikely(scores: Float32Array, offset: number, count: number): number {
+function mostLikely(scores: Float32Array, offset: number, count: number): number {
   let best = 0;
   let bestScore = -Infinity;
   for (let index = 0; index < count; index += 1) {

@@ -7,7 +7,7 @@ import { DTYPES, elementCount, isDType } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import type { Manifest } from '../manifest/types';
 
-export interface GoldenRecord {
+interface GoldenRecord {
   readonly outputs: readonly Tensor[];
   readonly text: string;
 }

@@ -1,21 +1,32 @@
 import type { CabstandError } from '@cabstand/core';
-import type { Session } from './session';
-import type { SessionEnd } from './types';
+import type { ServedModel } from '../engines/contract';
+import type { Epoch, SessionEnd } from './types';
+
+/** What watchers see of a session. */
+export interface ObservedSession {
+  readonly id: string;
+  readonly durable: boolean;
+  readonly principal: string;
+  readonly model: ServedModel;
+  readonly epoch: Epoch;
+  /** The next one to be produced. */
+  readonly position: number;
+}
 
 /** Watches the core, for metrics, logs and the router's claims. Must not throw. */
 export interface SessionObserver {
-  opened?(session: Session): void;
+  opened?(session: ObservedSession): void;
   /** Another consumer took a session over. */
-  epochRaised?(session: Session): void;
-  ended?(session: Session, end: SessionEnd, seconds: number): void;
+  epochRaised?(session: ObservedSession): void;
+  ended?(session: ObservedSession, end: SessionEnd, seconds: number): void;
   refused?(model: string, error: CabstandError): void;
-  turnStarted?(session: Session): void;
+  turnStarted?(session: ObservedSession): void;
   /** From the start of the turn to its first chunk. */
-  firstChunk?(session: Session, seconds: number): void;
+  firstChunk?(session: ObservedSession, seconds: number): void;
   /** Between two chunks of a turn while the reader had room. */
-  betweenChunks?(session: Session, seconds: number): void;
-  record?(session: Session): void;
-  turnEnded?(session: Session, reason: string, steps: number): void;
+  betweenChunks?(session: ObservedSession, seconds: number): void;
+  record?(session: ObservedSession): void;
+  turnEnded?(session: ObservedSession, reason: string, steps: number): void;
 }
 
 /** One observer that tells several. */
