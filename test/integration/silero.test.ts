@@ -1,6 +1,9 @@
-import { Subnet } from '@cabstand/testing';
-import { speech, variation } from '../support/audio';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Child, REPOSITORY_ROOT, Subnet, until } from '@cabstand/testing';
+import { speech, variation, wav } from '../support/audio';
 import { TestClient, probabilities } from '../support/client';
+import { childrenOf, residentBytes } from '../support/processes';
 import { SileroReference } from '../support/silero-reference';
 
 const MODEL = 'silero-vad';
@@ -79,6 +82,35 @@ test('50 live sessions get an answer to each 32 ms of audio as it comes', async 
       await reference.probabilities(variation(samples, number, FRAME * frames)),
     );
 }, 60_000);
+
+test('a file of twenty minutes streams in parts with flat memory in every process', async () => {
+  const seconds = 1200;
+  const file = path.join(subnet.folder, 'long.wav');
+  writeFileSync(file, wav(variation(samples, 1, seconds * 16_000)));
+  const child = new Child(
+    'infer',
+    [
+      path.join(REPOSITORY_ROOT, 'libs/cli/dist/main.js'),
+      ...['infer', '--model', MODEL, '--json', '--wav', file],
+    ],
+    { CABSTAND_ROUTERS: subnet.routerAddresses.join(), CABSTAND_CREDENTIALS: subnet.keys },
+  );
+  const services = subnet.hosters.map(({ child: hoster }) => hoster.pid);
+  const watched = [child.pid, ...services, ...services.flatMap(childrenOf)];
+  const quarter = new RegExp(`"position":${String(Math.floor(seconds / 128))}\\d\\d\\d,`);
+  await until('a quarter of the records', () => quarter.test(child.output) || undefined);
+  const early = watched.map(residentBytes);
+  let late = early;
+  const watch = setInterval(() => {
+    const now = watched.map(residentBytes);
+    if (!now.some(Number.isNaN)) late = now;
+  }, 50);
+  expect(await child.exited).toEqual({ code: 0, signal: null });
+  clearInterval(watch);
+  expect(child.output).toContain(`"steps":${String(Math.floor((seconds * 16_000) / FRAME))}`);
+  // The rest of the file holds 29 MB of samples as they are sent, twice that as float32.
+  for (const [i, bytes] of late.entries()) expect(bytes - early[i]!).toBeLessThan(45_000_000);
+}, 90_000);
 
 async function* one<T>(value: T): AsyncIterable<T> {
   yield value;

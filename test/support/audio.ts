@@ -22,3 +22,24 @@ export function variation(samples: Float32Array, number: number, length: number)
     (_, i) => (samples[(start + i) % samples.length] ?? 0) * gain,
   );
 }
+
+/** Samples as a WAV file: 16 kHz, one channel, 16 bits. */
+export function wav(samples: Float32Array): Buffer {
+  const data = Buffer.alloc(samples.length * 2);
+  for (const [i, sample] of samples.entries())
+    data.writeInt16LE(Math.round(Math.max(-1, Math.min(1, sample)) * 32_767), i * 2);
+  const header = Buffer.alloc(WAV_HEADER_BYTES);
+  header.write('RIFF', 0);
+  header.writeUInt32LE(36 + data.length, 4);
+  header.write('WAVEfmt ', 8);
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(1, 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(16_000, 24);
+  header.writeUInt32LE(32_000, 28);
+  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(16, 34);
+  header.write('data', 36);
+  header.writeUInt32LE(data.length, 40);
+  return Buffer.concat([header, data]);
+}
