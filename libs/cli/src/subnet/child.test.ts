@@ -94,7 +94,7 @@ test('why it died is taken from its log', async () => {
       died: () => {
         void it.lastProblems(5).then((problems) => {
           expect(problems).toBe('fatal: no such folder\nTypeError: x');
-          void it.stop(0).then(resolve);
+          void it.stop(0).then(() => resolve());
         });
       },
     });

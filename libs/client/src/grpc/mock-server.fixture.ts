@@ -139,7 +139,7 @@ function turnInput(input: {
   return { prompt, tensors: inputs.map(fromWire), parameters };
 }
 
-function eventToWire(event: ProtocolEvent): v1.SessionStreamResponse {
+function eventToWire(event: ProtocolEvent): v1.InferenceStreamResponse {
   const reason = (name: string) => `END_REASON_${name.toUpperCase()}` as v1.EndReason__Output;
   switch (event.type) {
     case 'record': {
