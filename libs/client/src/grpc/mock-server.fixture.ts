@@ -38,7 +38,9 @@ function handlers(mock: MockProtocol, hoster: string): HosterHandlers {
         fromPosition: request.from_position,
         keepSession: request.keep_session,
       });
-      await forward(source, call.signal, (event) => out.write(eventToWire(event)));
+      await forward(source, call.signal, (event) =>
+        out.write(eventToWire(event) as v1.InferenceStreamResponse),
+      );
     },
     rpc_session_stream: async (requests, call, out) => {
       const messages = requests[Symbol.asyncIterator]();
@@ -139,7 +141,7 @@ function turnInput(input: {
   return { prompt, tensors: inputs.map(fromWire), parameters };
 }
 
-function eventToWire(event: ProtocolEvent): v1.InferenceStreamResponse {
+function eventToWire(event: ProtocolEvent): v1.SessionStreamResponse {
   const reason = (name: string) => `END_REASON_${name.toUpperCase()}` as v1.EndReason__Output;
   switch (event.type) {
     case 'record': {
