@@ -47,30 +47,29 @@ async function round(job: ClientRound): Promise<ClientFigures> {
   const gaps = createHistogram({ lowest: 1, highest: 60_000_000, figures: 3 });
   const first: number[] = [];
   let records = 0;
-  let measuring = false;
-  let started = 0;
+  const isOver = (): boolean => stop.signal.aborted;
+  const phase: { measuring: boolean } = { measuring: false };
 
   const stream = async (session: Session, number: number): Promise<void> => {
     const audio = Float32Array.from(
       { length: job.frame * job.turn },
       (_, i) => 0.1 * Math.sin(i * (0.01 + number * 0.003)),
     );
-    for (let turn = 0; !stop.signal.aborted; turn++) {
+    for (let turn = 0; !isOver(); turn++) {
       let last = performance.now();
       const called = last;
       const chunks = session.runProtocolTask(undefined, { [job.input]: audio });
       let index = 0;
-      for await (const chunk of chunks) {
+      for await (const _ of chunks) {
         const now = performance.now();
         if (turn === 0 && index === 0) first.push(now - called);
-        if (measuring) {
+        if (phase.measuring) {
           records++;
           if (index > 0) gaps.record(Math.max(1, Math.round((now - last) * 1000)));
         }
         last = now;
         index++;
-        void chunk;
-        if (stop.signal.aborted) break;
+        if (isOver()) return;
       }
     }
   };
@@ -86,10 +85,10 @@ async function round(job: ClientRound): Promise<ClientFigures> {
     ]);
   await wait(job.warmSeconds);
   tell({ event: 'measuring' });
-  measuring = true;
-  started = performance.now();
+  phase.measuring = true;
+  const started = performance.now();
   await wait(job.seconds);
-  measuring = false;
+  phase.measuring = false;
   const seconds = (performance.now() - started) / 1000;
   const figures = {
     records,

@@ -1,6 +1,7 @@
 import { RemoteManager, SessionManager } from '@cabstand/client';
 import { BUNDLED_MODELS, Subnet, scrape, total } from '@cabstand/testing';
-import { residentBytes } from './processes';
+import { drain } from '../support/drain';
+import { residentBytes } from '../support/processes';
 import { heading, print } from './report';
 import { format } from './stats';
 
@@ -31,7 +32,7 @@ export async function benchIdle(): Promise<void> {
     for (let i = 0; i < count; i++) {
       const session = await manager.session({ model: 'silero-vad' });
       const audio = new Float32Array(FRAME);
-      for await (const chunk of session.runProtocolTask(undefined, { audio })) void chunk;
+      await drain(session.runProtocolTask(undefined, { audio }));
     }
   };
   // The first ones pay for what all share.

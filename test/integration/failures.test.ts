@@ -1,7 +1,8 @@
-import { readFileSync, readdirSync } from 'node:fs';
 import { Subnet, until } from '@cabstand/testing';
 import { speech, variation } from '../support/audio';
 import { TestClient, probabilities } from '../support/client';
+import { drain } from '../support/drain';
+import { childrenOf } from '../support/processes';
 import { SileroReference } from '../support/silero-reference';
 
 let subnet: Subnet;
@@ -13,21 +14,6 @@ beforeEach(async () => {
 
 afterEach(() => subnet.stop());
 
-/** Process ids of a process's children. */
-function childrenOf(pid: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => {
-      try {
-        const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid;
-      } catch {
-        return false;
-      }
-    })
-    .map(Number);
-}
-
 test('sigkill to every engine of a hoster: a typed node error, and the model serves again', async () => {
   await using client = new TestClient(subnet);
   await using session = await client.session('silero-vad');
@@ -37,10 +23,7 @@ test('sigkill to every engine of a hoster: a typed node error, and the model ser
   const engines = childrenOf(hoster.child.pid);
   expect(engines.length).toBeGreaterThan(0);
   for (const pid of engines) process.kill(pid, 'SIGKILL');
-  const drain = async (): Promise<void> => {
-    for await (const chunk of turn) void chunk;
-  };
-  await expect(drain()).rejects.toMatchObject({ reason: 'ENGINE_CRASHED', class: 'node' });
+  await expect(drain(turn)).rejects.toMatchObject({ reason: 'ENGINE_CRASHED', class: 'node' });
   expect(hoster.child.running).toBe(true);
 
   await using direct = new TestClient(subnet, { routers: [], hosters: [hoster.address] });

@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Subnet } from '@cabstand/testing';
 import { speech, variation } from '../support/audio';
 import { TestClient } from '../support/client';
 import type { ClientJob, ClientResult } from '../support/client-process';
+import { residentBytes } from '../support/processes';
 import { SileroReference } from '../support/silero-reference';
 
 const PROCESSES = 4;
@@ -29,11 +29,6 @@ function runClient(job: ClientJob): Promise<ClientResult[]> {
     child.once('exit', (code) => reject(new Error(`the client ended with ${String(code)}`)));
     child.send(job);
   });
-}
-
-function residentBytes(pid: number): number {
-  const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
 test('64 sessions from 4 processes over 2 hosters: all right, evenly spread, bounded', async () => {

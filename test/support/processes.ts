@@ -1,23 +1,58 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import type { Subnet } from '@cabstand/testing';
 
+/** A process and what it descends from, as /proc tells. */
+function parents(): Map<number, number> {
+  const result = new Map<number, number>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      result.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
+    } catch {
+      // It ended while the list was read.
+    }
+  }
+  return result;
+}
+
+/** Process ids of everything that descends from a process. */
+export function descendants(pid: number): number[] {
+  const all = parents();
+  const found = new Set([pid]);
+  for (let grown = true; grown;) {
+    grown = false;
+    for (const [child, parent] of all)
+      if (found.has(parent) && !found.has(child)) {
+        found.add(child);
+        grown = true;
+      }
+  }
+  found.delete(pid);
+  return [...found];
+}
+
 /** Process ids of a process's children, in order. */
 export function childrenOf(pid: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => parentOf(name) === pid)
-    .map(Number)
+  return [...parents()]
+    .filter(([, parent]) => parent === pid)
+    .map(([child]) => child)
     .sort((a, b) => a - b);
 }
 
-function parentOf(pid: string): number | undefined {
+export function isAlive(pid: number): boolean {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name of the program, in parentheses, may hold anything.
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    process.kill(pid, 0);
+    return true;
   } catch {
-    return undefined;
+    return false;
   }
+}
+
+/** Resident memory of a process in bytes. */
+export function residentBytes(pid: number): number {
+  const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
 /** The engines of each hoster of a subnet. */

@@ -39,10 +39,7 @@ export class RawClient implements Disposable {
   /** What a session stream of these messages is refused with. */
   async streamRefusal(messages: readonly v1.SessionStreamRequest[]): Promise<CabstandError> {
     const stream = this.hoster.bidi(HosterService.rpc_session_stream, within);
-    const read = async (): Promise<void> => {
-      for await (const message of stream.responses) void message;
-    };
-    const refused = refusalOf(read());
+    const refused = refusalOf(readAll(stream.responses));
     // Sending fails, too, once the call is over.
     for (const message of messages) await stream.send(message).catch(() => undefined);
     return refused;
@@ -52,6 +49,14 @@ export class RawClient implements Disposable {
     this.router.close();
     this.hoster.close();
   }
+}
+
+/** Reads a stream to its end; answers how many messages came. */
+export async function readAll(messages: AsyncIterable<unknown>): Promise<number> {
+  const iterator = messages[Symbol.asyncIterator]();
+  let count = 0;
+  while ((await iterator.next()).done !== true) count++;
+  return count;
 }
 
 /** The error of something that must fail, with a reason. */

@@ -13,7 +13,7 @@ import { FrameReader } from './frames/reader';
 import type { FailedFrame, LoadFrame, LoadedFrame, StepItem, TurnFrame } from './frames/types';
 
 const ENTRY = join(__dirname, '../dist/process.js');
-export const REPOSITORY = join(__dirname, '../../..');
+const REPOSITORY = join(__dirname, '../../..');
 export const BUNDLED = join(REPOSITORY, 'models');
 export const SHARED = join(REPOSITORY, 'test/models');
 export const OWN = join(__dirname, '../fixtures/models');

@@ -349,3 +349,44 @@ test('an engine whose main is gone ends by itself', async () => {
   engine.socket.destroy();
   expect(await engine.exited).toBe(0);
 });
+
+test.each([
+  [SHARED, 'accumulator', 'exact', 16],
+  [SHARED, 'leaky', 'unbatched', 1],
+  [OWN, 'mixer', 'exact', 16],
+  [SHARED, 'counter-generator', 'exact', 16],
+])('%s/%s is measured as %s', async (root, name, batchClass, maxBatch) => {
+  await using engine = await Engine.start();
+  const answer = await engine.load(join(root, name), { verify: true });
+  expect(answer).toMatchObject({ type: 'LOADED', batchClass, maxBatch });
+});
+
+test('an unbatched model runs its sequences one at a time, each untouched by the others', async () => {
+  await using engine = await Engine.start();
+  await engine.load(join(SHARED, 'leaky'), { verify: true });
+  const quiet = Array.from({ length: 80 }, (_, index) => Math.sin(index) / 100);
+  engine.open(1);
+  engine.turn(1, [signal(...quiet)]);
+  await engine.ended(1);
+  engine.open(2);
+  engine.open(3);
+  engine.turn(2, [signal(...quiet)]);
+  engine.turn(3, [signal(...quiet.map((value) => value * 50_000))]);
+  await engine.ended(2);
+  expect(values(engine.chunks(2))).toEqual(values(engine.chunks(1)));
+  expect(new Set(engine.batches)).toEqual(new Set([1]));
+});
+
+test('an engine whose main does not read stops stepping', async () => {
+  await using engine = await Engine.start();
+  await engine.load(join(SHARED, 'accumulator'));
+  engine.open(1);
+  engine.turn(1, [tensorOf('signal', new Float32Array(4_000_000))]);
+  await engine.until(() => engine.chunks(1).length > 100);
+  engine.socket.pause();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  engine.send({ type: 'CANCEL', sequence: 1, turn: 0 });
+  engine.socket.resume();
+  // What fits into the buffers between the two; unhindered it would have been tens of thousands.
+  expect((await engine.ended(1)).end.steps).toBeLessThan(12_000);
+});

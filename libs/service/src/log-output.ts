@@ -15,7 +15,8 @@ export interface LogOutputOptions {
  * many were lost.
  */
 export function logOutput(options: LogOutputOptions = {}): DestinationStream {
-  const { fd = 1, write = (to, bytes) => writeSync(to, bytes) } = options;
+  const { fd = 1 } = options;
+  const write = options.write ?? writeSync;
   let lost = 0;
   const put = (line: string): boolean => {
     try {

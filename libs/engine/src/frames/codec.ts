@@ -1,7 +1,7 @@
 /** Frames ↔ bytes. The layout is documented in docs/engine-protocol.md. */
 import { CabstandError, invalid } from '@cabstand/core';
-import { DTYPES, isDType } from '@cabstand/tensor';
-import type { Tensor } from '@cabstand/tensor';
+import { DTYPES, elementCount, isDType } from '@cabstand/tensor';
+import type { DType, Tensor } from '@cabstand/tensor';
 import { decodeCredits, decodeStep, encodeCredits, encodeStep } from './packed';
 import { checkHeader } from './headers';
 import { PREFIX, malformed, writePrefix } from './layout';
@@ -20,7 +20,7 @@ const NAMES = new Map<number, Frame['type']>(
 
 interface TensorHeader {
   readonly name: string;
-  readonly dtype: string;
+  readonly dtype: DType;
   readonly shape: readonly number[];
   readonly offset: number;
   readonly bytes: number;
@@ -73,7 +73,7 @@ export function decodeFrame(type: number, payload: Buffer): Frame {
   const checked = checkHeader(name, header);
   const blobStart = align(PREFIX + 4 + headerLength) - PREFIX;
   if ('inputs' in checked)
-    checked['inputs'] = (checked['inputs'] as TensorHeader[]).map((tensor) =>
+    checked['inputs'] = (checked['inputs'] as unknown[]).map((tensor) =>
       readTensor(name, tensor, payload, blobStart),
     );
   return { ...checked, type: name } as unknown as Frame;
@@ -89,26 +89,13 @@ function placeTensors(tensors: readonly Tensor[]): { headers: TensorHeader[]; by
   return { headers, bytes: offset };
 }
 
-function readTensor(
-  frame: string,
-  header: TensorHeader,
-  payload: Buffer,
-  blobStart: number,
-): Tensor {
+function readTensor(frame: string, header: unknown, payload: Buffer, blobStart: number): Tensor {
+  if (!isTensorHeader(header)) throw malformed(`${frame} tensor`, header, 'the header of a tensor');
   const { name, dtype, shape, offset, bytes, strings } = header;
-  const fits =
-    typeof name === 'string' &&
-    typeof dtype === 'string' &&
-    isDType(dtype) &&
-    Array.isArray(shape) &&
-    shape.every((size) => Number.isSafeInteger(size) && size >= 0) &&
-    Number.isSafeInteger(offset) &&
-    Number.isSafeInteger(bytes) &&
-    offset >= 0 &&
-    bytes >= 0 &&
-    (bytes === 0 || blobStart + offset + bytes <= payload.length);
-  if (!fits) throw malformed(`${frame} tensor`, header, 'a tensor inside the frame');
-  const count = shape.reduce((product, size) => product * size, 1);
+  const start = blobStart + offset;
+  if (bytes > 0 && start + bytes > payload.length)
+    throw malformed(`${frame} tensor ${name}`, offset, 'a tensor inside the frame');
+  const count = elementCount(shape);
   const right =
     dtype === 'string' ? strings?.length === count : bytes === count * DTYPES[dtype].bytes;
   if (!right)
@@ -117,9 +104,26 @@ function readTensor(
       bytes,
       `the bytes of ${dtype} [${shape.join(', ')}]`,
     );
-  const start = blobStart + offset;
   const tensor = { name, dtype, shape, data: payload.subarray(start, start + bytes) };
   return strings === undefined ? tensor : { ...tensor, strings };
+}
+
+/** Sizes of zero pass here: they are a caller's mistake, and what comes of it is its turn's end. */
+function isTensorHeader(value: unknown): value is TensorHeader {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, dtype, shape, offset, bytes, strings } = value as Record<string, unknown>;
+  const isSize = (size: unknown): boolean => Number.isSafeInteger(size) && (size as number) >= 0;
+  return (
+    typeof name === 'string' &&
+    typeof dtype === 'string' &&
+    isDType(dtype) &&
+    Array.isArray(shape) &&
+    shape.every(isSize) &&
+    isSize(offset) &&
+    isSize(bytes) &&
+    (strings === undefined ||
+      (Array.isArray(strings) && strings.every((one) => typeof one === 'string')))
+  );
 }
 
 function align(offset: number): number {

@@ -1,5 +1,5 @@
 /** What each kind of model may and must have. */
-import type { Fail } from './check';
+import type { Fail } from './problems';
 import type { Manifest, Source } from './types';
 
 export function checkKind(manifest: Manifest, fail: Fail): void {
@@ -83,9 +83,9 @@ function checkGenerator(manifest: Manifest, fail: Fail): void {
   );
   const [scoring] = scores;
   if (scoring === undefined || scores.length > 1)
-    fail('graphs', scores.length, 'exactly one output with logits: true');
-  if (scoring?.run !== 'per-step')
-    fail(`graphs.${scoring?.name ?? ''}.run`, scoring?.run, 'per-step where logits are');
+    return fail('graphs', scores.length, 'exactly one output with logits: true');
+  if (scoring.run !== 'per-step')
+    fail(`graphs.${scoring.name}.run`, scoring.run, 'per-step where logits are');
   const texts = manifest.inputs.filter(({ media }) => media?.kind === 'text');
   const [text] = texts;
   if (texts.length > 1) fail('inputs', texts.length, 'one input with media text at most');

@@ -2,6 +2,7 @@
 import { CabstandError } from '@cabstand/core';
 import { DTYPES, elementCount } from '@cabstand/tensor';
 import { manifestProblem, oneOf } from './problems';
+import type { Fail } from './problems';
 import { checkKind } from './check-kind';
 import { checkParameter } from './parameters';
 import type { GraphSpec, Manifest } from './types';
@@ -34,8 +35,6 @@ export function checkManifest(manifest: Manifest): void {
   }
   checkKind(manifest, fail);
 }
-
-export type Fail = (key: string, value: unknown, expected: string) => never;
 
 function checkReferences(manifest: Manifest, graph: GraphSpec, fail: Fail): void {
   const names = {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import { bindManifest } from '../onnx/bind';
-import type { GraphMetadata } from '../onnx/bind';
+import type { GraphMetadata } from '../onnx/bound';
 import { BUNDLED, OWN, SHARED } from '../engine.fixture';
 import { loadManifest } from './load';
 

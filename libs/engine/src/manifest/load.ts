@@ -109,7 +109,7 @@ async function readVocabularies(
       throw manifestProblem(file, key, name, `a JSON list of strings in ${path}`);
     if (new Set(tokens).size !== tokens.length)
       throw manifestProblem(file, key, name, `a list without repetitions in ${path}`);
-    return vocabularyOf(tokens as string[]);
+    return vocabularyOf(tokens);
   };
   const [input, output] = [await read('input'), await read('output')];
   return { ...(input && { input }), ...(output && { output }) };

@@ -13,7 +13,6 @@ import type {
   OutputSpec,
   ParameterSpec,
   Sink,
-  Source,
   TextSpec,
   Vocabulary,
 } from './types';
@@ -93,7 +92,7 @@ function normaliseGraph(
     inputs: Object.entries(graph.inputs).map(
       ([inputName, { batch_axis, ...source }]): GraphInput => ({
         name: inputName,
-        source: source as Source,
+        source: source,
         batchAxis: batch_axis,
       }),
     ),

@@ -105,8 +105,8 @@ function unwrap(schema: z.core.$ZodType, written: unknown): z.core.$ZodType | un
   if (def.type === 'optional' || def.type === 'default' || def.type === 'nullable')
     return unwrap((def as z.core.$ZodOptionalDef).innerType, written);
   if (def.type !== 'union') return schema;
+  if (!('discriminator' in def)) return undefined;
   const { options, discriminator } = def as z.core.$ZodDiscriminatedUnionDef;
-  if (discriminator === undefined) return undefined;
   const chosen = valueAt(written, [discriminator]);
   return options.find((option) => option._zod.propValues?.[discriminator]?.has(chosen as string));
 }

@@ -15,6 +15,9 @@ export function manifestProblem(
   );
 }
 
+/** Throws an error of one manifest. */
+export type Fail = (key: string, value: unknown, expected: string) => never;
+
 /** The nearest of `choices` to a mistyped word, or undefined if none is near. */
 export function nearest(word: string, choices: readonly string[]): string | undefined {
   let best: string | undefined;

@@ -10,7 +10,9 @@ export function vocabularyOf(tokens: readonly string[]): Vocabulary {
 export function encodeText(text: string, input: TextInput): number[] {
   const cased = withCase(text, input.case);
   const pieces =
-    input.split === 'characters' ? [...cased] : cased.split(/\s+/u).filter((word) => word !== '');
+    input.split === 'characters'
+      ? Array.from(cased)
+      : cased.split(/\s+/u).filter((word) => word !== '');
   if (pieces.length === 0) throw invalid('INPUT_TEXT', 'prompt', text, 'some text');
   const ids = pieces.map((piece) => {
     const id = input.vocabulary.ids.get(piece);

@@ -1,7 +1,7 @@
 import { DTYPES, elementCount } from '@cabstand/tensor';
 import { manifestProblem } from '../manifest/problems';
 import type { Manifest } from '../manifest/types';
-import type { BoundGraph, BoundState, BoundTensor } from './bind';
+import type { BoundGraph, BoundState, BoundTensor } from './bound';
 
 /** Shape and dtype of each state, from the manifest and all graphs that read or write it. */
 export function bindStates(manifest: Manifest, graphs: readonly BoundGraph[]): BoundState[] {

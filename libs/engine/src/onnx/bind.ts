@@ -1,69 +1,19 @@
 /** The manifest against what the ONNX files say: names, dtypes, ranks and batch axes. */
-import { DTYPES, elementCount } from '@cabstand/tensor';
+import { DTYPES } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import type { OutputMetadata } from '../frames/types';
 import { elementsOf } from '../manifest/parameters';
 import { manifestProblem, oneOf } from '../manifest/problems';
-import type { GraphInput, GraphOutput, GraphSpec, Manifest, Sink, Source } from '../manifest/types';
+import type { GraphInput, GraphOutput, GraphSpec, Manifest, Source } from '../manifest/types';
 import { bindStates } from './bind-states';
-
-/** What ONNX Runtime tells of an input or output. */
-export interface TensorMetadata {
-  readonly name: string;
-  readonly isTensor: boolean;
-  readonly type?: string;
-  /** Sizes; names (often empty) where they are free. */
-  readonly shape?: readonly (number | string)[];
-}
-
-export interface GraphMetadata {
-  readonly inputs: readonly TensorMetadata[];
-  readonly outputs: readonly TensorMetadata[];
-}
-
-export interface BoundTensor {
-  readonly name: string;
-  readonly dtype: DType;
-  /** Of the graph, batch axis included; undefined where the graph leaves it free. */
-  readonly dims: readonly (number | undefined)[];
-  readonly batchAxis: number | null;
-}
-
-export interface BoundInput extends BoundTensor {
-  readonly source: Source;
-}
-
-export interface BoundOutput extends BoundTensor {
-  readonly sink: Exclude<Sink, { to: 'nothing' }>;
-}
-
-export interface BoundGraph {
-  readonly spec: GraphSpec;
-  readonly inputs: readonly BoundInput[];
-  /** Those that are fetched. */
-  readonly outputs: readonly BoundOutput[];
-}
-
-export interface BoundState {
-  readonly name: string;
-  readonly dtype: DType;
-  /** Of one sequence: 1 at the batch axis. */
-  readonly shape: readonly number[];
-  readonly batchAxis: number | null;
-  readonly initial: number;
-  readonly scope: 'session' | 'turn';
-  readonly bytes: number;
-}
-
-export interface BoundModel {
-  readonly manifest: Manifest;
-  readonly graphs: readonly BoundGraph[];
-  readonly states: readonly BoundState[];
-  /** Rows of several sequences can be put together at all. */
-  readonly batchable: boolean;
-  readonly stateBytes: number;
-  readonly outputs: readonly OutputMetadata[];
-}
+import type {
+  BoundGraph,
+  BoundModel,
+  BoundOutput,
+  BoundTensor,
+  GraphMetadata,
+  TensorMetadata,
+} from './bound';
 
 /** @throws CabstandError MANIFEST_INVALID naming file, key, value and what was expected. */
 export function bindManifest(manifest: Manifest, metadata: readonly GraphMetadata[]): BoundModel {
@@ -244,11 +194,6 @@ function describeOutputs(manifest: Manifest, graphs: readonly BoundGraph[]): Out
   });
 }
 
-export function problem(manifest: Manifest, key: string, value: unknown, expected: string): Error {
+function problem(manifest: Manifest, key: string, value: unknown, expected: string): Error {
   return manifestProblem(manifest.file, key, value, expected);
-}
-
-/** Bytes of a shape. */
-export function bytesOf(dtype: DType, shape: readonly number[]): number {
-  return elementCount(shape) * DTYPES[dtype].bytes;
 }

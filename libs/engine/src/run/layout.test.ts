@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { NumericArray } from '@cabstand/tensor';
-import type { BoundState } from '../onnx/bind';
+import type { BoundState } from '../onnx/bound';
 import { Layouts } from './layout';
 import type { Occupant } from './layout';
 

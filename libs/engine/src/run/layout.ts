@@ -1,5 +1,5 @@
 /** State in batch layout: what a step writes is what the next one reads, without a copy. */
-import type { BoundState } from '../onnx/bind';
+import type { BoundState } from '../onnx/bound';
 import { BatchTensor } from './batch-tensor';
 import type { NumericArray } from '@cabstand/tensor';
 import type { Group } from './sequence';

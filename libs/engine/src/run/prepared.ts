@@ -2,7 +2,7 @@
 import { Tensor } from 'onnxruntime-node';
 import type { InferenceSession } from 'onnxruntime-node';
 import { elementCount } from '@cabstand/tensor';
-import type { BoundGraph, BoundInput, BoundModel, BoundOutput } from '../onnx/bind';
+import type { BoundGraph, BoundInput, BoundModel, BoundOutput } from '../onnx/bound';
 import { elementsOf } from '../manifest/parameters';
 import type { Parameters } from '../manifest/parameters';
 import { BatchTensor, fill } from './batch-tensor';

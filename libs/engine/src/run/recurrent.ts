@@ -3,7 +3,7 @@ import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { BoundedMap, CabstandError } from '@cabstand/core';
 import type { NumericArray } from '@cabstand/tensor';
 import type { InputFrame, TurnFrame } from '../frames/types';
-import type { BoundModel } from '../onnx/bind';
+import type { BoundModel } from '../onnx/bound';
 import { validateLiveInput, validateTurnInput } from '../manifest/validate';
 import { allocate, fill } from './batch-tensor';
 import { FrameCutter } from './cutter';
@@ -182,13 +182,13 @@ export class RecurrentStepper implements Stepper<RecurrentSequence> {
     for (const { name, state } of prepared.reads) feeds[name] = layout.stateTensor(state, 0).tensor;
     for (const { name, state } of prepared.writes)
       fetches[name] = layout.stateTensor(state, 1).tensor;
-    const results = await graph.session.run(feeds, fetches as Record<string, OrtTensor>);
+    const results = await graph.session.run(feeds, fetches);
     for (const { state } of prepared.writes) {
       const copies = layout.states[state]?.length ?? 1;
       layout.current[state] = ((layout.current[state] ?? 0) + 1) % copies;
     }
     if (this.probe !== undefined) probeRows(this.probe, prepared, layout, rows, results);
-    return results as Record<string, OrtTensor>;
+    return results;
   }
 
   /** A row after its step: moves its turn on and writes its record. */

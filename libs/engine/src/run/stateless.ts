@@ -5,7 +5,7 @@ import { BoundedMap, CabstandError } from '@cabstand/core';
 import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { NumericArray, Tensor } from '@cabstand/tensor';
 import type { InputFrame, TurnFrame } from '../frames/types';
-import type { BoundInput, BoundModel, BoundOutput } from '../onnx/bind';
+import type { BoundInput, BoundModel, BoundOutput } from '../onnx/bound';
 import { elementsOf } from '../manifest/parameters';
 import type { Parameters } from '../manifest/parameters';
 import { validateTurnInput } from '../manifest/validate';
@@ -192,7 +192,7 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
         count: takes[index] as number,
       })),
     );
-    return new OrtTensor(input.dtype, values as Float32Array, dims);
+    return new OrtTensor(input.dtype, values, dims);
   }
 
   #split(
@@ -208,7 +208,7 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
         'MODEL_FAILED',
         `output ${output.name} has shape [${tensor.dims.join(', ')}], expected ${total} rows at axis ${batchAxis}`,
       );
-    return splitRows(tensor.data as Values, output.dtype, tensor.dims, batchAxis, takes);
+    return splitRows(tensor.data, output.dtype, tensor.dims, batchAxis, takes);
   }
 
   #emit(

@@ -6,7 +6,7 @@ import type { NumericArray, Tensor } from '@cabstand/tensor';
 import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { Tensor as OnnxTensor } from 'onnxruntime-node';
 import type { TurnFrame } from '../frames/types';
-import type { BoundInput, BoundModel } from '../onnx/bind';
+import type { BoundInput, BoundModel } from '../onnx/bound';
 import { elementsOf } from '../manifest/parameters';
 import type { Parameters } from '../manifest/parameters';
 import type { GraphRun } from '../manifest/types';

@@ -33,7 +33,7 @@ export class Harness {
 
   constructor(manifest: Manifest, stepper: AnyStepper) {
     this.#manifest = manifest;
-    this.#stepper = stepper as unknown as Stepper;
+    this.#stepper = stepper;
     this.#recurrent = stepper instanceof RecurrentStepper ? stepper : undefined;
     if (this.#recurrent !== undefined)
       this.#recurrent.probe = (sequence, _name, values) =>

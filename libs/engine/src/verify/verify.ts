@@ -2,7 +2,7 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { BatchClass } from '../frames/types';
-import type { BoundModel } from '../onnx/bind';
+import type { BoundModel } from '../onnx/bound';
 import { createStepper } from '../run/create';
 import type { Sequence } from '../run/sequence';
 import { EQUAL, compareArrays, compareTensors } from './compare';

@@ -1,0 +1,72 @@
+import fc from 'fast-check';
+import { codecs } from '@cabstand/rpc';
+import { DTYPES, fromWire } from '@cabstand/tensor';
+import type { DType } from '@cabstand/tensor';
+import { decodeFrame } from '../frames/codec';
+import { PREFIX } from '../frames/layout';
+import { decodeChunk } from './chunk';
+import { StepWriter, stringTensorBytes, tensorPrefix } from './output';
+
+const NUMERIC = (Object.keys(DTYPES) as DType[]).filter((dtype) => dtype !== 'string');
+
+const output = fc
+  .record({
+    name: fc.string({ maxLength: 200 }),
+    dtype: fc.constantFrom(...NUMERIC),
+    shape: fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 3 }),
+  })
+  .chain(({ name, dtype, shape }) => {
+    const bytes = shape.reduce((product, size) => product * size, 1) * DTYPES[dtype].bytes;
+    return fc
+      .uint8Array({ minLength: bytes, maxLength: bytes })
+      .map((data) => ({ name, dtype, shape, data }));
+  });
+
+test('chunks are what protobuf makes of them, and the bytes they are charged for', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.array(output, { maxLength: 3 }), fc.string({ unit: 'binary' })), {
+        maxLength: 4,
+      }),
+      (chunks) => {
+        const out = new StepWriter();
+        const charged = chunks.map(([outputs, text], sequence) => {
+          out.beginChunk(sequence, 7);
+          for (const { name, dtype, shape, data } of outputs)
+            out.tensor(tensorPrefix(name, dtype, shape, data.length), data, 0, data.length);
+          out.text(text);
+          return out.endChunk();
+        });
+        const bytes = out.take(chunks.length, 0.5);
+        const frame = decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX));
+        if (frame.type !== 'STEP') throw new Error(frame.type);
+        expect(frame).toMatchObject({ batch: chunks.length, seconds: 0.5 });
+        frame.items.forEach((item, index) => {
+          if (item.kind !== 'chunk') throw new Error(item.kind);
+          const [outputs, text] = chunks[index] ?? [[], ''];
+          expect(item.chunk).toHaveLength(charged[index] ?? -1);
+          const message = codecs.Chunk.decode(item.chunk);
+          const expected = {
+            outputs: outputs.map((one) => ({ ...one, data: Buffer.from(one.data) })),
+            text,
+          };
+          const plain = (tensors: readonly { data: Uint8Array }[]): unknown[] =>
+            tensors.map((tensor) => ({ ...tensor, data: Buffer.from(tensor.data) }));
+          expect({ outputs: plain(message.outputs.map(fromWire)), text: message.text }).toEqual(
+            expected,
+          );
+          const own = decodeChunk(item.chunk);
+          expect({ outputs: plain(own.outputs), text: own.text }).toEqual(expected);
+        });
+      },
+    ),
+  );
+});
+
+test('string outputs are what protobuf makes of them', () => {
+  const bytes = stringTensorBytes('words', [2], ['naïve', '']);
+  const { outputs } = codecs.Chunk.decode(bytes);
+  expect(outputs.map(fromWire)).toEqual([
+    { name: 'words', dtype: 'string', shape: [2], data: new Uint8Array(0), strings: ['naïve', ''] },
+  ]);
+});
