@@ -79,13 +79,12 @@ export class FaultProxy implements AsyncDisposable {
   #accept(client: Socket): void {
     const service = connect({ ...this.#target, allowHalfOpen: true, noDelay: true });
     const reset = (): void => {
+      for (const direction of DIRECTIONS) pipes[direction].stop();
       client.resetAndDestroy();
       service.resetAndDestroy();
     };
-    const connection: Connection = {
-      pipes: { up: new Pipe(client, service, reset), down: new Pipe(service, client, reset) },
-      reset,
-    };
+    const pipes = { up: new Pipe(client, service, reset), down: new Pipe(service, client, reset) };
+    const connection: Connection = { pipes, reset };
     this.#connections.add(connection);
     let open = 2;
     for (const socket of [client, service]) {
@@ -94,7 +93,7 @@ export class FaultProxy implements AsyncDisposable {
       socket.on('close', () => {
         if (--open > 0) return;
         this.#connections.delete(connection);
-        for (const direction of DIRECTIONS) connection.pipes[direction].stop();
+        for (const direction of DIRECTIONS) pipes[direction].stop();
       });
     }
     for (const injection of this.#active) injection.apply(connection);
