@@ -51,7 +51,7 @@ function bodyOf(item: StepItem): Buffer {
   }
 }
 
-export function snapshotHeader(item: Omit<SnapshotItem, 'data'>): Buffer {
+export function snapshotHeader(item: Omit<SnapshotItem, 'kind' | 'data'>): Buffer {
   const header = Buffer.allocUnsafe(SNAPSHOT_HEADER);
   header.writeUInt32LE(item.records, 0);
   header.writeUInt32LE(item.steps, 4);
