@@ -70,10 +70,11 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /**
    * - `idle`: no hoster has it yet.
    * - `open`: a hoster has it.
-   * - `failed`: its hoster lost it; turns throw SESSION_LOST.
+   * - `recovering`: its stream broke, or its hoster was lost; it looks for where to go on.
+   * - `failed`: it is lost; turns throw SESSION_LOST.
    * - `closed`
    */
-  get state(): 'idle' | 'open' | 'failed' | 'closed' {
+  get state(): 'idle' | 'open' | 'recovering' | 'failed' | 'closed' {
     return this.#core.state.kind;
   }
 
@@ -128,7 +129,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    */
   async cancelTurn(): Promise<void> {
     if (this.#cancel === undefined) return;
-    if (this.#core.state.kind === 'open') await this.#core.cancelTurn(this.#core.turn);
+    const { kind } = this.#core.state;
+    if (kind === 'open' || kind === 'recovering') await this.#core.cancelTurn();
     else this.#cancel.abort(new CabstandError('CANCELLED', 'the turn was cancelled'));
   }
 
@@ -168,7 +170,6 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     return {
       core: this.#core,
       clock,
-      stallMs: settings.timeouts.stallMs,
       turnMs: settings.timeouts.turnMs,
       signals: [options.signal, this.#closing.signal, cancel.signal],
       begin: () => {

@@ -1,0 +1,322 @@
+import {
+  CabstandError,
+  abortable,
+  backoffDelay,
+  linkSignals,
+  sleep,
+  throwIfAborted,
+} from '@cabstand/core';
+import type { EventSource, OpenFields, SessionChannel, Target } from '../protocol/types';
+import type { Placement, PlacementRequest } from '../remote/types';
+import { decideRetry, goneAtHoster } from '../retry/decide';
+import { nodeKey } from '../retry/exclusions';
+import { endedEarly, stalled } from './active-turn';
+import type { ActiveTurn } from './active-turn';
+import type { CoreContext, Standing } from './standing';
+
+/** From when a stream broke until a record shows that it goes on. */
+interface Break {
+  readonly cause: CabstandError;
+  readonly from: Target;
+  readonly position: number;
+  readonly since: number;
+  /** Streams that took up the session and broke without a record. */
+  inRow: number;
+  /** Hosters tried. */
+  attempts: number;
+  /** Times that an engine died here. */
+  engineDeaths: number;
+  /** Where the session was taken up last. */
+  to: Target;
+}
+
+/** Finds a stream for a turn whose stream broke: at the hoster that has the session, or elsewhere. */
+export class Recovery {
+  readonly #context: CoreContext;
+  readonly #standing: Standing;
+  #break: Break | undefined;
+
+  constructor(context: CoreContext, standing: Standing) {
+    this.#context = context;
+    this.#standing = standing;
+  }
+
+  /** Whether a stream broke and no record has come since. */
+  get underWay(): boolean {
+    return this.#break !== undefined;
+  }
+
+  /** A record is here: what was broken is whole again. */
+  recordArrived(): void {
+    const broken = this.#break;
+    if (broken === undefined) return;
+    this.#break = undefined;
+    const { cause, from, to, position, since, attempts } = broken;
+    const gapMs = this.#context.clock.monotonic() - since;
+    this.#context.emit('recovered', { cause, from, to, position, gapMs, attempts });
+  }
+
+  /**
+   * A stream that goes on at the next position. Throws the error where it is not for a resume to mend,
+   * and what stood in the way last when `recoverMs` is over.
+   */
+  async regain(turn: ActiveTurn, error: CabstandError): Promise<SessionChannel> {
+    const { clock, settings } = this.#context;
+    const { closing, state } = this.#standing;
+    const decision = decideRetry(error, {
+      phase: 'streaming',
+      attempts: 0,
+      maxAttempts: 0,
+      resumable: settings.durable,
+    });
+    if (decision.action !== 'resume' || (state.kind !== 'open' && state.kind !== 'recovering'))
+      throw error;
+    const broken = this.#begin(error, state.node);
+    this.#standing.state = { kind: 'recovering', node: state.node };
+    const told = { last: error };
+    const leftMs = settings.timeouts.recoverMs - (clock.monotonic() - broken.since);
+    using deadline = linkSignals([closing.signal], {
+      ms: leftMs,
+      what: 'going on elsewhere',
+      clock,
+    });
+    try {
+      return await this.#search(turn, broken, decision.reattach, told, deadline.signal);
+    } catch (thrown) {
+      // Out of time: what was in the way says more than that.
+      throw deadline.signal.aborted && !closing.signal.aborted ? told.last : thrown;
+    }
+  }
+
+  #begin(cause: CabstandError, from: Target): Break {
+    const { clock, emit } = this.#context;
+    const position = this.#standing.guard.next;
+    const known = this.#break;
+    const broken = known ?? {
+      cause,
+      from,
+      position,
+      since: clock.monotonic(),
+      inRow: 0,
+      attempts: 0,
+      engineDeaths: 0,
+      to: from,
+    };
+    if (known === undefined) {
+      this.#break = broken;
+      emit('recovering', { cause, from, position });
+    } else known.inRow++;
+    if (cause.reason === 'ENGINE_CRASHED' || cause.reason === 'ENGINE_STALLED')
+      if (++broken.engineDeaths >= 2)
+        throw new CabstandError(
+          'TURN_POISONED',
+          `two engines died at position ${position}: ${cause.message}`,
+          { cause, metadata: { position: String(position) } },
+        );
+    return broken;
+  }
+
+  async #search(
+    turn: ActiveTurn,
+    broken: Break,
+    reattach: boolean,
+    told: { last: CabstandError },
+    signal: AbortSignal,
+  ): Promise<SessionChannel> {
+    const { placement } = this.#context;
+    const { state } = this.#standing;
+    const home = state.kind === 'recovering' ? state.node : broken.from;
+    let blamed = false;
+    const blame = (error: CabstandError): void => {
+      if (!blamed && error.class === 'node')
+        placement.settle(home, { kind: 'failed', error, leaseId: undefined });
+      blamed = true;
+    };
+    /** Home answers, but does not have the session. */
+    let vacant = false;
+    let alone = broken.inRow === 0;
+    for (let cycle = 0; ; cycle++) {
+      throwIfAborted(signal);
+      await this.#pause(cycle + broken.inRow, told.last, signal);
+      // Side by side: whichever way it goes, the next step needs no more waiting.
+      const finding = this.#find(home, signal);
+      if (reattach && alone) {
+        try {
+          return await this.#attach(turn, home, signal);
+        } catch (thrown) {
+          const error = CabstandError.from(thrown);
+          throwIfAborted(signal);
+          vacant = goneAtHoster(error) || error.reason === 'POSITION_INVALID';
+          if (!vacant && isFinal(error)) throw error;
+          reattach = !vacant;
+          if (!vacant) told.last = error;
+        }
+      }
+      blame(broken.cause);
+      const places = await finding;
+      throwIfAborted(signal);
+      if (CabstandError.is(places)) {
+        if (isFinal(places)) throw places;
+        // That there is no other hoster says less than why this one is lost.
+        if (places.reason !== 'NO_NODE') told.last = places;
+      }
+      const found = CabstandError.is(places) ? [] : places;
+      alone = found.every(({ node }) => nodeKey(node) === nodeKey(home));
+      const list =
+        vacant && alone ? [{ node: home, lease: undefined, alternatives: [] }, ...found] : found;
+      for (const place of list) {
+        if (!(vacant && place.node === home) && !placement.enter(place.node)) continue;
+        try {
+          return await this.#resume(turn, broken, place, signal);
+        } catch (thrown) {
+          told.last = this.#settle(place, CabstandError.from(thrown), signal);
+        }
+      }
+    }
+  }
+
+  /** Waits before all but the first attempt to make a break good. Never gives up for want of budget. */
+  async #pause(failures: number, last: CabstandError, signal: AbortSignal): Promise<void> {
+    if (failures === 0) return;
+    const { settings, budget, random } = this.#context.retry;
+    // Without budget the pace is that of everybody else whose hosters are gone: slow.
+    const ms = budget.take()
+      ? backoffDelay(failures - 1, { ...settings, random })
+      : settings.maxMs * (0.5 + random() / 2);
+    const asked = last.class === 'overload' ? (last.retryAfterMs ?? 0) : 0;
+    await sleep(Math.max(1, ms, asked), signal, this.#context.clock);
+  }
+
+  /** Places elsewhere, best first; an error where there are none. */
+  async #find(home: Target, signal: AbortSignal): Promise<Placement[] | CabstandError> {
+    const { settings, placement } = this.#context;
+    const { digest, sessionId } = this.#standing;
+    const weights = settings.digest === '' ? digest : settings.digest;
+    const request: PlacementRequest = {
+      model: settings.model,
+      allow: settings.allow,
+      block: settings.block,
+      resume: true,
+      avoid: [home],
+      sessionId,
+      ...(weights === '' ? {} : { digest: weights }),
+      signal,
+    };
+    try {
+      const first = await placement.acquire(request);
+      const others = first.alternatives.map((node) => ({
+        node,
+        lease: undefined,
+        alternatives: [],
+      }));
+      return [first, ...others];
+    } catch (thrown) {
+      return CabstandError.from(thrown);
+    }
+  }
+
+  /** Takes the session up where it was. */
+  async #attach(turn: ActiveTurn, home: Target, signal: AbortSignal): Promise<SessionChannel> {
+    const { protocol, placement, settings } = this.#context;
+    const { sessionId, epoch, guard } = this.#standing;
+    const channel = protocol.openChannel(home, {
+      kind: 'attach',
+      sessionId,
+      epoch,
+      fromPosition: guard.next,
+    });
+    // It may not have come to the turn.
+    if (!turn.taken) sendTurn(channel, turn);
+    await this.#established(channel, settings.timeouts.reattachMs, signal);
+    placement.settle(home, { kind: 'served' });
+    this.#taken(turn, home, channel, false);
+    return channel;
+  }
+
+  /** Activates a successor. */
+  async #resume(
+    turn: ActiveTurn,
+    broken: Break,
+    place: Placement,
+    signal: AbortSignal,
+  ): Promise<SessionChannel> {
+    const { protocol, placement, settings } = this.#context;
+    const standing = this.#standing;
+    const resume = standing.continuation.resume(
+      { turn: turn.turn, input: turn.input, replayable: turn.live?.replayable() !== false },
+      standing.guard.next - 1,
+    );
+    broken.attempts++;
+    standing.epochCounter++;
+    const fields: OpenFields = {
+      sessionId: standing.sessionId,
+      epoch: standing.epoch,
+      durable: true,
+      model: settings.model,
+      priority: settings.priority,
+      ticket: place.lease?.ticket ?? '',
+      resume,
+    };
+    const channel = protocol.openChannel(place.node, { kind: 'open', ...fields });
+    sendTurn(channel, turn);
+    await this.#established(channel, settings.timeouts.firstMs, signal);
+    placement.settle(place.node, { kind: 'served' });
+    this.#taken(turn, place.node, channel, true);
+    return channel;
+  }
+
+  #taken(turn: ActiveTurn, node: Target, channel: SessionChannel, resumed: boolean): void {
+    if (this.#break !== undefined) this.#break.to = node;
+    this.#standing.state = { kind: 'open', node, channel };
+    turn.live?.started(channel, resumed);
+    if (turn.cancelled) channel.send({ kind: 'cancel', turn: turn.turn });
+  }
+
+  /** Waits for the first word of a stream. */
+  async #established(source: EventSource, ms: number, signal: AbortSignal): Promise<void> {
+    const timer = this.#context.clock.setTimer(() => source.cancel(stalled('no answer', ms)), ms, {
+      unref: true,
+    });
+    try {
+      if (!(await abortable(source.wait(), signal))) throw endedEarly();
+    } catch (thrown) {
+      const error = CabstandError.from(thrown);
+      source.cancel(error);
+      throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** A successor failed or refused. Throws where another one would, too. */
+  #settle(place: Placement, error: CabstandError, signal: AbortSignal): CabstandError {
+    const { placement } = this.#context;
+    const { node, lease } = place;
+    if (signal.aborted) placement.settle(node, { kind: 'undecided' });
+    else if (error.class === 'node')
+      placement.settle(node, { kind: 'failed', error, leaseId: lease?.id });
+    else if (isFinal(error)) placement.settle(node, { kind: 'undecided' });
+    else placement.settle(node, { kind: 'refused', error });
+    throwIfAborted(signal);
+    if (isFinal(error)) throw error;
+    return error;
+  }
+}
+
+function sendTurn(channel: SessionChannel, { turn, input, live }: ActiveTurn): void {
+  if (input !== undefined) channel.send({ kind: 'turn', turn, input, live: live !== undefined });
+}
+
+/** Whether no other hoster would say anything else. */
+function isFinal(error: CabstandError): boolean {
+  switch (error.reason) {
+    // These say something about the hoster that was asked.
+    case 'MODEL_UNKNOWN':
+    case 'SESSION_EXISTS':
+    case 'SESSION_ENDED':
+    case 'NODE_UNKNOWN':
+      return false;
+    default:
+      return error.class === 'caller' || error.class === 'auth' || error.class === 'fatal';
+  }
+}

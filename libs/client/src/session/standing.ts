@@ -1,0 +1,58 @@
+import type { CabstandError, Clock } from '@cabstand/core';
+import type { Epoch, SessionChannel, SessionProtocol, Target } from '../protocol/types';
+import type { PlacementSource } from '../remote/types';
+import type { RetryContext } from '../retry/opener';
+import { Continuation } from './continuation';
+import type { Emit } from './events';
+import { PositionGuard } from './guard';
+import type { SessionSettings } from './options';
+
+/** Where a session stands. */
+export type CoreState =
+  /** No hoster has it. */
+  | { readonly kind: 'idle' }
+  /** A hoster has it; `channel` once the session has a stream of its own. */
+  | { readonly kind: 'open'; readonly node: Target; readonly channel: SessionChannel | undefined }
+  /** Its stream broke; `node` had it last. */
+  | { readonly kind: 'recovering'; readonly node: Target }
+  /** It is lost. */
+  | { readonly kind: 'failed'; readonly error: CabstandError }
+  | { readonly kind: 'closed' };
+
+export interface CoreContext {
+  readonly protocol: SessionProtocol;
+  readonly placement: PlacementSource;
+  readonly retry: RetryContext;
+  readonly clock: Clock;
+  readonly settings: SessionSettings;
+  readonly emit: Emit;
+}
+
+/** What a session knows of itself; what opens, runs and recovers it shares this. */
+export class Standing {
+  state: CoreState = { kind: 'idle' };
+  /** Its name at its hoster; settled once one has opened it. */
+  sessionId: string;
+  /** The number of the turn that runs, or of the next one. */
+  turn = 0;
+  /** Raised for each hoster that is to take over. */
+  epochCounter = 1;
+  /** Weights of the hoster that opened it: another one must have the same. Empty if unknown. */
+  digest = '';
+  readonly guard: PositionGuard;
+  readonly continuation: Continuation;
+  /** Aborted when the session closes. */
+  readonly closing = new AbortController();
+  readonly #owner: Uint8Array;
+
+  constructor(settings: SessionSettings) {
+    this.sessionId = settings.id;
+    this.#owner = settings.owner;
+    this.guard = new PositionGuard();
+    this.continuation = new Continuation(settings.maxReplayBytes);
+  }
+
+  get epoch(): Epoch {
+    return { counter: this.epochCounter, owner: this.#owner };
+  }
+}
