@@ -56,6 +56,7 @@ function sink(onFailed: (error: CabstandError) => void = () => undefined): Seque
     chunk: () => undefined,
     endOfTurn: () => undefined,
     inputTaken: () => undefined,
+    snapshot: () => undefined,
     failed: onFailed,
   };
 }

@@ -1,4 +1,4 @@
-import type { CabstandError } from '@cabstand/core';
+import type { CabstandError, Reason } from '@cabstand/core';
 import type { Session } from './session';
 import type { SessionEnd } from './types';
 
@@ -7,6 +7,14 @@ export interface SessionObserver {
   opened?(session: Session): void;
   /** Another consumer took a session over. */
   epochRaised?(session: Session): void;
+  /** It came here from elsewhere. */
+  resumed?(session: Session): void;
+  /** It goes on in another engine, `seconds` after the one before was lost for this reason. */
+  rebuilt?(session: Session, cause: Reason, seconds: number): void;
+  /** A checkpoint was sealed. */
+  checkpoint?(session: Session, bytes: number): void;
+  /** Its turn kills engines. */
+  poisoned?(session: Session): void;
   ended?(session: Session, end: SessionEnd, seconds: number): void;
   refused?(model: string, error: CabstandError): void;
   turnStarted?(session: Session): void;
@@ -23,6 +31,11 @@ export function observers(all: readonly SessionObserver[]): SessionObserver {
   return {
     opened: (session) => all.forEach((each) => each.opened?.(session)),
     epochRaised: (session) => all.forEach((each) => each.epochRaised?.(session)),
+    resumed: (session) => all.forEach((each) => each.resumed?.(session)),
+    rebuilt: (session, cause, seconds) =>
+      all.forEach((each) => each.rebuilt?.(session, cause, seconds)),
+    checkpoint: (session, bytes) => all.forEach((each) => each.checkpoint?.(session, bytes)),
+    poisoned: (session) => all.forEach((each) => each.poisoned?.(session)),
     ended: (session, end, seconds) => all.forEach((each) => each.ended?.(session, end, seconds)),
     refused: (model, error) => all.forEach((each) => each.refused?.(model, error)),
     turnStarted: (session) => all.forEach((each) => each.turnStarted?.(session)),

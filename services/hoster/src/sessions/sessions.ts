@@ -1,14 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { BoundedMap, CabstandError, throwIfAborted } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
+import type { Sealer } from '@cabstand/auth';
 import type { ModelHost, ServedModel } from '../engines/contract';
 import { Admission } from './admission';
-import { endedError } from './ended-error';
+import { endedError, movedError } from './ended-error';
+import { compareEpoch, fenced } from './epoch';
+import { Moves } from './moves';
 import type { SessionObserver } from './observer';
 import { withDefaults } from './options';
 import type { SessionOptions, SessionOptionsWithDefaults } from './options';
+import { Quarantine } from './quarantine';
+import { planRebuild } from './resume';
+import type { RebuildPlan, ResumeSpec } from './resume';
 import { Session } from './session';
-import type { Epoch, Retention, SessionEnd, SessionStatus } from './types';
+import { decodeState } from './state-at';
+import type { EndReason, Epoch, Retention, SessionEnd, SessionStatus } from './types';
 import { WaitQueue } from './wait-queue';
 
 export interface OpenRequest {
@@ -19,6 +26,8 @@ export interface OpenRequest {
   readonly retention: Retention;
   readonly epoch: Epoch;
   readonly priority: number;
+  /** Goes on with a session from elsewhere: see `resumable`. */
+  readonly resume?: ResumeSpec | undefined;
   /** Checks the caller's input against the model before anything is taken. */
   readonly check?: (model: ServedModel) => void;
   readonly onQueued?: (position: number) => void;
@@ -28,6 +37,7 @@ export interface SessionsInit {
   readonly host: Pick<ModelHost, 'resolve' | 'onChange'>;
   readonly clock: Clock;
   readonly observer: SessionObserver;
+  readonly sealer: Sealer;
   readonly options?: SessionOptions;
 }
 
@@ -54,7 +64,12 @@ export class Sessions {
   readonly #ended: BoundedMap<string, Remembered>;
   readonly #admission: Admission;
   readonly #queue: WaitQueue<Session>;
-  readonly #quiet = new Set<() => void>();
+  /** Durable sessions that wait for their model's next engine. */
+  readonly #engineless = new Set<Session>();
+  readonly #quarantine: Quarantine;
+  readonly #moves: Moves;
+  /** Whoever waits for it, until when. */
+  readonly #quiet = new Map<() => void, () => boolean>();
   readonly #unsubscribe: () => void;
   #openness: Openness = { kind: 'open' };
   #eviction: Timer | undefined;
@@ -63,9 +78,19 @@ export class Sessions {
     this.#init = init;
     this.options = withDefaults(init.options);
     this.#ended = new BoundedMap(this.options.endedRemembered);
-    this.#admission = new Admission(this.options);
+    this.#admission = new Admission(this.options, (model) => {
+      let count = 0;
+      for (const session of this.#engineless) if (session.model === model) count++;
+      return count;
+    });
+    this.#quarantine = new Quarantine(init.clock, () => this.#goOn());
+    this.#moves = new Moves(init.clock, this.options.movesPerSecond);
     this.#queue = new WaitQueue(this.options.queueLength, init.clock);
-    this.#unsubscribe = init.host.onChange(() => this.#queue.serve());
+    this.#unsubscribe = init.host.onChange(() => {
+      // Before anybody new: they had their slots.
+      this.#goOn();
+      this.#queue.serve();
+    });
   }
 
   get openness(): Openness {
@@ -123,19 +148,69 @@ export class Sessions {
   async #open(request: OpenRequest, signal: AbortSignal): Promise<Session> {
     this.#checkOpenness();
     const { id, principal } = request;
-    if (id !== undefined) this.#checkFree(id, principal);
+    const resume = request.resume !== undefined;
+    if (id !== undefined) this.#checkFree(id, principal, resume);
     const model = this.#init.host.resolve(request.model);
+    this.#plan(request, model);
     request.check?.(model);
     const queued = this.#queue.lengthOf(model.name);
-    const free = queued === 0 && this.#admission.hasSlot(model, false);
+    const free = (resume || queued === 0) && this.#admission.hasSlot(model, resume);
     if (!free && this.#queue.full) throw this.#admission.full(model, queued);
-    this.#admission.enter({ principal, resume: false }, model, queued);
+    this.#admission.enter({ principal, resume }, model, queued);
     try {
       return free ? this.#create(request, model) : await this.#wait(request, model, signal);
     } catch (error) {
       this.#admission.leave(principal);
       throw error;
     }
+  }
+
+  /**
+   * The session that this hoster has and that a consumer with this epoch can go on with as it is. One
+   * that it cannot (it went on elsewhere in the meantime) is ended, for `open` to make a new one.
+   * Throws EPOCH_FENCED, NOT_SESSION_OWNER, SESSION_BUSY, or why it ended where that was meant.
+   */
+  resumable(id: string, principal: string, epoch: Epoch, spec: ResumeSpec): Session | undefined {
+    const session = this.#live.get(id);
+    if (session !== undefined) {
+      checkOwner(session.principal, principal);
+      const { counter } = session.epoch;
+      compareEpoch(session.epoch, epoch);
+      // Any higher, and somebody else may have been at it elsewhere.
+      const fits = epoch.counter <= counter + 1 && goesOnAt(session, spec);
+      session.claim(epoch);
+      if (fits) return session;
+      session.abort({ reason: 'migrated', error: movedError(id) });
+      return undefined;
+    }
+    const ended = this.#ended.get(id);
+    if (ended === undefined) {
+      const waiting = this.#waiting.get(id);
+      if (waiting !== undefined) this.find(id, principal);
+      return undefined;
+    }
+    checkOwner(ended.principal, principal);
+    const { end = { reason: 'completed' }, epoch: last } = ended.status;
+    if (!GOES_ON.has(end.reason) || end.error?.reason === 'TURN_POISONED')
+      throw endedError(id, end);
+    if (epoch.counter <= last) throw fenced({ counter: last, owner: '' }, epoch.counter);
+    return undefined;
+  }
+
+  /** Ends a session that nobody has had yet as if it had never been opened. */
+  discard(session: Session, end: SessionEnd): void {
+    session.abort(end);
+    this.#ended.delete(session.id);
+  }
+
+  /** Tells consumers that have waited for a record that there is life. To be called once a second. */
+  tellProgress(): void {
+    for (const session of this.#live.values()) session.tellProgress();
+  }
+
+  /** To be called when a consumer was attached: it may have come too late to be told. */
+  greet(session: Session): void {
+    if (this.#openness.kind !== 'open') this.#moves.tell(session);
   }
 
   /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED or NOT_SESSION_OWNER. */
@@ -196,33 +271,65 @@ export class Sessions {
     const { clock } = this.#init;
     this.#openness = { kind: 'draining', until: clock.monotonic() + deadlineMs };
     this.#announce(deadlineMs);
-    this.#eviction = clock.setTimer(() => this.#evictAll(), deadlineMs, { unref: true });
+    this.#eviction = clock.setTimer(
+      () => void this.#moveAll().then(() => this.#evictAll()),
+      deadlineMs,
+      {
+        unref: true,
+      },
+    );
   }
 
-  /** Lets running turns finish until the deadline, then ends all sessions. Answers how many it cut. */
+  /**
+   * Lets running turns finish, and durable sessions move, until the deadline; then ends all sessions.
+   * Answers how many turns it cut.
+   */
   async stop(deadlineMs: number): Promise<number> {
     this.#eviction?.cancel();
     this.#openness = { kind: 'stopping' };
     this.#announce(deadlineMs);
-    const timer = this.#init.clock.setTimer(() => this.#wakeQuiet(), deadlineMs);
-    if (this.#busy())
-      await new Promise<void>((resolve) => {
-        this.#quiet.add(resolve);
-      });
-    timer.cancel();
+    // Those between turns have nothing to wait for.
+    for (const session of [...this.#live.values()])
+      if (session.durable && session.state === 'streaming' && !session.turnRuns)
+        void session.handOver().catch(() => undefined);
+    await this.#quietWithin(deadlineMs, () => this.#busy());
+    await this.#moveAll();
     const cut = [...this.#live.values()].filter((session) => session.turnRuns).length;
     this.#evictAll();
     this.#unsubscribe();
     return cut;
   }
 
+  /** Freezes the durable sessions that have not moved, and lets their readers have the rest. */
+  async #moveAll(): Promise<void> {
+    const moving = [...this.#live.values()].filter(
+      ({ durable, state }) => durable && state === 'streaming',
+    );
+    if (moving.length === 0) return;
+    await Promise.allSettled(moving.map((session) => session.handOver()));
+    await this.#quietWithin(LAST_RECORDS_MS, () => moving.some(({ state }) => state === 'closing'));
+  }
+
+  async #quietWithin(ms: number, busy: () => boolean): Promise<void> {
+    if (!busy()) return;
+    const timer = this.#init.clock.setTimer(() => this.#wakeQuiet(), ms);
+    await new Promise<void>((resolve) => {
+      this.#quiet.set(resolve, busy);
+    });
+    timer.cancel();
+  }
+
   #checkQuiet(): void {
-    if (this.#quiet.size > 0 && !this.#busy()) this.#wakeQuiet();
+    for (const [wake, busy] of this.#quiet)
+      if (!busy()) {
+        this.#quiet.delete(wake);
+        wake();
+      }
   }
 
   #announce(deadlineMs: number): void {
     this.#queue.rejectAll(draining());
-    for (const session of this.#live.values()) session.notify({ kind: 'draining', deadlineMs });
+    this.#moves.ask(this.#live.values(), deadlineMs);
   }
 
   #busy(): boolean {
@@ -233,11 +340,12 @@ export class Sessions {
   }
 
   #wakeQuiet(): void {
-    for (const wake of this.#quiet) wake();
+    for (const wake of this.#quiet.keys()) wake();
     this.#quiet.clear();
   }
 
   #evictAll(): void {
+    this.#moves.stop();
     for (const session of [...this.#live.values()])
       session.abort({ reason: 'evicted', error: draining() });
   }
@@ -252,18 +360,51 @@ export class Sessions {
         retention: request.retention,
         epoch: request.epoch,
         priority: request.priority,
+        plan: this.#plan(request, model),
       },
       {
         options: this.options,
         clock: this.#init.clock,
         observer: this.#init.observer,
+        sealer: this.#init.sealer,
+        onWaiting: (waiting) => {
+          this.#engineless.add(waiting);
+          if (waiting.suspected) this.#quarantine.accuse(waiting);
+        },
+        onSurvived: (survivor) => this.#quarantine.release(survivor),
         onQuiet: () => this.#checkQuiet(),
         onEnded: (ended, end) => this.#onEnded(ended, end),
       },
     );
     this.#live.set(session.id, session);
     this.#init.observer.opened?.(session);
+    if (request.resume !== undefined) this.#init.observer.resumed?.(session);
     return session;
+  }
+
+  /** Checks a resume against the model's weights. */
+  #plan(request: OpenRequest, model: ServedModel): RebuildPlan | undefined {
+    const { id: session = '', principal, resume } = request;
+    if (resume?.checkpoint === undefined) return resume && planRebuild(resume);
+    const { position, sealed } = resume.checkpoint;
+    const { name, digest } = model;
+    const body = this.#init.sealer.open(sealed, {
+      session,
+      principal,
+      model: name,
+      digest,
+      position,
+    });
+    return planRebuild(resume, decodeState(body, position));
+  }
+
+  /** Lets sessions go on whose model has an engine again. */
+  #goOn(): void {
+    for (const session of [...this.#engineless]) {
+      if (session.model.status.state === 'loading') continue;
+      if (!this.#quarantine.mayGoOn(session)) continue;
+      if (session.retake()) this.#engineless.delete(session);
+    }
   }
 
   async #wait(request: OpenRequest, first: ServedModel, signal: AbortSignal): Promise<Session> {
@@ -273,10 +414,13 @@ export class Sessions {
     try {
       return await this.#queue.wait({
         key: first.name,
+        urgent: request.resume !== undefined,
         attempt: () => {
           // The version that serves may have changed while this one waited.
           const model = this.#init.host.resolve(request.model);
-          return this.#admission.hasSlot(model, false) ? this.#create(request, model) : undefined;
+          return this.#admission.hasSlot(model, request.resume !== undefined)
+            ? this.#create(request, model)
+            : undefined;
         },
         onPosition: (position) => request.onQueued?.(position),
         signal,
@@ -291,6 +435,8 @@ export class Sessions {
   #onEnded(session: Session, end: SessionEnd): void {
     const lived = this.#init.clock.monotonic() - session.openedAt;
     this.#live.delete(session.id);
+    this.#engineless.delete(session);
+    this.#quarantine.release(session);
     this.#admission.leave(session.principal);
     this.#admission.lived(session.model.name, lived);
     if (session.named)
@@ -304,13 +450,26 @@ export class Sessions {
     if (this.#openness.kind !== 'open') throw draining();
   }
 
-  #checkFree(id: string, principal: string): void {
-    if (!this.knows(id)) return;
+  #checkFree(id: string, principal: string, resume: boolean): void {
+    const taken = resume ? this.#live.has(id) || this.#waiting.has(id) : this.knows(id);
+    if (!taken) return;
     this.find(id, principal);
     throw new CabstandError('SESSION_EXISTS', `session ${id} is open already`, {
       metadata: { session_id: id },
     });
   }
+}
+
+/** Ends after which a session may go on, here or elsewhere. */
+const GOES_ON: ReadonlySet<EndReason> = new Set(['lost', 'evicted', 'migrated', 'timed_out']);
+/** How long readers may take to get what a frozen session has left, in milliseconds. */
+const LAST_RECORDS_MS = 500;
+
+/** Whether what the consumer lacks is here, in the turn that it means. */
+function goesOnAt(session: Session, { delivered, turn }: ResumeSpec): boolean {
+  const { base, position, state } = session;
+  if (state === 'closing' || delivered + 1 < base || delivered + 1 > position) return false;
+  return turn === session.turn || (turn === session.turn + 1 && !session.turnRuns);
 }
 
 function checkOwner(owner: string, principal: string): void {
