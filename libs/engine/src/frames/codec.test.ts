@@ -14,7 +14,7 @@ const tensor: fc.Arbitrary<Tensor> = fc
     dtype: fc.constantFrom(...(Object.keys(DTYPES) as DType[])),
     shape: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }),
   })
-  .chain(({ name, dtype, shape }) => {
+  .chain(({ name, dtype, shape }): fc.Arbitrary<Tensor> => {
     const count = shape.reduce((product, size) => product * size, 1);
     if (dtype === 'string')
       return fc

@@ -9,7 +9,7 @@ export const STEP_HEADER = PREFIX + 16;
 export const ITEM_HEADER = 13;
 export const ItemKind = { chunk: 1, end: 2, taken: 3, snapshot: 4 } as const;
 /** Before a snapshot's data: `u32 records | u32 steps | u32 partsTaken | u8 ended`. */
-export const SNAPSHOT_HEADER = 13;
+const SNAPSHOT_HEADER = 13;
 /** CREDITS: `u32 count`, then `u32 sequence | i32 records | f64 bytes` each. */
 const CREDIT = 16;
 
