@@ -301,7 +301,8 @@ export class MockHoster {
     /** Records that are new to the consumer. */
     let fresh = 0;
     let failure = planned;
-    const due = (): boolean => failure !== undefined && fresh >= (failure.after ?? 0);
+    const due = (): boolean =>
+      failure !== undefined && session.caughtUp && fresh >= (failure.after ?? 0);
     let error: CabstandError | undefined;
     let after: 'on' | 'over' | 'end' = 'on';
     const strike = async (): Promise<void> => {
@@ -315,7 +316,8 @@ export class MockHoster {
         await strike();
         if (after !== 'on') break;
         await session.room();
-        if (session.gone || running.cancelled || running.handover) break;
+        if (session.gone) break;
+        if (session.caughtUp && (running.cancelled || running.handover)) break;
         const isNew = session.append(running.turn, chunk(record));
         steps++;
         if (isNew) fresh++;

@@ -68,6 +68,11 @@ export class MockSession {
     return this.#consumer !== undefined;
   }
 
+  /** False while records are computed that the consumer has. */
+  get caughtUp(): boolean {
+    return this.position >= this.#base;
+  }
+
   /** Throws EPOCH_FENCED; lets a consumer of a lower epoch go. */
   claim(epoch: Epoch): void {
     const same =
@@ -155,6 +160,7 @@ export class MockSession {
   }
 
   #wanted(): boolean {
+    if (!this.caughtUp) return true;
     if (this.#consumer === undefined) return !this.durable;
     return this.#journal.length < JOURNAL;
   }

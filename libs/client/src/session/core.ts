@@ -8,6 +8,7 @@ import { ActiveTurn } from './active-turn';
 import type { TurnHost, TurnSpec } from './active-turn';
 import type { TurnResult } from './chunk';
 import { closedError, endError, isGone, turnRefusal } from './endings';
+import { Move } from './move';
 import { Opening } from './opening';
 import { Recovery } from './recovery';
 import { Standing } from './standing';
@@ -27,6 +28,7 @@ export class SessionCore implements TurnHost {
   readonly #context: CoreContext;
   readonly #standing: Standing;
   readonly #opening: Opening;
+  readonly #move: Move;
   readonly #recovery: Recovery;
   readonly #acker: Acker;
   /** The turn that runs. */
@@ -41,7 +43,8 @@ export class SessionCore implements TurnHost {
     this.durable = context.settings.durable;
     this.#standing = standing;
     this.#opening = new Opening(context, standing);
-    this.#recovery = new Recovery(context, standing);
+    this.#move = new Move(context, standing);
+    this.#recovery = new Recovery(context, standing, this.#move);
     this.#acker = new Acker((position) => this.#sendAck(position));
   }
 
@@ -161,6 +164,7 @@ export class SessionCore implements TurnHost {
     if (!kept) turn.input = undefined;
     if (!this.durable) turn.live?.forget();
     this.#active = turn;
+    this.#move.turnBegan(turn);
     return turn;
   }
 
@@ -190,6 +194,7 @@ export class SessionCore implements TurnHost {
         return;
       case 'draining':
         emit('draining', { deadlineMs: event.deadlineMs });
+        if (this.durable) this.#move.begin(turn, event.deadlineMs);
         return;
       case 'accepted':
         if (event.turn === turn.turn) turn.live?.accepted(event.nextPart);
@@ -233,8 +238,12 @@ export class SessionCore implements TurnHost {
     }
     this.#acker.delivered(end.position, true);
     const { source } = turn;
-    if (source !== undefined && source !== this.#channel)
-      this.#settling = drainCall(source, this.clock, this.timeouts.closeMs);
+    const ends =
+      source !== undefined && source !== this.#channel
+        ? drainCall(source, this.clock, this.timeouts.closeMs)
+        : undefined;
+    const moves = this.#recovery.moveBetweenTurns(turn);
+    this.#settling = Promise.all([ends, moves]).then(() => undefined);
     const result = { turn: end.turn, reason: end.reason, steps: end.steps, chunks };
     emit('turnEnd', result);
     const error = endError(end);

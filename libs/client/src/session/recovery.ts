@@ -10,8 +10,9 @@ import type { EventSource, OpenFields, SessionChannel, Target } from '../protoco
 import type { Placement, PlacementRequest } from '../remote/types';
 import { decideRetry, goneAtHoster } from '../retry/decide';
 import { nodeKey } from '../retry/exclusions';
-import { endedEarly, stalled } from './active-turn';
 import type { ActiveTurn } from './active-turn';
+import type { Move, Successor } from './move';
+import { established, isFinal, placesFor, sendTurn } from './placing';
 import type { CoreContext, Standing } from './standing';
 
 /** From when a stream broke until a record shows that it goes on. */
@@ -34,11 +35,13 @@ interface Break {
 export class Recovery {
   readonly #context: CoreContext;
   readonly #standing: Standing;
+  readonly #move: Move;
   #break: Break | undefined;
 
-  constructor(context: CoreContext, standing: Standing) {
+  constructor(context: CoreContext, standing: Standing, move: Move) {
     this.#context = context;
     this.#standing = standing;
+    this.#move = move;
   }
 
   /** Whether a stream broke and no record has come since. */
@@ -62,7 +65,11 @@ export class Recovery {
    */
   async regain(turn: ActiveTurn, error: CabstandError): Promise<SessionChannel> {
     const { clock, settings } = this.#context;
-    const { closing, state } = this.#standing;
+    const { closing } = this.#standing;
+    const successor = await this.#move.take(turn);
+    const { state } = this.#standing;
+    if (successor !== undefined && state.kind === 'open')
+      return this.#moved(turn, successor, state.node);
     const decision = decideRetry(error, {
       phase: 'streaming',
       attempts: 0,
@@ -86,6 +93,32 @@ export class Recovery {
       // Out of time: what was in the way says more than that.
       throw deadline.signal.aborted && !closing.signal.aborted ? told.last : thrown;
     }
+  }
+
+  /** A turn ended while its session was on the move: the next one finds it where it went. */
+  async moveBetweenTurns(turn: ActiveTurn): Promise<void> {
+    const successor = await this.#move.take(turn);
+    const { state } = this.#standing;
+    if (successor === undefined || state.kind !== 'open') return;
+    const { node, channel, cause } = successor;
+    this.#begin(cause, state.node).attempts++;
+    this.#standing.raiseEpoch();
+    this.#standing.state = { kind: 'open', node, channel };
+    if (this.#break !== undefined) this.#break.to = node;
+    this.recordArrived();
+  }
+
+  /** The hoster that wanted to go has said its last word, and its successor stands ready. */
+  #moved(turn: ActiveTurn, successor: Successor, from: Target): SessionChannel {
+    const { node, channel, position, checkpoint, cause } = successor;
+    const standing = this.#standing;
+    this.#begin(cause, from).attempts++;
+    standing.raiseEpoch();
+    if (checkpoint !== undefined && standing.continuation.offer(checkpoint, turn.turn, position))
+      turn.live?.checkpoint(position);
+    sendTurn(channel, turn);
+    this.#taken(turn, node, channel, true);
+    return channel;
   }
 
   #begin(cause: CabstandError, from: Target): Break {
@@ -139,7 +172,7 @@ export class Recovery {
       throwIfAborted(signal);
       await this.#pause(cycle + broken.inRow, told.last, signal);
       // Side by side: whichever way it goes, the next step needs no more waiting.
-      const finding = this.#find(home, signal);
+      const finding = placesFor(this.#context, this.#standing, home, signal);
       if (reattach && alone) {
         try {
           return await this.#attach(turn, home, signal);
@@ -187,37 +220,9 @@ export class Recovery {
     await sleep(Math.max(1, ms, asked), signal, this.#context.clock);
   }
 
-  /** Places elsewhere, best first; an error where there are none. */
-  async #find(home: Target, signal: AbortSignal): Promise<Placement[] | CabstandError> {
-    const { settings, placement } = this.#context;
-    const { digest, sessionId } = this.#standing;
-    const weights = settings.digest === '' ? digest : settings.digest;
-    const request: PlacementRequest = {
-      model: settings.model,
-      allow: settings.allow,
-      block: settings.block,
-      resume: true,
-      avoid: [home],
-      sessionId,
-      ...(weights === '' ? {} : { digest: weights }),
-      signal,
-    };
-    try {
-      const first = await placement.acquire(request);
-      const others = first.alternatives.map((node) => ({
-        node,
-        lease: undefined,
-        alternatives: [],
-      }));
-      return [first, ...others];
-    } catch (thrown) {
-      return CabstandError.from(thrown);
-    }
-  }
-
   /** Takes the session up where it was. */
   async #attach(turn: ActiveTurn, home: Target, signal: AbortSignal): Promise<SessionChannel> {
-    const { protocol, placement, settings } = this.#context;
+    const { protocol, placement, settings, clock } = this.#context;
     const { sessionId, epoch, guard } = this.#standing;
     const channel = protocol.openChannel(home, {
       kind: 'attach',
@@ -227,7 +232,7 @@ export class Recovery {
     });
     // It may not have come to the turn.
     if (!turn.taken) sendTurn(channel, turn);
-    await this.#established(channel, settings.timeouts.reattachMs, signal);
+    await established(channel, settings.timeouts.reattachMs, clock, signal);
     placement.settle(home, { kind: 'served' });
     this.#taken(turn, home, channel, false);
     return channel;
@@ -240,26 +245,26 @@ export class Recovery {
     place: Placement,
     signal: AbortSignal,
   ): Promise<SessionChannel> {
-    const { protocol, placement, settings } = this.#context;
+    const { protocol, placement, settings, clock } = this.#context;
     const standing = this.#standing;
     const resume = standing.continuation.resume(
       { turn: turn.turn, input: turn.input, replayable: turn.live?.replayable() !== false },
       standing.guard.next - 1,
     );
     broken.attempts++;
-    standing.epochCounter++;
     const fields: OpenFields = {
       sessionId: standing.sessionId,
-      epoch: standing.epoch,
+      epoch: standing.nextEpoch(),
       durable: true,
       model: settings.model,
       priority: settings.priority,
       ticket: place.lease?.ticket ?? '',
       resume,
     };
+    standing.raiseEpoch();
     const channel = protocol.openChannel(place.node, { kind: 'open', ...fields });
     sendTurn(channel, turn);
-    await this.#established(channel, settings.timeouts.firstMs, signal);
+    await established(channel, settings.timeouts.firstMs, clock, signal);
     placement.settle(place.node, { kind: 'served' });
     this.#taken(turn, place.node, channel, true);
     return channel;
@@ -270,22 +275,6 @@ export class Recovery {
     this.#standing.state = { kind: 'open', node, channel };
     turn.live?.started(channel, resumed);
     if (turn.cancelled) channel.send({ kind: 'cancel', turn: turn.turn });
-  }
-
-  /** Waits for the first word of a stream. */
-  async #established(source: EventSource, ms: number, signal: AbortSignal): Promise<void> {
-    const timer = this.#context.clock.setTimer(() => source.cancel(stalled('no answer', ms)), ms, {
-      unref: true,
-    });
-    try {
-      if (!(await abortable(source.wait(), signal))) throw endedEarly();
-    } catch (thrown) {
-      const error = CabstandError.from(thrown);
-      source.cancel(error);
-      throw error;
-    } finally {
-      timer.cancel();
-    }
   }
 
   /** A successor failed or refused. Throws where another one would, too. */
@@ -300,23 +289,5 @@ export class Recovery {
     throwIfAborted(signal);
     if (isFinal(error)) throw error;
     return error;
-  }
-}
-
-function sendTurn(channel: SessionChannel, { turn, input, live }: ActiveTurn): void {
-  if (input !== undefined) channel.send({ kind: 'turn', turn, input, live: live !== undefined });
-}
-
-/** Whether no other hoster would say anything else. */
-function isFinal(error: CabstandError): boolean {
-  switch (error.reason) {
-    // These say something about the hoster that was asked.
-    case 'MODEL_UNKNOWN':
-    case 'SESSION_EXISTS':
-    case 'SESSION_ENDED':
-    case 'NODE_UNKNOWN':
-      return false;
-    default:
-      return error.class === 'caller' || error.class === 'auth' || error.class === 'fatal';
   }
 }

@@ -35,8 +35,10 @@ export class Standing {
   sessionId: string;
   /** The number of the turn that runs, or of the next one. */
   turn = 0;
-  /** Raised for each hoster that is to take over. */
+  /** Who advances it now. */
   epochCounter = 1;
+  /** The highest that any hoster was told. */
+  #highestEpoch = 1;
   /** Weights of the hoster that opened it: another one must have the same. Empty if unknown. */
   digest = '';
   readonly guard: PositionGuard;
@@ -54,5 +56,15 @@ export class Standing {
 
   get epoch(): Epoch {
     return { counter: this.epochCounter, owner: this.#owner };
+  }
+
+  /** An epoch for a hoster that is to take over. It counts once `epochCounter` is set to it. */
+  nextEpoch(): Epoch {
+    return { counter: ++this.#highestEpoch, owner: this.#owner };
+  }
+
+  /** The hoster that takes over was told the newest epoch. */
+  raiseEpoch(): void {
+    this.epochCounter = this.#highestEpoch;
   }
 }
