@@ -4,7 +4,7 @@ import type { FakeReader } from './readers.fixture';
 import { FakeReader as Reader } from './readers.fixture';
 import type { LivePart } from './live-input';
 import { mix, partOf } from './engine.fixture';
-import type { PlannedTurn } from './resume';
+import type { PlannedTurn, ResumeSpec } from './resume';
 import type { Session } from './session';
 import type { Sessions } from './sessions';
 import type { Checkpoint, TurnContent } from './types';
@@ -45,6 +45,16 @@ export class DurableClient {
 
   get turn(): number {
     return this.scripts.length - 1;
+  }
+
+  /** What it would bring to the next hoster. */
+  get spec(): ResumeSpec {
+    return {
+      checkpoint: this.#checkpoint?.at,
+      delivered: this.next - 1,
+      turn: Math.max(0, this.turn),
+      turns: this.#replay(),
+    };
   }
 
   get turnOver(): boolean {
@@ -147,12 +157,7 @@ export class DurableClient {
   }
 
   async resumeAgain(sessions: Sessions): Promise<void> {
-    const spec = {
-      checkpoint: this.#checkpoint?.at,
-      delivered: this.next - 1,
-      turn: Math.max(0, this.turn),
-      turns: this.#replay(),
-    };
+    const { spec } = this;
     this.session =
       sessions.resumable(this.id, this.principal, this.epoch, spec) ??
       (await sessions.open(

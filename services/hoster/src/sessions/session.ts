@@ -407,6 +407,7 @@ export class Session {
       },
       turnStarted: () => {
         this.#timing.start();
+        this.#seen = -1;
         observer.turnStarted?.(this);
       },
       turnEnded: (reason, steps) => {
