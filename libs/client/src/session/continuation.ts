@@ -2,15 +2,11 @@ import { CabstandError } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { Checkpoint } from '../protocol/events';
 import type { ResumeRequest, TurnInput } from '../protocol/types';
+import type { KeptTurn } from './handle';
 import { inputBytes } from './input';
 
 /** A turn that has ended and that no checkpoint covers. */
-interface PastTurn {
-  readonly turn: number;
-  /** Before which position its input was applied. */
-  readonly position: number;
-  /** Undefined where it was too much to keep, or came in parts. */
-  readonly input: TurnInput | undefined;
+interface PastTurn extends KeptTurn {
   readonly bytes: number;
 }
 
@@ -34,9 +30,16 @@ export class Continuation {
   #past: PastTurn[] = [];
   #pastBytes = 0;
 
-  constructor(maxBytes: number, checkpoint?: Checkpoint) {
+  constructor(maxBytes: number, checkpoint?: Checkpoint, past: readonly KeptTurn[] = []) {
     this.#maxBytes = maxBytes;
     this.#checkpoint = checkpoint;
+    for (const { turn, position, input } of past)
+      this.ended(turn, position, input, false, undefined);
+  }
+
+  /** Turns that the checkpoint does not cover. */
+  get past(): readonly KeptTurn[] {
+    return this.#past;
   }
 
   get checkpoint(): Checkpoint | undefined {

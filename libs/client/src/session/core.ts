@@ -8,11 +8,11 @@ import { ActiveTurn } from './active-turn';
 import type { TurnHost, TurnSpec } from './active-turn';
 import type { TurnResult } from './chunk';
 import { closedError, endError, isGone, turnRefusal } from './endings';
+import type { HandleContent, RunningTurn } from './handle';
 import { Move } from './move';
 import { Opening } from './opening';
 import { Recovery } from './recovery';
-import { Standing } from './standing';
-import type { CoreContext, CoreState } from './standing';
+import type { CoreContext, CoreState, Standing } from './standing';
 import { drain, drainCall } from './winding-up';
 
 /** Acks of a durable session whose hoster does not say how often it wants them. */
@@ -36,7 +36,7 @@ export class SessionCore implements TurnHost {
   /** The turn before, still being wound up. */
   #settling: Promise<void> = Promise.resolve();
 
-  constructor(context: CoreContext, standing = new Standing(context.settings)) {
+  constructor(context: CoreContext, standing: Standing) {
     this.#context = context;
     this.clock = context.clock;
     this.timeouts = context.settings.timeouts;
@@ -102,7 +102,7 @@ export class SessionCore implements TurnHost {
       turn.break(error);
       throw error;
     }
-    this.#standing.state = { kind: 'open', node, channel };
+    this.#standing.opened(node, channel);
     return this.#begun(turn, kept !== undefined);
   }
 
@@ -141,6 +141,10 @@ export class SessionCore implements TurnHost {
         if (signal.aborted || !this.#resumes(error)) throw error;
         turn.break(error);
       }
+    else
+      turn.break(
+        new CabstandError('NODE_UNREACHABLE', 'this process has no stream of the session'),
+      );
     turn.recovers = true;
     await turn.begin(signal);
   }
@@ -151,7 +155,8 @@ export class SessionCore implements TurnHost {
   }
 
   #makeTurn(spec: TurnSpec): ActiveTurn {
-    return new ActiveTurn(this, this.turn, this.position, spec);
+    const { pending } = this.#standing;
+    return new ActiveTurn(this, this.turn, pending?.start ?? this.position, spec);
   }
 
   /** The turn's input as it is kept; undefined where it is not. */
@@ -166,6 +171,39 @@ export class SessionCore implements TurnHost {
     this.#active = turn;
     this.#move.turnBegan(turn);
     return turn;
+  }
+
+  /** The input of the turn that was under way in the process before; undefined where none was. */
+  get pending(): RunningTurn | undefined {
+    return this.#standing.pending;
+  }
+
+  /** What another process needs to go on. Throws where there is nothing to go on with, or it cannot. */
+  export(): HandleContent {
+    const standing = this.#standing;
+    const { settings } = this.#context;
+    const { home, continuation } = standing;
+    const active = this.#active;
+    if (!this.durable)
+      throw new CabstandError('INVALID_ARGUMENT', 'export: the session is not durable');
+    if (home === undefined || this.state.kind === 'closed')
+      throw new CabstandError('SESSION_UNKNOWN', 'export: no hoster has the session');
+    if (active?.live !== undefined)
+      throw new CabstandError('SESSION_BUSY', 'export: a live turn runs, end it first');
+    return {
+      sessionId: standing.sessionId,
+      model: settings.model,
+      digest: standing.digest,
+      priority: settings.priority,
+      epoch: standing.highestEpoch,
+      node: { nodeId: home.nodeId, incarnation: home.incarnation, address: home.address },
+      position: this.position,
+      turn: this.turn,
+      checkpoint: continuation.checkpoint,
+      past: continuation.past,
+      running:
+        active === undefined ? standing.pending : { start: active.position, input: active.input },
+    };
   }
 
   // What a turn's stream needs.
@@ -230,6 +268,7 @@ export class SessionCore implements TurnHost {
     const { emit } = this.#context;
     const standing = this.#standing;
     standing.turn = turn.turn + 1;
+    standing.pending = undefined;
     this.#active = undefined;
     turn.stop();
     if (this.durable) {
@@ -345,8 +384,11 @@ export class SessionCore implements TurnHost {
     emit('failed', error);
   }
 
-  /** Ends the session at its hoster, if one has it. Never throws; waits for `closeMs` at most. */
-  async close(): Promise<void> {
+  /**
+   * Ends the session at its hoster, if one has it, unless another process is to go on with it (`keep`).
+   * Never throws; waits for `closeMs` at most.
+   */
+  async close(keep = false): Promise<void> {
     const { state } = this;
     if (state.kind === 'closed') return;
     const standing = this.#standing;
@@ -355,7 +397,10 @@ export class SessionCore implements TurnHost {
     const { sessionId, epoch } = standing;
     const goodbye = new CabstandError('CANCELLED', 'the session was closed');
     standing.closing.abort(goodbye);
-    if (state.kind === 'open' && state.channel !== undefined) {
+    if (keep) {
+      if (state.kind === 'open') state.channel?.cancel(goodbye);
+      this.#active?.break(goodbye);
+    } else if (state.kind === 'open' && state.channel !== undefined) {
       const { channel } = state;
       channel.send({ kind: 'close', reason: 'closed by the caller' });
       const { closeMs } = this.timeouts;

@@ -53,7 +53,8 @@ async function setup(
   const recovered: RecoveredNotice[] = [];
   session.on('recovering', (notice) => recovering.push(notice));
   session.on('recovered', (notice) => recovered.push(notice));
-  return { mock, remote, sessions, session, recovering, recovered };
+  const hosters = kind === 'grpc' ? addresses : mock.hosters;
+  return { mock, remote, sessions, session, recovering, recovered, addresses: hosters };
 }
 
 async function collect(chunks: AsyncIterable<Chunk>): Promise<Chunk[]> {
@@ -310,4 +311,100 @@ describe.each(['mock', 'grpc'] as const)('a durable session over %s', (kind) => 
     await failed;
     expect([session.state, sessions.size]).toEqual(['closed', 0]);
   });
+
+  describe('exported and imported', () => {
+    /** Another process: managers of its own. */
+    async function elsewhere(addresses: readonly string[], mock: MockProtocol) {
+      const remote = new RemoteManager({ hosters: addresses, authorizer: trusting });
+      const sessions = new SessionManager(remote, {
+        ...(kind === 'grpc' ? { authorizer: trusting } : { protocol: mock }),
+        retry: { initialMs: 1, maxMs: 5 },
+      });
+      closers.push(
+        () => remote.close(),
+        () => sessions.close(),
+      );
+      return sessions;
+    }
+
+    test('goes on between two turns, and fences the exporting process off', async () => {
+      const { session, mock, addresses } = await setup(kind);
+      await texts(session.runProtocolTask('a b'));
+      const other = await (await elsewhere(addresses, mock)).import(session.export());
+      expect([other.id, other.model, other.position, other.turnPending]).toEqual([
+        session.id,
+        'm',
+        3,
+        false,
+      ]);
+      const chunks = await collect(other.runProtocolTask('c'));
+      expect(chunks.map(({ position, turn, text }) => [position, turn, text])).toEqual([
+        [3, 1, 'c'],
+      ]);
+      await expect(texts(session.runProtocolTask('d'))).rejects.toMatchObject({
+        reason: 'EPOCH_FENCED',
+      });
+      expect(() => other.continueTurn()).toThrow(/no turn was under way/);
+    });
+
+    test.each(['lives', 'is lost'] as const)(
+      'goes on within a turn at the position it names, when its hoster %s',
+      async (fate) => {
+        const { session, mock, addresses } = await setup(kind);
+        await texts(session.runProtocolTask('x'));
+        const turn = session.runProtocolTask(WORDS);
+        for (let i = 0; i < 6; i++) await turn.next();
+        const handle = session.export();
+        await session.detach();
+        if (fate === 'is lost') mock.stop(mock.turns[0]!.hoster);
+        const other = await (await elsewhere(addresses, mock)).import(handle);
+        expect(other.turnPending).toBe(true);
+        const chunks = await collect(other.continueTurn());
+        expect(chunks.map((chunk) => chunk.text).join(' ')).toBe('g h i j');
+        expect(positions(chunks)).toEqual([8, 9, 10, 11]);
+        expect(other.lastTurn).toMatchObject({ turn: 1, reason: 'completed' });
+        expect(await texts(other.runProtocolTask('z'))).toBe('z');
+      },
+    );
+
+    test('an old handle goes on from the position it names, though another process went on', async () => {
+      const { session, mock, addresses } = await setup(kind);
+      const turn = session.runProtocolTask(WORDS);
+      for (let i = 0; i < 2; i++) await turn.next();
+      const handle = session.export();
+      mock.fail({ kind: 'die' });
+      expect(await texts(turn)).toBe('c d e f g h i j');
+      mock.stop(mock.turns[0]!.hoster);
+      await texts(session.runProtocolTask('y'));
+      mock.start(mock.turns[0]!.hoster);
+      await session.detach();
+      const other = await (await elsewhere(addresses, mock)).import(handle);
+      const chunks = await collect(other.continueTurn());
+      expect(chunks.map((chunk) => chunk.text).join(' ')).toBe('c d e f g h i j');
+      expect(positions(chunks)).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
+    });
+
+    test('what cannot be exported says why', async () => {
+      const { session, sessions } = await setup(kind);
+      expect(() => session.export()).toThrow(/no hoster has the session/);
+      const live = session.live();
+      await live.write({ x: new Float32Array(1) });
+      await live.next();
+      expect(() => session.export()).toThrow(/a live turn runs/);
+      await live.return();
+      const other = await sessions.session({ model: 'm', durable: false });
+      expect(() => other.export()).toThrow(/not durable/);
+    });
+  });
 });
+
+test.each(['', 'cabstand-session-1.', 'cabstand-session-1.e30', 'cabstand-session-1.!!', 'x'])(
+  '%j is no handle',
+  async (handle) => {
+    const { sessions } = await setup('mock');
+    await expect(sessions.import(handle)).rejects.toMatchObject({
+      reason: 'INVALID_ARGUMENT',
+      metadata: { field: 'handle' },
+    });
+  },
+);

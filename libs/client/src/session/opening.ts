@@ -98,7 +98,7 @@ export class Opening {
         epoch,
         fromPosition: guard.next,
       });
-      standing.state = { kind: 'open', node, channel };
+      standing.opened(node, channel);
     }
     turn.use(channel);
     sendOn(channel, turn);

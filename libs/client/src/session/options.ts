@@ -38,6 +38,12 @@ export interface SessionOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How an imported session is used here; all else is in its handle. */
+export type ImportOptions = Pick<
+  SessionOptions,
+  'maxReplayBytes' | 'allow' | 'block' | 'timeouts' | 'signal'
+>;
+
 export interface SessionSettings {
   readonly model: string;
   /** Empty for any. */

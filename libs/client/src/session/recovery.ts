@@ -103,7 +103,7 @@ export class Recovery {
     const { node, channel, cause } = successor;
     this.#begin(cause, state.node).attempts++;
     this.#standing.raiseEpoch();
-    this.#standing.state = { kind: 'open', node, channel };
+    this.#standing.opened(node, channel);
     if (this.#break !== undefined) this.#break.to = node;
     this.recordArrived();
   }
@@ -174,16 +174,11 @@ export class Recovery {
       // Side by side: whichever way it goes, the next step needs no more waiting.
       const finding = placesFor(this.#context, this.#standing, home, signal);
       if (reattach && alone) {
-        try {
-          return await this.#attach(turn, home, signal);
-        } catch (thrown) {
-          const error = CabstandError.from(thrown);
-          throwIfAborted(signal);
-          vacant = goneAtHoster(error) || error.reason === 'POSITION_INVALID';
-          if (!vacant && isFinal(error)) throw error;
-          reattach = !vacant;
-          if (!vacant) told.last = error;
-        }
+        const attached = await this.#attachSomewhere(turn, home, signal);
+        if (!CabstandError.is(attached)) return attached;
+        vacant = isVacant(attached);
+        reattach = !vacant;
+        if (!vacant) told.last = attached;
       }
       blame(broken.cause);
       const places = await finding;
@@ -202,7 +197,9 @@ export class Recovery {
         try {
           return await this.#resume(turn, broken, place, signal);
         } catch (thrown) {
-          told.last = this.#settle(place, CabstandError.from(thrown), signal);
+          const error = CabstandError.from(thrown);
+          if (this.#claims(error)) placement.settle(place.node, { kind: 'undecided' });
+          else told.last = this.#settle(place, error, signal);
         }
       }
     }
@@ -218,6 +215,57 @@ export class Recovery {
       : settings.maxMs * (0.5 + random() / 2);
     const asked = last.class === 'overload' ? (last.retryAfterMs ?? 0) : 0;
     await sleep(Math.max(1, ms, asked), signal, this.#context.clock);
+  }
+
+  /**
+   * Takes the session up where it was, or where routers say that it is. Throws what another hoster would
+   * say, too; otherwise gives the error of the one that had it last.
+   */
+  async #attachSomewhere(
+    turn: ActiveTurn,
+    home: Target,
+    signal: AbortSignal,
+  ): Promise<SessionChannel | CabstandError> {
+    const { placement, settings, clock } = this.#context;
+    const standing = this.#standing;
+    const attempt = async (node: Target): Promise<SessionChannel | CabstandError> => {
+      for (;;)
+        try {
+          return await this.#attach(turn, node, signal);
+        } catch (thrown) {
+          const error = CabstandError.from(thrown);
+          throwIfAborted(signal);
+          if (this.#claims(error)) continue;
+          if (!isVacant(error) && isFinal(error)) throw error;
+          return error;
+        }
+    };
+    const attached = await attempt(home);
+    // Only another process can have left it anywhere else.
+    if (!CabstandError.is(attached) || !standing.claims || placement.locate === undefined)
+      return attached;
+    using brief = linkSignals([signal], {
+      ms: settings.timeouts.firstMs,
+      what: 'locating the session',
+      clock,
+    });
+    const nodes = await placement.locate(standing.sessionId, brief.signal).catch(() => []);
+    for (const node of nodes) {
+      if (nodeKey(node) === nodeKey(home)) continue;
+      const found = await attempt(node);
+      if (!CabstandError.is(found)) return found;
+    }
+    return attached;
+  }
+
+  /** Fenced off by the process that had it before: this one was asked to take over. */
+  #claims(error: CabstandError): boolean {
+    const standing = this.#standing;
+    const current = Number(error.metadata['current_epoch']);
+    if (error.reason !== 'EPOCH_FENCED' || !standing.claims) return false;
+    if (!(current >= standing.highestEpoch)) return false;
+    standing.claimAbove(current);
+    return true;
   }
 
   /** Takes the session up where it was. */
@@ -270,9 +318,11 @@ export class Recovery {
     return channel;
   }
 
+  // From here on whoever has a higher epoch came later.
   #taken(turn: ActiveTurn, node: Target, channel: SessionChannel, resumed: boolean): void {
     if (this.#break !== undefined) this.#break.to = node;
-    this.#standing.state = { kind: 'open', node, channel };
+    this.#standing.opened(node, channel);
+    this.#standing.claims = false;
     turn.live?.started(channel, resumed);
     if (turn.cancelled) channel.send({ kind: 'cancel', turn: turn.turn });
   }
@@ -290,4 +340,9 @@ export class Recovery {
     if (isFinal(error)) throw error;
     return error;
   }
+}
+
+/** A hoster that answers, and does not have the session, or not what is wanted of it. */
+function isVacant(error: CabstandError): boolean {
+  return goneAtHoster(error) || error.reason === 'POSITION_INVALID';
 }

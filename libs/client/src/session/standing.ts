@@ -4,6 +4,7 @@ import type { PlacementSource } from '../remote/types';
 import type { RetryContext } from '../retry/opener';
 import { Continuation } from './continuation';
 import type { Emit } from './events';
+import type { HandleContent, RunningTurn } from './handle';
 import { PositionGuard } from './guard';
 import type { SessionSettings } from './options';
 
@@ -41,17 +42,36 @@ export class Standing {
   #highestEpoch = 1;
   /** Weights of the hoster that opened it: another one must have the same. Empty if unknown. */
   digest = '';
+  /** The hoster that had it last; undefined before any had it. */
+  home: Target | undefined;
+  /** The turn that was under way in the process that had the session before this one. */
+  pending: RunningTurn | undefined;
+  /** Another process had it, and may have gone on since: whatever its epoch, this one takes over. */
+  claims = false;
   readonly guard: PositionGuard;
   readonly continuation: Continuation;
   /** Aborted when the session closes. */
   readonly closing = new AbortController();
   readonly #owner: Uint8Array;
 
-  constructor(settings: SessionSettings) {
+  /** @param handle of a session that another process had */
+  constructor(settings: SessionSettings, handle?: HandleContent) {
     this.sessionId = settings.id;
     this.#owner = settings.owner;
-    this.guard = new PositionGuard();
-    this.continuation = new Continuation(settings.maxReplayBytes);
+    this.guard = new PositionGuard(handle?.position);
+    this.continuation = new Continuation(
+      settings.maxReplayBytes,
+      handle?.checkpoint,
+      handle?.past ?? [],
+    );
+    if (handle === undefined) return;
+    this.turn = handle.turn;
+    this.digest = handle.digest;
+    this.home = handle.node;
+    this.pending = handle.running;
+    this.claims = true;
+    this.state = { kind: 'recovering', node: handle.node };
+    this.claimAbove(handle.epoch);
   }
 
   get epoch(): Epoch {
@@ -66,5 +86,22 @@ export class Standing {
   /** The hoster that takes over was told the newest epoch. */
   raiseEpoch(): void {
     this.epochCounter = this.#highestEpoch;
+  }
+
+  /** Whoever has it under that epoch is to lose it. */
+  claimAbove(epoch: number): void {
+    this.#highestEpoch = Math.max(this.#highestEpoch, epoch) + 1;
+    this.epochCounter = this.#highestEpoch;
+  }
+
+  /** A hoster has it. */
+  opened(node: Target, channel: SessionChannel | undefined): void {
+    this.home = node;
+    this.state = { kind: 'open', node, channel };
+  }
+
+  /** The highest epoch that any hoster was told. */
+  get highestEpoch(): number {
+    return this.#highestEpoch;
   }
 }
