@@ -82,6 +82,10 @@ export function continueTurn(turn: RecurrentTurn, progress: Progress, framed: bo
 }
 
 /** Tells one turn's parameters from another's; the seed is one of them. */
-function fingerprintOf({ parameters }: RecurrentTurn): Buffer {
-  return createHash('sha256').update(JSON.stringify(parameters)).digest().subarray(0, FINGERPRINT);
+function fingerprintOf(turn: RecurrentTurn): Buffer {
+  turn.fingerprint ??= createHash('sha256')
+    .update(JSON.stringify(turn.parameters))
+    .digest()
+    .subarray(0, FINGERPRINT);
+  return turn.fingerprint;
 }

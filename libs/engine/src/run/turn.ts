@@ -61,6 +61,8 @@ export interface RecurrentTurn extends ActiveTurn {
   readonly sampling: Sampling;
   /** Verification lets neighbours run on. */
   ignoreStop: boolean;
+  /** Of the parameters; made with the first snapshot. */
+  fingerprint: Buffer | undefined;
 }
 
 export interface RecurrentSequence extends Sequence, Occupant {
@@ -109,6 +111,7 @@ export function startTurn(
     maxTokens: generation === undefined ? 0 : number('max_tokens'),
     sampling: { temperature: number('temperature'), topK: number('top_k'), seed: number('seed') },
     ignoreStop: false,
+    fingerprint: undefined,
   };
 }
 
