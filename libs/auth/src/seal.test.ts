@@ -73,13 +73,13 @@ describe('sealed bytes', () => {
       );
   });
 
-  it('open under an old key until it is retired', () => {
+  it('open under an old key until it is retired', async () => {
     const clock = new FakeClock();
     const before = createSealerOf([key('old', 1)], clock).seal(binding, body);
     const after = createSealerOf([key('old', 1, clock.now() + 1000), key('new', 2)], clock);
     expect(after.open(before, binding)).toEqual(body);
     expect(after.open(after.seal(binding, body), binding)).toEqual(body);
-    clock.advance(1001);
+    await clock.advance(1001);
     expect(problemOf(() => after.open(before, binding))).toBe('expired_key');
     expect(problemOf(() => createSealerOf([key('new', 2)]).open(before, binding))).toBe(
       'unknown_key',
@@ -109,7 +109,7 @@ describe('the seal key of a subnet', () => {
     );
   });
 
-  it('rotates with an overlap', () => {
+  it('rotates with an overlap', async () => {
     const clock = new FakeClock();
     rotateSealKey({ folder, clock });
     const path = subnetPaths(folder).seal;
@@ -117,9 +117,9 @@ describe('the seal key of a subnet', () => {
     rotateSealKey({ folder, overlapMs: 1000, clock });
     const after = createSealerOf(readSealKeys(path), clock);
     expect(after.open(before, binding)).toEqual(body);
-    clock.advance(1500);
+    await clock.advance(1500);
     expect(problemOf(() => after.open(before, binding))).toBe('expired_key');
-    clock.advance(1000);
+    await clock.advance(1000);
     rotateSealKey({ folder, overlapMs: 1000, clock });
     expect(readSealKeys(path)).toHaveLength(2);
   });

@@ -1,60 +1,22 @@
 import { CabstandError } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { TurnEnd } from '@cabstand/engine';
-import type { EngineSnapshot, Sequence, SequenceSink, ServedModel } from '../engines/contract';
+import type { EngineSnapshot, Sequence, SequenceSink } from '../engines/contract';
 import { deathAt, isPoisoned, poisonedError } from './deaths';
-import type { Delivery } from './delivery';
+import type { ComputationInit } from './computation-init';
 import { encodeChunk, encodeEndOfTurn, encodeInput } from './encode';
 import type { RecordHeader } from './encode';
 import { EngineSeat } from './engine-seat';
 import { LiveInput } from './live-input';
 import type { LiveStart } from './live-input';
-import type { SessionOptionsWithDefaults } from './options';
+import { LiveFeed } from './live-feed';
 import { Rebuild } from './rebuild';
-import type { RebuildPlan } from './resume';
 import { SnapshotPolicy } from './snapshot-policy';
 import type { Deaths, StateAt } from './state-at';
 import { turnDigest } from './turn-digest';
 import { Turns } from './turns';
 import type { RunningTurn } from './turns';
-import type { Checkpoint, JournalEntry, SessionEnd, TurnContent, TurnOutcome } from './types';
-
-/** What the session's other half is told. */
-export interface ComputationEvents {
-  /** A chunk that was not there before. */
-  chunk(): void;
-  recorded(): void;
-  /** Something was produced or used up: there may be room, or something to send. */
-  advanced(): void;
-  /** There is a newer state within the turn. */
-  checkpointed(): void;
-  accepted(turn: number, nextInput: number): void;
-  turnStarted(): void;
-  turnEnded(reason: string, steps: number): void;
-  /** The engine is gone: `retake` when there is another. */
-  waiting(): void;
-  /** Computing got past where engines had died. */
-  survived(): void;
-  rebuilt(cause: CabstandError, seconds: number): void;
-  /** No more can be computed. */
-  over(end: SessionEnd): void;
-}
-
-export interface ComputationInit {
-  readonly model: ServedModel;
-  readonly priority: number;
-  readonly named: boolean;
-  readonly durable: boolean;
-  readonly delivery: Delivery;
-  readonly options: SessionOptionsWithDefaults;
-  readonly clock: Clock;
-  /** Counter of the epoch that records carry. */
-  readonly epoch: () => number;
-  readonly seal: (state: StateAt) => Checkpoint;
-  readonly events: ComputationEvents;
-  readonly plan: RebuildPlan | undefined;
-}
+import type { JournalEntry, SessionEnd, TurnContent, TurnOutcome } from './types';
 
 /**
  * The half of a session that faces the engine: its turns, and what it takes to go on with them in
@@ -64,6 +26,7 @@ export class Computation implements SequenceSink {
   readonly #init: ComputationInit;
   readonly #seat: EngineSeat;
   readonly #turns: Turns;
+  readonly #feed: LiveFeed;
   readonly #rebuild: Rebuild;
   readonly #policy: SnapshotPolicy;
   /** Position that the engine's next record has; below `delivery.next` while it catches up. */
@@ -94,8 +57,9 @@ export class Computation implements SequenceSink {
       clock,
       rebuildMs: options.rebuildMs,
       onGone: (error) => events.over(endAfter(error)),
-      onRetry: () => this.#pump(),
+      onRetry: () => this.#feed.pump(),
     });
+    this.#feed = new LiveFeed(this.#turns, this.#seat);
     this.#seat.take(this.#rebuild.state?.data ?? Buffer.alloc(0));
   }
 
@@ -155,17 +119,7 @@ export class Computation implements SequenceSink {
 
   /** A part of live input; see `Session.input`. */
   input(turn: number, part: number, tensors: readonly Tensor[], last: boolean, check: () => void) {
-    const live = this.#turns.liveInput(turn);
-    if (live?.expects(part) !== true) return;
-    check();
-    live.checkRoom();
-    const direct = this.#seat.sequence !== undefined && live.unsent === undefined;
-    // Thrown to whoever sent it, who may send it again: nothing was taken.
-    if (direct && live.sendsNext) this.#seat.sequence.input(turn, part, tensors, last);
-    const sent = direct && live.sendsNext;
-    live.accept({ part, tensors, last });
-    if (sent) live.markSent();
-    else this.#pump();
+    this.#feed.take(turn, part, tensors, last, check);
   }
 
   /** Ends a turn before its next step; its end of turn follows. */
@@ -234,7 +188,7 @@ export class Computation implements SequenceSink {
       return false;
     }
     this.#policy.reset();
-    this.#pump();
+    this.#feed.pump();
     if (this.#caughtUp) this.#onCaughtUp();
     this.#init.events.rebuilt(done.cause, done.seconds);
     // A hoster that dies with the next engine could not tell any more.
@@ -278,7 +232,7 @@ export class Computation implements SequenceSink {
     const { durable, events } = this.#init;
     if (running?.turn !== turn || running.live === undefined) return;
     this.#reportTaken(running, running.live, parts);
-    this.#pump();
+    this.#feed.pump();
     if (durable && running.live.wantsSnapshot && this.#policy.ask())
       this.#seat.sequence?.snapshot();
     events.accepted(turn, running.live.taken);
@@ -397,26 +351,7 @@ export class Computation implements SequenceSink {
     this.#turns.judge(turn, digest);
     this.#begin(turn, content, digest, sequence);
     const live = this.#turns.running?.live;
-    for (const part of parts) if (live?.expects(part.part) === true) live.accept(part);
-    this.#pump();
-  }
-
-  /** Sends the engine the parts that it can take now. */
-  #pump(): void {
-    const { sequence } = this.#seat;
-    const { running } = this.#turns;
-    if (running?.live === undefined || sequence === undefined) return;
-    const { live, turn } = running;
-    for (let next = live.unsent; next !== undefined; next = live.unsent) {
-      try {
-        sequence.input(turn, next.part, next.tensors, next.last);
-      } catch {
-        // Too much waits for the engine.
-        this.#seat.retrySoon();
-        return;
-      }
-      live.markSent();
-    }
+    this.#feed.takeAgain(live, parts);
   }
 
   #reportTaken({ turn }: RunningTurn, live: LiveInput, parts: number): void {

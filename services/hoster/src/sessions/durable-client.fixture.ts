@@ -106,7 +106,7 @@ export class DurableClient {
     for (const { position, kind, bytes } of reader.entries.slice(this.#counted)) {
       this.#counted++;
       if (position !== this.next) throw new Error(`got ${position}, expected ${this.next}`);
-      const text = /\x12\x08([0-9a-f]{8})/.exec(bytes.toString('latin1'))?.[1] ?? '';
+      const text = kind === 'chunk' ? bytes.subarray(-8).toString('latin1') : '';
       this.delivered.push({ position, kind, text });
       if (kind === 'end') this.#keepEnd(bytes);
     }

@@ -99,6 +99,10 @@ class World {
         }
         case 'run':
           for (const { model } of this.hosts) model.run(step.count);
+          return;
+        case 'crash':
+        case 'restart':
+        case 'restartHoster':
       }
     if (!('where' in step)) return;
     const { model } = this.hosts[step.where] as StatefulHost;

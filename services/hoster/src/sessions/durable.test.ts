@@ -110,9 +110,9 @@ describe('an engine that dies', () => {
     model.run(5);
     client.read(100);
     model.crash();
-    b.clock.advance(4999);
+    await b.clock.advance(4999);
     expect(client.session?.state).toBe('streaming');
-    b.clock.advance(1);
+    await b.clock.advance(1);
     expect(client.reader?.gone).toMatchObject({ end: { reason: 'lost' } });
     expect(await reasonOf(() => sessions.find('s', 'alice'))).toBe('SESSION_LOST');
     // Its consumer may come back here, as to any other hoster.
@@ -443,7 +443,7 @@ describe('a planned move', () => {
     model.run(2);
     client.read(100);
     const moved = client.session?.handOver();
-    b.clock.advance(500);
+    await b.clock.advance(500);
     await moved;
     expect(client.reader?.gone).toMatchObject({ end: { reason: 'migrated' } });
   });
@@ -463,16 +463,16 @@ describe('a planned move', () => {
         .length;
     sessions.drain(1000);
     expect(asked()).toBe(1);
-    b.clock.advance(50);
+    await b.clock.advance(50);
     expect(asked()).toBe(2);
-    b.clock.advance(50);
-    b.clock.advance(50);
+    await b.clock.advance(50);
+    await b.clock.advance(50);
     expect(asked()).toBe(4);
     expect(await reasonOf(() => clients[0]?.resume(sessions))).toBe('nothing thrown');
     expect(clients[0]?.reader?.notices.some(({ kind }) => kind === 'draining')).toBe(false);
     sessions.greet(clients[0]?.session as never);
     expect(clients[0]?.reader?.notices.some(({ kind }) => kind === 'draining')).toBe(true);
-    b.clock.advance(850);
+    await b.clock.advance(850);
     model.run();
     await tick();
     for (const client of clients) client.read(100);

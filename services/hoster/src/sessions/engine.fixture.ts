@@ -130,7 +130,7 @@ export class StatefulSequence implements Sequence {
     this.#records--;
     this.#bytes -= chunk.byteLength;
     this.sink.chunk(turn.turn, chunk);
-    if (turn.live && !this.closed) this.sink.inputTaken(turn.turn, ++turn.taken);
+    if (turn.live) this.sink.inputTaken(turn.turn, ++turn.taken);
     return true;
   }
 

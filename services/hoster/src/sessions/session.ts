@@ -1,16 +1,14 @@
 import { CabstandError } from '@cabstand/core';
-import type { Clock, Timer } from '@cabstand/core';
-import type { Sealer } from '@cabstand/auth';
+import type { Timer } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { ServedModel } from '../engines/contract';
 import { Computation } from './computation';
-import type { ComputationEvents } from './computation';
+import type { ComputationEvents } from './computation-init';
 import { Delivery } from './delivery';
 import { endedError, movedError } from './ended-error';
 import { compareEpoch, fenced } from './epoch';
-import type { SessionObserver } from './observer';
-import type { SessionOptionsWithDefaults } from './options';
-import type { RebuildPlan } from './resume';
+import { Offers } from './offers';
+import type { SessionDeps, SessionInit } from './session-init';
 import { encodeState } from './state-at';
 import type { StateAt } from './state-at';
 import { TurnTiming } from './timing';
@@ -27,34 +25,6 @@ import type {
   TurnContent,
   TurnOutcome,
 } from './types';
-
-export interface SessionInit {
-  readonly id: string;
-  /** The caller chose the id, so other calls can find the session. */
-  readonly named: boolean;
-  readonly principal: string;
-  readonly model: ServedModel;
-  readonly retention: Retention;
-  readonly epoch: Epoch;
-  readonly priority: number;
-  /** For a session that goes on from elsewhere. */
-  readonly plan?: RebuildPlan | undefined;
-}
-
-export interface SessionDeps {
-  readonly options: SessionOptionsWithDefaults;
-  readonly clock: Clock;
-  readonly observer: SessionObserver;
-  readonly sealer: Sealer;
-  /** Called when no reader waits for records any more: a stop may be waiting for that. */
-  readonly onQuiet: () => void;
-  /** The session waits for its model's next engine: `retake` it then. */
-  readonly onWaiting: (session: Session) => void;
-  /** Its turn has got past where engines had died. */
-  readonly onSurvived: (session: Session) => void;
-  /** Called once, when the session has ended. */
-  readonly onEnded: (session: Session, end: SessionEnd) => void;
-}
 
 type State =
   | { readonly kind: 'streaming'; readonly consumer: Consumer }
@@ -80,12 +50,11 @@ export class Session {
   readonly #deps: SessionDeps;
   readonly #delivery: Delivery;
   readonly #computation: Computation;
+  readonly #offers: Offers;
   readonly #timing: TurnTiming;
   readonly #roomWaiters = new Set<() => void>();
   #epoch: Epoch;
   #state: State;
-  /** Position of the newest checkpoint that the consumer was given within a turn. */
-  #offered = -1;
   /** It has been handed over and ends when its reader has the last records. */
   #moved: SessionEnd | undefined;
   /** Position at the last look for progress. */
@@ -107,6 +76,7 @@ export class Session {
       keepUntilAcknowledged: init.retention === 'durable',
       start: init.plan?.next ?? 0,
     });
+    this.#offers = new Offers(this.#delivery, (state) => this.#seal(state));
     this.#timing = new TurnTiming(deps.clock);
     this.#state = { kind: 'orphaned', timer: undefined };
     this.#computation = new Computation({
@@ -216,7 +186,7 @@ export class Session {
     const before = this.#epoch;
     if (!this.named || compareEpoch(before, epoch) === 'same') return;
     this.#epoch = epoch;
-    this.#offered = -1;
+    this.#offers.again();
     this.#deps.observer.epochRaised?.(this);
     if (this.#state.kind === 'streaming')
       this.#replace(this.#state.consumer, fenced(epoch, before.counter));
@@ -245,7 +215,7 @@ export class Session {
       );
     this.#stopTimer();
     this.#state = { kind: 'streaming', consumer };
-    if (this.turnRuns) this.#offered = -1;
+    if (this.turnRuns) this.#offers.again();
     this.#delivery.attach(consumer, start);
     this.#advance();
     if (this.#moved !== undefined) this.close(this.#moved);
@@ -334,6 +304,7 @@ export class Session {
     const state = await this.#computation.freeze();
     const end = { reason: 'migrated', error: movedError(this.id) } as const;
     this.#moved = end;
+    this.#offers.leaving();
     // Sealed before: a session that has ended says nothing more.
     const checkpoint = state === undefined || state.turn < 0 ? undefined : this.#seal(state);
     this.#advance();
@@ -398,9 +369,7 @@ export class Session {
       chunk: () => this.#timing.chunk(this, this.#delivery.readerHasRoom, observer),
       recorded: () => observer.record?.(this),
       advanced: () => this.#advance(),
-      checkpointed: () => {
-        this.#offered = -1;
-      },
+      checkpointed: () => this.#offers.again(),
       accepted: (turn, nextInput) => {
         this.notify({ kind: 'accepted', turn, nextInput });
         this.#wakeInput();
@@ -432,22 +401,11 @@ export class Session {
     return { position, sealed };
   }
 
-  /** Gives the consumer the newest checkpoint of its turn, once it has the records before it. */
-  #offer(consumer: Consumer): void {
-    const { state } = this.#computation;
-    if (state === undefined || !this.durable || this.#offered >= state.position) return;
-    if (this.#delivery.sent < state.position) return;
-    this.#offered = state.position;
-    // The state after a turn came with the turn's end, that before the first is nothing.
-    if (state.ended && this.#moved === undefined && state.deaths === undefined) return;
-    if (state.turn < 0 && state.deaths === undefined) return;
-    consumer.notice({ kind: 'checkpoint', checkpoint: this.#seal(state) });
-  }
-
   /** After anything that may have made room. */
   #advance(): void {
     const state = this.#state;
-    if (state.kind === 'closing' || state.kind === 'streaming') this.#offer(state.consumer);
+    if (this.durable && (state.kind === 'closing' || state.kind === 'streaming'))
+      this.#offers.offer(this.#computation.state, state.consumer);
     if (state.kind === 'closing' && this.#delivery.delivered) {
       this.#finish(state.end);
       return;

@@ -1,21 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import { BoundedMap, CabstandError, throwIfAborted } from '@cabstand/core';
-import type { Clock, Timer } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
 import type { Sealer } from '@cabstand/auth';
 import type { ModelHost, ServedModel } from '../engines/contract';
 import { Admission } from './admission';
 import { endedError, movedError } from './ended-error';
-import { compareEpoch, fenced } from './epoch';
-import { Moves } from './moves';
+import { Departure } from './departure';
+import type { Openness } from './departure';
+import { Engineless } from './engineless';
 import type { SessionObserver } from './observer';
 import { withDefaults } from './options';
 import type { SessionOptions, SessionOptionsWithDefaults } from './options';
-import { Quarantine } from './quarantine';
 import { planRebuild } from './resume';
 import type { RebuildPlan, ResumeSpec } from './resume';
 import { Session } from './session';
 import { decodeState } from './state-at';
-import type { EndReason, Epoch, Retention, SessionEnd, SessionStatus } from './types';
+import type { Epoch, Retention, SessionEnd, SessionStatus } from './types';
+import { checkRevival, takeOver } from './takeover';
 import { WaitQueue } from './wait-queue';
 
 export interface OpenRequest {
@@ -41,14 +42,6 @@ export interface SessionsInit {
   readonly options?: SessionOptions;
 }
 
-/** Whether the hoster takes work. */
-export type Openness =
-  | { readonly kind: 'open' }
-  /** No new sessions; those that are open go on. */
-  | { readonly kind: 'draining'; readonly until: number }
-  /** No new turns either. */
-  | { readonly kind: 'stopping' };
-
 interface Remembered {
   readonly principal: string;
   readonly status: SessionStatus;
@@ -64,37 +57,32 @@ export class Sessions {
   readonly #ended: BoundedMap<string, Remembered>;
   readonly #admission: Admission;
   readonly #queue: WaitQueue<Session>;
-  /** Durable sessions that wait for their model's next engine. */
-  readonly #engineless = new Set<Session>();
-  readonly #quarantine: Quarantine;
-  readonly #moves: Moves;
-  /** Whoever waits for it, until when. */
-  readonly #quiet = new Map<() => void, () => boolean>();
+  readonly #engineless: Engineless;
+  readonly #departure: Departure;
   readonly #unsubscribe: () => void;
-  #openness: Openness = { kind: 'open' };
-  #eviction: Timer | undefined;
 
   constructor(init: SessionsInit) {
     this.#init = init;
     this.options = withDefaults(init.options);
     this.#ended = new BoundedMap(this.options.endedRemembered);
-    this.#admission = new Admission(this.options, (model) => {
-      let count = 0;
-      for (const session of this.#engineless) if (session.model === model) count++;
-      return count;
-    });
-    this.#quarantine = new Quarantine(init.clock, () => this.#goOn());
-    this.#moves = new Moves(init.clock, this.options.movesPerSecond);
+    this.#engineless = new Engineless(init.clock);
+    this.#admission = new Admission(this.options, (model) => this.#engineless.countOf(model));
     this.#queue = new WaitQueue(this.options.queueLength, init.clock);
+    this.#departure = new Departure({
+      clock: init.clock,
+      movesPerSecond: this.options.movesPerSecond,
+      live: () => this.#live.values(),
+      onClosed: (error) => this.#queue.rejectAll(error),
+    });
     this.#unsubscribe = init.host.onChange(() => {
       // Before anybody new: they had their slots.
-      this.#goOn();
+      this.#engineless.goOn();
       this.#queue.serve();
     });
   }
 
   get openness(): Openness {
-    return this.#openness;
+    return this.#departure.openness;
   }
 
   get size(): number {
@@ -146,7 +134,7 @@ export class Sessions {
   }
 
   async #open(request: OpenRequest, signal: AbortSignal): Promise<Session> {
-    this.#checkOpenness();
+    this.#departure.checkOpen();
     const { id, principal } = request;
     const resume = request.resume !== undefined;
     if (id !== undefined) this.#checkFree(id, principal, resume);
@@ -174,12 +162,7 @@ export class Sessions {
     const session = this.#live.get(id);
     if (session !== undefined) {
       checkOwner(session.principal, principal);
-      const { counter } = session.epoch;
-      compareEpoch(session.epoch, epoch);
-      // Any higher, and somebody else may have been at it elsewhere.
-      const fits = epoch.counter <= counter + 1 && goesOnAt(session, spec);
-      session.claim(epoch);
-      if (fits) return session;
+      if (takeOver(session, epoch, spec)) return session;
       session.abort({ reason: 'migrated', error: movedError(id) });
       return undefined;
     }
@@ -190,10 +173,7 @@ export class Sessions {
       return undefined;
     }
     checkOwner(ended.principal, principal);
-    const { end = { reason: 'completed' }, epoch: last } = ended.status;
-    if (!GOES_ON.has(end.reason) || end.error?.reason === 'TURN_POISONED')
-      throw endedError(id, end);
-    if (epoch.counter <= last) throw fenced({ counter: last, owner: '' }, epoch.counter);
+    checkRevival(ended.status, epoch);
     return undefined;
   }
 
@@ -210,7 +190,7 @@ export class Sessions {
 
   /** To be called when a consumer was attached: it may have come too late to be told. */
   greet(session: Session): void {
-    if (this.#openness.kind !== 'open') this.#moves.tell(session);
+    this.#departure.greet(session);
   }
 
   /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED or NOT_SESSION_OWNER. */
@@ -262,22 +242,12 @@ export class Sessions {
 
   /** Throws DRAINING once the hoster stops: even open sessions start no more turns. */
   checkTurns(): void {
-    if (this.#openness.kind === 'stopping') throw draining();
+    this.#departure.checkTurns();
   }
 
   /** Takes no new sessions; those still open after `deadlineMs` are ended. */
   drain(deadlineMs: number): void {
-    if (this.#openness.kind !== 'open') return;
-    const { clock } = this.#init;
-    this.#openness = { kind: 'draining', until: clock.monotonic() + deadlineMs };
-    this.#announce(deadlineMs);
-    this.#eviction = clock.setTimer(
-      () => void this.#moveAll().then(() => this.#evictAll()),
-      deadlineMs,
-      {
-        unref: true,
-      },
-    );
+    this.#departure.drain(deadlineMs);
   }
 
   /**
@@ -285,69 +255,9 @@ export class Sessions {
    * Answers how many turns it cut.
    */
   async stop(deadlineMs: number): Promise<number> {
-    this.#eviction?.cancel();
-    this.#openness = { kind: 'stopping' };
-    this.#announce(deadlineMs);
-    // Those between turns have nothing to wait for.
-    for (const session of [...this.#live.values()])
-      if (session.durable && session.state === 'streaming' && !session.turnRuns)
-        void session.handOver().catch(() => undefined);
-    await this.#quietWithin(deadlineMs, () => this.#busy());
-    await this.#moveAll();
-    const cut = [...this.#live.values()].filter((session) => session.turnRuns).length;
-    this.#evictAll();
+    const cut = await this.#departure.stop(deadlineMs);
     this.#unsubscribe();
     return cut;
-  }
-
-  /** Freezes the durable sessions that have not moved, and lets their readers have the rest. */
-  async #moveAll(): Promise<void> {
-    const moving = [...this.#live.values()].filter(
-      ({ durable, state }) => durable && state === 'streaming',
-    );
-    if (moving.length === 0) return;
-    await Promise.allSettled(moving.map((session) => session.handOver()));
-    await this.#quietWithin(LAST_RECORDS_MS, () => moving.some(({ state }) => state === 'closing'));
-  }
-
-  async #quietWithin(ms: number, busy: () => boolean): Promise<void> {
-    if (!busy()) return;
-    const timer = this.#init.clock.setTimer(() => this.#wakeQuiet(), ms);
-    await new Promise<void>((resolve) => {
-      this.#quiet.set(resolve, busy);
-    });
-    timer.cancel();
-  }
-
-  #checkQuiet(): void {
-    for (const [wake, busy] of this.#quiet)
-      if (!busy()) {
-        this.#quiet.delete(wake);
-        wake();
-      }
-  }
-
-  #announce(deadlineMs: number): void {
-    this.#queue.rejectAll(draining());
-    this.#moves.ask(this.#live.values(), deadlineMs);
-  }
-
-  #busy(): boolean {
-    // An orphan's turn is paused: waiting for it would be waiting for the deadline.
-    for (const { state, turnRuns, delivered } of this.#live.values())
-      if (state === 'closing' || (state === 'streaming' && (turnRuns || !delivered))) return true;
-    return false;
-  }
-
-  #wakeQuiet(): void {
-    for (const wake of this.#quiet.keys()) wake();
-    this.#quiet.clear();
-  }
-
-  #evictAll(): void {
-    this.#moves.stop();
-    for (const session of [...this.#live.values()])
-      session.abort({ reason: 'evicted', error: draining() });
   }
 
   #create(request: OpenRequest, model: ServedModel): Session {
@@ -367,12 +277,9 @@ export class Sessions {
         clock: this.#init.clock,
         observer: this.#init.observer,
         sealer: this.#init.sealer,
-        onWaiting: (waiting) => {
-          this.#engineless.add(waiting);
-          if (waiting.suspected) this.#quarantine.accuse(waiting);
-        },
-        onSurvived: (survivor) => this.#quarantine.release(survivor),
-        onQuiet: () => this.#checkQuiet(),
+        onWaiting: (waiting) => this.#engineless.add(waiting),
+        onSurvived: (survivor) => this.#engineless.survived(survivor),
+        onQuiet: () => this.#departure.checkQuiet(),
         onEnded: (ended, end) => this.#onEnded(ended, end),
       },
     );
@@ -396,15 +303,6 @@ export class Sessions {
       position,
     });
     return planRebuild(resume, decodeState(body, position));
-  }
-
-  /** Lets sessions go on whose model has an engine again. */
-  #goOn(): void {
-    for (const session of [...this.#engineless]) {
-      if (session.model.status.state === 'loading') continue;
-      if (!this.#quarantine.mayGoOn(session)) continue;
-      if (session.retake()) this.#engineless.delete(session);
-    }
   }
 
   async #wait(request: OpenRequest, first: ServedModel, signal: AbortSignal): Promise<Session> {
@@ -435,19 +333,14 @@ export class Sessions {
   #onEnded(session: Session, end: SessionEnd): void {
     const lived = this.#init.clock.monotonic() - session.openedAt;
     this.#live.delete(session.id);
-    this.#engineless.delete(session);
-    this.#quarantine.release(session);
+    this.#engineless.ended(session);
     this.#admission.leave(session.principal);
     this.#admission.lived(session.model.name, lived);
     if (session.named)
       this.#ended.set(session.id, { principal: session.principal, status: session.status() });
     this.#init.observer.ended?.(session, end, lived / 1000);
-    this.#checkQuiet();
+    this.#departure.checkQuiet();
     this.#queue.serve();
-  }
-
-  #checkOpenness(): void {
-    if (this.#openness.kind !== 'open') throw draining();
   }
 
   #checkFree(id: string, principal: string, resume: boolean): void {
@@ -460,18 +353,6 @@ export class Sessions {
   }
 }
 
-/** Ends after which a session may go on, here or elsewhere. */
-const GOES_ON: ReadonlySet<EndReason> = new Set(['lost', 'evicted', 'migrated', 'timed_out']);
-/** How long readers may take to get what a frozen session has left, in milliseconds. */
-const LAST_RECORDS_MS = 500;
-
-/** Whether what the consumer lacks is here, in the turn that it means. */
-function goesOnAt(session: Session, { delivered, turn }: ResumeSpec): boolean {
-  const { base, position, state } = session;
-  if (state === 'closing' || delivered + 1 < base || delivered + 1 > position) return false;
-  return turn === session.turn || (turn === session.turn + 1 && !session.turnRuns);
-}
-
 function checkOwner(owner: string, principal: string): void {
   if (owner !== principal)
     throw new CabstandError('NOT_SESSION_OWNER', 'the session belongs to another principal');
@@ -481,8 +362,4 @@ function unknown(id: string): CabstandError {
   return new CabstandError('SESSION_UNKNOWN', `this hoster has no session ${id}`, {
     metadata: { session_id: id },
   });
-}
-
-function draining(): CabstandError {
-  return new CabstandError('DRAINING', 'this hoster is draining', { retryAfterMs: 1000 });
 }
