@@ -4,6 +4,7 @@ import type { EngineDeath, EngineLabels, EngineObserver } from './engines/observ
 import type { ModelHost } from './engines/contract';
 import type { SessionObserver } from './sessions/observer';
 import type { Session } from './sessions/session';
+import type { SessionFacts } from './sessions/session-facts';
 import type { Sessions } from './sessions/sessions';
 import type { SessionEnd, SessionState } from './sessions/types';
 
@@ -92,7 +93,7 @@ export function sessionMetrics(metrics: Metrics): SessionObserver {
     help: 'Turns that killed two engines at the same position.',
     labels: model,
   });
-  const of = (session: Session): { model: string } => ({ model: session.model.name });
+  const of = (session: SessionFacts): { model: string } => ({ model: session.model.name });
   return {
     resumed: (session) => resumes.inc({ ...of(session), cause: 'elsewhere' }),
     rebuilt: (session, cause, seconds) => {
@@ -105,7 +106,7 @@ export function sessionMetrics(metrics: Metrics): SessionObserver {
     },
     poisoned: (session) => poisoned.inc(of(session)),
     opened: (session) => opened.inc(of(session)),
-    ended: (session: Session, end: SessionEnd, seconds: number) => {
+    ended: (session: SessionFacts, end: SessionEnd, seconds: number) => {
       ended.inc({ ...of(session), reason: end.reason });
       lifetime.observe(of(session), seconds);
     },

@@ -1,10 +1,10 @@
 import type { Logger } from '@cabstand/service';
 import type { SessionObserver } from './sessions/observer';
-import type { Session } from './sessions/session';
+import type { SessionFacts } from './sessions/session-facts';
 
 /** Logs what becomes of sessions: the ordinary as debug, what somebody may ask about as info. */
 export function sessionLog(logger: Logger): SessionObserver {
-  const facts = (session: Session): object => ({
+  const facts = (session: SessionFacts): object => ({
     session_id: session.id,
     epoch: session.epoch.counter,
     principal: session.principal,

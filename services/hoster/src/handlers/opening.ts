@@ -35,7 +35,7 @@ export async function openSession(
 }
 
 /** Ends a session that its call has opened and nobody has had; one from elsewhere can try again. */
-export function letGo(
+function letGo(
   context: HandlerContext,
   session: Session,
   { resume }: Pick<OpenRequest, 'resume'>,

@@ -1,4 +1,4 @@
-import type { Session } from '../sessions/session';
+import type { SessionFacts } from '../sessions/session-facts';
 import type { SessionObserver } from '../sessions/observer';
 import { RouterLink } from './router-link';
 import type { RouterLinkOptions } from './router-link';
@@ -37,16 +37,16 @@ export class Presence implements SessionObserver {
     for (const { news } of this.#links) news.leaseConsumed(leaseId);
   }
 
-  opened(session: Session): void {
+  opened(session: SessionFacts): void {
     if (session.durable)
       for (const { news } of this.#links) news.sessionOpened(session.id, session.epoch.counter);
   }
 
-  epochRaised(session: Session): void {
+  epochRaised(session: SessionFacts): void {
     this.opened(session);
   }
 
-  ended(session: Session): void {
+  ended(session: SessionFacts): void {
     if (session.durable) for (const { news } of this.#links) news.sessionClosed(session.id);
   }
 

@@ -1,29 +1,29 @@
 import type { CabstandError, Reason } from '@cabstand/core';
-import type { Session } from './session';
+import type { SessionFacts } from './session-facts';
 import type { SessionEnd } from './types';
 
 /** Watches the core, for metrics, logs and the router's claims. Must not throw. */
 export interface SessionObserver {
-  opened?(session: Session): void;
+  opened?(session: SessionFacts): void;
   /** Another consumer took a session over. */
-  epochRaised?(session: Session): void;
+  epochRaised?(session: SessionFacts): void;
   /** It came here from elsewhere. */
-  resumed?(session: Session): void;
+  resumed?(session: SessionFacts): void;
   /** It goes on in another engine, `seconds` after the one before was lost for this reason. */
-  rebuilt?(session: Session, cause: Reason, seconds: number): void;
+  rebuilt?(session: SessionFacts, cause: Reason, seconds: number): void;
   /** A checkpoint was sealed. */
-  checkpoint?(session: Session, bytes: number): void;
+  checkpoint?(session: SessionFacts, bytes: number): void;
   /** Its turn kills engines. */
-  poisoned?(session: Session): void;
-  ended?(session: Session, end: SessionEnd, seconds: number): void;
+  poisoned?(session: SessionFacts): void;
+  ended?(session: SessionFacts, end: SessionEnd, seconds: number): void;
   refused?(model: string, error: CabstandError): void;
-  turnStarted?(session: Session): void;
+  turnStarted?(session: SessionFacts): void;
   /** From the start of the turn to its first chunk. */
-  firstChunk?(session: Session, seconds: number): void;
+  firstChunk?(session: SessionFacts, seconds: number): void;
   /** Between two chunks of a turn while the reader had room. */
-  betweenChunks?(session: Session, seconds: number): void;
-  record?(session: Session): void;
-  turnEnded?(session: Session, reason: string, steps: number): void;
+  betweenChunks?(session: SessionFacts, seconds: number): void;
+  record?(session: SessionFacts): void;
+  turnEnded?(session: SessionFacts, reason: string, steps: number): void;
 }
 
 /** One observer that tells several. */

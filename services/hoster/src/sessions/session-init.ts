@@ -4,7 +4,6 @@ import type { ServedModel } from '../engines/contract';
 import type { SessionObserver } from './observer';
 import type { SessionOptionsWithDefaults } from './options';
 import type { RebuildPlan } from './resume';
-import type { Session } from './session';
 import type { Epoch, Retention, SessionEnd } from './types';
 
 export interface SessionInit {
@@ -28,9 +27,9 @@ export interface SessionDeps {
   /** Called when no reader waits for records any more: a stop may be waiting for that. */
   readonly onQuiet: () => void;
   /** The session waits for its model's next engine: `retake` it then. */
-  readonly onWaiting: (session: Session) => void;
+  readonly onWaiting: () => void;
   /** Its turn has got past where engines had died. */
-  readonly onSurvived: (session: Session) => void;
+  readonly onSurvived: () => void;
   /** Called once, when the session has ended. */
-  readonly onEnded: (session: Session, end: SessionEnd) => void;
+  readonly onEnded: (end: SessionEnd) => void;
 }

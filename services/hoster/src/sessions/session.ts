@@ -8,6 +8,7 @@ import { Delivery } from './delivery';
 import { endedError, movedError } from './ended-error';
 import { compareEpoch, fenced } from './epoch';
 import { Offers } from './offers';
+import type { SessionFacts } from './session-facts';
 import type { SessionDeps, SessionInit } from './session-init';
 import { encodeState } from './state-at';
 import type { StateAt } from './state-at';
@@ -40,7 +41,7 @@ type State =
   | { readonly kind: 'ended'; readonly end: SessionEnd };
 
 /** One session, as its consumers see it: who reads it, and how it ends. Free of transport. */
-export class Session {
+export class Session implements SessionFacts {
   readonly id: string;
   readonly named: boolean;
   readonly principal: string;
@@ -383,8 +384,8 @@ export class Session {
         observer.turnEnded?.(this, reason, steps);
         this.#wakeInput();
       },
-      waiting: () => this.#deps.onWaiting(this),
-      survived: () => this.#deps.onSurvived(this),
+      waiting: () => this.#deps.onWaiting(),
+      survived: () => this.#deps.onSurvived(),
       rebuilt: (cause, seconds) => observer.rebuilt?.(this, cause.reason, seconds),
       over: (end) => this.close(end),
     };
@@ -488,7 +489,7 @@ export class Session {
     this.#computation.close();
     this.#delivery.clear();
     this.#wakeInput();
-    this.#deps.onEnded(this, end);
+    this.#deps.onEnded(end);
     if (state.kind === 'streaming' || state.kind === 'closing')
       state.consumer.detached({ kind: 'ended', end });
   }

@@ -261,7 +261,7 @@ export class Sessions {
   }
 
   #create(request: OpenRequest, model: ServedModel): Session {
-    const session = new Session(
+    const session: Session = new Session(
       {
         id: request.id ?? `anonymous-${randomUUID()}`,
         named: request.id !== undefined,
@@ -277,10 +277,10 @@ export class Sessions {
         clock: this.#init.clock,
         observer: this.#init.observer,
         sealer: this.#init.sealer,
-        onWaiting: (waiting) => this.#engineless.add(waiting),
-        onSurvived: (survivor) => this.#engineless.survived(survivor),
+        onWaiting: () => this.#engineless.add(session),
+        onSurvived: () => this.#engineless.survived(session),
         onQuiet: () => this.#departure.checkQuiet(),
-        onEnded: (ended, end) => this.#onEnded(ended, end),
+        onEnded: (end) => this.#onEnded(session, end),
       },
     );
     this.#live.set(session.id, session);
