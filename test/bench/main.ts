@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { benchFailover } from './failover';
 import { benchHandOuts } from './handouts';
 import { benchIdle } from './idle';
 import { benchServed } from './served';
@@ -11,11 +12,14 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   served      records a second over the raw loop, cost and time of a record
   handouts    time of a hand-out with 10, 1,000 and 10,000 nodes
   idle        bytes of a session that does nothing
-  (nothing)   all of them
+  failover    gaps that an application sees when hosters, engines and routers die
+  (nothing)   all of them but failover
 
   --pairs N     interleaved pairs for each case (default 7)
   --seconds S   length of a round (default 2)
-  --only TEXT   only served cases whose name contains TEXT`;
+  --only TEXT   only served or failover cases whose name contains TEXT
+  --trials N    failures of each kind (default 12)
+  --streams N   streams that failures strike (default 8)`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -24,6 +28,8 @@ async function main(): Promise<void> {
       pairs: { type: 'string', default: '7' },
       seconds: { type: 'string', default: '2' },
       only: { type: 'string', default: '' },
+      trials: { type: 'string', default: '12' },
+      streams: { type: 'string', default: '8' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -41,6 +47,12 @@ async function main(): Promise<void> {
     });
   if (wants('handouts')) benchHandOuts();
   if (wants('idle')) await benchIdle();
+  if (positionals.includes('failover'))
+    await benchFailover({
+      trials: Number(values.trials),
+      streams: Number(values.streams),
+      only: values.only,
+    });
 }
 
 main().catch((error: unknown) => {

@@ -29,6 +29,11 @@ export const authConfigSchema = z
     keys: path.optional(),
     /** File with one's own private key. */
     key: path.optional(),
+    /**
+     * Hosters: file with the subnet's seal key, for checkpoints. Default: `seal.key.json` beside
+     * `keys`, if there is one.
+     */
+    seal_key: path.optional(),
     /** A token, for clients without a key. A secret: better in an environment variable. */
     token: z.string().min(1).optional(),
     /** File with a token; read again when a call was refused. */
@@ -63,7 +68,7 @@ export const authConfigSchema = z
     const problem = (key: string, message: string): void =>
       context.addIssue({ code: 'custom', path: [key], message });
     if (config.mode === 'none') {
-      for (const key of ['keys', 'key', 'token', 'token_file'] as const)
+      for (const key of ['keys', 'key', 'seal_key', 'token', 'token_file'] as const)
         if (config[key] !== undefined)
           problem(key, 'is given, but auth.mode is "none": set it to "keys"');
     } else if (config.allow_remote) problem('allow_remote', 'is only for auth.mode "none"');

@@ -7,6 +7,8 @@ export const subnetPaths = (folder: string) => ({
   keys: join(folder, 'keys.json'),
   /** Private key of a member. */
   key: (name: string): string => join(folder, `${name}.key.json`),
+  /** Secret of the hosters, for checkpoints. */
+  seal: join(folder, 'seal.key.json'),
   token: (name: string): string => join(folder, `${name}.token`),
   ca: join(folder, 'tls', 'ca.crt'),
   caKey: join(folder, 'tls', 'ca.key'),

@@ -15,6 +15,8 @@ export interface Member {
 
 /** Signs tokens for others; no member of the subnet. */
 export const ISSUER = 'issuer';
+/** Names the file of the seal key; no member either. */
+const SEAL = 'seal';
 export const DAY_MS = 24 * 3600 * 1000;
 
 interface NewMember extends Member {
@@ -73,12 +75,12 @@ export function checkMembers(members: readonly Member[]): readonly Member[] {
     // Also the name of a file: no separators, and nothing that starts with a dot.
     if (!NAME.test(name) || name.includes(':') || name.length > 64)
       throw invalid('INVALID_ARGUMENT', 'name', name, '1 to 64 of A-Z a-z 0-9 . _ @ -');
-    if (name === ISSUER || names.has(name))
+    if (name === ISSUER || name === SEAL || names.has(name))
       throw invalid(
         'INVALID_ARGUMENT',
         'name',
         name,
-        `a name that occurs once and is not ${ISSUER}`,
+        `a name that occurs once and is neither ${ISSUER} nor ${SEAL}`,
       );
     if (roles.length === 0)
       throw invalid('INVALID_ARGUMENT', `roles of ${name}`, roles, `some of ${ROLES.join(', ')}`);

@@ -4,6 +4,7 @@ import { createAuthority, createCertificate } from './certificates';
 import { readPrivateKey } from './key-files';
 import { parsePrivateKey } from './keys';
 import type { KeySetFile } from './keys';
+import { newSealKeyFile } from './seal-keys';
 import { FilePlan, subnetPaths, toJson } from './subnet-files';
 import { DAY_MS, ISSUER, checkMembers, newKey, readKeySetFile, writeKeySet } from './subnet-keys';
 import type { Member } from './subnet-keys';
@@ -36,7 +37,7 @@ export const DEFAULT_MEMBERS: readonly Member[] = [
 const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 
 /**
- * Makes what a subnet needs: signing keys, the public key set, an authority with certificates, and a
+ * Makes what a subnet needs: signing keys, the public key set, the seal key, an authority with certificates, and a
  * token for each client. Returns the files written. Throws INVALID_ARGUMENT, writing nothing, if one
  * exists and `overwrite` is not set.
  */
@@ -64,6 +65,7 @@ export async function generateSubnetKeys(options: GenerateOptions): Promise<stri
     plan.secret(paths.token(member.name), `${token}\n`);
   }
   plan.public(paths.keys, toJson({ subnet, keys: entries } satisfies KeySetFile));
+  plan.secret(paths.seal, newSealKeyFile(nowMs));
   await planCertificates(plan, members, options, nowMs);
   return plan.write({ overwrite: options.overwrite ?? false });
 }

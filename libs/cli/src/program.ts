@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import type { CliContext } from './context';
 import { ExitCode, describeError, exitCodeOf } from './errors';
+import { registerDemo } from './commands/demo';
 import { registerDoctor } from './commands/doctor';
 import { registerDrain } from './commands/drain';
 import { registerInfer } from './commands/infer';
@@ -30,6 +31,7 @@ Examples:
   $ cabstand infer --model g2p --text "taxi"                how it is spoken
   $ cabstand nodes                                          the hosters and their state
   $ cabstand doctor                                         what is wrong here, and how to mend it
+  $ cabstand demo failover                                  a stream survives the death of its hoster
 
 Exit codes:
   0    done
@@ -89,6 +91,7 @@ function createProgram(context: CliContext, streams: CliStreams): Command {
   registerUnload(program, context);
   registerKeys(program, context);
   registerDoctor(program, context);
+  registerDemo(program, context);
   registerService(program, 'router', context);
   registerService(program, 'hoster', context);
   return program;

@@ -143,7 +143,7 @@ test('Ctrl-C ends a turn whose input would never end, and closes the input', asy
 test('a turn that fails still ends its line', async () => {
   const out = collector();
   const turn = withSession((session, mock) => {
-    mock.fail({ kind: 'error', after: 1, error: 'ENGINE_CRASHED' });
+    mock.fail({ kind: 'error', after: 1, error: 'INPUT_NOT_FINITE' });
     return runTurn(
       session,
       { kind: 'whole', label: '', prompt: 'one two three', tensors: [] },
@@ -152,6 +152,6 @@ test('a turn that fails still ends its line', async () => {
       { signal: never },
     );
   });
-  await expect(turn).rejects.toMatchObject({ reason: 'ENGINE_CRASHED' });
+  await expect(turn).rejects.toMatchObject({ reason: 'INPUT_NOT_FINITE' });
   expect(out.text).toMatch(/one.*\n$/);
 });

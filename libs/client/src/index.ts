@@ -15,8 +15,8 @@ export { SessionManager } from './session/manager';
 export type { SessionManagerOptions } from './session/manager';
 export type { Session } from './session/session';
 export type { LiveTurn } from './session/live-turn';
-export type { LiveOptions, SessionOptions, TurnOptions } from './session/options';
-export type { SessionEvents } from './session/events';
+export type { ImportOptions, LiveOptions, SessionOptions, TurnOptions } from './session/options';
+export type { RecoveredNotice, RecoveringNotice, SessionEvents } from './session/events';
 export type { RetryNotice } from './retry/opener';
 export type { TensorInput } from './session/input';
 export type { Chunk, TurnResult } from './session/chunk';
@@ -44,6 +44,7 @@ export type {
   TurnInput,
   TurnRequest,
   UnaryOptions,
+  UpdateResult,
 } from './protocol/types';
 export type {
   Checkpoint,

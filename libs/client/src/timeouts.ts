@@ -8,9 +8,10 @@ export interface TimeoutOptions {
    */
   readonly firstMs?: number;
   /**
-   * Between two records. Runs only while the application waits for a record; starts anew with each
-   * notice, and once after the application's own event loop was blocked. In a live turn it runs only
-   * after `end()` or while `write()` waits for the hoster. NODE_STALLED after it. Default 10000.
+   * Between two records, or five times the longest wait for one so far, whichever is longer. Runs only
+   * while the application waits for a record; starts anew with each notice, and once after the
+   * application's own event loop was blocked. In a live turn it runs only after `end()` or while
+   * `write()` waits for the hoster. NODE_STALLED after it. Default 10000.
    */
   readonly stallMs?: number;
   /** A whole turn, from the first `next()` to the end. DEADLINE_EXCEEDED after it. Default Infinity. */
@@ -27,6 +28,16 @@ export interface TimeoutOptions {
    * LIMIT_EXCEEDED after it. Default 30000.
    */
   readonly writeMs?: number;
+  /**
+   * How long a durable session whose hoster is lost looks for one to go on with, restarts of its own
+   * hoster included. What stood in the way last after it. Default 30000.
+   */
+  readonly recoverMs?: number;
+  /**
+   * How long the hoster of a broken stream has to take the session up again, before another one does.
+   * Default 500.
+   */
+  readonly reattachMs?: number;
 }
 
 export type Timeouts = Required<TimeoutOptions>;
@@ -38,6 +49,8 @@ const DEFAULTS: Timeouts = {
   placeMs: 30_000,
   closeMs: 2_000,
   writeMs: 30_000,
+  recoverMs: 30_000,
+  reattachMs: 500,
 };
 
 export function withTimeoutDefaults(
@@ -53,5 +66,7 @@ export function withTimeoutDefaults(
     placeMs: check('placeMs'),
     closeMs: check('closeMs'),
     writeMs: check('writeMs'),
+    recoverMs: check('recoverMs'),
+    reattachMs: check('reattachMs'),
   };
 }

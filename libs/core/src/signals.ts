@@ -38,6 +38,8 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(abortReason(signal));
     if (signal.aborted) {
+      // Nobody will hear of it any more.
+      promise.catch(() => undefined);
       onAbort();
       return;
     }

@@ -10,7 +10,14 @@ import type { Tensor } from '@cabstand/tensor';
 import { encodeFrame } from './frames/codec';
 import type { Frame } from './frames/codec';
 import { FrameReader } from './frames/reader';
-import type { FailedFrame, LoadFrame, LoadedFrame, StepItem, TurnFrame } from './frames/types';
+import type {
+  FailedFrame,
+  LoadFrame,
+  LoadedFrame,
+  OpenFrame,
+  StepItem,
+  TurnFrame,
+} from './frames/types';
 
 const ENTRY = join(__dirname, '../dist/process.js');
 const REPOSITORY = join(__dirname, '../../..');
@@ -83,8 +90,13 @@ export class Engine implements AsyncDisposable {
     return answer() as LoadedFrame | FailedFrame;
   }
 
-  open(sequence: number, records = 1_000_000, bytes = 1e12): void {
-    this.send({ type: 'OPEN', sequence, priority: 0 });
+  open(
+    sequence: number,
+    records = 1_000_000,
+    bytes = 1e12,
+    options: Partial<OpenFrame> = {},
+  ): void {
+    this.send({ type: 'OPEN', sequence, priority: 0, ...options });
     this.send({ type: 'CREDITS', credits: [{ sequence, records, bytes }] });
   }
 

@@ -15,6 +15,8 @@ export type {
   ProgressFrame,
   Provider,
   ShutdownFrame,
+  SnapshotFrame,
+  SnapshotItem,
   StatsFrame,
   StepFrame,
   StepItem,

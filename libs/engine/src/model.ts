@@ -2,6 +2,7 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import type { BatchClass, LoadFrame, LoadedFrame } from './frames/types';
 import { loadManifest } from './manifest/load';
+import type { Manifest } from './manifest/types';
 import { bindManifest } from './onnx/bind';
 import { describeRuntime } from './onnx/runtime';
 import { createSession } from './onnx/session';
@@ -26,7 +27,9 @@ export async function loadModel(
 ): Promise<LoadedModel> {
   const begun = performance.now();
   progress('loading');
-  const manifest = await loadManifest(frame.folder, frame.version, { digest: false });
+  const known = frame.digest;
+  const read = await loadManifest(frame.folder, frame.version, { digest: known === undefined });
+  const manifest: Manifest = { ...read, digest: known ?? read.digest };
   const sessions: InferenceSession[] = [];
   for (const { file } of manifest.graphs) sessions.push(await createSession(file, frame));
   const model = bindManifest(

@@ -64,6 +64,7 @@ function main(): void {
       case 'CREDITS':
       case 'CANCEL':
       case 'CLOSE':
+      case 'SNAPSHOT':
         if (state.name === 'serving') state.loop.handle(frame satisfies WorkFrame);
         else void fail(outOfPlace(frame, state));
         return;

@@ -15,6 +15,7 @@ export class Child implements AsyncDisposable {
   readonly exited: Promise<Exit>;
   readonly #process: ChildProcess;
   readonly #lines: string[] = [];
+  readonly #listeners: ((line: string) => void)[] = [];
 
   constructor(
     readonly name: string,
@@ -29,6 +30,7 @@ export class Child implements AsyncDisposable {
       if (stream !== null)
         createInterface({ input: stream }).on('line', (line) => {
           if (this.#lines.push(line) > LINES_KEPT) this.#lines.shift();
+          for (const listener of this.#listeners) listener(line);
         });
     this.exited = new Promise((resolve) => {
       this.#process.once('exit', (code, signal) => resolve({ code, signal }));
@@ -46,6 +48,11 @@ export class Child implements AsyncDisposable {
   /** The newest lines it printed. */
   get output(): string {
     return this.#lines.join('\n');
+  }
+
+  /** Calls back with each line that it prints from now on. */
+  onLine(listener: (line: string) => void): void {
+    this.#listeners.push(listener);
   }
 
   kill(signal: NodeJS.Signals = 'SIGKILL'): void {

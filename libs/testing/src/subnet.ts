@@ -11,6 +11,7 @@ import type { AuthConfigInput } from '@cabstand/auth';
 import type { Authorizer } from '@cabstand/rpc';
 import { Child } from './child';
 import { freePorts } from './free-ports';
+import { FaultProxy } from './proxy/proxy';
 import { until } from './until';
 
 type Settings = Readonly<Record<string, unknown>>;
@@ -26,6 +27,8 @@ export interface SubnetOptions {
   readonly auth?: 'keys' | 'none';
   /** Serve and dial with TLS. Default false. */
   readonly tls?: boolean;
+  /** Put a `FaultProxy` in front of each service: everybody dials it instead. Default false. */
+  readonly proxied?: boolean;
   /** Further settings, merged over what the subnet sets. */
   readonly routerConfig?: Settings;
   readonly hosterConfig?: Settings;
@@ -38,6 +41,10 @@ export interface Service {
   readonly address: string;
   readonly admin: string;
   readonly child: Child;
+  /** What others dial: the proxy's address, where there is one. */
+  readonly dialled: string;
+  /** Set in a subnet that is `proxied`; outlives the process behind it. */
+  readonly proxy: FaultProxy | undefined;
 }
 
 export const REPOSITORY_ROOT = path.resolve(__dirname, '../../..');
@@ -53,6 +60,7 @@ export class Subnet implements AsyncDisposable {
   readonly hosters: Service[] = [];
   readonly folder = mkdtempSync(path.join(tmpdir(), 'cabstand-subnet-'));
   readonly #options: SubnetOptions;
+  readonly #proxies: FaultProxy[] = [];
 
   private constructor(options: SubnetOptions) {
     this.#options = options;
@@ -70,7 +78,7 @@ export class Subnet implements AsyncDisposable {
   }
 
   get routerAddresses(): string[] {
-    return this.routers.map(({ address }) => address);
+    return this.routers.map(({ dialled }) => dialled);
   }
 
   /** Where `cabstand keys` would put them. */
@@ -127,6 +135,9 @@ export class Subnet implements AsyncDisposable {
     const ports = at === undefined ? await freePorts(2) : [];
     const address = at?.address ?? `127.0.0.1:${String(ports[0])}`;
     const admin = at?.admin ?? `127.0.0.1:${String(ports[1])}`;
+    const proxy =
+      at?.proxy ?? (this.#options.proxied === true ? await this.#proxy(address) : undefined);
+    const dialled = proxy?.address ?? address;
     const paths = subnetPaths(this.keys);
     const tls = this.#options.tls
       ? { tls: { cert: paths.cert(kind), key: paths.certKey(kind), ca: paths.ca } }
@@ -134,14 +145,22 @@ export class Subnet implements AsyncDisposable {
     const config = {
       listen: address,
       admin: { listen: admin },
-      auth: this.authConfig(kind),
+      auth: { ...this.authConfig(kind), audiences: [dialled] },
+      ...(kind === 'hoster' ? { advertise: dialled } : {}),
       ...tls,
       ...settings,
     };
     const file = path.join(this.folder, `${name}.yaml`);
     writeFileSync(file, JSON.stringify(config));
     const entry = path.join(REPOSITORY_ROOT, 'services', kind, 'dist/main.js');
-    return { address, admin, child: new Child(name, [entry, '--config', file]) };
+    const child = new Child(name, [entry, '--config', file]);
+    return { address, admin, child, dialled, proxy };
+  }
+
+  async #proxy(address: string): Promise<FaultProxy> {
+    const proxy = await FaultProxy.start(address);
+    this.#proxies.push(proxy);
+    return proxy;
   }
 
   /** Waits until a service says that it is ready. */
@@ -151,6 +170,7 @@ export class Subnet implements AsyncDisposable {
 
   async stop(): Promise<void> {
     await Promise.all([...this.hosters, ...this.routers].map(({ child }) => child.stop()));
+    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -44,6 +44,18 @@ const limitsSchema = z.strictObject({
     .default(10)
     .describe('How long the last records of a closed session may take to be read.'),
   ended_remembered: count.default(10_000).describe('Ended sessions whose reason is remembered.'),
+  replay_seconds: seconds
+    .default(0.5)
+    .describe('Within a turn, checkpoints are so close that a replay takes at most this long.'),
+  snapshot_records: count
+    .default(256)
+    .describe('Records between two checkpoints of a turn, at most.'),
+  rebuild_seconds: seconds
+    .default(10)
+    .describe('How long a durable session waits for its engine to come back.'),
+  moves_per_second: count
+    .default(200)
+    .describe('Durable sessions that are asked to move in a second when the hoster drains.'),
   max_state_bytes: bytes
     .default(1024 * 1024 * 1024)
     .describe('State of all sessions of one model, in bytes.'),

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { CabstandError, systemClock } from '@cabstand/core';
+import { CabstandError, every, systemClock } from '@cabstand/core';
 import {
   channelCredentials,
   createClientAuthorizer,
+  createSealer,
   createServerAuthorizer,
   createTicketVerifier,
   serverCredentials,
@@ -24,7 +25,10 @@ import { observers } from './sessions/observer';
 import type { SessionObserver } from './sessions/observer';
 import { Sessions } from './sessions/sessions';
 
-const CLOSE_MARGIN_MS = 2000;
+/** Beyond the deadline of a stop: to freeze sessions and to deliver what they have left. */
+const CLOSE_MARGIN_MS = 3500;
+/** How often consumers that wait for a record hear that there is life. */
+const PROGRESS_MS = 1000;
 const SERVICE = 'cabstand.v1.HosterService';
 
 /** Starts a hoster: models, sessions, server, presence. What it opens it registers for closing. */
@@ -40,7 +44,14 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
     host,
     clock: systemClock,
     observer: observers(watching),
+    sealer: createSealer(config.auth, { onWarning: (message) => logger.warn(message) }),
     options: sessionOptions(config),
+  });
+
+  const progress = every(systemClock, PROGRESS_MS, () => sessions.tellProgress());
+  closers.add('progress', 100, () => {
+    progress.cancel();
+    return Promise.resolve();
   });
 
   const version = ownVersion();
@@ -209,6 +220,10 @@ function sessionOptions({
     idleTimeoutMs: Math.ceil(limits.idle_timeout_seconds * 1000),
     closeTimeoutMs: Math.ceil(limits.close_timeout_seconds * 1000),
     endedRemembered: limits.ended_remembered,
+    replayMs: Math.ceil(limits.replay_seconds * 1000),
+    snapshotRecords: limits.snapshot_records,
+    rebuildMs: Math.ceil(limits.rebuild_seconds * 1000),
+    movesPerSecond: limits.moves_per_second,
   };
 }
 

@@ -2,8 +2,9 @@ import type { CabstandError } from '@cabstand/core';
 import type { Metrics } from '@cabstand/service';
 import type { EngineDeath, EngineLabels, EngineObserver } from './engines/observer';
 import type { ModelHost } from './engines/contract';
-import type { ObservedSession, SessionObserver } from './sessions/observer';
+import type { SessionObserver } from './sessions/observer';
 import type { Session } from './sessions/session';
+import type { SessionFacts } from './sessions/session-facts';
 import type { Sessions } from './sessions/sessions';
 import type { SessionEnd, SessionState } from './sessions/types';
 
@@ -64,10 +65,48 @@ export function sessionMetrics(metrics: Metrics): SessionObserver {
     },
     LATENCY,
   );
-  const of = (session: ObservedSession): { model: string } => ({ model: session.model.name });
+  const resumes = metrics.counter({
+    name: 'cabstand_resumes_total',
+    help: 'Sessions that went on: from another hoster, or after their engine was lost.',
+    labels: ['model', 'cause'],
+  });
+  const rebuilds = metrics.histogram(
+    {
+      name: 'cabstand_rebuild_seconds',
+      help: 'From the loss of an engine until a session went on in the next one.',
+      labels: model,
+    },
+    LATENCY,
+  );
+  const checkpoints = metrics.counter({
+    name: 'cabstand_checkpoints_total',
+    help: 'Checkpoints given to consumers.',
+    labels: model,
+  });
+  const checkpointBytes = metrics.counter({
+    name: 'cabstand_checkpoint_bytes_total',
+    help: 'Bytes of them.',
+    labels: model,
+  });
+  const poisoned = metrics.counter({
+    name: 'cabstand_turns_poisoned_total',
+    help: 'Turns that killed two engines at the same position.',
+    labels: model,
+  });
+  const of = (session: SessionFacts): { model: string } => ({ model: session.model.name });
   return {
+    resumed: (session) => resumes.inc({ ...of(session), cause: 'elsewhere' }),
+    rebuilt: (session, cause, seconds) => {
+      resumes.inc({ ...of(session), cause: cause === 'ENGINE_STALLED' ? 'stalled' : 'crashed' });
+      rebuilds.observe(of(session), seconds);
+    },
+    checkpoint: (session, bytes) => {
+      checkpoints.inc(of(session));
+      checkpointBytes.inc(of(session), bytes);
+    },
+    poisoned: (session) => poisoned.inc(of(session)),
     opened: (session) => opened.inc(of(session)),
-    ended: (session: ObservedSession, end: SessionEnd, seconds: number) => {
+    ended: (session: SessionFacts, end: SessionEnd, seconds: number) => {
       ended.inc({ ...of(session), reason: end.reason });
       lifetime.observe(of(session), seconds);
     },
@@ -125,6 +164,14 @@ export function stateMetrics(
     sum((session) => session.journal.bytes),
   );
   metrics.gauge(
+    { name: 'cabstand_kept_bytes', help: 'State and input kept for going on in another engine.' },
+    sum((session) => session.keptBytes),
+  );
+  metrics.gauge(
+    { name: 'cabstand_waiting_for_engine', help: 'Sessions whose engine was lost.' },
+    sum((session) => (session.waiting ? 1 : 0)),
+  );
+  metrics.gauge(
     { name: 'cabstand_credit_records', help: 'Records that engines may still produce.' },
     sum((session) => Math.max(0, session.credit.records)),
   );
@@ -155,6 +202,10 @@ export function stateMetrics(
     live_bytes: options.liveBytes,
     queue_length: options.queueLength,
     ended_remembered: options.endedRemembered,
+    replay_seconds: options.replayMs / 1000,
+    snapshot_records: options.snapshotRecords,
+    rebuild_seconds: options.rebuildMs / 1000,
+    moves_per_second: options.movesPerSecond,
   };
   for (const [name, value] of Object.entries(limits)) limit.set({ limit: name }, value);
 }

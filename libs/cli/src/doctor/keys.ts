@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { readPrivateKey } from '@cabstand/auth';
+import { readPrivateKey, readSealKeys } from '@cabstand/auth';
 import { hasSubnetKeys, keyFiles, readFolder } from '../subnet/key-folder';
 import type { KeyFolder } from '../subnet/key-folder';
 import { fail, messageOf, ok, warn } from './finding';
@@ -46,6 +46,7 @@ export function checkKeys(folder: string, named: boolean, nowMs = Date.now()): F
 
 function checkFile(file: string, known: KeyFolder, nowMs: number): Finding | undefined {
   try {
+    if (path.basename(file) === 'seal.key.json') return checkSealKeys(file);
     if (file.endsWith('.key.json')) return checkPrivateKey(file, known);
     if (file.endsWith('.token')) return checkToken(file, nowMs);
     if (file.endsWith('.crt')) return checkCertificate(file, nowMs);
@@ -71,6 +72,10 @@ function checkPrivateKey(file: string, known: KeyFolder): Finding | undefined {
       `cabstand keys rotate ${principal}`,
     );
   return undefined;
+}
+
+function checkSealKeys(file: string): undefined {
+  readSealKeys(file);
 }
 
 function checkToken(file: string, nowMs: number): Finding | undefined {

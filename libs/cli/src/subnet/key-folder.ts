@@ -85,6 +85,11 @@ function purposeOf(file: string): Omit<KeyFile, 'file'> | undefined {
       secret: true,
       purpose: 'signs tokens for others: needed by `cabstand keys token` only',
     };
+  if (file === 'seal.key.json')
+    return {
+      secret: true,
+      purpose: 'seals the checkpoints of durable sessions: to every hoster, beside keys.json',
+    };
   const key = /^(.+)\.key\.json$/.exec(file)?.[1];
   if (key !== undefined)
     return { secret: true, purpose: `private key of ${key}: to where ${key} runs` };

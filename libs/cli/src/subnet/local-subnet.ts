@@ -67,6 +67,11 @@ export class LocalSubnet {
     return router && hosters.every(Boolean);
   }
 
+  /** Process id of a service by its name; undefined while it does not run. */
+  pid(name: string): number | undefined {
+    return this.#children.get(name)?.pid;
+  }
+
   #add(service: ServiceAddress, program: ServiceName): void {
     const { name } = service;
     const { layout, configs, env, tell } = this.#options;

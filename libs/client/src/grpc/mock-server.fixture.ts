@@ -1,10 +1,10 @@
 import type { Principal } from '@cabstand/core';
-import { HosterService, RpcServer } from '@cabstand/rpc';
+import { HosterService, RpcServer, toDuration } from '@cabstand/rpc';
 import type { Authorizer, HosterHandlers, v1 } from '@cabstand/rpc';
 import { fromWire, toWire } from '@cabstand/tensor';
 import type { MockProtocol } from '../mock/protocol';
-import type { ProtocolEvent } from '../protocol/events';
-import type { ChannelStart, Epoch, EventSource, TurnInput } from '../protocol/types';
+import type { Checkpoint, ProtocolEvent } from '../protocol/events';
+import type { ChannelStart, Epoch, EventSource, ResumeRequest, TurnInput } from '../protocol/types';
 import { isSet } from '../is-set';
 
 const principal: Principal = { id: 'tester', roles: new Set(['client', 'router', 'hoster']) };
@@ -84,10 +84,17 @@ function handlers(mock: MockProtocol, hoster: string): HosterHandlers {
     },
     rpc_session_update: async (request) => {
       const { session_id: sessionId, ack, cancel_turn: cancel } = request;
-      const session = { sessionId };
-      if (isSet(ack)) await mock.update(target, session, { kind: 'ack', position: ack.position });
-      if (isSet(cancel)) await mock.update(target, session, { kind: 'cancel', turn: cancel.turn });
-      return {};
+      const session = { sessionId, epoch: epochOf(request.epoch) };
+      const { position, checkpoint } = await mock.update(
+        target,
+        session,
+        isSet(ack)
+          ? { kind: 'ack', position: ack.position }
+          : isSet(cancel)
+            ? { kind: 'cancel', turn: cancel.turn }
+            : { kind: 'handover' },
+      );
+      return { position, checkpoint: checkpointToWire(checkpoint) };
     },
     rpc_session_status: async (request) => {
       const status = await mock.status(target, request.session_id);
@@ -101,14 +108,18 @@ function handlers(mock: MockProtocol, hoster: string): HosterHandlers {
       };
     },
     rpc_close_session: async (request, call) => {
-      await mock.closeSession(target, { sessionId: request.session_id });
+      await mock.closeSession(target, {
+        sessionId: request.session_id,
+        epoch: epochOf(request.epoch),
+      });
       return call.signal.aborted ? {} : { reason: 'END_REASON_STOPPED' };
     },
   };
 
   function openFields(open: v1.Open__Output | v1.InferenceStreamRequest__Output) {
     const { session_id: sessionId, durable, model, priority, ticket } = open;
-    return { sessionId, epoch: epochOf(open.epoch), durable, model, priority, ticket };
+    const fields = { sessionId, epoch: epochOf(open.epoch), durable, model, priority, ticket };
+    return isSet(open.resume) ? { ...fields, resume: resumeOf(open.resume) } : fields;
   }
 }
 
@@ -126,6 +137,25 @@ async function forward(
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+function resumeOf(resume: v1.Resume__Output): ResumeRequest {
+  const { checkpoint, replay, delivered_position: deliveredPosition, turn } = resume;
+  return {
+    checkpoint: isSet(checkpoint) ? checkpoint : undefined,
+    replay: replay.flatMap((entry) =>
+      isSet(entry.input)
+        ? [{ turn: entry.turn, position: entry.position, input: turnInput(entry.input) }]
+        : [],
+    ),
+    deliveredPosition,
+    turn,
+  };
+}
+
+function checkpointToWire(checkpoint: Checkpoint | undefined): v1.Checkpoint | null {
+  if (checkpoint === undefined) return null;
+  return { position: checkpoint.position, sealed: Buffer.from(checkpoint.sealed) };
 }
 
 function epochOf(epoch: v1.Epoch__Output | null): Epoch {
@@ -150,7 +180,9 @@ function eventToWire(event: ProtocolEvent): v1.SessionStreamResponse {
         const outputs = event.tensors.map(toWire) as v1.Tensor[];
         return { record: { position, turn, epoch, chunk: { outputs, text: event.text } } };
       }
-      if (event.body !== 'end') throw new Error('the mock sends chunks and ends only');
+      if (event.body === 'input')
+        return { record: { position, turn, epoch, input: { sequence: event.sequence } } };
+      if (event.body !== 'end') throw new Error('the mock applies no commands');
       const { error, steps } = event;
       return {
         record: {
@@ -160,6 +192,7 @@ function eventToWire(event: ProtocolEvent): v1.SessionStreamResponse {
           end_of_turn: {
             reason: reason(event.reason),
             steps,
+            checkpoint: checkpointToWire(event.checkpoint),
             error:
               error === undefined
                 ? null
@@ -183,6 +216,10 @@ function eventToWire(event: ProtocolEvent): v1.SessionStreamResponse {
       };
     case 'accepted':
       return { notice: { accepted: { turn: event.turn, next_input_sequence: event.nextPart } } };
+    case 'checkpoint':
+      return { notice: { checkpoint: { checkpoint: checkpointToWire(event.checkpoint) } } };
+    case 'draining':
+      return { notice: { draining: { deadline: toDuration(event.deadlineMs) } } };
     case 'closed':
       return { closed: { reason: reason(event.reason) } };
     default:

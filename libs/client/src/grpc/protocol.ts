@@ -17,10 +17,11 @@ import type {
   Target,
   TurnRequest,
   UnaryOptions,
+  UpdateResult,
 } from '../protocol/types';
-import { eventFromWire, statusFromWire } from './from-wire';
+import { checkpointFromWire, eventFromWire, statusFromWire } from './from-wire';
 import { GrpcSource } from './source';
-import { epochToWire, messageToWire, startToWire, turnToWire } from './to-wire';
+import { epochToWire, messageToWire, startToWire, turnToWire, updateToWire } from './to-wire';
 
 interface SessionName {
   readonly sessionId: string;
@@ -61,18 +62,20 @@ export class GrpcProtocol implements SessionProtocol {
     session: SessionName,
     update: SessionUpdate,
     options: UnaryOptions,
-  ): Promise<void> {
-    await this.#client(target).unary(
+  ): Promise<UpdateResult> {
+    const response = await this.#client(target).unary(
       HosterService.rpc_session_update,
       {
         session_id: session.sessionId,
         epoch: epochToWire(session.epoch),
-        ...(update.kind === 'ack'
-          ? { ack: { position: update.position } }
-          : { cancel_turn: { turn: update.turn } }),
+        ...updateToWire(update),
       },
       callOptions(options),
     );
+    return {
+      position: response.position,
+      checkpoint: checkpointFromWire(response.checkpoint),
+    };
   }
 
   async status(target: Target, sessionId: string, options: UnaryOptions): Promise<SessionStatus> {

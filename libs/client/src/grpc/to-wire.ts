@@ -8,6 +8,7 @@ import type {
   LivePart,
   OpenFields,
   ResumeRequest,
+  SessionUpdate,
   TurnInput,
   TurnRequest,
 } from '../protocol/types';
@@ -86,6 +87,17 @@ export function startToWire(start: ChannelStart): v1.SessionStreamRequest {
       from_position: start.fromPosition,
     },
   };
+}
+
+export function updateToWire(update: SessionUpdate) {
+  switch (update.kind) {
+    case 'ack':
+      return { ack: { position: update.position } };
+    case 'cancel':
+      return { cancel_turn: { turn: update.turn } };
+    case 'handover':
+      return { handover: {} };
+  }
 }
 
 export function messageToWire(message: ChannelMessage): v1.SessionStreamRequest {

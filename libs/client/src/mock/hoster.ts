@@ -1,47 +1,51 @@
 import { CabstandError, invalid } from '@cabstand/core';
-import type { EndReason, RecordEvent } from '../protocol/events';
 import type { EventQueue } from '../protocol/event-queue';
-import type { Epoch, LivePart, SessionStatus, TurnInput } from '../protocol/types';
+import type { EndReason } from '../protocol/events';
+import type {
+  LivePart,
+  OpenFields,
+  ResumeRequest,
+  SessionStatus,
+  TurnInput,
+  UpdateResult,
+} from '../protocol/types';
+import type { MockCheckpoints, MockSnapshot } from './checkpoints';
 import { MockParts } from './parts';
+import { MockSession } from './session';
+import type { MockRecordBody, MockRunning } from './session';
 import type { MockFailure, MockProtocolOptions, MockRecord, MockTurn } from './types';
-
-export interface MockSession {
-  readonly id: string;
-  readonly model: string;
-  readonly epoch: number;
-  position: number;
-  /** The next turn. */
-  turn: number;
-  acknowledged: number;
-  running: { cancelled: boolean; readonly parts: MockParts } | undefined;
-}
 
 export interface MockHosterContext {
   readonly address: string;
   readonly answer: NonNullable<MockProtocolOptions['answer']>;
   readonly ackEvery: number;
+  readonly checkpointEvery: number;
   readonly capacity: number;
-  /** The failure that this turn is to have. */
+  readonly checkpoints: MockCheckpoints;
+  /** The failure that what begins now is to have. */
   readonly nextFailure: () => MockFailure | undefined;
   readonly seen: (turn: MockTurn) => void;
 }
 
 export interface MockTurnStart {
-  readonly sessionId: string;
-  readonly epoch: Epoch;
-  readonly model: string;
   readonly turn: number;
   readonly input: TurnInput;
   readonly live: boolean;
 }
 
+/** Acks of durable sessions, where nothing else is asked for. */
+const ACK_EVERY = 16;
+
 let incarnations = 0;
 
-/** A hoster without a network and without models: sessions, turns, positions. */
+/** A hoster without a network and without models: sessions, turns, positions, checkpoints. */
 export class MockHoster {
   readonly #context: MockHosterContext;
   readonly #sessions = new Map<string, MockSession>();
+  /** Parts applied before the checkpoint that a session was taken up from. */
+  readonly #resumed = new WeakMap<MockSession, MockSnapshot>();
   #incarnation = `mock-${++incarnations}`;
+  #state: 'up' | 'draining' | 'down' = 'up';
 
   constructor(context: MockHosterContext) {
     this.#context = context;
@@ -51,183 +55,342 @@ export class MockHoster {
     return [...this.#sessions.values()];
   }
 
-  /** Throws what the hoster refuses the turn with; otherwise records follow on the queue. */
-  start(request: MockTurnStart, queue: EventQueue, endsWithTurn: boolean): void {
-    const { address, nextFailure, seen } = this.#context;
-    const failure = nextFailure();
-    if (failure?.kind === 'refuse') throw failureError(failure, 'HOSTER_FULL');
-    const session = this.#sessionFor(request);
-    const parts = new MockParts(request.live ? undefined : request.input.tensors);
-    const turn: MockTurn = {
-      hoster: address,
-      sessionId: session.id,
-      model: session.model,
-      turn: request.turn,
-      prompt: request.input.prompt,
-      tensors: request.input.tensors,
-      parameters:
-        request.input.parameters === ''
-          ? {}
-          : (JSON.parse(request.input.parameters) as Record<string, unknown>),
-      live: request.live,
-      parts: request.live ? parts.announced(queue, request.turn) : parts,
-    };
-    seen(turn);
-    session.running = { cancelled: false, parts };
-    queue.push({
-      type: 'opened',
-      sessionId: session.id,
-      position: session.position,
-      model: session.model,
-      version: '1',
-      digest: 'sha256:mock',
-      provider: 'cpu',
-      ackEvery: this.#context.ackEvery,
-      nodeId: address,
-      incarnation: this.#incarnation,
-    });
-    void this.#run(session, turn, failure, queue).then((over) => {
-      if (endsWithTurn && over) queue.end();
-    });
+  /** Its sessions are gone, and calls find nobody until `start`. */
+  stop(): void {
+    this.#die();
+    this.#state = 'down';
   }
 
-  part(sessionId: string, part: LivePart): void {
-    this.#find(sessionId).running?.parts.add(part);
+  start(): void {
+    this.#state = 'up';
   }
 
-  cancel(sessionId: string, turn: number): void {
-    const session = this.#find(sessionId);
-    if (session.running === undefined || session.turn !== turn) return;
-    session.running.cancelled = true;
-    session.running.parts.end();
+  /** Tells its consumers that it wants to go, and takes nothing new. */
+  drain(deadlineMs: number): void {
+    this.#state = 'draining';
+    for (const session of this.#sessions.values()) session.notify({ type: 'draining', deadlineMs });
   }
 
-  acknowledge(sessionId: string, position: number): void {
-    const session = this.#find(sessionId);
-    session.acknowledged = Math.max(session.acknowledged, position);
+  /** Throws NODE_UNREACHABLE while it is down. */
+  reach(): this {
+    if (this.#state === 'down') throw this.#unreachable();
+    return this;
   }
 
-  status(sessionId: string): SessionStatus {
-    const session = this.#find(sessionId);
-    return {
-      state: 'streaming',
-      position: session.position,
-      turn: session.turn,
-      acknowledgedPosition: session.acknowledged,
-      epoch: session.epoch,
-      model: session.model,
-    };
-  }
-
-  close(sessionId: string): void {
-    const session = this.#sessions.get(sessionId);
-    session?.running?.parts.end();
-    this.#sessions.delete(sessionId);
-  }
-
-  #sessionFor(request: MockTurnStart): MockSession {
-    const known = this.#sessions.get(request.sessionId);
-    if (request.turn === 0 && known === undefined) {
-      if (this.#sessions.size >= this.#context.capacity)
-        throw new CabstandError('HOSTER_FULL', 'all slots are taken', { retryAfterMs: 100 });
-      const session: MockSession = {
-        id: request.sessionId,
-        model: request.model,
-        epoch: request.epoch.counter,
-        position: 0,
-        turn: 0,
-        acknowledged: -1,
-        running: undefined,
-      };
-      this.#sessions.set(session.id, session);
-      return session;
-    }
-    const session = this.#find(request.sessionId);
-    if (session.running !== undefined)
-      throw new CabstandError('SESSION_BUSY', 'a turn of this session is running');
-    if (request.turn !== session.turn)
-      throw invalid('TURN_OUT_OF_ORDER', 'turn', request.turn, String(session.turn));
+  /** Opens a session, or takes one up that another hoster had. Throws what it is refused with. */
+  open(fields: OpenFields): MockSession {
+    const known = this.#sessions.get(fields.sessionId);
+    if (this.#state === 'draining') throw new CabstandError('DRAINING', 'the hoster wants to go');
+    if (known !== undefined) {
+      known.claim(fields.epoch);
+      if (fields.resume === undefined) return known;
+      this.#forget(known);
+    } else if (this.#sessions.size >= this.#context.capacity)
+      throw new CabstandError('HOSTER_FULL', 'all slots are taken', { retryAfterMs: 100 });
+    const { sessionId: id, model, durable, epoch, resume } = fields;
+    const snapshot = resume && this.#snapshot(fields, resume);
+    const session = new MockSession(
+      {
+        id,
+        model,
+        durable,
+        epoch,
+        turn: snapshot?.turn ?? 0,
+        position: snapshot?.turnStart ?? 0,
+      },
+      (resume?.deliveredPosition ?? -1) + 1,
+    );
+    if (snapshot !== undefined) this.#resumed.set(session, snapshot);
+    this.#sessions.set(id, session);
     return session;
   }
 
-  #find(sessionId: string): MockSession {
+  /** Throws SESSION_UNKNOWN. */
+  find(sessionId: string): MockSession {
     const session = this.#sessions.get(sessionId);
     if (session === undefined)
       throw new CabstandError('SESSION_UNKNOWN', `there is no session ${sessionId}`);
     return session;
   }
 
-  /** True if the turn came to its end; false if the stream broke off or stands still. */
+  has(sessionId: string): boolean {
+    return this.#sessions.has(sessionId);
+  }
+
+  attach(session: MockSession, queue: EventQueue, from: number, untilTurn?: number): void {
+    queue.push({
+      type: 'opened',
+      sessionId: session.id,
+      position: from,
+      model: session.model,
+      version: '1',
+      digest: 'sha256:mock',
+      provider: 'cpu',
+      ackEvery: this.#context.ackEvery || (session.durable ? ACK_EVERY : 0),
+      nodeId: this.#context.address,
+      incarnation: this.#incarnation,
+    });
+    session.attach({ queue, untilTurn }, from);
+    const { running } = session;
+    if (running !== undefined)
+      queue.push({ type: 'accepted', turn: running.turn, nextPart: running.parts.used });
+  }
+
+  /** A consumer went away without a word. */
+  left(session: MockSession, queue: EventQueue): void {
+    session.left(queue);
+    if (!session.durable && session.running !== undefined) this.#forget(session);
+  }
+
+  /** Throws what the turn is refused with. One that was sent before is left as it is. */
+  startTurn(session: MockSession, start: MockTurnStart): void {
+    const { running } = session;
+    if (session.durable && (running?.turn === start.turn || start.turn === session.turn - 1))
+      return;
+    if (running !== undefined)
+      throw new CabstandError('SESSION_BUSY', 'a turn of this session is running');
+    if (start.turn !== session.turn)
+      throw invalid('TURN_OUT_OF_ORDER', 'turn', start.turn, String(session.turn));
+    const failure = this.#failure();
+    const { address, seen } = this.#context;
+    const snapshot = this.#resumed.get(session);
+    const known = snapshot?.turn === start.turn ? snapshot.parts : [];
+    const parts = start.live
+      ? new MockParts(known, (sequence) => this.#partTaken(session, start.turn, sequence))
+      : new MockParts([start.input.tensors]);
+    const turn: MockTurn = {
+      hoster: address,
+      sessionId: session.id,
+      model: session.model,
+      turn: start.turn,
+      prompt: start.input.prompt,
+      tensors: start.input.tensors,
+      parameters:
+        start.input.parameters === ''
+          ? {}
+          : (JSON.parse(start.input.parameters) as Record<string, unknown>),
+      live: start.live,
+      parts,
+    };
+    seen(turn);
+    let stopped: () => void = () => undefined;
+    const now: MockRunning = {
+      turn: start.turn,
+      start: session.position,
+      parts,
+      cancelled: false,
+      handover: false,
+      stopped: new Promise((resolve) => {
+        stopped = resolve;
+      }),
+    };
+    session.running = now;
+    void this.#run(session, now, turn, failure).then(stopped);
+  }
+
+  part(session: MockSession, part: LivePart): void {
+    session.running?.parts.add(part);
+  }
+
+  cancel(session: MockSession, turn: number): void {
+    const { running } = session;
+    if (running?.turn !== turn) return;
+    running.cancelled = true;
+    running.parts.end();
+    session.change();
+  }
+
+  /** Stops at the next step and gives the session away. */
+  async handover(session: MockSession): Promise<UpdateResult> {
+    const { running } = session;
+    if (running !== undefined) {
+      running.handover = true;
+      running.parts.end();
+      session.change();
+      await running.stopped;
+    }
+    const result = { position: session.position, checkpoint: session.checkpoint };
+    this.#sessions.delete(session.id);
+    void session.flushed().then(() => {
+      session.notify({ type: 'closed', reason: 'migrated', error: undefined });
+      session.release(undefined);
+    });
+    return result;
+  }
+
+  status(sessionId: string): SessionStatus {
+    const session = this.find(sessionId);
+    return {
+      state: session.attached ? 'streaming' : 'orphaned',
+      position: session.position,
+      turn: session.turn,
+      acknowledgedPosition: session.acknowledged,
+      epoch: session.epoch.counter,
+      model: session.model,
+    };
+  }
+
+  close(session: MockSession): void {
+    session.running?.parts.end();
+    this.#forget(session);
+  }
+
+  #forget(session: MockSession): void {
+    session.gone = true;
+    if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
+    session.change();
+  }
+
+  #die(): void {
+    const error = this.#unreachable();
+    for (const session of [...this.#sessions.values()]) {
+      this.#forget(session);
+      session.running?.parts.end();
+      session.release(error);
+    }
+    this.#incarnation = `mock-${++incarnations}`;
+  }
+
+  #unreachable(): CabstandError {
+    return new CabstandError('NODE_UNREACHABLE', `${this.#context.address} went down`);
+  }
+
+  /** The failure that a turn is to have. Throws one that refuses it. */
+  #failure(): MockFailure | undefined {
+    const failure = this.#context.nextFailure();
+    if (failure?.kind === 'refuse') throw failureError(failure, 'HOSTER_FULL');
+    return failure;
+  }
+
+  #snapshot(fields: OpenFields, resume: ResumeRequest): MockSnapshot | undefined {
+    const { checkpoint, deliveredPosition } = resume;
+    if (checkpoint === undefined) return undefined;
+    const { sessionId, model } = fields;
+    const snapshot = this.#context.checkpoints.open(checkpoint, sessionId, model);
+    if (snapshot.position <= deliveredPosition + 1) return snapshot;
+    throw new CabstandError('CHECKPOINT_INVALID', 'the checkpoint is ahead of its consumer', {
+      metadata: { problem: 'position' },
+    });
+  }
+
+  #partTaken(session: MockSession, turn: number, sequence: number): void {
+    if (session.durable) session.append(turn, { body: 'input', sequence });
+    session.notify({ type: 'accepted', turn, nextPart: sequence + 1 });
+  }
+
+  #seal(session: MockSession, running: MockRunning | undefined): void {
+    session.checkpoint = this.#context.checkpoints.seal({
+      sessionId: session.id,
+      model: session.model,
+      position: session.position,
+      turn: session.turn,
+      turnStart: running?.start ?? session.position,
+      parts: running?.parts.applied ?? [],
+    });
+  }
+
   async #run(
     session: MockSession,
+    running: MockRunning,
     turn: MockTurn,
-    failure: MockFailure | undefined,
-    queue: EventQueue,
-  ): Promise<boolean> {
-    const { running } = session;
+    planned: MockFailure | undefined,
+  ): Promise<void> {
+    const { checkpointEvery } = this.#context;
+    const { durable } = session;
     let steps = 0;
-    const fails = (): boolean => failure !== undefined && steps === (failure.after ?? 0);
+    /** Records that are new to the consumer. */
+    let fresh = 0;
+    let failure = planned;
+    const due = (): boolean =>
+      failure !== undefined && session.caughtUp && fresh >= (failure.after ?? 0);
     let error: CabstandError | undefined;
+    let after: 'on' | 'over' | 'end' = 'on';
+    const strike = async (): Promise<void> => {
+      if (!due()) return;
+      after = await this.#strike(session, failure);
+      if (after === 'end' && failure?.kind === 'error') error = failureError(failure, 'INTERNAL');
+      failure = undefined;
+    };
     try {
       for await (const record of this.#context.answer(turn)) {
-        if (fails() && failure?.kind !== 'repeat') break;
-        await queue.room();
-        if (queue.ended || running?.cancelled === true) break;
-        const event = this.#chunk(session, record);
-        queue.push(event);
+        await strike();
+        if (after !== 'on') break;
+        await session.room();
+        if (session.gone) break;
+        if (session.caughtUp && (running.cancelled || running.handover)) break;
+        const isNew = session.append(running.turn, chunk(record));
         steps++;
-        if (fails() && failure?.kind === 'repeat') queue.push(event);
+        if (isNew) fresh++;
+        if (durable && checkpointEvery > 0 && steps % checkpointEvery === 0) {
+          this.#seal(session, running);
+          session.change();
+        }
       }
     } catch (thrown) {
       error = CabstandError.from(thrown);
     }
-    session.running = undefined;
-    if (queue.ended) {
-      // Whoever leaves without a word loses a session that is not durable.
-      this.#sessions.delete(session.id);
-      return false;
+    if (after === 'on') await strike();
+    if (session.gone || over(after)) return;
+    if (running.handover) {
+      this.#seal(session, running);
+      session.running = undefined;
+      return;
     }
-    const kind = fails() ? failure?.kind : undefined;
-    if (kind === 'stall') return false;
-    if (kind === 'cut') {
-      queue.end();
-      return false;
-    }
-    if (kind === 'die') {
-      this.#sessions.clear();
-      this.#incarnation = `mock-${++incarnations}`;
-      queue.end(new CabstandError('NODE_UNREACHABLE', `${this.#context.address} went down`));
-      return false;
-    }
-    if (kind === 'gap') session.position++;
-    if (kind === 'error') error = failureError(failure, 'INTERNAL');
     const reason: EndReason =
-      error !== undefined ? 'error' : running?.cancelled === true ? 'cancelled' : 'completed';
-    queue.push({
-      ...this.#next(session),
-      body: 'end',
-      reason,
-      error,
-      steps,
-      checkpoint: undefined,
-    });
+      error !== undefined ? 'error' : running.cancelled ? 'cancelled' : 'completed';
+    session.running = undefined;
     session.turn++;
-    return true;
+    if (durable) {
+      session.position++;
+      this.#seal(session, undefined);
+      session.position--;
+    }
+    const { checkpoint } = session;
+    session.append(running.turn, { body: 'end', reason, error, steps, checkpoint });
   }
 
-  #chunk(session: MockSession, record: MockRecord): RecordEvent {
-    return {
-      ...this.#next(session),
-      body: 'chunk',
-      tensors: record.tensors ?? [],
-      text: record.text ?? '',
-    };
+  /** Whether the turn goes on, is over without an end, or ends now. */
+  async #strike(
+    session: MockSession,
+    failure: MockFailure | undefined,
+  ): Promise<'on' | 'over' | 'end'> {
+    await session.flushed();
+    switch (failure?.kind) {
+      case 'repeat':
+        session.repeat();
+        return 'on';
+      case 'stall':
+        return 'over';
+      case 'cut':
+      case 'disconnect': {
+        const broke = new CabstandError('NODE_UNREACHABLE', 'the connection broke');
+        session.release(failure.kind === 'cut' ? undefined : broke);
+        if (session.durable) return 'on';
+        this.#forget(session);
+        return 'over';
+      }
+      case 'fence':
+        session.claim({ counter: session.epoch.counter + 1_000, owner: new Uint8Array(16) });
+        return 'over';
+      case 'die':
+        this.#die();
+        return 'over';
+      case 'gap':
+        session.position++;
+        return 'end';
+      default:
+        return 'end';
+    }
   }
+}
 
-  #next(session: MockSession) {
-    const { turn, epoch } = session;
-    return { type: 'record', position: session.position++, turn, epoch } as const;
-  }
+// What a callback has set is not what the compiler remembers of it.
+function over(after: string): boolean {
+  return after === 'over';
+}
+
+function chunk(record: MockRecord): MockRecordBody {
+  return { body: 'chunk', tensors: record.tensors ?? [], text: record.text ?? '' };
 }
 
 function failureError(failure: MockFailure | undefined, fallback: 'HOSTER_FULL' | 'INTERNAL') {

@@ -2,8 +2,8 @@ import { CabstandError } from '@cabstand/core';
 import { checkAddresses, checkNumber } from '../checks';
 import { EventQueue } from '../protocol/event-queue';
 import type {
-  ChannelMessage,
   ChannelStart,
+  Epoch,
   EventSource,
   SessionChannel,
   SessionProtocol,
@@ -11,13 +11,20 @@ import type {
   SessionUpdate,
   Target,
   TurnRequest,
+  UpdateResult,
 } from '../protocol/types';
+import { MockChannel, QUEUE } from './channel';
+import { MockCheckpoints } from './checkpoints';
 import { MockHoster, echo } from './hoster';
+import type { MockSession } from './session';
 import type { MockFailure, MockProtocolOptions, MockTurn } from './types';
 
-/** Events that wait for a reader before the mocked model does. */
-const QUEUE = 16;
 const MOST_TURNS = 10_000;
+
+interface SessionName {
+  readonly sessionId: string;
+  readonly epoch: Epoch;
+}
 
 /**
  * Hosters inside this process, for tests of applications: no network, no models, failures on demand.
@@ -40,6 +47,10 @@ export class MockProtocol implements SessionProtocol {
   constructor(options: MockProtocolOptions = {}) {
     this.hosters = checkAddresses('hosters', options.hosters ?? ['mock-1:1', 'mock-2:1']);
     const ackEvery = checkNumber('ackEvery', options.ackEvery ?? 0, 0, { whole: true });
+    const checkpointEvery = checkNumber('checkpointEvery', options.checkpointEvery ?? 4, 0, {
+      whole: true,
+    });
+    const checkpoints = new MockCheckpoints();
     const capacity = checkNumber('capacity', options.capacity ?? Infinity, 1, { infinite: true });
     this.#hosters = new Map(
       this.hosters.map((address) => [
@@ -48,6 +59,8 @@ export class MockProtocol implements SessionProtocol {
           address,
           answer: options.answer ?? echo,
           ackEvery,
+          checkpointEvery,
+          checkpoints,
           capacity,
           nextFailure: () => this.#nextFailure(address),
           seen: (turn) => {
@@ -62,6 +75,21 @@ export class MockProtocol implements SessionProtocol {
   /** Lets one of the next turns fail; failures come in the order in which they were given. */
   fail(failure: MockFailure): void {
     this.#failures.push({ failure, left: failure.times ?? 1 });
+  }
+
+  /** A hoster goes down and stays down; its sessions are lost. */
+  stop(hoster: string): void {
+    this.#known(hoster).stop();
+  }
+
+  /** It comes up again, without its sessions. */
+  start(hoster: string): void {
+    this.#known(hoster).start();
+  }
+
+  /** A hoster announces that it wants to go, and takes nothing new. */
+  drain(hoster: string, deadlineMs = 10_000): void {
+    this.#known(hoster).drain(deadlineMs);
   }
 
   /** Sessions open at a hoster, or at all of them. */
@@ -81,9 +109,23 @@ export class MockProtocol implements SessionProtocol {
   }
 
   runTurn(target: Target, request: TurnRequest): EventSource {
-    const queue = new EventQueue(QUEUE);
+    let session: MockSession | undefined;
+    const queue = new EventQueue(QUEUE, () => {
+      if (session !== undefined) this.#hosters.get(target.address)?.left(session, queue);
+    });
     try {
-      this.#hoster(target).start({ ...request, live: false }, queue, true);
+      const hoster = this.#hoster(target);
+      const known = hoster.has(request.sessionId);
+      const opens = request.turn === 0 && !known;
+      session = opens ? hoster.open(request) : hoster.find(request.sessionId);
+      session.claim(request.epoch);
+      try {
+        hoster.startTurn(session, { ...request, live: false });
+      } catch (thrown) {
+        if (opens) hoster.close(session);
+        throw thrown;
+      }
+      hoster.attach(session, queue, request.fromPosition, request.turn);
     } catch (thrown) {
       queue.end(CabstandError.from(thrown));
     }
@@ -91,18 +133,18 @@ export class MockProtocol implements SessionProtocol {
   }
 
   openChannel(target: Target, start: ChannelStart): SessionChannel {
-    return new MockChannel(this.#hosters.get(target.address), start);
+    return new MockChannel(() => this.#hoster(target), start);
   }
 
-  async update(
-    target: Target,
-    session: { readonly sessionId: string },
-    update: SessionUpdate,
-  ): Promise<void> {
+  async update(target: Target, session: SessionName, update: SessionUpdate): Promise<UpdateResult> {
     await Promise.resolve();
     const hoster = this.#hoster(target);
-    if (update.kind === 'ack') hoster.acknowledge(session.sessionId, update.position);
-    else hoster.cancel(session.sessionId, update.turn);
+    const found = hoster.find(session.sessionId);
+    found.claim(session.epoch);
+    if (update.kind === 'handover') return hoster.handover(found);
+    if (update.kind === 'ack') found.acknowledge(update.position);
+    else hoster.cancel(found, update.turn);
+    return { position: found.position, checkpoint: undefined };
   }
 
   async status(target: Target, sessionId: string): Promise<SessionStatus> {
@@ -110,9 +152,12 @@ export class MockProtocol implements SessionProtocol {
     return this.#hoster(target).status(sessionId);
   }
 
-  async closeSession(target: Target, session: { readonly sessionId: string }): Promise<void> {
+  async closeSession(target: Target, session: SessionName): Promise<void> {
     await Promise.resolve();
-    this.#hoster(target).close(session.sessionId);
+    const hoster = this.#hoster(target);
+    const found = hoster.find(session.sessionId);
+    found.claim(session.epoch);
+    hoster.close(found);
   }
 
   close(): Promise<void> {
@@ -120,8 +165,13 @@ export class MockProtocol implements SessionProtocol {
   }
 
   #hoster(target: Target): MockHoster {
-    const hoster = this.#hosters.get(target.address);
-    if (hoster === undefined) throw noHoster(target.address);
+    return this.#known(target.address).reach();
+  }
+
+  #known(address: string): MockHoster {
+    const hoster = this.#hosters.get(address);
+    if (hoster === undefined)
+      throw new CabstandError('NODE_UNREACHABLE', `there is no mocked hoster ${address}`);
     return hoster;
   }
 
@@ -133,60 +183,5 @@ export class MockProtocol implements SessionProtocol {
     entry.left--;
     if (entry.left <= 0) this.#failures = this.#failures.filter((other) => other !== entry);
     return entry.failure;
-  }
-}
-
-function noHoster(address: string): CabstandError {
-  return new CabstandError('NODE_UNREACHABLE', `there is no mocked hoster ${address}`);
-}
-
-class MockChannel extends EventQueue implements SessionChannel {
-  readonly #hoster: MockHoster | undefined;
-  readonly #start: ChannelStart;
-
-  constructor(hoster: MockHoster | undefined, start: ChannelStart) {
-    super(QUEUE);
-    this.#hoster = hoster;
-    this.#start = start;
-    if (hoster === undefined) this.end(noHoster('here'));
-  }
-
-  send(message: ChannelMessage): boolean {
-    if (this.ended) return true;
-    try {
-      this.#take(message);
-    } catch (thrown) {
-      this.end(CabstandError.from(thrown));
-    }
-    return true;
-  }
-
-  drained(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  #take(message: ChannelMessage): void {
-    const { sessionId, epoch } = this.#start;
-    const hoster = this.#hoster;
-    switch (message.kind) {
-      case 'turn': {
-        const model = this.#start.kind === 'open' ? this.#start.model : '';
-        hoster?.start({ ...message, sessionId, epoch, model }, this, false);
-        return;
-      }
-      case 'part':
-        hoster?.part(sessionId, message);
-        return;
-      case 'ack':
-        hoster?.acknowledge(sessionId, message.position);
-        return;
-      case 'cancel':
-        hoster?.cancel(sessionId, message.turn);
-        return;
-      case 'close':
-        hoster?.close(sessionId);
-        this.push({ type: 'closed', reason: 'stopped', error: undefined });
-        this.end();
-    }
   }
 }

@@ -28,11 +28,14 @@ export interface MockProtocolOptions {
   readonly hosters?: readonly string[];
   /**
    * The model: what a turn gives, one record a step. Throwing a CabstandError ends the turn with it.
+   * Asked again for a turn that another hoster has to go on with, so it must give the same again.
    * Default: the prompt back, one word a record, or each part of the input back.
    */
   readonly answer?: (turn: MockTurn) => Iterable<MockRecord> | AsyncIterable<MockRecord>;
-  /** Records between two acks that hosters ask for. Default 0: none. */
+  /** Records between two acks that hosters ask for. Default: 16 for durable sessions. */
   readonly ackEvery?: number;
+  /** Records of a durable session between two checkpoints within a turn. Default 4; 0: none. */
+  readonly checkpointEvery?: number;
   /** Sessions that one hoster takes; a further one is HOSTER_FULL. Default Infinity. */
   readonly capacity?: number;
 }
@@ -43,18 +46,26 @@ export interface MockFailure {
   readonly hoster?: string;
   /** How often. Default 1. */
   readonly times?: number;
-  /** After this many records of a turn. Default 0: instead of the first. */
+  /**
+   * After this many chunks of a turn, as many as its consumer gets from this hoster. Default 0: instead
+   * of the first.
+   */
   readonly after?: number;
   /**
    * - `refuse`: the turn is refused with `error`, before anything (`after` does not count).
-   * - `die`: the hoster goes down: the stream breaks with NODE_UNREACHABLE, its sessions are lost.
-   * - `stall`: nothing more comes.
+   * - `die`: the hoster goes down and starts again: streams break with NODE_UNREACHABLE, its sessions
+   *   are lost.
+   * - `disconnect`: the stream breaks with NODE_UNREACHABLE; the hoster lives, and keeps the session if
+   *   it is durable.
+   * - `stall`: nothing more comes from this hoster.
+   * - `fence`: another consumer takes the session over: EPOCH_FENCED.
    * - `gap`: a record is left out.
    * - `repeat`: the record before comes once more.
    * - `cut`: the stream ends in good order, but without an end of turn.
    * - `error`: the turn ends with `error`.
    */
-  readonly kind: 'refuse' | 'die' | 'stall' | 'gap' | 'repeat' | 'cut' | 'error';
+  readonly kind:
+    'refuse' | 'die' | 'disconnect' | 'stall' | 'fence' | 'gap' | 'repeat' | 'cut' | 'error';
   /** For `refuse` and `error`. Default HOSTER_FULL for `refuse`, INTERNAL for `error`. */
   readonly error?: Reason | CabstandError;
 }

@@ -56,6 +56,7 @@ export interface OpenFields {
   readonly priority: number;
   /** From the router; empty for none. */
   readonly ticket: string;
+  /** Goes on with a session that the hoster does not have, or supersedes the one it has. */
   readonly resume?: ResumeRequest;
 }
 
@@ -95,7 +96,16 @@ export type ChannelMessage =
 
 export type SessionUpdate =
   | { readonly kind: 'ack'; readonly position: number }
-  | { readonly kind: 'cancel'; readonly turn: number };
+  | { readonly kind: 'cancel'; readonly turn: number }
+  /** The consumer has a place elsewhere: stop at a step boundary, flush, give the checkpoint. */
+  | { readonly kind: 'handover' };
+
+export interface UpdateResult {
+  /** The next position to be produced. */
+  readonly position: number;
+  /** In answer to `handover`. */
+  readonly checkpoint: Checkpoint | undefined;
+}
 
 /** How a session stands at its hoster. */
 export interface SessionStatus {
@@ -148,7 +158,7 @@ export interface SessionProtocol {
     session: { readonly sessionId: string; readonly epoch: Epoch },
     update: SessionUpdate,
     options: UnaryOptions,
-  ): Promise<void>;
+  ): Promise<UpdateResult>;
   status(target: Target, sessionId: string, options: UnaryOptions): Promise<SessionStatus>;
   closeSession(
     target: Target,

@@ -4,6 +4,7 @@ import { HosterService, RouterService } from '@cabstand/rpc';
 import type { RpcClientPool, v1 } from '@cabstand/rpc';
 import { makePool } from '../connection';
 import type { Target } from '../protocol/types';
+import { nodeKey } from '../retry/exclusions';
 import type { NodeRef } from '../retry/exclusions';
 import { nodeFromWire } from './from-wire';
 import { NodeHealth, allBroken } from './health';
@@ -122,6 +123,20 @@ export class RemoteManager
     }
   }
 
+  /**
+   * Hosters that claim a durable session, as the routers know it; the one with the highest epoch first.
+   * Empty where none does. Throws ROUTER_UNREACHABLE.
+   */
+  async locate(sessionId: string, signal?: AbortSignal): Promise<readonly RemoteNode[]> {
+    if (this.#routers.size === 0) return [];
+    const response = await this.#routers.ask(
+      (client, options) =>
+        client.unary(RouterService.rpc_locate, { session_id: sessionId }, options),
+      signal,
+    );
+    return response.locations.flatMap(({ node }) => (isSet(node) ? [nodeFromWire(node)] : []));
+  }
+
   enter(node: Target): boolean {
     return this.#health.enter(node);
   }
@@ -155,7 +170,7 @@ export class RemoteManager
   }
 
   async #fromRouter(request: PlacementRequest): Promise<Placement> {
-    const out = [...this.#health.excluded(), ...this.#broken()];
+    const out = [...this.#health.excluded(), ...this.#broken(), ...(request.avoid ?? [])];
     try {
       return await this.#acquire(request, out);
     } catch (thrown) {
@@ -205,7 +220,7 @@ export class RemoteManager
     if (nodes.length === 0) throw noRouter;
     const freeSlots = (node: RemoteNode): number =>
       node.models.find((model) => model.name === request.model)?.freeSlots ?? 0;
-    return this.#choose(nodes, (node) => freeSlots(node) - this.#placedAt(node));
+    return this.#choose(nodes, request, (node) => freeSlots(node) - this.#placedAt(node));
   }
 
   #fromList(request: PlacementRequest): Placement {
@@ -217,14 +232,21 @@ export class RemoteManager
       );
     if (nodes.length === 0)
       throw new CabstandError('NO_NODE', 'the allow and block lists leave no hoster');
-    return this.#choose(nodes, (node) => -this.#placedAt(node));
+    return this.#choose(nodes, request, (node) => -this.#placedAt(node));
   }
 
-  #choose<N extends Target>(nodes: readonly N[], score: (node: N) => number): Placement {
+  #choose<N extends Target>(
+    nodes: readonly N[],
+    { avoid = [] }: PlacementRequest,
+    score: (node: N) => number,
+  ): Placement {
     const usable = nodes.filter((node) => !this.#health.isBroken(node));
     const waitMs = this.#health.waitMs(nodes);
     if (usable.length === 0) throw allBroken(waitMs ?? 0);
-    const preferred = usable.filter((node) => !this.#health.isExcluded(node));
+    const preferred = usable.filter(
+      (node) =>
+        !this.#health.isExcluded(node) && !avoid.some((other) => nodeKey(other) === nodeKey(node)),
+    );
     const [first, ...others] = rank(
       preferred.length > 0 ? preferred : usable,
       score,

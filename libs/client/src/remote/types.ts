@@ -1,5 +1,6 @@
 import type { CabstandError } from '@cabstand/core';
 import type { Target } from '../protocol/types';
+import type { NodeRef } from '../retry/exclusions';
 
 export type NodeState = 'joining' | 'online' | 'suspect' | 'draining' | 'offline' | 'unknown';
 
@@ -56,6 +57,8 @@ export interface PlacementRequest {
   readonly block?: readonly string[];
   /** The session goes on from elsewhere. */
   readonly resume?: boolean;
+  /** Not these while another will do. */
+  readonly avoid?: readonly NodeRef[];
   readonly sessionId?: string;
   readonly signal?: AbortSignal | undefined;
 }
@@ -75,4 +78,6 @@ export interface PlacementSource {
   /** False if the node must not be called now; otherwise `settle` must follow. */
   enter(node: Target): boolean;
   settle(node: Target, outcome: Outcome): void;
+  /** Hosters that claim a session, the one with the highest epoch first. */
+  locate?(sessionId: string, signal?: AbortSignal): Promise<readonly Target[]>;
 }

@@ -12,6 +12,8 @@ export interface FailureFacts {
   /** Attempts made so far, this one included. */
   readonly attempts: number;
   readonly maxAttempts: number;
+  /** The session is durable: it can go on elsewhere. Default false. */
+  readonly resumable?: boolean;
 }
 
 export type RetryDecision =
@@ -20,14 +22,21 @@ export type RetryDecision =
   /** Try another hoster, and do not come back to this one for a while. `blame`: report it. */
   | { readonly action: 'elsewhere'; readonly blame: boolean }
   /** Try the same again after a pause. */
-  | { readonly action: 'wait' };
+  | { readonly action: 'wait' }
+  /** Go on where the records stopped. `reattach`: the hoster may still have the session. */
+  | { readonly action: 'resume'; readonly reattach: boolean };
 
 const THROW: RetryDecision = { action: 'throw' };
 
 /** What to do about an error: nothing but the tables of reasons decides it. */
 export function decideRetry(error: CabstandError, facts: FailureFacts): RetryDecision {
+  const { resumable = false } = facts;
   // Records are out. Going on with them needs a resume; starting again would send them twice.
-  if (facts.phase === 'streaming') return THROW;
+  if (facts.phase === 'streaming') return resumable ? decideResume(error) : THROW;
+  if (facts.phase === 'again' && resumable) {
+    // A hoster that wants to go takes no turn, and will not later.
+    if (error.class !== 'overload' || error.reason === 'DRAINING') return decideResume(error);
+  }
   if (facts.attempts >= facts.maxAttempts) return THROW;
 
   switch (error.class) {
@@ -57,6 +66,43 @@ export function decideRetry(error: CabstandError, facts: FailureFacts): RetryDec
       return THROW;
     case 'fatal':
       // It would be the same anywhere.
+      return THROW;
+  }
+}
+
+/** A session that was lost at its hoster, but not to its consumer. */
+export function goneAtHoster(error: CabstandError): boolean {
+  switch (error.reason) {
+    case 'SESSION_UNKNOWN':
+    case 'SESSION_EVICTED':
+    case 'SESSION_LOST':
+    case 'INCARNATION_UNKNOWN':
+      return true;
+    case 'SESSION_ENDED':
+      // Whoever closed it meant it; what the hoster ended for its own reasons goes on.
+      return ['timed_out', 'evicted', 'migrated', 'lost'].includes(
+        error.metadata['end_reason'] ?? '',
+      );
+    default:
+      return false;
+  }
+}
+
+function decideResume(error: CabstandError): RetryDecision {
+  if (goneAtHoster(error)) return { action: 'resume', reattach: false };
+  switch (error.class) {
+    case 'session':
+    case 'overload':
+      return { action: 'resume', reattach: false };
+    case 'node':
+      // The engine's death took the session with it; anything else may be the connection only.
+      return {
+        action: 'resume',
+        reattach: error.reason !== 'ENGINE_CRASHED' && error.reason !== 'ENGINE_STALLED',
+      };
+    case 'caller':
+    case 'auth':
+    case 'fatal':
       return THROW;
   }
 }

@@ -25,6 +25,8 @@ export interface RetryContext {
   readonly onRetry: (notice: RetryNotice) => void;
   /** Whether the turn cannot be sent a second time. */
   readonly final?: () => boolean;
+  /** The session can go on elsewhere: what only that helps against is thrown at once. */
+  readonly resumable?: boolean;
 }
 
 /** Decides, draws on the budget, pauses. Throws the error where it is final. */
@@ -49,8 +51,9 @@ class Retrier {
       phase,
       attempts: this.#attempts,
       maxAttempts: settings.attempts,
+      resumable: this.context.resumable ?? false,
     });
-    if (decision.action === 'throw') throw error;
+    if (decision.action === 'throw' || decision.action === 'resume') throw error;
     if (!budget.take()) throw error;
     const backoff = backoffDelay(this.#attempts - 1, { ...settings, random });
     // An untried hoster is at hand: its neighbour's trouble is no reason to wait.

@@ -9,6 +9,7 @@ import type { RetryNotice } from '../retry/opener';
 import type { Chunk } from './chunk';
 import { SessionManager } from './manager';
 import type { SessionManagerOptions } from './manager';
+import type { SessionOptions } from './options';
 
 /** Both protocols under a session are held to the same behaviour: in memory, and over real sockets. */
 describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
@@ -18,7 +19,11 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
     for (const close of closers.splice(0).reverse()) await close();
   });
 
-  async function setup(options: MockProtocolOptions = {}, manage: SessionManagerOptions = {}) {
+  async function setup(
+    options: MockProtocolOptions = {},
+    manage: SessionManagerOptions = {},
+    open: Partial<SessionOptions> = {},
+  ) {
     const mock = new MockProtocol(options);
     const servers: RpcServer[] = [];
     const addresses: string[] = [];
@@ -42,7 +47,7 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
       () => remote.close(),
       () => sessions.close(),
     );
-    const session = await sessions.session({ model: 'm' });
+    const session = await sessions.session({ model: 'm', ...open });
     const retries: RetryNotice[] = [];
     session.on('retry', (notice) => retries.push(notice));
     return { mock, remote, sessions, session, retries, servers };
@@ -113,8 +118,8 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
     },
   );
 
-  test('records are never sent twice: a hoster lost after the first record is a typed error', async () => {
-    const { session, mock, retries } = await setup();
+  test('not durable: a hoster lost after the first record is a typed error', async () => {
+    const { session, mock, retries } = await setup({}, {}, { durable: false });
     mock.fail({ kind: 'die', after: 2 });
     const got: string[] = [];
     await expect(async () => {
@@ -137,8 +142,8 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
       { reason: 'NODE_STALLED', metadata: {} },
     ],
     [{ kind: 'error', after: 2, error: 'ENGINE_CRASHED' }, { reason: 'ENGINE_CRASHED' }],
-  ])('after two records, %j is %j', async (failure, error) => {
-    const { session, mock } = await setup({}, { timeouts: { stallMs: 150 } });
+  ])('not durable: after two records, %j is %j', async (failure, error) => {
+    const { session, mock } = await setup({}, { timeouts: { stallMs: 150 } }, { durable: false });
     mock.fail(failure);
     const got: string[] = [];
     await expect(async () => {
@@ -313,7 +318,7 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
   });
 
   test('live: a hoster that dies before the first record gets the parts replaced elsewhere', async () => {
-    const { session, mock, retries } = await setup();
+    const { session, mock, retries } = await setup({}, {}, { durable: false });
     mock.fail({ kind: 'die' });
     const live = session.live();
     const writing = (async () => {
@@ -327,7 +332,8 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
   });
 
   test('live: silence is no stall, but a hoster that leaves the end unanswered is', async () => {
-    const { session, mock } = await setup({}, { timeouts: { stallMs: 100, firstMs: 100 } });
+    const timeouts = { stallMs: 100, firstMs: 100 };
+    const { session, mock } = await setup({}, { timeouts }, { durable: false });
     const live = session.live();
     await live.write({ x: new Float32Array([1]) });
     expect((await live.next()).done).toBe(false);

@@ -1,112 +1,78 @@
-import { CabstandError, abortable, linkSignals, throwIfAborted } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
+import { CabstandError, abortable, throwIfAborted } from '@cabstand/core';
 import type { ProtocolEvent, RecordEvent } from '../protocol/events';
-import type {
-  Epoch,
-  EventSource,
-  OpenFields,
-  SessionChannel,
-  SessionProtocol,
-  Target,
-  TurnInput,
-} from '../protocol/types';
-import type { Placement, PlacementSource } from '../remote/types';
-import { openAgain, openSomewhere } from '../retry/opener';
-import type { RetryContext } from '../retry/opener';
+import type { EventSource, SessionChannel } from '../protocol/types';
+import { openAgain } from '../retry/opener';
+import { decideRetry } from '../retry/decide';
 import { Acker } from './acker';
+import { ActiveTurn } from './active-turn';
+import type { TurnHost, TurnSpec } from './active-turn';
 import type { TurnResult } from './chunk';
 import { closedError, endError, isGone, turnRefusal } from './endings';
-import type { Emit } from './events';
-import { PositionGuard } from './guard';
-import type { SessionSettings } from './options';
-import { Watchdog } from './watchdog';
-
-/** Where a session stands. */
-export type CoreState =
-  /** No hoster has it. */
-  | { readonly kind: 'idle' }
-  /** A hoster has it; `channel` once the session has a stream of its own. */
-  | { readonly kind: 'open'; readonly node: Target; readonly channel: SessionChannel | undefined }
-  /** Its hoster lost it. */
-  | { readonly kind: 'failed'; readonly error: CabstandError }
-  | { readonly kind: 'closed' };
-
-/** What a turn is, to the core. */
-export interface TurnSpec {
-  readonly input: TurnInput;
-  /** Set for a turn whose input comes in parts. */
-  readonly live?: {
-    /** A channel took the turn: send the parts from the first. */
-    readonly started: (channel: SessionChannel, turn: number) => void;
-    readonly accepted: (nextPart: number) => void;
-    /** Whether the parts since the first are still here, for another hoster. */
-    readonly replayable: () => boolean;
-    /** Whether silence is as it should be. */
-    readonly paused: () => boolean;
-    readonly watch: (watchdog: Watchdog) => void;
-  };
-}
-
-/** A turn that has begun: its first record is here. */
-export interface StartedTurn {
-  readonly turn: number;
-  readonly source: EventSource;
-  readonly first: RecordEvent;
-  readonly watchdog: Watchdog;
-}
-
-export interface CoreContext {
-  readonly protocol: SessionProtocol;
-  readonly placement: PlacementSource;
-  readonly retry: RetryContext;
-  readonly clock: Clock;
-  readonly settings: SessionSettings;
-  readonly emit: Emit;
-}
+import type { HandleContent, RunningTurn } from './handle';
+import { Move } from './move';
+import { Opening } from './opening';
+import { Recovery } from './recovery';
+import type { CoreContext, CoreState, Standing } from './standing';
+import { drain, drainCall } from './winding-up';
 
 /** Acks of a durable session whose hoster does not say how often it wants them. */
 const DURABLE_ACK_EVERY = 16;
 
+type End = Extract<RecordEvent, { body: 'end' }>;
+
 /** One session's dealings with hosters: opening, turn by turn, and letting go. One turn at a time. */
-export class SessionCore {
-  state: CoreState = { kind: 'idle' };
+export class SessionCore implements TurnHost {
+  readonly clock;
+  readonly timeouts;
+  readonly durable: boolean;
   readonly #context: CoreContext;
-  readonly #guard = new PositionGuard();
+  readonly #standing: Standing;
+  readonly #opening: Opening;
+  readonly #move: Move;
+  readonly #recovery: Recovery;
   readonly #acker: Acker;
-  #turn = 0;
-  #opens = 0;
-  #sessionId: string;
-  /** What the turn that runs is read from. */
-  #source: EventSource | undefined;
+  /** The turn that runs. */
+  #active: ActiveTurn | undefined;
   /** The turn before, still being wound up. */
   #settling: Promise<void> = Promise.resolve();
 
-  constructor(context: CoreContext) {
+  constructor(context: CoreContext, standing: Standing) {
     this.#context = context;
-    this.#sessionId = context.settings.id;
+    this.clock = context.clock;
+    this.timeouts = context.settings.timeouts;
+    this.durable = context.settings.durable;
+    this.#standing = standing;
+    this.#opening = new Opening(context, standing);
+    this.#move = new Move(context, standing);
+    this.#recovery = new Recovery(context, standing, this.#move);
     this.#acker = new Acker((position) => this.#sendAck(position));
   }
 
+  get state(): CoreState {
+    return this.#standing.state;
+  }
+
   get sessionId(): string {
-    return this.#sessionId;
+    return this.#standing.sessionId;
   }
 
   /** The number of the turn that runs, or of the next one. */
   get turn(): number {
-    return this.#turn;
+    return this.#standing.turn;
   }
 
   /** The position of the next record. */
   get position(): number {
-    return this.#guard.next;
+    return this.#standing.guard.next;
   }
 
-  get epoch(): Epoch {
-    return { counter: 1, owner: this.#context.settings.owner };
+  /** Bytes of live input that may be kept for another hoster. */
+  get replayBytes(): number {
+    return this.#standing.continuation.roomBytes;
   }
 
   /** Starts the next turn where the session is, or anywhere if it is nowhere yet. */
-  async startTurn(spec: TurnSpec, signal: AbortSignal): Promise<StartedTurn> {
+  async startTurn(spec: TurnSpec, signal: AbortSignal): Promise<ActiveTurn> {
     await abortable(this.#settling, signal);
     throwIfAborted(signal);
     const { state } = this;
@@ -120,183 +86,142 @@ export class SessionCore {
       case 'idle':
         return this.#startAnywhere(spec, signal);
       case 'open':
-        return this.#startHere(state.node, spec, signal);
+      case 'recovering':
+        return this.#startHere(spec, signal);
     }
   }
 
-  async #startAnywhere(spec: TurnSpec, signal: AbortSignal): Promise<StartedTurn> {
-    const { settings, placement, retry, clock } = this.#context;
-    const { placeMs } = settings.timeouts;
-    const told: { error?: CabstandError } = {};
-    using deadline = linkSignals([signal], { ms: placeMs, what: 'finding a hoster', clock });
-    const opening = openSomewhere(
-      {
-        ...retry,
-        final: () => spec.live?.replayable() === false,
-        onRetry: (notice) => {
-          told.error = notice.error;
-          retry.onRetry(notice);
-        },
-      },
-      placement,
-      {
-        model: settings.model,
-        allow: settings.allow,
-        block: settings.block,
-        sessionId: settings.durable ? settings.id : '',
-        ...(settings.digest === undefined ? {} : { digest: settings.digest }),
-      },
-      deadline.signal,
-      (found) => this.#attemptNew(found, spec, deadline.signal),
+  async #startAnywhere(spec: TurnSpec, signal: AbortSignal): Promise<ActiveTurn> {
+    const kept = this.#kept(spec);
+    const { turn, node, channel } = await this.#opening.anywhere(
+      () => this.#makeTurn({ ...spec, input: kept ?? spec.input }),
+      signal,
     );
-    const { value, placement: place } = await opening.catch((error: unknown) => {
-      // Out of time: what was in the way says more than that.
-      throw deadline.signal.aborted && !signal.aborted ? (told.error ?? error) : error;
-    });
     if (this.state.kind === 'closed') {
       const error = new CabstandError('SESSION_ENDED', 'the session was closed');
-      value.source.cancel(error);
+      turn.break(error);
       throw error;
     }
-    this.state = { kind: 'open', node: place.node, channel: value.channel };
-    return value;
+    this.#standing.opened(node, channel);
+    return this.#begun(turn, kept !== undefined);
   }
 
-  async #attemptNew(
-    place: Placement,
-    spec: TurnSpec,
-    signal: AbortSignal,
-  ): Promise<StartedTurn & { readonly channel: SessionChannel | undefined }> {
-    const { settings, protocol } = this.#context;
-    // A name of its own for each attempt: the one before may still be open where it failed.
-    const number = this.#opens++;
-    this.#sessionId = settings.named || number === 0 ? settings.id : `${settings.id}.${number}`;
-    const fields: OpenFields = {
-      sessionId: this.#sessionId,
-      epoch: this.epoch,
-      durable: settings.durable,
-      model: settings.model,
-      priority: settings.priority,
-      ticket: place.lease?.ticket ?? '',
-    };
-    if (spec.live === undefined) {
-      const source = protocol.runTurn(place.node, this.#turnRequest(fields, spec));
-      return { ...(await this.#awaitFirst(source, spec, signal, true)), channel: undefined };
-    }
-    const channel = protocol.openChannel(place.node, { kind: 'open', ...fields });
-    this.#sendTurn(channel, spec);
-    return { ...(await this.#awaitFirst(channel, spec, signal, true)), channel };
-  }
-
-  async #startHere(node: Target, spec: TurnSpec, signal: AbortSignal): Promise<StartedTurn> {
+  async #startHere(spec: TurnSpec, signal: AbortSignal): Promise<ActiveTurn> {
+    const kept = this.#kept(spec);
+    const turn = this.#makeTurn({ ...spec, input: kept ?? spec.input });
     try {
-      return await openAgain(this.#context.retry, node, signal, () =>
-        this.#attemptHere(node, spec, signal),
-      );
+      await this.#sendHere(turn, signal);
     } catch (thrown) {
       const error = CabstandError.from(thrown);
+      // The hoster may have taken the turn: it is wound up, so that the next one can follow.
+      if (signal.aborted && turn.source !== undefined) this.abandon(turn);
       // A refusal leaves the session as it was; anything else means that it is gone.
-      if (!signal.aborted && !turnRefusal(error)) this.fail(error);
+      else if (!signal.aborted) this.#lose(turn, error);
+      turn.stop();
       throw error;
     }
+    return this.#begun(turn, kept !== undefined);
   }
 
-  #attemptHere(node: Target, spec: TurnSpec, signal: AbortSignal): Promise<StartedTurn> {
-    const { settings, protocol } = this.#context;
-    let channel = this.state.kind === 'open' ? this.state.channel : undefined;
-    if (channel === undefined && spec.live === undefined) {
-      const fields: OpenFields = {
-        sessionId: this.#sessionId,
-        epoch: this.epoch,
-        durable: settings.durable,
-        model: settings.model,
-        priority: settings.priority,
-        ticket: '',
-      };
-      const source = protocol.runTurn(node, this.#turnRequest(fields, spec));
-      return this.#awaitFirst(source, spec, signal, false);
-    }
-    if (channel === undefined) {
-      channel = protocol.openChannel(node, {
-        kind: 'attach',
-        sessionId: this.#sessionId,
-        epoch: this.epoch,
-        fromPosition: this.#guard.next,
-      });
-      this.state = { kind: 'open', node, channel };
-    }
-    this.#sendTurn(channel, spec);
-    return this.#awaitFirst(channel, spec, signal, false);
+  async #sendHere(turn: ActiveTurn, signal: AbortSignal): Promise<void> {
+    const { state } = this;
+    const { retry } = this.#context;
+    if (state.kind === 'open')
+      try {
+        await openAgain({ ...retry, resumable: this.durable }, state.node, signal, () => {
+          this.#opening.here(state.node, turn);
+          return turn.begin(signal).catch((thrown: unknown) => {
+            if (!signal.aborted) this.#dropChannel(turn, CabstandError.from(thrown));
+            throw thrown;
+          });
+        });
+        return;
+      } catch (thrown) {
+        const error = CabstandError.from(thrown);
+        if (signal.aborted || !this.#resumes(error)) throw error;
+        turn.break(error);
+      }
+    else
+      turn.break(
+        new CabstandError('NODE_UNREACHABLE', 'this process has no stream of the session'),
+      );
+    turn.recovers = true;
+    await turn.begin(signal);
   }
 
-  #turnRequest(fields: OpenFields, spec: TurnSpec) {
+  #resumes(error: CabstandError): boolean {
+    const facts = { attempts: 0, maxAttempts: 1, resumable: this.durable };
+    return decideRetry(error, { phase: 'again', ...facts }).action === 'resume';
+  }
+
+  #makeTurn(spec: TurnSpec): ActiveTurn {
+    const { pending } = this.#standing;
+    return new ActiveTurn(this, this.turn, pending?.start ?? this.position, spec);
+  }
+
+  /** The turn's input as it is kept; undefined where it is not. */
+  #kept(spec: TurnSpec) {
+    return this.durable ? this.#standing.continuation.keep(spec.input) : undefined;
+  }
+
+  #begun(turn: ActiveTurn, kept: boolean): ActiveTurn {
+    turn.recovers = true;
+    if (!kept) turn.input = undefined;
+    if (!this.durable) turn.live?.forget();
+    this.#active = turn;
+    this.#move.turnBegan(turn);
+    return turn;
+  }
+
+  /** The input of the turn that was under way in the process before; undefined where none was. */
+  get pending(): RunningTurn | undefined {
+    return this.#standing.pending;
+  }
+
+  /** What another process needs to go on. Throws where there is nothing to go on with, or it cannot. */
+  export(): HandleContent {
+    const standing = this.#standing;
+    const { settings } = this.#context;
+    const { home, continuation } = standing;
+    const active = this.#active;
+    if (!this.durable)
+      throw new CabstandError('INVALID_ARGUMENT', 'export: the session is not durable');
+    if (home === undefined || this.state.kind === 'closed')
+      throw new CabstandError('SESSION_UNKNOWN', 'export: no hoster has the session');
+    if (active?.live !== undefined)
+      throw new CabstandError('SESSION_BUSY', 'export: a live turn runs, end it first');
     return {
-      ...fields,
-      turn: this.#turn,
-      input: spec.input,
-      fromPosition: this.#guard.next,
-      keepSession: true,
+      sessionId: standing.sessionId,
+      model: settings.model,
+      digest: standing.digest,
+      priority: settings.priority,
+      epoch: standing.highestEpoch,
+      node: { nodeId: home.nodeId, incarnation: home.incarnation, address: home.address },
+      position: this.position,
+      turn: this.turn,
+      checkpoint: continuation.checkpoint,
+      past: continuation.past,
+      running:
+        active === undefined ? standing.pending : { start: active.position, input: active.input },
     };
   }
 
-  #sendTurn(channel: SessionChannel, spec: TurnSpec): void {
-    const live = spec.live !== undefined;
-    channel.send({ kind: 'turn', turn: this.#turn, input: spec.input, live });
-    spec.live?.started(channel, this.#turn);
+  // What a turn's stream needs.
+
+  accept(record: RecordEvent, turn: ActiveTurn): boolean {
+    const { guard, epochCounter } = this.#standing;
+    if (!guard.accept(record, turn.turn, epochCounter)) return false;
+    this.#recovery.recordArrived();
+    return true;
   }
 
-  /** Reads up to the first record. On failure the source is cancelled, or wound up where it matters. */
-  async #awaitFirst(
-    source: EventSource,
-    spec: TurnSpec,
-    signal: AbortSignal,
-    opening: boolean,
-  ): Promise<StartedTurn> {
-    const { clock, settings } = this.#context;
-    const { firstMs } = settings.timeouts;
-    const turn = this.#turn;
-    this.#source = source;
-    let opened = false;
-    const watchdog = new Watchdog({
-      clock,
-      paused: () => opened && spec.live?.paused() === true,
-    });
-    spec.live?.watch(watchdog);
-    try {
-      watchdog.enter(firstMs, (ms) => source.cancel(stalled('no first record', ms)));
-      for (;;) {
-        const event = source.poll();
-        if (event === undefined) {
-          if (await abortable(source.wait(), signal)) continue;
-          throw new CabstandError('NODE_BAD_REPLY', 'the hoster ended the stream without a record');
-        }
-        if (event.type === 'record') {
-          if (event.body === 'end' && event.error !== undefined && opening && isGone(event))
-            throw event.error;
-          if (!this.#guard.accept(event, turn, this.epoch.counter)) continue;
-          watchdog.leave();
-          return { turn, source, first: event, watchdog };
-        }
-        watchdog.touch();
-        opened = true;
-        this.notice(event, spec);
-      }
-    } catch (thrown) {
-      watchdog.stop();
-      const error = CabstandError.from(thrown);
-      // The hoster may have taken a later turn: it is wound up, so that the next one can follow.
-      if (!opening && signal.aborted) this.abandon({ turn, source });
-      else source.cancel(error);
-      throw error;
-    }
-  }
-
-  /** What is not a record. Throws where the session has ended. */
-  notice(event: Exclude<ProtocolEvent, RecordEvent>, spec?: TurnSpec): void {
-    const { emit, settings } = this.#context;
+  notice(event: Exclude<ProtocolEvent, RecordEvent>, turn: ActiveTurn): void {
+    const { emit } = this.#context;
+    const standing = this.#standing;
     switch (event.type) {
       case 'opened':
-        this.#acker.every = event.ackEvery || (settings.durable ? DURABLE_ACK_EVERY : 0);
+        standing.digest = event.digest;
+        this.#acker.every = event.ackEvery || (this.durable ? DURABLE_ACK_EVERY : 0);
         emit('opened', event);
         return;
       case 'queued':
@@ -307,144 +232,150 @@ export class SessionCore {
         return;
       case 'draining':
         emit('draining', { deadlineMs: event.deadlineMs });
+        if (this.durable) this.#move.begin(turn, event.deadlineMs);
         return;
       case 'accepted':
-        if (event.turn === this.#turn) spec?.live?.accepted(event.nextPart);
+        if (event.turn === turn.turn) turn.live?.accepted(event.nextPart);
         return;
       case 'checkpoint':
+        if (!this.durable) return;
+        if (standing.continuation.offer(event.checkpoint, turn.turn, this.position))
+          turn.live?.checkpoint(event.checkpoint.position);
         return;
       case 'closed':
         throw closedError(event.reason, event.error);
     }
   }
 
-  /** False for a record that was here before. Throws NODE_BAD_REPLY for one that cannot be. */
-  accept(record: RecordEvent): boolean {
-    return this.#guard.accept(record, this.#turn, this.epoch.counter);
+  async regain(turn: ActiveTurn, error: CabstandError): Promise<SessionChannel> {
+    try {
+      return await this.#recovery.regain(turn, error);
+    } catch (thrown) {
+      const final = CabstandError.from(thrown);
+      this.#lose(turn, final);
+      throw final;
+    }
   }
+
+  // What the readers of a turn need.
 
   delivered(position: number, endOfTurn: boolean): void {
     this.#acker.delivered(position, endOfTurn);
   }
 
   /** The end-of-turn record was accepted. Throws where the turn ended in an error. */
-  endTurn(
-    started: Pick<StartedTurn, 'turn' | 'source'>,
-    end: Extract<RecordEvent, { body: 'end' }>,
-    chunks: number,
-  ): TurnResult {
+  endTurn(turn: ActiveTurn, end: End, chunks: number): TurnResult {
     const { emit } = this.#context;
-    this.#turn = started.turn + 1;
-    this.#source = undefined;
+    const standing = this.#standing;
+    standing.turn = turn.turn + 1;
+    standing.pending = undefined;
+    this.#active = undefined;
+    turn.stop();
+    if (this.durable) {
+      const { input, position, live } = turn;
+      standing.continuation.ended(turn.turn, position, input, live !== undefined, end.checkpoint);
+    }
     this.#acker.delivered(end.position, true);
-    const onCall = this.state.kind === 'open' && this.state.channel === undefined;
-    if (onCall) this.#settling = this.#drainCall(started.source);
+    const { source } = turn;
+    const ends =
+      source !== undefined && source !== this.#channel
+        ? drainCall(source, this.clock, this.timeouts.closeMs)
+        : undefined;
+    const moves = this.#recovery.moveBetweenTurns(turn);
+    this.#settling = Promise.all([ends, moves]).then(() => undefined);
     const result = { turn: end.turn, reason: end.reason, steps: end.steps, chunks };
     emit('turnEnd', result);
     const error = endError(end);
-    if (error !== undefined && isGone(end)) this.fail(error);
+    // A turn that ends fatally takes its session with it.
+    if (error !== undefined && (isGone(end) || error.class === 'fatal')) this.fail(error);
     if (error !== undefined) throw error;
     return result;
   }
 
-  /** The call ends by itself after its last record; one that does not is ended. */
-  async #drainCall(source: EventSource): Promise<void> {
-    const { clock, settings } = this.#context;
-    const timer = clock.setTimer(
-      () => source.cancel(new CabstandError('CANCELLED', 'the turn is over')),
-      settings.timeouts.closeMs,
-      { unref: true },
-    );
-    try {
-      for (;;) if (source.poll() === undefined && !(await source.wait())) return;
-    } catch {
-      // The turn is complete: how its call ends changes nothing.
-    } finally {
-      timer.cancel();
-    }
-  }
-
   /** Nobody reads the turn any more: stops it at the hoster and reads on to its end. */
-  abandon(started: Pick<StartedTurn, 'turn' | 'source'>): void {
-    this.#settling = this.#windUp(started.turn, started.source);
+  abandon(turn: ActiveTurn): void {
+    this.#settling = this.#windUp(turn);
   }
 
-  async #windUp(turn: number, source: EventSource): Promise<void> {
-    const { clock, settings } = this.#context;
-    const timer = clock.setTimer(
-      () =>
-        source.cancel(
-          new CabstandError('NODE_STALLED', 'the hoster did not end a cancelled turn in time'),
-        ),
-      settings.timeouts.closeMs,
-      { unref: true },
-    );
-    try {
-      void this.cancelTurn(turn).catch((error: unknown) =>
-        source.cancel(CabstandError.from(error)),
+  async #windUp(turn: ActiveTurn): Promise<void> {
+    const late = (): void =>
+      turn.break(
+        new CabstandError('NODE_STALLED', 'the hoster did not end a cancelled turn in time'),
       );
+    const timer = this.clock.setTimer(late, this.timeouts.closeMs, { unref: true });
+    try {
+      turn.recovers = true;
+      turn.cancelled = true;
+      this.#active = turn;
+      void this.cancelTurn().catch((error: unknown) => turn.break(CabstandError.from(error)));
       for (;;) {
-        const event = source.poll();
-        if (event === undefined) {
-          if (await source.wait()) continue;
-          throw new CabstandError('NODE_BAD_REPLY', 'the stream ended before its turn');
+        const record = turn.poll();
+        if (record === undefined) await turn.wait(undefined);
+        else if (record.body === 'end') {
+          this.endTurn(turn, record, 0);
+          return;
         }
-        if (event.type !== 'record') {
-          this.notice(event);
-          continue;
-        }
-        if (!this.accept(event)) continue;
-        if (event.body !== 'end') continue;
-        this.endTurn({ turn, source }, event, 0);
-        return;
       }
     } catch (thrown) {
       // An error as the turn's end is its end as well.
-      if (this.#turn === turn) this.fail(CabstandError.from(thrown));
+      if (this.turn === turn.turn) this.fail(CabstandError.from(thrown));
     } finally {
       timer.cancel();
+      turn.stop();
     }
   }
 
-  /** Asks the hoster to stop the turn; its end of turn still comes. */
-  async cancelTurn(turn: number): Promise<void> {
-    const { state } = this;
+  /** Asks the hoster to stop the turn that runs; its end of turn still comes. */
+  async cancelTurn(): Promise<void> {
+    const { state, turn } = this;
+    if (this.#active !== undefined) this.#active.cancelled = true;
     if (state.kind !== 'open') return;
     if (state.channel !== undefined) {
       state.channel.send({ kind: 'cancel', turn });
       return;
     }
-    const { protocol, settings } = this.#context;
-    await protocol.update(
-      state.node,
-      { sessionId: this.#sessionId, epoch: this.epoch },
-      { kind: 'cancel', turn },
-      { signal: undefined, deadlineMs: settings.timeouts.closeMs },
-    );
+    const { protocol } = this.#context;
+    const { sessionId, epoch } = this.#standing;
+    await protocol.update(state.node, { sessionId, epoch }, { kind: 'cancel', turn }, this.#brief);
   }
 
   async #sendAck(position: number): Promise<void> {
     const { state } = this;
-    if (state.kind !== 'open') return;
+    // A hoster that takes over has its own idea of what came before until its first record.
+    if (state.kind !== 'open' || this.#recovery.underWay)
+      throw new CabstandError('NODE_UNREACHABLE', 'no hoster has the session now');
     if (state.channel !== undefined) {
       state.channel.send({ kind: 'ack', position });
       return;
     }
-    const { protocol, settings } = this.#context;
-    await protocol.update(
-      state.node,
-      { sessionId: this.#sessionId, epoch: this.epoch },
-      { kind: 'ack', position },
-      { signal: undefined, deadlineMs: settings.timeouts.closeMs },
-    );
+    const { protocol } = this.#context;
+    const { sessionId, epoch } = this.#standing;
+    await protocol.update(state.node, { sessionId, epoch }, { kind: 'ack', position }, this.#brief);
   }
 
-  /** The session cannot go on. Going on elsewhere will start here. */
+  /** A turn cannot go on; neither can its session, unless the turn was merely refused. */
+  #lose(turn: ActiveTurn, error: CabstandError): void {
+    if (this.state.kind === 'open' && !turn.taken && turnRefusal(error))
+      this.#dropChannel(turn, error);
+    else if (this.turn === turn.turn) this.fail(error);
+  }
+
+  /** The session's own stream went with a turn that was refused; the session did not. */
+  #dropChannel(turn: ActiveTurn, error: CabstandError): void {
+    const { state } = this;
+    if (state.kind !== 'open' || state.channel === undefined || turn.source !== state.channel)
+      return;
+    state.channel.cancel(error);
+    this.#standing.state = { kind: 'open', node: state.node, channel: undefined };
+  }
+
+  /** The session cannot go on. */
   fail(error: CabstandError): void {
     const { placement, emit } = this.#context;
     const { state } = this;
     if (state.kind === 'failed' || state.kind === 'closed') return;
-    this.state = { kind: 'failed', error };
+    this.#standing.state = { kind: 'failed', error };
+    this.#active?.stop();
     if (state.kind === 'open') {
       state.channel?.cancel(error);
       if (error.class === 'node')
@@ -453,48 +384,45 @@ export class SessionCore {
     emit('failed', error);
   }
 
-  /** Ends the session at its hoster, if one has it. Never throws; waits for `closeMs` at most. */
-  async close(): Promise<void> {
+  /**
+   * Ends the session at its hoster, if one has it, unless another process is to go on with it (`keep`).
+   * Never throws; waits for `closeMs` at most.
+   */
+  async close(keep = false): Promise<void> {
     const { state } = this;
     if (state.kind === 'closed') return;
-    this.state = { kind: 'closed' };
-    const { protocol, settings, emit, clock } = this.#context;
-    const { closeMs } = settings.timeouts;
+    const standing = this.#standing;
+    standing.state = { kind: 'closed' };
+    const { protocol, emit } = this.#context;
+    const { sessionId, epoch } = standing;
     const goodbye = new CabstandError('CANCELLED', 'the session was closed');
-    if (state.kind === 'open') {
+    standing.closing.abort(goodbye);
+    if (keep) {
+      if (state.kind === 'open') state.channel?.cancel(goodbye);
+      this.#active?.break(goodbye);
+    } else if (state.kind === 'open' && state.channel !== undefined) {
       const { channel } = state;
-      if (channel !== undefined) {
-        channel.send({ kind: 'close', reason: 'closed by the caller' });
-        const timer = clock.setTimer(() => channel.cancel(goodbye), closeMs, { unref: true });
-        await drain(channel);
-        timer.cancel();
-      } else {
-        await protocol
-          .closeSession(
-            state.node,
-            { sessionId: this.#sessionId, epoch: this.epoch },
-            { signal: undefined, deadlineMs: closeMs },
-          )
-          // It is closed here; at the hoster it ends at the latest when it has been idle too long.
-          .catch(() => undefined);
-        this.#source?.cancel(goodbye);
-      }
+      channel.send({ kind: 'close', reason: 'closed by the caller' });
+      const { closeMs } = this.timeouts;
+      const timer = this.clock.setTimer(() => channel.cancel(goodbye), closeMs, { unref: true });
+      await drain(channel);
+      timer.cancel();
+    } else if (state.kind === 'open' || state.kind === 'recovering') {
+      await protocol
+        .closeSession(state.node, { sessionId, epoch }, this.#brief)
+        // It is closed here; at the hoster it ends at the latest when it has been idle too long.
+        .catch(() => undefined);
+      this.#active?.break(goodbye);
     }
     await this.#settling;
     emit('closed');
   }
-}
 
-async function drain(source: EventSource): Promise<void> {
-  try {
-    for (;;) if (source.poll() === undefined && !(await source.wait())) return;
-  } catch {
-    // The session is over either way.
+  get #channel(): EventSource | undefined {
+    return this.state.kind === 'open' ? this.state.channel : undefined;
   }
-}
 
-export function stalled(what: string, ms: number): CabstandError {
-  return new CabstandError('NODE_STALLED', `${what} within ${Math.round(ms)} ms`, {
-    metadata: { waited_ms: String(Math.round(ms)) },
-  });
+  get #brief() {
+    return { signal: undefined, deadlineMs: this.timeouts.closeMs };
+  }
 }

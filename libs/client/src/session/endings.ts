@@ -45,7 +45,9 @@ export function closedError(reason: EndReason, error: CabstandError | undefined)
         'the hoster ended the session with an error and gave none',
       );
     default:
-      return new CabstandError('SESSION_ENDED', `the hoster ended the session (${reason})`);
+      return new CabstandError('SESSION_ENDED', `the hoster ended the session (${reason})`, {
+        metadata: { end_reason: reason },
+      });
   }
 }
 

@@ -1,7 +1,27 @@
 import type { CabstandError } from '@cabstand/core';
+import type { Target } from '../protocol/types';
 import type { OpenedEvent } from '../protocol/events';
 import type { RetryNotice } from '../retry/opener';
 import type { TurnResult } from './chunk';
+
+/** A durable session whose stream broke, or whose hoster wants to go. */
+export interface RecoveringNotice {
+  readonly cause: CabstandError;
+  /** The hoster that had the session. */
+  readonly from: Target;
+  /** The next position wanted. */
+  readonly position: number;
+}
+
+/** The stream goes on. */
+export interface RecoveredNotice extends RecoveringNotice {
+  /** The hoster that has the session now; the same one where it was taken up again there. */
+  readonly to: Target;
+  /** Milliseconds from when the break was noticed to the next record. */
+  readonly gapMs: number;
+  /** Hosters tried until then. */
+  readonly attempts: number;
+}
 
 /** What a session tells besides its records. Listeners must not throw. */
 export interface SessionEvents {
@@ -15,6 +35,10 @@ export interface SessionEvents {
   progress: [{ readonly done: number; readonly total: number }];
   /** The hoster wants to go within this time. */
   draining: [{ readonly deadlineMs: number }];
+  /** The stream broke, or its hoster wants to go; the session looks for where to go on. */
+  recovering: [RecoveringNotice];
+  /** The first record after that is here. */
+  recovered: [RecoveredNotice];
   turnEnd: [TurnResult];
   /** The session cannot go on. */
   failed: [CabstandError];

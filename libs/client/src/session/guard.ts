@@ -9,8 +9,13 @@ export interface Positioned {
 
 /** Lets the records of a session through exactly once and in order. */
 export class PositionGuard {
-  #next = 0;
+  #next: number;
   #epoch = 0;
+
+  /** @param next the position to begin with */
+  constructor(next = 0) {
+    this.#next = next;
+  }
 
   /** The position of the next record. */
   get next(): number {

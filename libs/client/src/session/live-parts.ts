@@ -5,38 +5,54 @@ interface Kept {
   readonly bytes: number;
 }
 
+export interface LivePartsLimits {
+  /** Parts not yet taken by the hoster before the writer waits. */
+  readonly maxParts: number;
+  /** The same in bytes. */
+  readonly maxBytes: number;
+  /** Bytes kept beyond that, for a hoster that has to start over. */
+  readonly maxReplayBytes: number;
+}
+
 /**
- * The input of a live turn on its way to the hoster: parts wait here until the hoster has taken them,
- * and until the first record all of them are kept, so that another hoster can get them from the start.
+ * The input of a live turn on its way to the hoster. Parts wait here until the hoster has taken them,
+ * and longer: until a checkpoint covers them, so that another hoster can go on from it.
  */
 export class LiveParts {
-  readonly #maxParts: number;
-  readonly #maxBytes: number;
-  /** Parts from `#base` on; the ones before were taken and forgotten. */
+  readonly #limits: LivePartsLimits;
+  /** Parts from `#base` on; the ones before were forgotten. */
   #kept: Kept[] = [];
   #base = 0;
+  #keptBytes = 0;
   #accepted = 0;
   #bytesInFlight = 0;
   #sent = 0;
-  #keepAll = true;
-  #lostSome = false;
+  /** Parts below are in the newest checkpoint, or will not be needed again. */
+  #covered = 0;
+  /** At which positions parts were applied; of those kept, and the last one that is not. */
+  #applied: { readonly sequence: number; readonly position: number }[] = [];
   #channel: SessionChannel | undefined;
   #draining = false;
   #waiting: (() => void)[] = [];
 
-  constructor(maxParts: number, maxBytes: number) {
-    this.#maxParts = maxParts;
-    this.#maxBytes = maxBytes;
+  constructor(limits: LivePartsLimits) {
+    this.#limits = limits;
   }
 
   /** Whether another part may be written. */
   get hasRoom(): boolean {
-    return this.#end - this.#accepted < this.#maxParts && this.#bytesInFlight < this.#maxBytes;
+    const { maxParts, maxBytes } = this.#limits;
+    return this.#end - this.#accepted < maxParts && this.#bytesInFlight < maxBytes;
   }
 
-  /** Whether all parts since the first are still here. */
+  /** Whether all parts are here that the newest checkpoint does not cover. */
   get replayable(): boolean {
-    return this.#keepAll && !this.#lostSome;
+    return this.#base <= this.#covered;
+  }
+
+  /** Bytes of the parts that are here. */
+  get keptBytes(): number {
+    return this.#keptBytes;
   }
 
   get #end(): number {
@@ -45,7 +61,9 @@ export class LiveParts {
 
   add(part: LivePart, bytes: number): void {
     this.#kept.push({ part, bytes });
+    this.#keptBytes += bytes;
     this.#bytesInFlight += bytes;
+    this.#drop();
     this.#send();
   }
 
@@ -54,20 +72,28 @@ export class LiveParts {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** A hoster took the turn: everything is sent to it, from the first part. */
-  attach(channel: SessionChannel): void {
+  /**
+   * A hoster has the turn: it gets the parts. `resumed` is for one that starts from the newest
+   * checkpoint or from nothing; otherwise it is sent what it has not said to have taken.
+   */
+  attach(channel: SessionChannel, resumed: boolean): void {
     this.#channel = channel;
-    this.#sent = this.#base;
-    this.#accepted = this.#base;
-    this.#bytesInFlight = this.#kept.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (resumed) this.#accepted = Math.max(this.#base, this.#covered);
+    this.#sent = this.#accepted;
+    this.#bytesInFlight = 0;
+    for (const { bytes } of this.#kept.slice(this.#accepted - this.#base))
+      this.#bytesInFlight += bytes;
     this.#draining = false;
     this.#send();
+    this.#wake();
   }
 
   /** Nothing more is sent. Wakes those who wait. */
   detach(): void {
     this.#channel = undefined;
     this.#kept = [];
+    this.#keptBytes = 0;
+    this.#applied = [];
     this.#wake();
   }
 
@@ -77,23 +103,43 @@ export class LiveParts {
       this.#bytesInFlight -= this.#kept[this.#accepted - this.#base]?.bytes ?? 0;
       this.#accepted++;
     }
-    if (!this.#keepAll || this.#accepted - this.#base > this.#maxParts * 2) this.#drop();
+    this.#drop();
     this.#wake();
   }
 
-  /** The first record is here: what was taken need not be kept. */
-  forget(): void {
-    this.#keepAll = false;
+  /** A record told that a part was applied. */
+  applied(sequence: number, position: number): void {
+    this.#applied.push({ sequence, position });
+    this.accepted(sequence + 1);
+  }
+
+  /** A checkpoint holds everything that was applied before `position`. */
+  checkpoint(position: number): void {
+    for (const entry of this.#applied)
+      if (entry.position < position) this.#covered = Math.max(this.#covered, entry.sequence + 1);
     this.#drop();
   }
 
-  // Before the first record this gives up on another hoster rather than on bounded memory.
+  /** The turn runs and cannot go on elsewhere: what was taken need not be kept. */
+  forget(): void {
+    this.#covered = Infinity;
+    this.#drop();
+  }
+
+  // Parts that are not covered are given up rather than bounded memory; parts on their way never.
   #drop(): void {
-    const count = this.#accepted - this.#base;
+    let count = 0;
+    while (count < this.#accepted - this.#base) {
+      const { maxReplayBytes } = this.#limits;
+      if (this.#base + count >= this.#covered && this.#keptBytes <= maxReplayBytes) break;
+      this.#keptBytes -= this.#kept[count]?.bytes ?? 0;
+      count++;
+    }
     if (count === 0) return;
-    if (this.#keepAll) this.#lostSome = true;
     this.#kept.splice(0, count);
     this.#base += count;
+    const needed = this.#base - 1;
+    this.#applied = this.#applied.filter(({ sequence }) => sequence >= needed);
   }
 
   #send(): void {
@@ -110,7 +156,7 @@ export class LiveParts {
         this.#draining = false;
         this.#send();
       };
-      // A channel that ended wakes nobody: the turn fails with it.
+      // A channel that ended wakes nobody: the turn fails with it, or goes on with another one.
       channel.drained().then(resume, () => undefined);
       return;
     }

@@ -1,16 +1,16 @@
-import { CabstandError, abortReason, linkSignals } from '@cabstand/core';
+import { CabstandError, abortReason, abortable, linkSignals } from '@cabstand/core';
 import type { LinkedSignal } from '@cabstand/core';
-import type { LivePart, SessionChannel, TurnInput } from '../protocol/types';
+import type { RecordEvent } from '../protocol/events';
+import type { LivePart, TurnInput } from '../protocol/types';
+import type { ActiveTurn } from './active-turn';
 import { Chunk } from './chunk';
 import type { TurnResult } from './chunk';
-import { stalled } from './core';
-import type { StartedTurn } from './core';
+import { copyTensors } from './continuation';
 import { inputBytes, toTensors } from './input';
 import type { TensorInput } from './input';
 import { LiveParts } from './live-parts';
 import { Mailbox } from './mailbox';
 import type { LiveSettings } from './options';
-import { endedEarly } from './turn-run';
 import type { RunContext } from './turn-run';
 import type { Watchdog } from './watchdog';
 
@@ -38,7 +38,11 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   ) {
     this.#context = context;
     this.#input = input;
-    this.#parts = new LiveParts(settings.maxPartsInFlight, settings.maxBytesInFlight);
+    this.#parts = new LiveParts({
+      maxParts: settings.maxPartsInFlight,
+      maxBytes: settings.maxBytesInFlight,
+      maxReplayBytes: context.core.replayBytes,
+    });
     this.#chunks = new Mailbox(settings.maxBufferedChunks);
     const { clock, signals, turnMs } = context;
     context.begin();
@@ -54,7 +58,8 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   write(tensors: TensorInput): Promise<void> {
     let list;
     try {
-      list = toTensors(tensors);
+      // The caller may fill the same array again while this part is on its way, or kept.
+      list = copyTensors(toTensors(tensors));
     } catch (thrown) {
       return Promise.reject(CabstandError.from(thrown));
     }
@@ -152,15 +157,19 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   async #run(): Promise<void> {
     const { core } = this.#context;
     const { signal } = this.#link;
-    let turn: StartedTurn | undefined;
+    const parts = this.#parts;
+    let turn: ActiveTurn | undefined;
     try {
       turn = await core.startTurn(
         {
           input: this.#input,
           live: {
-            started: (channel: SessionChannel) => this.#parts.attach(channel),
-            accepted: (nextPart) => this.#parts.accepted(nextPart),
-            replayable: () => this.#parts.replayable,
+            started: (channel, resumed) => parts.attach(channel, resumed),
+            accepted: (nextPart) => parts.accepted(nextPart),
+            applied: (sequence, position) => parts.applied(sequence, position),
+            checkpoint: (position) => parts.checkpoint(position),
+            replayable: () => parts.replayable,
+            forget: () => parts.forget(),
             paused: () => !this.#ended && this.#writersWaiting === 0,
             watch: (watchdog) => {
               this.#watchdog = watchdog;
@@ -169,57 +178,32 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
         },
         signal,
       );
-      this.#parts.forget();
       this.#finish(await this.#pump(turn));
     } catch (thrown) {
-      const error = CabstandError.from(thrown);
-      if (turn !== undefined && core.turn === turn.turn) {
-        if (signal.aborted) core.abandon(turn);
-        else {
-          turn.source.cancel(error);
-          core.fail(error);
-        }
-      }
-      this.#finish(error);
+      if (turn !== undefined && core.turn === turn.turn && signal.aborted) core.abandon(turn);
+      this.#finish(CabstandError.from(thrown));
     } finally {
-      turn?.watchdog.stop();
       this.#link[Symbol.dispose]();
     }
   }
 
   /** Moves records from the stream to the chunks, and stops reading while these are full. */
-  async #pump(turn: StartedTurn): Promise<TurnResult> {
-    const { core, stallMs } = this.#context;
+  async #pump(turn: ActiveTurn): Promise<TurnResult> {
     const { signal } = this.#link;
-    const { source, watchdog } = turn;
-    const aborted = new Promise<never>((_resolve, reject) => {
-      signal.addEventListener('abort', () => reject(abortReason(signal)), { once: true });
-    });
-    aborted.catch(() => undefined);
-    let result = this.#handle(turn, turn.first);
-    while (result === undefined) {
+    for (;;) {
       if (signal.aborted) throw abortReason(signal);
-      const event = source.poll();
-      if (event === undefined) {
-        watchdog.enter(stallMs, (ms) => source.cancel(stalled('no further record', ms)));
-        if (!(await Promise.race([source.wait(), aborted]))) throw endedEarly();
-        watchdog.leave();
+      const record = turn.poll();
+      if (record === undefined) {
+        await turn.wait(signal);
         continue;
       }
-      if (event.type !== 'record') {
-        if (event.type === 'accepted') {
-          if (event.turn === turn.turn) this.#parts.accepted(event.nextPart);
-        } else core.notice(event);
-        continue;
-      }
-      if (!core.accept(event)) continue;
-      result = this.#handle(turn, event);
-      if (this.#chunks.full) await Promise.race([this.#chunks.room(), aborted]);
+      const result = this.#handle(turn, record);
+      if (result !== undefined) return result;
+      if (this.#chunks.full) await abortable(this.#chunks.room(), signal);
     }
-    return result;
   }
 
-  #handle(turn: StartedTurn, record: StartedTurn['first']): TurnResult | undefined {
+  #handle(turn: ActiveTurn, record: RecordEvent): TurnResult | undefined {
     if (record.body === 'chunk') {
       this.#count++;
       this.#chunks.push(new Chunk(record));

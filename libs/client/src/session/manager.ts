@@ -10,8 +10,10 @@ import { withRetryDefaults } from '../retry/options';
 import type { RetryOptions } from '../retry/options';
 import { withTimeoutDefaults } from '../timeouts';
 import type { TimeoutOptions, Timeouts } from '../timeouts';
+import { decodeHandle } from './handle';
+import type { HandleContent } from './handle';
 import { withSessionDefaults } from './options';
-import type { SessionOptions } from './options';
+import type { ImportOptions, SessionOptions, SessionSettings } from './options';
 import { Session } from './session';
 
 export interface SessionManagerOptions extends ConnectionOptions {
@@ -62,12 +64,33 @@ export class SessionManager implements AsyncDisposable {
    * A new session; nothing is sent yet. Throws LIMIT_EXCEEDED beyond `maxSessions`, INVALID_ARGUMENT
    * naming the option for a bad one, SESSION_ENDED after `close`.
    */
-  // Asynchronous, so that finding a session that exists elsewhere can come here.
+  // Asynchronous, as `import` is.
   // eslint-disable-next-line @typescript-eslint/require-await
   async session(options: SessionOptions): Promise<Session> {
+    return this.#make(withSessionDefaults(options, this.#timeouts), options.signal, undefined);
+  }
+
+  /**
+   * Goes on with a session that `Session.export` gave a handle for; nothing is sent before its next
+   * turn. Whoever had it is fenced off then. The hoster that had it is asked first, then those that
+   * routers name; where all of them have lost it, it is rebuilt from the handle. Throws INVALID_ARGUMENT
+   * for what is no handle, and what `session` throws.
+   */
+  // eslint-disable-next-line @typescript-eslint/require-await
+  async import(handle: string, options: ImportOptions = {}): Promise<Session> {
+    const content = decodeHandle(handle);
+    const { sessionId: id, model, priority } = content;
+    const settings = withSessionDefaults({ ...options, id, model, priority }, this.#timeouts);
+    return this.#make(settings, options.signal, content);
+  }
+
+  #make(
+    settings: SessionSettings,
+    signal: AbortSignal | undefined,
+    handle: HandleContent | undefined,
+  ): Session {
     if (this.#closed !== undefined)
       throw new CabstandError('SESSION_ENDED', 'the session manager is closed');
-    const settings = withSessionDefaults(options, this.#timeouts);
     if (this.#sessions.size >= this.#maxSessions)
       throw new CabstandError(
         'LIMIT_EXCEEDED',
@@ -80,7 +103,8 @@ export class SessionManager implements AsyncDisposable {
       retry: this.#retry,
       clock: this.#clock,
       settings,
-      signal: options.signal,
+      signal,
+      ...(handle === undefined ? {} : { handle }),
       released: () => this.#sessions.delete(session),
     });
     this.#sessions.add(session);

@@ -15,10 +15,17 @@ export interface SessionOptions {
    */
   readonly id?: string;
   /**
-   * The hoster keeps the session when the connection is lost, and records until they are
-   * acknowledged. Default false.
+   * The session outlives its hoster: a stream that breaks is taken up again where it was, at the same
+   * hoster or at another one. `false`: the session is lost with its hoster, and ends when its connection
+   * does. Default true.
    */
   readonly durable?: boolean;
+  /**
+   * Bytes of input kept for a durable session to send again: what was given since the newest
+   * checkpoint. With more than that the session goes on, but cannot move to another hoster before the
+   * next checkpoint: SESSION_LOST if its hoster is lost. Default 16777216.
+   */
+  readonly maxReplayBytes?: number;
   /** 0 to 9; higher goes first among the sessions of a hoster. Default 0. */
   readonly priority?: number;
   /** If not empty, only these node ids. Default: any. */
@@ -31,14 +38,22 @@ export interface SessionOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How an imported session is used here; all else is in its handle. */
+export type ImportOptions = Pick<
+  SessionOptions,
+  'maxReplayBytes' | 'allow' | 'block' | 'timeouts' | 'signal'
+>;
+
 export interface SessionSettings {
   readonly model: string;
-  readonly digest: string | undefined;
+  /** Empty for any. */
+  readonly digest: string;
   readonly id: string;
   /** The caller chose the id. */
   readonly named: boolean;
   readonly owner: Uint8Array;
   readonly durable: boolean;
+  readonly maxReplayBytes: number;
   readonly priority: number;
   readonly allow: readonly string[];
   readonly block: readonly string[];
@@ -55,11 +70,14 @@ export function withSessionDefaults(options: SessionOptions, timeouts: Timeouts)
   if (priority > 9) throw invalid('INVALID_ARGUMENT', 'priority', priority, '0 to 9');
   return {
     model: checkText('model', options.model),
-    digest: options.digest,
+    digest: options.digest ?? '',
     id: id ?? randomUUID(),
     named: id !== undefined,
     owner: randomBytes(16),
-    durable: options.durable ?? false,
+    durable: options.durable ?? true,
+    maxReplayBytes: checkNumber('maxReplayBytes', options.maxReplayBytes ?? 16_777_216, 0, {
+      whole: true,
+    }),
     priority,
     allow: options.allow ?? [],
     block: options.block ?? [],

@@ -7,11 +7,15 @@ import type { RetryContext } from '../retry/opener';
 import type { Chunk, TurnResult } from './chunk';
 import { SessionCore } from './core';
 import type { SessionEvents } from './events';
+import { encodeHandle } from './handle';
+import type { HandleContent } from './handle';
 import { turnInput } from './input';
 import type { TensorInput } from './input';
 import { LiveTurn } from './live-turn';
 import { withLiveDefaults } from './options';
 import type { LiveOptions, SessionSettings, TurnOptions } from './options';
+import { Standing } from './standing';
+import type { CoreContext } from './standing';
 import { TurnRun } from './turn-run';
 import type { RunContext } from './turn-run';
 
@@ -22,6 +26,8 @@ export interface SessionContext {
   readonly clock: Clock;
   readonly settings: SessionSettings;
   readonly signal: AbortSignal | undefined;
+  /** Set for a session that another process had. */
+  readonly handle?: HandleContent;
   /** The session is closed. */
   readonly released: () => void;
 }
@@ -40,13 +46,14 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   #lastTurn: TurnResult | undefined;
   #closed: Promise<void> | undefined;
 
-  /** Made by `SessionManager.session`. */
+  /** Made by `SessionManager`. */
   constructor(context: SessionContext) {
     super();
     this.model = context.settings.model;
     this.#context = context;
     const { protocol, placement, clock, settings } = context;
-    this.#core = new SessionCore({
+    const standing = new Standing(settings, context.handle);
+    const core: CoreContext = {
       protocol,
       placement,
       clock,
@@ -56,7 +63,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
         if (name === 'turnEnd') this.#lastTurn = args[0] as TurnResult;
         (this.emit as (event: string, ...values: unknown[]) => boolean)(name, ...args);
       },
-    });
+    };
+    this.#core = new SessionCore(core, standing);
     const { signal } = context;
     if (signal?.aborted === true) void this.close();
     else signal?.addEventListener('abort', this.#onAbort, { once: true });
@@ -70,10 +78,11 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /**
    * - `idle`: no hoster has it yet.
    * - `open`: a hoster has it.
-   * - `failed`: its hoster lost it; turns throw SESSION_LOST.
+   * - `recovering`: its stream broke, or its hoster was lost; it looks for where to go on.
+   * - `failed`: it is lost; turns throw SESSION_LOST.
    * - `closed`
    */
-  get state(): 'idle' | 'open' | 'failed' | 'closed' {
+  get state(): 'idle' | 'open' | 'recovering' | 'failed' | 'closed' {
     return this.#core.state.kind;
   }
 
@@ -128,7 +137,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    */
   async cancelTurn(): Promise<void> {
     if (this.#cancel === undefined) return;
-    if (this.#core.state.kind === 'open') await this.#core.cancelTurn(this.#core.turn);
+    const { kind } = this.#core.state;
+    if (kind === 'open' || kind === 'recovering') await this.#core.cancelTurn();
     else this.#cancel.abort(new CabstandError('CANCELLED', 'the turn was cancelled'));
   }
 
@@ -140,6 +150,50 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       signal,
       deadlineMs: this.#context.settings.timeouts.firstMs,
     });
+  }
+
+  /** Whether a turn was under way in the process that exported this session: see `continueTurn`. */
+  get turnPending(): boolean {
+    return this.#core.pending !== undefined;
+  }
+
+  /**
+   * The rest of the turn that was under way in the process that exported this session: the chunks from
+   * the exported position on. Running the same turn again does the same, and is what is left where its
+   * input was more than `maxReplayBytes`. Throws INVALID_ARGUMENT where no turn was under way.
+   */
+  continueTurn(
+    options: Pick<TurnOptions, 'signal'> = {},
+  ): AsyncIterableIterator<Chunk, TurnResult, undefined> {
+    const input = this.#core.pending?.input;
+    if (input === undefined)
+      throw new CabstandError(
+        'INVALID_ARGUMENT',
+        this.turnPending
+          ? 'continueTurn: the input was too much to export; run the turn again with the same input'
+          : 'continueTurn: no turn was under way',
+      );
+    return new TurnRun(this.#runContext(options), input);
+  }
+
+  /**
+   * A handle with which `SessionManager.import` goes on from this position, in this process or another
+   * one of the same principal. It is a secret: it holds the input of the turn that runs and lets its
+   * bearer take the session over. It is good as long as the session is not closed, and goes on from the
+   * position it names however old it is. Throws SESSION_UNKNOWN before a hoster has the session,
+   * SESSION_BUSY while a live turn runs, INVALID_ARGUMENT for one that is not durable.
+   */
+  export(): string {
+    return encodeHandle(this.#core.export());
+  }
+
+  /**
+   * Lets go of the session without ending it: its hoster keeps it for whoever imports it. A turn that
+   * runs fails with CANCELLED here and waits there. Never throws.
+   */
+  detach(): Promise<void> {
+    this.#closed ??= this.#close(true);
+    return this.#closed;
   }
 
   /** Ends the session at its hoster; a turn that runs fails with CANCELLED. Never throws. */
@@ -154,9 +208,9 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
 
   readonly #onAbort = (): void => void this.close();
 
-  async #close(): Promise<void> {
+  async #close(keep = false): Promise<void> {
     this.#context.signal?.removeEventListener('abort', this.#onAbort);
-    const closed = this.#core.close();
+    const closed = this.#core.close(keep);
     this.#closing.abort(new CabstandError('CANCELLED', 'the session was closed'));
     await closed;
     this.#context.released();
@@ -168,7 +222,6 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     return {
       core: this.#core,
       clock,
-      stallMs: settings.timeouts.stallMs,
       turnMs: settings.timeouts.turnMs,
       signals: [options.signal, this.#closing.signal, cancel.signal],
       begin: () => {

@@ -1,15 +1,15 @@
-import { CabstandError, abortReason, abortable, linkSignals } from '@cabstand/core';
+import { CabstandError, abortReason, linkSignals } from '@cabstand/core';
 import type { Clock, LinkedSignal } from '@cabstand/core';
-import type { EventSource, TurnInput } from '../protocol/types';
+import type { RecordEvent } from '../protocol/events';
+import type { TurnInput } from '../protocol/types';
+import type { ActiveTurn } from './active-turn';
 import { Chunk } from './chunk';
 import type { TurnResult } from './chunk';
-import { stalled } from './core';
-import type { SessionCore, StartedTurn } from './core';
+import type { SessionCore } from './core';
 
 export interface RunContext {
   readonly core: SessionCore;
   readonly clock: Clock;
-  readonly stallMs: number;
   readonly turnMs: number;
   /** What cancels the turn: the caller's signal, and the session's own. */
   readonly signals: readonly (AbortSignal | undefined)[];
@@ -23,7 +23,7 @@ type RunState =
   /** Nothing has been sent. */
   | { readonly kind: 'new' }
   | { readonly kind: 'opening' }
-  | { readonly kind: 'streaming'; readonly turn: StartedTurn; readonly unlink: () => void }
+  | { readonly kind: 'streaming'; readonly turn: ActiveTurn; readonly unlink: () => void }
   /** `error` is what the next `next` rejects with, where nobody has been told. */
   | { readonly kind: 'over'; readonly result: TurnResult | undefined; error?: CabstandError };
 
@@ -35,7 +35,7 @@ type Step = IteratorResult<Chunk, TurnResult>;
  */
 export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefined> {
   readonly #context: RunContext;
-  readonly #input: TurnInput;
+  #input: TurnInput | undefined;
   #state: RunState = { kind: 'new' };
   #link: LinkedSignal | undefined;
   /** The `next` that is waiting. */
@@ -117,9 +117,9 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
     this.#state = { kind: 'opening' };
     const link = linkSignals(signals, { ms: turnMs, what: 'the turn', clock });
     this.#link = link;
-    let turn: StartedTurn;
+    let turn: ActiveTurn;
     try {
-      turn = await core.startTurn({ input: this.#input }, link.signal);
+      turn = await core.startTurn({ input: this.#takeInput() }, link.signal);
     } catch (thrown) {
       throw this.#over(thrown);
     }
@@ -140,30 +140,30 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
       unlink: () => link.signal.removeEventListener('abort', onAbort),
     };
     try {
-      const first = this.#handle(turn, turn.first);
-      return first ?? this.#take(turn) ?? (await this.#wait(turn));
+      return this.#take(turn) ?? (await this.#wait(turn));
     } catch (thrown) {
       throw this.#fail(thrown);
     }
   }
 
+  /** The turn keeps what it needs of it. */
+  #takeInput(): TurnInput {
+    const input = this.#input;
+    if (input === undefined) throw new CabstandError('INTERNAL', 'a turn was started twice');
+    this.#input = undefined;
+    return input;
+  }
+
   /** The next chunk or the end, if it is here. */
-  #take(turn: StartedTurn): Step | undefined {
-    const { core } = this.#context;
-    for (let event = turn.source.poll(); event !== undefined; event = turn.source.poll()) {
-      if (event.type !== 'record') {
-        turn.watchdog.touch();
-        core.notice(event);
-        continue;
-      }
-      if (!core.accept(event)) continue;
-      const step = this.#handle(turn, event);
+  #take(turn: ActiveTurn): Step | undefined {
+    for (let record = turn.poll(); record !== undefined; record = turn.poll()) {
+      const step = this.#handle(turn, record);
       if (step !== undefined) return step;
     }
     return undefined;
   }
 
-  #handle(turn: StartedTurn, record: StartedTurn['first']): Step | undefined {
+  #handle(turn: ActiveTurn, record: RecordEvent): Step | undefined {
     if (record.body === 'chunk') {
       this.#chunks++;
       this.#delivered = record.position;
@@ -175,42 +175,25 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
     return { done: true, value: result };
   }
 
-  async #wait(turn: StartedTurn): Promise<Step> {
-    const { stallMs } = this.#context;
-    const { source, watchdog } = turn;
+  async #wait(turn: ActiveTurn): Promise<Step> {
     try {
       for (;;) {
-        watchdog.enter(stallMs, (ms) => source.cancel(stalled('no further record', ms)));
-        if (!(await this.#arrives(source))) throw endedEarly();
-        const state = this.#state;
-        if (state.kind !== 'streaming') return { done: true, value: this.#result() };
+        await turn.wait(this.#link?.signal);
+        if (this.#state.kind !== 'streaming') return { done: true, value: this.#result() };
         const step = this.#take(turn);
-        if (step === undefined) continue;
-        watchdog.leave();
-        return step;
+        if (step !== undefined) return step;
       }
     } catch (thrown) {
       throw this.#fail(thrown);
     }
   }
 
-  #arrives(source: EventSource): Promise<boolean> {
-    return abortable(source.wait(), this.#link?.signal);
-  }
-
-  /** The stream failed, or the turn ended in an error. */
+  /** The turn cannot go on, or ended in an error. */
   #fail(thrown: unknown): CabstandError {
     const state = this.#state;
     const error = CabstandError.from(thrown);
     if (state.kind === 'over') delete state.error;
     if (state.kind !== 'streaming') return error;
-    const { core } = this.#context;
-    const stillRunning = core.turn === state.turn.turn;
-    if (stillRunning && this.#link?.signal.aborted === true) core.abandon(state.turn);
-    else if (stillRunning) {
-      state.turn.source.cancel(error);
-      core.fail(error);
-    }
     return this.#over(error);
   }
 
@@ -243,16 +226,8 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
     this.#state = { kind: 'over', result };
     if (state.kind === 'streaming') {
       state.unlink();
-      state.turn.watchdog.stop();
     }
     this.#link?.[Symbol.dispose]();
     this.#context.done(result);
   }
-}
-
-export function endedEarly(): CabstandError {
-  return new CabstandError(
-    'NODE_BAD_REPLY',
-    'the hoster ended the stream before the end of its turn',
-  );
 }

@@ -37,11 +37,23 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
     parameters: fc.dictionary(fc.string(), fc.integer()),
     inputs: fc.array(tensor, { maxLength: 4 }),
     live: fc.boolean(),
+    continued: fc.boolean(),
   }),
   fc.record({
     type: fc.constant('CREDITS' as const),
     credits: fc.array(fc.record({ sequence: uint, records: fc.integer(), bytes: fc.integer() })),
   }),
+  fc.record(
+    {
+      type: fc.constant('OPEN' as const),
+      sequence: uint,
+      priority: fc.nat({ max: 9 }),
+      restore: bytes,
+      snapshots: fc.boolean(),
+    },
+    { requiredKeys: ['type', 'sequence', 'priority'] },
+  ),
+  fc.record({ type: fc.constant('SNAPSHOT' as const), sequence: uint }),
   fc.record({ type: fc.constant('CANCEL' as const), sequence: uint, turn: uint }),
   fc.record({
     type: fc.constant('STEP' as const),
@@ -54,6 +66,16 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
           sequence: uint,
           turn: uint,
           chunk: bytes,
+        }),
+        fc.record({
+          kind: fc.constant('snapshot' as const),
+          sequence: uint,
+          turn: uint,
+          data: bytes,
+          records: uint,
+          steps: uint,
+          partsTaken: uint,
+          ended: fc.boolean(),
         }),
         fc.record({ kind: fc.constant('taken' as const), sequence: uint, turn: uint, parts: uint }),
         fc.record({

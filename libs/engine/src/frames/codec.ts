@@ -6,7 +6,7 @@ import { decodeCredits, decodeStep, encodeCredits, encodeStep } from './packed';
 import { checkHeader } from './headers';
 import { PREFIX, malformed, writePrefix } from './layout';
 import { FrameType } from './types';
-import type { FromEngine, ToEngine } from './types';
+import type { CreditsFrame, FromEngine, StepFrame, ToEngine } from './types';
 
 export type Frame = ToEngine | FromEngine;
 
@@ -31,30 +31,28 @@ interface TensorHeader {
 export function encodeFrame(frame: Frame): Buffer {
   if (frame.type === 'STEP') return encodeStep(frame);
   if (frame.type === 'CREDITS') return encodeCredits(frame);
-  const { type, ...rest } = frame;
-  const tensors = 'inputs' in frame ? frame.inputs : [];
-  const blobs = placeTensors(tensors);
-  const header = Buffer.from(
-    JSON.stringify('inputs' in frame ? { ...rest, inputs: blobs.headers } : rest),
-  );
+  const { header: fields, blobs, blobBytes } = placeBlobs(frame);
+  const header = Buffer.from(JSON.stringify(fields));
   const blobStart = align(PREFIX + 4 + header.length);
-  const total = tensors.length === 0 ? PREFIX + 4 + header.length : blobStart + blobs.bytes;
+  const total = blobs.length === 0 ? PREFIX + 4 + header.length : blobStart + blobBytes;
   if (total > LARGEST_FRAME)
-    throw invalid('MESSAGE_TOO_LARGE', `${type} frame`, total, `at most ${LARGEST_FRAME} bytes`);
+    throw invalid(
+      'MESSAGE_TOO_LARGE',
+      `${frame.type} frame`,
+      total,
+      `at most ${LARGEST_FRAME} bytes`,
+    );
   // Memory of its own, so that tensors are aligned wherever the frame is read in one piece.
   const bytes = Buffer.allocUnsafeSlow(total);
-  writePrefix(bytes, FrameType[type], total);
+  writePrefix(bytes, FrameType[frame.type], total);
   bytes.writeUInt32LE(header.length, PREFIX);
   header.copy(bytes, PREFIX + 4);
-  if (tensors.length > 0) bytes.fill(0, PREFIX + 4 + header.length, blobStart);
-  tensors.forEach((tensor, index) => {
-    const at = blobs.headers[index];
-    if (at !== undefined) bytes.set(tensor.data, blobStart + at.offset);
-  });
+  if (blobs.length > 0) bytes.fill(0, PREFIX + 4 + header.length, blobStart);
+  for (const { offset, data } of blobs) bytes.set(data, blobStart + offset);
   return bytes;
 }
 
-/** The frame of a type byte and a payload. Tensors share the payload's memory. */
+/** The frame of a type byte and a payload. Tensors and snapshots share the payload's memory. */
 export function decodeFrame(type: number, payload: Buffer): Frame {
   const name = NAMES.get(type);
   if (name === undefined) throw malformed('type', type, 'a type of frame');
@@ -76,7 +74,41 @@ export function decodeFrame(type: number, payload: Buffer): Frame {
     checked['inputs'] = (checked['inputs'] as unknown[]).map((tensor) =>
       readTensor(name, tensor, payload, blobStart),
     );
+  const restore = checked['restore'];
+  if (typeof restore === 'number') {
+    if (blobStart + restore > payload.length)
+      throw malformed('OPEN.restore', restore, 'bytes inside the frame');
+    checked['restore'] = payload.subarray(blobStart, blobStart + restore);
+  }
   return { ...checked, type: name } as unknown as Frame;
+}
+
+interface Placed {
+  readonly header: object;
+  readonly blobs: readonly { readonly offset: number; readonly data: Uint8Array }[];
+  readonly blobBytes: number;
+}
+
+/** The JSON header of a frame, and what goes into its blob section. */
+function placeBlobs(frame: Exclude<Frame, StepFrame | CreditsFrame>): Placed {
+  const { type: _, ...rest } = frame;
+  if ('inputs' in frame) {
+    const { headers, bytes } = placeTensors(frame.inputs);
+    const blobs = frame.inputs.map(({ data }, index) => ({
+      offset: headers[index]?.offset ?? 0,
+      data,
+    }));
+    return { header: { ...rest, inputs: headers }, blobs, blobBytes: bytes };
+  }
+  if (frame.type === 'OPEN' && frame.restore !== undefined) {
+    const { restore } = frame;
+    return {
+      header: { ...rest, restore: restore.length },
+      blobs: [{ offset: 0, data: restore }],
+      blobBytes: restore.length,
+    };
+  }
+  return { header: rest, blobs: [], blobBytes: 0 };
 }
 
 function placeTensors(tensors: readonly Tensor[]): { headers: TensorHeader[]; bytes: number } {

@@ -28,6 +28,7 @@ const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
   INPUT: { sequence: 'count', turn: 'count', part: 'count', inputs: 'array', last: 'boolean' },
   CANCEL: { sequence: 'count', turn: 'count' },
   CLOSE: { sequence: 'count' },
+  SNAPSHOT: { sequence: 'count' },
   SHUTDOWN: {},
   HELLO: { protocol: 'count', pid: 'count', runtime: 'string' },
   PROGRESS: { stage: 'string' },
@@ -52,6 +53,13 @@ const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
   },
 };
 
+/** Fields that may be absent. `restore` counts the bytes of the blob section. */
+const OPTIONAL: Partial<Record<Headers, Readonly<Record<string, Check>>>> = {
+  LOAD: { digest: 'string' },
+  OPEN: { restore: 'count', snapshots: 'boolean' },
+  TURN: { continued: 'boolean' },
+};
+
 export function checkHeader(name: Headers, header: unknown): Record<string, unknown> {
   if (typeof header !== 'object' || header === null || Array.isArray(header))
     throw malformed(name, header, 'a JSON object');
@@ -59,6 +67,9 @@ export function checkHeader(name: Headers, header: unknown): Record<string, unkn
   for (const [field, check] of Object.entries(HEADERS[name]))
     if (!holds(check, fields[field]))
       throw malformed(`${name}.${field}`, fields[field], `a ${check}`);
+  for (const [field, check] of Object.entries(OPTIONAL[name] ?? {}))
+    if (fields[field] !== undefined && !holds(check, fields[field]))
+      throw malformed(`${name}.${field}`, fields[field], `a ${check}, or nothing`);
   return fields;
 }
 

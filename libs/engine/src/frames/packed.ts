@@ -1,13 +1,15 @@
 /** The two frames that come with every step, without JSON. */
 import { PREFIX, malformed, writePrefix } from './layout';
 import { FrameType } from './types';
-import type { CreditsFrame, StepFrame, StepItem, TurnEnd } from './types';
+import type { CreditsFrame, SnapshotItem, StepFrame, StepItem, TurnEnd } from './types';
 
 /** STEP: `f64 seconds | u32 batch | u32 count`, then the items. */
 export const STEP_HEADER = PREFIX + 16;
 /** Item: `u8 kind | u32 sequence | u32 turn | u32 length`, then `length` bytes. */
 export const ITEM_HEADER = 13;
-export const ItemKind = { chunk: 1, end: 2, taken: 3 } as const;
+export const ItemKind = { chunk: 1, end: 2, taken: 3, snapshot: 4 } as const;
+/** Before a snapshot's data: `u32 records | u32 steps | u32 partsTaken | u8 ended`. */
+const SNAPSHOT_HEADER = 13;
 /** CREDITS: `u32 count`, then `u32 sequence | i32 records | f64 bytes` each. */
 const CREDIT = 16;
 
@@ -44,10 +46,21 @@ function bodyOf(item: StepItem): Buffer {
       body.writeUInt32LE(item.parts, 0);
       return body;
     }
+    case 'snapshot':
+      return Buffer.concat([snapshotHeader(item), item.data]);
   }
 }
 
-/** Chunks share the payload's memory. */
+export function snapshotHeader(item: Omit<SnapshotItem, 'kind' | 'data'>): Buffer {
+  const header = Buffer.allocUnsafe(SNAPSHOT_HEADER);
+  header.writeUInt32LE(item.records, 0);
+  header.writeUInt32LE(item.steps, 4);
+  header.writeUInt32LE(item.partsTaken, 8);
+  header[12] = item.ended ? 1 : 0;
+  return header;
+}
+
+/** Chunks and snapshots share the payload's memory. */
 export function decodeStep(payload: Buffer): StepFrame {
   if (payload.length < STEP_HEADER - PREFIX)
     throw malformed('STEP', payload.length, `at least ${STEP_HEADER - PREFIX} bytes`);
@@ -77,6 +90,17 @@ function itemOf(kind: number, sequence: number, turn: number, body: Buffer): Ste
   if (kind === ItemKind.chunk) return { kind: 'chunk', sequence, turn, chunk: body };
   if (kind === ItemKind.taken && body.length === 4)
     return { kind: 'taken', sequence, turn, parts: body.readUInt32LE(0) };
+  if (kind === ItemKind.snapshot && body.length >= SNAPSHOT_HEADER)
+    return {
+      kind: 'snapshot',
+      sequence,
+      turn,
+      data: body.subarray(SNAPSHOT_HEADER),
+      records: body.readUInt32LE(0),
+      steps: body.readUInt32LE(4),
+      partsTaken: body.readUInt32LE(8),
+      ended: body[12] === 1,
+    };
   if (kind !== ItemKind.end) throw malformed('STEP item', kind, 'a kind of item');
   let end: unknown;
   try {

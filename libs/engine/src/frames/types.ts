@@ -21,6 +21,7 @@ export const FrameType = {
   CANCEL: 6,
   CLOSE: 7,
   SHUTDOWN: 8,
+  SNAPSHOT: 9,
   // engine → main
   HELLO: 64,
   PROGRESS: 65,
@@ -39,6 +40,8 @@ export interface LoadFrame {
   /** Folder of the model (holds model.yaml). */
   readonly folder: string;
   readonly version: string;
+  /** `sha256:…` of manifest and weights, bound into snapshots. Absent: the engine reads the files for it. */
+  readonly digest?: string;
   readonly provider: Provider;
   /** Intra-op threads. */
   readonly threads: number;
@@ -58,6 +61,10 @@ export interface OpenFrame {
   readonly sequence: number;
   /** 0 to 9; higher goes first. */
   readonly priority: number;
+  /** A snapshot of the same model to begin from; one that is not fails the next turn with CHECKPOINT_INVALID. */
+  readonly restore?: Uint8Array;
+  /** Every end of turn comes with a snapshot. Default false. */
+  readonly snapshots?: boolean;
 }
 
 export interface TurnFrame {
@@ -69,6 +76,12 @@ export interface TurnFrame {
   readonly inputs: readonly Tensor[];
   /** More input follows in INPUT frames. */
   readonly live: boolean;
+  /**
+   * The sequence was restored from a snapshot within this very turn: the turn goes on behind it.
+   * Everything else here is as it was the first time; INPUT goes on at the snapshot's `partsTaken`.
+   * Default false.
+   */
+  readonly continued?: boolean;
 }
 
 export interface InputFrame {
@@ -103,6 +116,15 @@ export interface CloseFrame {
   readonly sequence: number;
 }
 
+/**
+ * Asks for a snapshot of the running turn at the next step boundary: at once while no step holds the
+ * sequence. Without a running turn nothing comes: its end brought one.
+ */
+export interface SnapshotFrame {
+  readonly type: 'SNAPSHOT';
+  readonly sequence: number;
+}
+
 export interface ShutdownFrame {
   readonly type: 'SHUTDOWN';
 }
@@ -115,6 +137,7 @@ export type ToEngine =
   | CreditsFrame
   | CancelFrame
   | CloseFrame
+  | SnapshotFrame
   | ShutdownFrame;
 
 export interface HelloFrame {
@@ -192,7 +215,25 @@ export type StepItem =
       readonly sequence: number;
       readonly turn: number;
       readonly parts: number;
-    };
+    }
+  | SnapshotItem;
+
+/** The state of a sequence right after the item before this one; it takes no credit. */
+export interface SnapshotItem {
+  readonly kind: 'snapshot';
+  readonly sequence: number;
+  readonly turn: number;
+  /** For OPEN. Opaque to main. */
+  readonly data: Buffer;
+  /** Chunks of this turn so far, those before a restore included. */
+  readonly records: number;
+  /** Steps of this turn so far, likewise. */
+  readonly steps: number;
+  /** Live parts below this number are in it. */
+  readonly partsTaken: number;
+  /** It describes the state after the turn; the turn's end is the next item. */
+  readonly ended: boolean;
+}
 
 /** One per step, for all its sequences. */
 export interface StepFrame {

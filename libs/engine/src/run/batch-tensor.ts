@@ -90,3 +90,7 @@ export function slice(array: NumericArray, start: number, length: number): Numer
 export function copyAt(target: NumericArray, source: NumericArray, offset: number): void {
   (target as Float32Array).set(source as Float32Array, offset);
 }
+
+export function bytesOf(values: NumericArray): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { tensorOf } from '@cabstand/tensor';
 import type { FramingSpec, InputSpec } from '../manifest/types';
+import { bytesOf } from './batch-tensor';
 import { FrameCutter } from './cutter';
 
 const spec = (framing: FramingSpec, channels: number): InputSpec => ({
@@ -132,4 +133,74 @@ test('int16 samples are divided by 32768', () => {
   const filled = new Float32Array(2);
   cutter.fill(filled);
   expect([...filled]).toEqual([-1, 0.5]);
+});
+
+test('a cutter restored at any frame goes on as if nothing had happened', () => {
+  const framing = fc
+    .record({
+      frame: fc.integer({ min: 1, max: 6 }),
+      hop: fc.integer({ min: 1, max: 6 }),
+      carry: fc.integer({ min: 0, max: 4 }),
+      remainder: fc.constantFrom('keep' as const, 'pad' as const, 'drop' as const),
+    })
+    .map(({ frame, hop, ...rest }): FramingSpec => ({
+      ...rest,
+      input: 'x',
+      axis: 1,
+      frame,
+      hop: Math.min(frame, hop),
+      formats: ['float32'],
+    }));
+  const size = fc.integer({ min: 1, max: 9 });
+  const turn = fc.record({ own: fc.option(size), parts: fc.array(size, { maxLength: 4 }) });
+  fc.assert(
+    fc.property(
+      framing,
+      fc.array(turn, { minLength: 1, maxLength: 3 }),
+      fc.nat({ max: 12 }),
+      (how, turns, cutAt) => {
+        const run = (cut: number): number[][] => {
+          let cutter = new FrameCutter(how, spec(how, 2));
+          const frames: number[][] = [];
+          let value = 1;
+          for (const { own, parts } of turns) {
+            const inputs = [own, ...parts].map((items) => {
+              const array = Float32Array.from({ length: 2 * (items ?? 0) }, () => value++);
+              return items === null ? undefined : tensorOf('x', array, [2, items]);
+            });
+            const send = (taken: number): void => {
+              inputs.forEach((tensor, index) => {
+                if (tensor !== undefined && (index === 0 || index > taken))
+                  cutter.add(tensor, index - 1);
+              });
+              cutter.finish();
+            };
+            send(0);
+            for (;;) {
+              // What was used up of a turn is saved while there is more of it.
+              if (frames.length === cut && cutter.ready) {
+                const { seen, carried, kept } = cutter.save();
+                const used = cutter.used;
+                cutter = new FrameCutter(how, spec(how, 2));
+                const [a, b] = [carried, kept].map((one) => Buffer.from(bytesOf(one)));
+                cutter.restore({ seen, carried: a as Buffer, kept: b as Buffer }, used);
+                cut = -1;
+                send(used.partsTaken);
+                continue;
+              }
+              if (!cutter.ready) break;
+              const filled = new Float32Array(2 * (how.carry + how.frame));
+              cutter.fill(filled);
+              frames.push([...filled]);
+              cutter.advance(filled);
+            }
+            cutter.endTurn(true);
+          }
+          return frames;
+        };
+        expect(run(cutAt)).toEqual(run(-1));
+      },
+    ),
+    { numRuns: 1000 },
+  );
 });

@@ -1,16 +1,28 @@
 import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray, Tensor } from '@cabstand/tensor';
 import type { FramingSpec, InputSpec } from '../manifest/types';
-import { allocate, copyAt, slice } from './batch-tensor';
+import type { Loaded, SavedFraming } from '../snapshot/format';
+import { unfit } from '../snapshot/bytes';
+import { allocate, bytesOf, copyAt, slice } from './batch-tensor';
 
 interface Part {
+  readonly from: 'earlier' | 'turn' | 'live' | 'padding';
   readonly array: NumericArray;
   /** Items along the framed axis. */
   readonly items: number;
   /** int16 samples: divided by 32768 when they are copied. */
   readonly scaled: boolean;
-  /** Number of the live part; -1 for input that came with the turn. */
+  /** Number of the live part; -1 for others. */
   readonly number: number;
+}
+
+/** How much of a turn's input frames have used up. */
+export interface UsedInput {
+  readonly partsTaken: number;
+  /** Items of the live part after those. */
+  readonly partUsed: number;
+  /** Items of the input that came with the turn. */
+  readonly inputUsed: number;
 }
 
 /**
@@ -33,6 +45,11 @@ export class FrameCutter {
   /** Items at the front that a frame has held already. */
   #seen = 0;
   #taken = 0;
+  /** Items used up of the input that came with the turn. */
+  #inputUsed = 0;
+  /** After a restore: items to pass over of the turn's own input and of the first live part. */
+  #passInput = 0;
+  #passPart = 0;
   /** No more input follows in this turn. */
   #finishing = false;
 
@@ -60,9 +77,54 @@ export class FrameCutter {
     return this.#taken;
   }
 
+  /**
+   * Adds a live part, or, with number -1, the input that comes with the turn.
+   *
+   * @throws CabstandError CHECKPOINT_INVALID where a restored turn used more than there is.
+   */
   add(tensor: Tensor, number: number): void {
     const items = tensor.shape[this.#framing.axis] ?? 0;
-    this.#push({ array: arrayOf(tensor), items, scaled: tensor.dtype !== this.#dtype, number });
+    const from = number < 0 ? 'turn' : 'live';
+    const pass = from === 'turn' ? this.#passInput : this.#passPart;
+    if (pass > 0 && (pass > items || this.#parts.length > 0))
+      throw unfit('turn', `${pass} items of an input are used, ${items} came`);
+    const scaled = tensor.dtype !== this.#dtype;
+    this.#push({ from, array: arrayOf(tensor), items, scaled, number });
+    if (pass === 0) return;
+    if (from === 'turn') this.#passInput = 0;
+    else this.#passPart = 0;
+    this.#offset = pass;
+    this.#available -= pass;
+    this.#drop();
+  }
+
+  /** What a snapshot holds of it. */
+  save(): SavedFraming {
+    const [first] = this.#parts;
+    const items = first?.from === 'earlier' ? first.items - this.#offset : 0;
+    return { seen: this.#seen, carried: this.#history, kept: this.#front(items) };
+  }
+
+  /** How far the running turn's own input is used; a snapshot does not hold the input itself. */
+  get used(): UsedInput {
+    const [first] = this.#parts;
+    return {
+      partsTaken: this.#taken,
+      partUsed: first?.from === 'live' ? this.#offset : this.#passPart,
+      inputUsed: first?.from === 'turn' ? this.#offset : this.#inputUsed,
+    };
+  }
+
+  /** Takes the place of what was saved. `used` where it was within a turn, whose input comes again. */
+  restore(saved: NonNullable<Loaded['framing']>, used: UsedInput | undefined): void {
+    bytesOf(this.#history).set(saved.carried);
+    this.#seen = saved.seen;
+    const array = allocate(this.#dtype, saved.kept.length / this.#history.BYTES_PER_ELEMENT);
+    bytesOf(array).set(saved.kept);
+    this.#keep(array);
+    this.#taken = used?.partsTaken ?? 0;
+    this.#passInput = used?.inputUsed ?? 0;
+    this.#passPart = used?.partUsed ?? 0;
   }
 
   /** No more input follows in this turn: pads the last frame where the manifest says so. */
@@ -75,12 +137,15 @@ export class FrameCutter {
     const missing = this.#framing.frame - this.#available;
     if (this.#framing.remainder !== 'pad' || missing <= 0 || this.#available <= this.#seen) return;
     const array = allocate(this.#dtype, this.#outer * missing * this.#inner);
-    this.#push({ array, items: missing, scaled: false, number: -1 });
+    this.#push({ from: 'padding', array, items: missing, scaled: false, number: -1 });
   }
 
   /** Ends the turn: what is left over is kept for the next one, or dropped. */
   endTurn(keep: boolean): void {
     this.#taken = 0;
+    this.#inputUsed = 0;
+    this.#passInput = 0;
+    this.#passPart = 0;
     this.#finishing = false;
     if (keep && this.#framing.remainder === 'keep') {
       this.#settle();
@@ -122,14 +187,20 @@ export class FrameCutter {
     this.#offset += hop;
     this.#available -= hop;
     this.#seen = frame - hop;
+    this.#drop();
+    if (this.#finishing) this.#pad();
+  }
+
+  /** Lets go of parts that are used up. */
+  #drop(): void {
     let first = this.#parts[0];
     while (first !== undefined && this.#offset >= first.items) {
       this.#offset -= first.items;
-      if (first.number >= 0) this.#taken = first.number + 1;
+      if (first.from === 'live') this.#taken = first.number + 1;
+      if (first.from === 'turn') this.#inputUsed = first.items;
       this.#parts.shift();
       first = this.#parts[0];
     }
-    if (this.#finishing) this.#pad();
   }
 
   #push(part: Part): void {
@@ -158,11 +229,21 @@ export class FrameCutter {
 
   /** Copies what is kept, so that a few left-over items do not hold a long input in memory. */
   #settle(): void {
-    const items = this.#available;
+    this.#keep(this.#front(this.#available));
+  }
+
+  /** A copy of the first items that wait. */
+  #front(items: number): NumericArray {
     const array = allocate(this.#dtype, this.#outer * items * this.#inner);
     for (let block = 0; block < this.#outer; block += 1)
       this.#copy(array, block, block * items * this.#inner, items);
-    this.#parts = items === 0 ? [] : [{ array, items, scaled: false, number: -1 }];
+    return array;
+  }
+
+  #keep(array: NumericArray): void {
+    const items = array.length / (this.#outer * this.#inner);
+    this.#parts = items === 0 ? [] : [{ from: 'earlier', array, items, scaled: false, number: -1 }];
+    this.#available = items;
     this.#offset = 0;
   }
 }

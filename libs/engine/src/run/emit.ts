@@ -5,7 +5,7 @@ import { DTYPES, elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray } from '@cabstand/tensor';
 import type { Manifest } from '../manifest/types';
 import { decodeToken } from '../manifest/vocabulary';
-import { allocate } from './batch-tensor';
+import { allocate, bytesOf } from './batch-tensor';
 import { tensorPrefix } from './output';
 import type { StepWriter } from './output';
 import type { Emit, PreparedGraph } from './prepared';
@@ -24,10 +24,15 @@ export function emitChunk(
   out: StepWriter,
 ): void {
   out.beginChunk(sequence.id, turn.number);
-  for (let index = 0; index < prepared.length; index += 1)
-    for (const emit of (prepared[index] as PreparedGraph).emits)
-      writeOutput(emit, row, results[index], out);
-  charge(sequence, out.endChunk());
+  try {
+    for (let index = 0; index < prepared.length; index += 1)
+      for (const emit of (prepared[index] as PreparedGraph).emits)
+        writeOutput(emit, row, results[index], out);
+  } catch (error) {
+    out.dropChunk();
+    throw error;
+  }
+  charge(sequence, turn, out.endChunk());
 }
 
 function writeOutput(
@@ -105,7 +110,7 @@ export function emitToken(
   token[0] = BigInt(chosen);
   out.tensor(TOKEN_PREFIX, tokenBytes, 0, tokenBytes.length);
   out.text(decodeToken(chosen, turn.tokens === 0, manifest.text.output));
-  charge(sequence, out.endChunk());
+  charge(sequence, turn, out.endChunk());
   turn.tokens += 1;
   return turn.tokens >= turn.maxTokens;
 }
@@ -128,11 +133,13 @@ function scoresOf(
   return { scores, offset: (row + 1) * rowLength - count, count };
 }
 
-export function charge(sequence: { records: number; bytes: number }, bytes: number): void {
+/** Counts a record, and takes its credit. */
+export function charge(
+  sequence: { records: number; bytes: number },
+  turn: { records: number },
+  bytes: number,
+): void {
+  turn.records += 1;
   sequence.records -= 1;
   sequence.bytes -= bytes;
-}
-
-export function bytesOf(values: NumericArray): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

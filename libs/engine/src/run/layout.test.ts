@@ -68,3 +68,28 @@ test('a batch that stays the same is not moved', () => {
   expect(layouts.place(batch.toReversed())).toBe(layout);
   expect(layouts.place(batch.slice(1))).not.toBe(layout);
 });
+
+test('one row goes back to what the step read, its neighbours stay', () => {
+  const states = [state([1, 2], 0), state([2, 1, 3], 1)];
+  const layouts = new Layouts(states, 3);
+  const all = [1, 2, 3].map((id): Occupant => ({
+    parked: [new Float32Array(2).fill(id), new Float32Array(6).fill(id)],
+    home: undefined,
+  }));
+  const layout = layouts.place(all);
+  const before = [...layout.current];
+  // Only the second state is written, and twice.
+  for (let write = 0; write < 2; write += 1) {
+    (layout.stateTensor(1, 1).array as Float32Array).fill(write + 8);
+    layout.current[1] = (layout.current[1] ?? 0) + 1;
+  }
+  layout.undo(1, before);
+  const values = all.map((one) =>
+    layouts.peek(one).map((array) => [...new Set(array as Float32Array)]),
+  );
+  expect(values).toEqual([
+    [[1], [9]],
+    [[2], [2]],
+    [[3], [9]],
+  ]);
+});

@@ -1,6 +1,6 @@
 /** State in batch layout: what a step writes is what the next one reads, without a copy. */
 import type { BoundState } from '../onnx/bound';
-import { BatchTensor } from './batch-tensor';
+import { BatchTensor, allocate } from './batch-tensor';
 import type { NumericArray } from '@cabstand/tensor';
 import type { Group } from './sequence';
 
@@ -35,6 +35,16 @@ export class Layout {
   stateTensor(state: number, ahead: number): BatchTensor {
     const copies = this.states[state] as readonly BatchTensor[];
     return copies[((this.current[state] as number) + ahead) % copies.length] as BatchTensor;
+  }
+
+  /** Takes one row back to what it was when these copies were current. */
+  undo(row: number, before: readonly number[]): void {
+    this.states.forEach((copies, state) => {
+      const { dtype, rowLength } = copies[0] as BatchTensor;
+      const values = allocate(dtype, rowLength);
+      (copies[before[state] as number] as BatchTensor).readRow(row, values);
+      this.stateTensor(state, 0).writeRow(row, values);
+    });
   }
 }
 
@@ -85,6 +95,16 @@ export class Layouts {
     // A layout that is mostly empty holds more memory than it is worth.
     if (layout.occupied > 0 && layout.occupied * 2 < layout.size)
       for (const other of layout.rows) if (other !== undefined) this.park(other);
+  }
+
+  /** Copies a sequence's state into `parked`, wherever it is. */
+  peek(occupant: Occupant): readonly NumericArray[] {
+    const { home } = occupant;
+    if (home !== undefined)
+      occupant.parked.forEach((target, state) =>
+        home.layout.stateTensor(state, 0).readRow(home.row, target),
+      );
+    return occupant.parked;
   }
 
   /** Takes a sequence out without keeping its state. */

@@ -6,12 +6,14 @@ import type {
   CreditsFrame,
   InputFrame,
   OpenFrame,
+  SnapshotFrame,
   TurnFrame,
 } from '../frames/types';
+import { unfit } from '../snapshot/bytes';
 import { StepWriter } from './output';
 import { Scheduler, isReady } from './scheduler';
-import { endTurn, turnEnd } from './sequence';
-import type { Sequence, Stepper } from './sequence';
+import { endTurn, turnEnd, writeSnapshot } from './sequence';
+import type { ActiveTurn, Sequence, Stepper } from './sequence';
 
 /** Where frames go. */
 export interface FrameSink {
@@ -27,7 +29,7 @@ export interface LoopStats {
 }
 
 export type WorkFrame =
-  OpenFrame | TurnFrame | InputFrame | CreditsFrame | CancelFrame | CloseFrame;
+  OpenFrame | TurnFrame | InputFrame | CreditsFrame | CancelFrame | CloseFrame | SnapshotFrame;
 
 export class StepLoop<S extends Sequence> {
   readonly #stepper: Stepper<S>;
@@ -102,6 +104,8 @@ export class StepLoop<S extends Sequence> {
       this.#stepper.release(sequence);
     }
     if (sequence.turn === undefined) this.#active.delete(sequence);
+    else if (sequence.snapshotAsked)
+      writeSnapshot(this.#stepper, sequence, this.#out, sequence.turn, false);
   }
 
   async #flush(batch: number, seconds: number): Promise<void> {
@@ -117,10 +121,18 @@ export class StepLoop<S extends Sequence> {
     this.#wake = undefined;
   }
 
-  #open({ sequence: id, priority }: OpenFrame): void {
+  #open({ sequence: id, priority, restore, snapshots }: OpenFrame): void {
     // Main keeps to its own limit; a turn of a sequence that is not open is answered by an error.
     if (this.#sequences.has(id) || this.#sequences.size >= this.#maxSequences) return;
-    this.#sequences.set(id, this.#stepper.open(id, priority));
+    const sequence = this.#stepper.open(id, priority);
+    sequence.snapshots = snapshots === true;
+    this.#sequences.set(id, sequence);
+    if (restore === undefined) return;
+    try {
+      this.#stepper.restore(sequence, restore);
+    } catch (error) {
+      sequence.broken = CabstandError.from(error);
+    }
   }
 
   #credit({ credits }: CreditsFrame): void {
@@ -132,7 +144,7 @@ export class StepLoop<S extends Sequence> {
     }
   }
 
-  #forSequence(frame: TurnFrame | InputFrame | CancelFrame | CloseFrame): void {
+  #forSequence(frame: TurnFrame | InputFrame | CancelFrame | CloseFrame | SnapshotFrame): void {
     const sequence = this.#sequences.get(frame.sequence);
     if (sequence === undefined) {
       if (frame.type === 'TURN')
@@ -144,6 +156,7 @@ export class StepLoop<S extends Sequence> {
     }
     if (frame.type === 'TURN') this.#begin(sequence, frame);
     else if (frame.type === 'INPUT') this.#input(sequence, frame);
+    else if (frame.type === 'SNAPSHOT') sequence.snapshotAsked = sequence.turn !== undefined;
     else if (frame.type === 'CLOSE') {
       sequence.closed = true;
       this.#sequences.delete(frame.sequence);
@@ -158,11 +171,14 @@ export class StepLoop<S extends Sequence> {
       return;
     }
     try {
+      checkContinued(sequence, frame);
       this.#stepper.begin(sequence, frame);
       sequence.waited = 0;
       this.#active.add(sequence);
     } catch (error) {
       sequence.turn = undefined;
+      if (sequence.snapshots && sequence.broken === undefined && sequence.resume === undefined)
+        writeSnapshot(this.#stepper, sequence, this.#out, notBegun(frame.turn), true);
       this.#refuse(frame, CabstandError.from(error));
     }
   }
@@ -182,4 +198,17 @@ export class StepLoop<S extends Sequence> {
   #refuse(frame: TurnFrame, error: CabstandError): void {
     this.#out.end(frame.sequence, frame.turn, turnEnd(error, 0));
   }
+}
+
+/** A sequence that was restored within a turn goes on with this turn, and no other one does. */
+function checkContinued({ broken, resume }: Sequence, { turn, continued }: TurnFrame): void {
+  if (broken !== undefined) throw broken;
+  if (continued === true && resume?.turn !== turn)
+    throw unfit('turn', `turn ${turn} is to be continued, but not from a snapshot taken within it`);
+  if (continued !== true && resume !== undefined)
+    throw unfit('turn', `taken within turn ${resume.turn}, which is to be continued`);
+}
+
+function notBegun(number: number): Pick<ActiveTurn, 'number' | 'records' | 'steps' | 'taken'> {
+  return { number, records: 0, steps: 0, taken: 0 };
 }

@@ -70,3 +70,16 @@ test('string outputs are what protobuf makes of them', () => {
     { name: 'words', dtype: 'string', shape: [2], data: new Uint8Array(0), strings: ['naïve', ''] },
   ]);
 });
+
+test('a chunk that is taken back leaves nothing behind', () => {
+  const out = new StepWriter();
+  out.taken(1, 2, 3);
+  out.beginChunk(1, 2);
+  out.text('half a record');
+  out.dropChunk();
+  out.end(1, 2, { reason: 'completed', steps: 0 });
+  const bytes = out.take(1, 0);
+  expect(decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX))).toMatchObject({
+    items: [{ kind: 'taken' }, { kind: 'end' }],
+  });
+});

@@ -2,9 +2,9 @@
 import { DTYPES } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { PREFIX, writePrefix } from '../frames/layout';
-import { ITEM_HEADER, ItemKind, STEP_HEADER } from '../frames/packed';
+import { ITEM_HEADER, ItemKind, STEP_HEADER, snapshotHeader } from '../frames/packed';
 import { FrameType } from '../frames/types';
-import type { TurnEnd } from '../frames/types';
+import type { SnapshotItem, TurnEnd } from '../frames/types';
 
 const SMALLEST = 512;
 /** Up to this many bytes a loop beats a call. */
@@ -56,6 +56,12 @@ export class StepWriter {
     this.#at += this.#buffer.write(text, this.#at);
   }
 
+  /** Takes back the chunk that was begun. */
+  dropChunk(): void {
+    this.#at = this.#item;
+    this.#count -= 1;
+  }
+
   /** Bytes of the chunk. */
   endChunk(): number {
     const length = this.#at - this.#item - ITEM_HEADER;
@@ -75,6 +81,15 @@ export class StepWriter {
     this.#begin(ItemKind.taken, sequence, turn);
     this.#reserve(4);
     this.#at = this.#buffer.writeUInt32LE(parts, this.#at);
+    this.endChunk();
+  }
+
+  snapshot(item: Omit<SnapshotItem, 'kind'>): void {
+    this.#begin(ItemKind.snapshot, item.sequence, item.turn);
+    const header = snapshotHeader(item);
+    this.#reserve(header.length + item.data.length);
+    this.#copy(header, 0, header.length);
+    this.#copy(item.data, 0, item.data.length);
     this.endChunk();
   }
 

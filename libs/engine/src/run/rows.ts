@@ -1,8 +1,7 @@
 /** Putting rows of several callers together along an axis, and taking them apart again. */
 import { elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray } from '@cabstand/tensor';
-import { allocate } from './batch-tensor';
-import { bytesOf } from './emit';
+import { allocate, bytesOf } from './batch-tensor';
 import { stringTensorBytes, tensorPrefix } from './output';
 import type { StepWriter } from './output';
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { Scheduler } from './scheduler';
+import { newSequence } from './sequence';
 import type { Sequence, Stepper } from './sequence';
 
 interface Job extends Sequence {
@@ -19,6 +20,8 @@ const stepper = (maxBatch: number): Stepper<Job> => ({
   done: () => false,
   group: ({ key }) => key,
   weight: ({ rows }) => Math.min(rows, maxBatch),
+  restore: () => undefined,
+  snapshot: () => Buffer.alloc(0),
   step: () => Promise.resolve(),
   endTurn: () => undefined,
   release: () => undefined,
@@ -27,17 +30,12 @@ const stepper = (maxBatch: number): Stepper<Job> => ({
 const KEYS = [{}, {}, {}];
 
 const job = (id: number, priority = 0, key = 0, rows = 1, records = 1e9): Job => ({
-  id,
-  priority,
+  ...newSequence(id, priority),
   rows,
   records,
   key: KEYS[key] as object,
   bytes: 1e9,
-  turn: { number: 0, steps: 0, cancelled: false },
-  running: false,
-  closed: false,
-  lastStep: -1,
-  waited: 0,
+  turn: { number: 0, steps: 0, records: 0, taken: 0, cancelled: false },
 });
 
 test('batches are of one group, within the limit and within credit, and nobody starves', () => {

@@ -1,12 +1,15 @@
 import type { CabstandError } from '@cabstand/core';
 import type { InputFrame, TurnEnd, TurnFrame } from '../frames/types';
+import type { Progress } from '../snapshot/format';
 import type { StepWriter } from './output';
 
 /** A turn that runs. */
 export interface ActiveTurn {
   readonly number: number;
-  /** Model steps so far. */
+  /** Model steps and records so far, and live parts that were reported as taken. */
   steps: number;
+  records: number;
+  taken: number;
   /** To be ended before its next step. */
   cancelled: boolean;
   /** Ends the turn before its next step, too. */
@@ -28,6 +31,33 @@ export interface Sequence {
   /** Number of the last step it was in, and steps it was passed over since. */
   lastStep: number;
   waited: number;
+  /** Ends of turns come with a snapshot. */
+  snapshots: boolean;
+  /** Main wants one at the next step boundary. */
+  snapshotAsked: boolean;
+  /** It was to begin from a snapshot that is none: there is no state to run a turn on. */
+  broken: CabstandError | undefined;
+  /** It was restored within a turn, which is to be continued. */
+  resume: Progress | undefined;
+}
+
+/** A sequence before its first turn. */
+export function newSequence(id: number, priority: number): Sequence {
+  return {
+    id,
+    priority,
+    turn: undefined,
+    records: 0,
+    bytes: 0,
+    running: false,
+    closed: false,
+    lastStep: -1,
+    waited: 0,
+    snapshots: false,
+    snapshotAsked: false,
+    broken: undefined,
+    resume: undefined,
+  };
 }
 
 /** Sequences with the same group may run together. */
@@ -38,6 +68,15 @@ export interface Stepper<S extends Sequence = Sequence> {
   /** Rows a run may have. */
   readonly maxBatch: number;
   open(id: number, priority: number): S;
+  /**
+   * Makes a sequence that was just opened the one that a snapshot was taken of. If that was within a
+   * turn, only this turn may follow, as `continued`.
+   *
+   * @throws CabstandError CHECKPOINT_INVALID; the sequence is as it was then.
+   */
+  restore(sequence: S, snapshot: Uint8Array): void;
+  /** The state of a sequence that no step holds, and how far its turn is, if there is one. */
+  snapshot(sequence: S): Buffer;
   /** Starts a turn. Throws a CabstandError where its input is wrong; the sequence stays usable. */
   begin(sequence: S, turn: TurnFrame): void;
   /** A part of live input. */
@@ -71,7 +110,25 @@ export function endTurn<S extends Sequence>(
   if (turn === undefined) return;
   stepper.endTurn(sequence, how === 'completed' || how === 'stopped');
   sequence.turn = undefined;
-  if (!sequence.closed) out.end(sequence.id, turn.number, turnEnd(how, turn.steps));
+  if (sequence.closed) return;
+  if (sequence.snapshots || sequence.snapshotAsked)
+    writeSnapshot(stepper, sequence, out, turn, true);
+  out.end(sequence.id, turn.number, turnEnd(how, turn.steps));
+}
+
+/** Writes a snapshot of a sequence that no step holds. @param turn that runs, or has just ended */
+export function writeSnapshot<S extends Sequence>(
+  stepper: Stepper<S>,
+  sequence: S,
+  out: StepWriter,
+  turn: Pick<ActiveTurn, 'number' | 'records' | 'steps' | 'taken'>,
+  ended: boolean,
+): void {
+  sequence.snapshotAsked = false;
+  const { number, records, steps, taken } = turn;
+  const data = stepper.snapshot(sequence);
+  const item = { sequence: sequence.id, turn: number, data, records, steps, ended };
+  out.snapshot({ ...item, partsTaken: taken });
 }
 
 export function turnEnd(

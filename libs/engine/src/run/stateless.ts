@@ -9,16 +9,24 @@ import type { BoundInput, BoundModel, BoundOutput } from '../onnx/bound';
 import { elementsOf } from '../manifest/parameters';
 import type { Parameters } from '../manifest/parameters';
 import { validateTurnInput } from '../manifest/validate';
+import { FINGERPRINT, SnapshotFormat } from '../snapshot/format';
+import type { Progress } from '../snapshot/format';
 import { charge } from './emit';
 import { runError } from './errors';
 import type { StepWriter } from './output';
 import { sharedTensor } from './prepared';
 import { joinRows, splitRows, writeResult } from './rows';
 import type { Values } from './rows';
-import { endTurn } from './sequence';
+import { endTurn, newSequence } from './sequence';
 import type { ActiveTurn, Sequence, Stepper } from './sequence';
 
 const GROUPS = 256;
+
+/** Progress of a turn that is to begin from the start. */
+const START: Progress = {
+  ...{ turn: 0, records: 0, steps: 0, partsTaken: 0, partUsed: 0, inputUsed: 0 },
+  ...{ stage: 0, items: 0, item: 0, token: 0, tokens: 0, fingerprint: Buffer.alloc(FINGERPRINT) },
+};
 
 interface StatelessGroup {
   readonly shared: ReadonlyMap<BoundInput, OrtTensor>;
@@ -44,6 +52,7 @@ export interface StatelessSequence extends Sequence {
 export class StatelessStepper implements Stepper<StatelessSequence> {
   readonly #model: BoundModel;
   readonly #session: InferenceSession;
+  readonly #format: SnapshotFormat;
   readonly #inputs: readonly BoundInput[];
   readonly #outputs: readonly BoundOutput[];
   readonly #groups = new BoundedMap<string, StatelessGroup>(GROUPS);
@@ -56,22 +65,23 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
   ) {
     this.#model = model;
     this.#session = session;
+    this.#format = new SnapshotFormat(model);
     this.#inputs = model.graphs[0]?.inputs ?? [];
     this.#outputs = model.graphs[0]?.outputs ?? [];
   }
 
   open(id: number, priority: number): StatelessSequence {
-    return {
-      id,
-      priority,
-      turn: undefined,
-      records: 0,
-      bytes: 0,
-      running: false,
-      closed: false,
-      lastStep: -1,
-      waited: 0,
-    };
+    return { ...newSequence(id, priority), turn: undefined };
+  }
+
+  restore(sequence: StatelessSequence, snapshot: Uint8Array): void {
+    sequence.resume = this.#format.read(snapshot).progress;
+  }
+
+  /** A turn makes one record, at its end: within a turn there is only the turn itself to keep. */
+  snapshot({ turn }: StatelessSequence): Buffer {
+    const progress = turn && { ...START, turn: turn.number };
+    return this.#format.write({ states: [], framing: undefined, progress });
   }
 
   begin(sequence: StatelessSequence, frame: TurnFrame): void {
@@ -91,9 +101,12 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
       if (row !== undefined) values.set(input, repeat(row, rows));
     }
     const group = this.#groupOf(frame.inputs, parameters);
+    sequence.resume = undefined;
     sequence.turn = {
       number: frame.turn,
       steps: 0,
+      records: 0,
+      taken: 0,
       cancelled: false,
       group,
       values,
@@ -223,7 +236,7 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
       const dims = results[name]?.dims ?? [];
       writeResult(out, sink.output, dtype, dims, batchAxis, turn.pieces[index] ?? []);
     });
-    charge(sequence, out.endChunk());
+    charge(sequence, turn, out.endChunk());
     endTurn(this, sequence, out, 'completed');
   }
 

@@ -33,6 +33,8 @@ export interface StageGroup extends GroupFeeds {
 export interface InputSet {
   /** By stage. */
   readonly groups: readonly StageGroup[];
+  /** Number of the live part that brought it; -1 for the turn itself. */
+  readonly part: number;
   /** Rows of batched inputs and parameters. */
   readonly rows: ReadonlyMap<BoundInput, NumericArray>;
 }
@@ -45,9 +47,11 @@ export interface RecurrentTurn extends ActiveTurn {
   readonly sets: InputSet[];
   /** No more input follows. */
   last: boolean;
-  /** Live parts received and reported as taken. */
+  /** Live parts received. */
   parts: number;
-  taken: number;
+  /** Without framing: live parts used up, and whether the turn's own input is. */
+  partsUsed: number;
+  inputUsed: boolean;
   /** Generators: the prompt, how far it was read, and the token of the step before. */
   items: readonly number[];
   item: number;
@@ -57,6 +61,8 @@ export interface RecurrentTurn extends ActiveTurn {
   readonly sampling: Sampling;
   /** Verification lets neighbours run on. */
   ignoreStop: boolean;
+  /** Of the parameters; made with the first snapshot. */
+  fingerprint: Buffer | undefined;
 }
 
 export interface RecurrentSequence extends Sequence, Occupant {
@@ -88,13 +94,16 @@ export function startTurn(
   return {
     number: frame.turn,
     steps: 0,
+    records: 0,
     cancelled: false,
     parameters,
     stage: skipsItems ? 1 : 0,
-    sets: brings ? [inputSet(model, plan, groups, frame.inputs, parameters)] : [],
+    sets: brings ? [inputSet(model, plan, groups, frame.inputs, parameters, -1)] : [],
     last: !frame.live,
     parts: 0,
     taken: 0,
+    partsUsed: 0,
+    inputUsed: false,
     items,
     item: 0,
     token: generation?.start ?? 0,
@@ -102,6 +111,7 @@ export function startTurn(
     maxTokens: generation === undefined ? 0 : number('max_tokens'),
     sampling: { temperature: number('temperature'), topK: number('top_k'), seed: number('seed') },
     ignoreStop: false,
+    fingerprint: undefined,
   };
 }
 
@@ -112,6 +122,7 @@ export function inputSet(
   groups: BoundedMap<string, StageGroup>,
   tensors: readonly Tensor[],
   parameters: Parameters,
+  part: number,
 ): InputSet {
   const rows = new Map<BoundInput, NumericArray>();
   for (const { graphs } of plan)
@@ -121,6 +132,7 @@ export function inputSet(
         if (values !== undefined) rows.set(input, values);
       }
   return {
+    part,
     rows,
     groups: plan.map((stage, index) => groupOf(model, stage, index, groups, tensors, parameters)),
   };

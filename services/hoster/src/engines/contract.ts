@@ -1,6 +1,13 @@
 /** What the session core needs of models and engines; it knows nothing of processes and frames. */
 import type { CabstandError } from '@cabstand/core';
-import type { BatchClass, Manifest, OutputMetadata, Provider, TurnEnd } from '@cabstand/engine';
+import type {
+  BatchClass,
+  Manifest,
+  OutputMetadata,
+  Provider,
+  SnapshotItem,
+  TurnEnd,
+} from '@cabstand/engine';
 import type { Tensor } from '@cabstand/tensor';
 
 export type ModelStatus =
@@ -33,7 +40,16 @@ export interface ServedModel {
    * Opens a sequence in the engine. Throws MODEL_LOADING while it loads, ENGINE_CRASHED (with
    * `retryAfterMs`) while it restarts, MODEL_FAILED, DRAINING, or HOSTER_FULL at `capacity`.
    */
-  openSequence(sink: SequenceSink, options: { readonly priority: number }): Sequence;
+  openSequence(sink: SequenceSink, options: SequenceOptions): Sequence;
+}
+
+export interface SequenceOptions {
+  /** 0 to 9; higher goes first. */
+  readonly priority: number;
+  /** A snapshot to begin from; one that is none of this model fails the next turn. */
+  readonly restore?: Uint8Array | undefined;
+  /** Every end of turn comes with a snapshot. Default false. */
+  readonly snapshots?: boolean;
 }
 
 /**
@@ -44,12 +60,15 @@ export interface ServedModel {
  * its sender waits for `inputTaken`.
  */
 export interface Sequence {
-  startTurn(turn: number, input: TurnStart): void;
+  /** `continued`: restored from a snapshot taken within this very turn, which goes on behind it. */
+  startTurn(turn: number, input: TurnStart, continued?: boolean): void;
   /** A part of live input. */
   input(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void;
   /** Lets the engine produce more; negative: takes back what is unused, so that it pauses. */
   credit(records: number, bytes: number): void;
   cancel(turn: number): void;
+  /** Asks for a snapshot at the next step boundary. Credit given or taken back before counts first. */
+  snapshot(): void;
   close(): void;
 }
 
@@ -60,11 +79,19 @@ export interface TurnStart {
   readonly live: boolean;
 }
 
+/** The state of a sequence right after what the sink was told before. */
+export type EngineSnapshot = Pick<
+  SnapshotItem,
+  'data' | 'records' | 'steps' | 'partsTaken' | 'ended'
+>;
+
 /** Called in order, on the main process's event loop. */
 export interface SequenceSink {
   /** One step's output, as a serialized cabstand.v1.Chunk. */
   chunk(turn: number, chunk: Buffer): void;
   endOfTurn(turn: number, end: TurnEnd): void;
+  /** `data` shares memory with its frame: whoever keeps it copies it. */
+  snapshot(turn: number, snapshot: EngineSnapshot): void;
   /** Live parts below `parts` are used up. */
   inputTaken(turn: number, parts: number): void;
   /**

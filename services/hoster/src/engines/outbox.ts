@@ -76,6 +76,13 @@ export class Outbox {
     this.#queue(bytes);
   }
 
+  /** Queues a frame behind all credits that wait. */
+  sendAfterCredits(frame: ToEngine): void {
+    if (this.#closed) return;
+    this.#pushCredits();
+    this.#queue(this.#options.encode(frame));
+  }
+
   credit(sequence: number, records: number, bytes: number): void {
     if (this.#closed) return;
     const waiting = this.#credits.get(sequence);
@@ -97,11 +104,7 @@ export class Outbox {
     this.#scheduled = false;
     if (this.#closed) return;
     // Frames first: a credit may be for a sequence that one of them opens.
-    if (this.#credits.size > 0) {
-      const credits = [...this.#credits.values()];
-      this.#credits.clear();
-      this.#push(this.#options.encode({ type: 'CREDITS', credits }));
-    }
+    this.#pushCredits();
     const parts = this.#parts;
     if (parts.length === 0) return;
     this.#parts = [];
@@ -117,6 +120,13 @@ export class Outbox {
     this.#parts = [];
     this.#partBytes = 0;
     this.#credits.clear();
+  }
+
+  #pushCredits(): void {
+    if (this.#credits.size === 0) return;
+    const credits = [...this.#credits.values()];
+    this.#credits.clear();
+    this.#push(this.#options.encode({ type: 'CREDITS', credits }));
   }
 
   #queue(bytes: Uint8Array): void {

@@ -1,6 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { ToEngine } from '@cabstand/engine';
-import type { SequenceSink } from './contract';
+import type { EngineSnapshot, SequenceSink } from './contract';
 import { silentLog } from './observer';
 import type { Outbox } from './outbox';
 import { Sequences } from './sequences';
@@ -13,6 +13,10 @@ class Recorder implements SequenceSink {
   endOfTurn(turn: number, end: { reason: string }): void {
     this.got.push(['end', turn, end.reason]);
   }
+  snapshot(turn: number, { data }: EngineSnapshot): void {
+    this.got.push(['snapshot', turn, data.toString()]);
+  }
+
   inputTaken(turn: number, parts: number): void {
     this.got.push(['taken', turn, parts]);
   }
@@ -43,8 +47,8 @@ const chunk = (sequence: number, text: string) =>
 test('each sequence gets its own items, in order, and none after it closed', () => {
   const { sequences, sent, emptied } = setUp();
   const [a, b] = [new Recorder(), new Recorder()];
-  const first = sequences.open(a, 0);
-  const second = sequences.open(b, 9);
+  const first = sequences.open(a, { priority: 0 });
+  const second = sequences.open(b, { priority: 9 });
   sequences.dispatch([
     chunk(1, 'a0'),
     chunk(2, 'b0'),
@@ -78,7 +82,7 @@ test('each sequence gets its own items, in order, and none after it closed', () 
 
 test('there is work while a turn runs with credit', () => {
   const { sequences } = setUp();
-  const sequence = sequences.open(new Recorder(), 0);
+  const sequence = sequences.open(new Recorder(), { priority: 0 });
   expect(sequences.hasWork).toBe(false);
   sequence.startTurn(0, INPUT);
   expect(sequences.hasWork).toBe(false);
@@ -104,13 +108,14 @@ test('a sink that throws harms itself only', () => {
     },
     endOfTurn: () => undefined,
     inputTaken: () => undefined,
+    snapshot: () => undefined,
     failed: (error) => {
       failures.push(error.reason);
       throw new Error('still full');
     },
   };
-  sequences.open(bad, 0);
-  sequences.open(good, 0);
+  sequences.open(bad, { priority: 0 });
+  sequences.open(good, { priority: 0 });
   sequences.dispatch([chunk(1, 'x'), chunk(2, 'y')]);
   expect(failures).toEqual(['INTERNAL']);
   expect(good.got).toEqual([['chunk', 0, 'y']]);
@@ -121,8 +126,8 @@ test('a sink that throws harms itself only', () => {
 test('when the engine goes all fail once, and nothing is sent any more', () => {
   const { sequences, sent } = setUp();
   const [a, b] = [new Recorder(), new Recorder()];
-  const first = sequences.open(a, 0);
-  sequences.open(b, 0);
+  const first = sequences.open(a, { priority: 0 });
+  sequences.open(b, { priority: 0 });
   expect(sequences.failAll(CRASH)).toBe(2);
   expect(sequences.failAll(CRASH)).toBe(0);
   first.startTurn(0, INPUT);

@@ -1,7 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { StepItem } from '@cabstand/engine';
 import type { Tensor } from '@cabstand/tensor';
-import type { Sequence, SequenceSink, TurnStart } from './contract';
+import type { Sequence, SequenceOptions, SequenceSink, TurnStart } from './contract';
 import type { EngineLog } from './observer';
 import type { Outbox } from './outbox';
 
@@ -30,14 +30,21 @@ export class Sequences {
     return false;
   }
 
-  open(sink: SequenceSink, priority: number): Sequence {
+  open(sink: SequenceSink, options: SequenceOptions): Sequence {
     const number = this.#next++;
     const sequence = new OpenSequence(number, sink, this.#outbox, (closed) => {
       this.#open.delete(closed);
       if (this.#open.size === 0) this.#onEmpty();
     });
     this.#open.set(number, sequence);
-    this.#outbox.send({ type: 'OPEN', sequence: number, priority });
+    const { priority, restore, snapshots = false } = options;
+    this.#outbox.send({
+      type: 'OPEN',
+      sequence: number,
+      priority,
+      ...(restore === undefined ? {} : { restore }),
+      ...(snapshots ? { snapshots } : {}),
+    });
     return sequence;
   }
 
@@ -106,7 +113,7 @@ class OpenSequence implements Sequence {
     return this.#turn !== NO_TURN && this.#records > 0;
   }
 
-  startTurn(turn: number, input: TurnStart): void {
+  startTurn(turn: number, input: TurnStart, continued = false): void {
     if (this.#state !== 'open') return;
     this.#outbox.sendInput({
       type: 'TURN',
@@ -116,6 +123,7 @@ class OpenSequence implements Sequence {
       parameters: input.parameters,
       inputs: input.tensors,
       live: input.live,
+      ...(continued ? { continued } : {}),
     });
     this.#turn = turn;
   }
@@ -143,6 +151,11 @@ class OpenSequence implements Sequence {
     this.#outbox.send({ type: 'CANCEL', sequence: this.#number, turn });
   }
 
+  snapshot(): void {
+    if (this.#state !== 'open') return;
+    this.#outbox.sendAfterCredits({ type: 'SNAPSHOT', sequence: this.#number });
+  }
+
   close(): void {
     if (this.#state !== 'open') return;
     this.#state = 'closed';
@@ -163,6 +176,9 @@ class OpenSequence implements Sequence {
         return;
       case 'taken':
         this.#sink.inputTaken(item.turn, item.parts);
+        return;
+      case 'snapshot':
+        this.#sink.snapshot(item.turn, item);
         return;
     }
   }

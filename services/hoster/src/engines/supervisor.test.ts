@@ -84,10 +84,11 @@ function runTurn(supervisor: EngineSupervisor): Promise<TurnEnd | CabstandError>
       {
         chunk: () => undefined,
         inputTaken: () => undefined,
+        snapshot: () => undefined,
         endOfTurn: (_turn, end) => resolve(end),
         failed: resolve,
       },
-      0,
+      { priority: 0 },
     );
     sequence.startTurn(0, INPUT);
     sequence.credit(10, 10_000);
@@ -139,7 +140,7 @@ test.each([
     message: expect.stringContaining(message),
   });
   expect(supervisor.state).toMatchObject({ state: 'failed', retryAt: undefined });
-  expect(() => supervisor.openSequence({} as never, 0)).toThrow(
+  expect(() => supervisor.openSequence({} as never, { priority: 0 })).toThrow(
     expect.objectContaining({ reason: 'MODEL_FAILED' }) as Error,
   );
 });
@@ -158,10 +159,11 @@ test('kill -9 fails its sequences at once and it serves again', async () => {
       {
         chunk: () => undefined,
         inputTaken: () => undefined,
+        snapshot: () => undefined,
         endOfTurn: () => undefined,
         failed: resolve,
       },
-      0,
+      { priority: 0 },
     );
   });
   const before = performance.now();
@@ -171,7 +173,7 @@ test('kill -9 fails its sequences at once and it serves again', async () => {
     metadata: { signal: 'SIGKILL' },
   });
   expect(performance.now() - before).toBeLessThan(150);
-  expect(() => supervisor.openSequence({} as never, 0)).toThrow(
+  expect(() => supervisor.openSequence({} as never, { priority: 0 })).toThrow(
     expect.objectContaining({ reason: 'ENGINE_CRASHED' }) as Error,
   );
   await until('serving');

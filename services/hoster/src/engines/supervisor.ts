@@ -1,7 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { Reason, Timer } from '@cabstand/core';
 import type { LoadedFrame, Manifest, Provider } from '@cabstand/engine';
-import type { Sequence, SequenceSink } from './contract';
+import type { Sequence, SequenceOptions, SequenceSink } from './contract';
 import type { EngineProcess, EngineProcessDeps } from './engine-process';
 import { launchEngine } from './launch';
 import type { EngineExit } from './link';
@@ -89,10 +89,10 @@ export class EngineSupervisor {
     return work;
   }
 
-  openSequence(sink: SequenceSink, priority: number): Sequence {
+  openSequence(sink: SequenceSink, options: SequenceOptions): Sequence {
     if (this.#state.state !== 'serving')
       throw whyNot(this.#manifest.name, this.#state, this.#deps.clock.monotonic());
-    return this.#state.serving.sequences.open(sink, priority);
+    return this.#state.serving.sequences.open(sink, options);
   }
 
   /** Fails what is open with `error` and ends the process. Answers how many sequences failed. */

@@ -132,7 +132,24 @@ const CASES: [string, string, v1.InferenceStreamRequest][] = [
   ['a durable session without id', 'INVALID_ARGUMENT', audioTurn(good, { durable: true })],
   ['a kept session without id', 'INVALID_ARGUMENT', audioTurn(good, { keep_session: true })],
   ['a priority out of range', 'INVALID_ARGUMENT', audioTurn(good, { priority: 10 })],
-  ['a resume', 'UNIMPLEMENTED', named({ resume: {} })],
+  ['a resume without id', 'INVALID_ARGUMENT', audioTurn(good, { resume: {} })],
+  ['a resume of another turn', 'INVALID_ARGUMENT', named({ resume: { turn: 2 } })],
+  ['a resume from nowhere', 'POSITION_INVALID', named({ resume: { delivered_position: -2 } })],
+  [
+    'a resume without the turns before',
+    'INVALID_ARGUMENT',
+    named({ turn: 3, resume: { turn: 3, delivered_position: 9 } }),
+  ],
+  [
+    'a checkpoint that is none',
+    'CHECKPOINT_INVALID',
+    named({ resume: { checkpoint: { position: 0, sealed: Buffer.from('none') } } }),
+  ],
+  [
+    'a checkpoint at no position',
+    'POSITION_INVALID',
+    named({ resume: { checkpoint: { position: -1, sealed: Buffer.from('none') } } }),
+  ],
   ['turn 1 of an unknown session', 'SESSION_UNKNOWN', named({ turn: 1 })],
   [
     'turn 0 of an unknown session, from a later position',

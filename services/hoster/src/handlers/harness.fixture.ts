@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '@cabstand/core';
-import { ticketVerifier } from '@cabstand/auth';
+import { authConfigSchema, createSealer, ticketVerifier } from '@cabstand/auth';
 import type { TicketVerifier } from '@cabstand/auth';
 import { HosterService, RpcClient, RpcServer } from '@cabstand/rpc';
 import type { Authorizer, v1 } from '@cabstand/rpc';
@@ -48,7 +48,8 @@ export class Harness {
     options: SessionOptions = {},
     tickets: TicketVerifier = ticketVerifier(),
   ): Promise<Harness> {
-    const sessions = new Sessions({ host, clock: systemClock, observer: {}, options });
+    const sealer = createSealer(authConfigSchema.parse({}));
+    const sessions = new Sessions({ host, clock: systemClock, observer: {}, sealer, options });
     const server = new RpcServer({ authorizer: bySelfIntroduction });
     const harness = { current: undefined as Harness | undefined };
     server.addService(

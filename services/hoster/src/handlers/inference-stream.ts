@@ -1,19 +1,16 @@
 import { CabstandError, abortReason } from '@cabstand/core';
 import { validateTurnInput } from '@cabstand/engine';
 import type { ServerCall, ServerStreamHandler, v1 } from '@cabstand/rpc';
+import type { ServedModel } from '../engines/contract';
+import type { ResumeSpec } from '../sessions/resume';
 import type { Session } from '../sessions/session';
 import type { Epoch, Retention, TurnContent, TurnOutcome } from '../sessions/types';
 import { lossOf } from './context';
 import type { HandlerContext } from './context';
 import { checkModel, closingOnError, openSession, openedNotice } from './opening';
-import {
-  NO_EPOCH,
-  parseContent,
-  parseEpoch,
-  parseNewSessionId,
-  parsePriority,
-  unimplemented,
-} from './parse';
+import { NO_EPOCH, parseContent, parseEpoch, parseNewSessionId, parsePriority } from './parse';
+import { continueSession, nextOf, parseResume } from './resuming';
+import type { Continued } from './resuming';
 import { StreamConsumer } from './stream-consumer';
 
 type Request = v1.InferenceStreamRequest__Output;
@@ -27,6 +24,7 @@ interface Asked {
   /** As it came; 0 is also what a plain client sends that knows nothing of positions. */
   readonly from: number;
   readonly content: TurnContent;
+  readonly resume: ResumeSpec | undefined;
 }
 
 /** One turn as a stream of records. */
@@ -36,26 +34,14 @@ export function inferenceStream(
   return async (request, call, out) => {
     const asked = parse(request);
     const consumer = new StreamConsumer(out);
-    const found = findSession(context, asked, request, call);
-    const session =
-      found ??
-      (await openSession(
-        context,
-        call,
-        {
-          ...asked,
-          model: request.model,
-          check: (model) => validateTurnInput(model.manifest, asked.content),
-          onQueued: (position) => consumer.notice({ kind: 'queued', position }),
-        },
-        request.ticket,
-      ));
-    const outcome = closingOnError(found === undefined, session, () => {
+    const { session, opened } = await sessionFor(context, asked, request, call, consumer);
+    const outcome = closingOnError(context, opened, session, asked, () => {
       const started = start(context, session, asked);
       const from = firstPosition(session, asked, started);
       session.checkAttach(asked.epoch, from);
       out.push({ notice: openedNotice(context, session, from ?? session.position) });
       consumer.attached(session.attach(consumer, asked.epoch, from));
+      context.sessions.greet(session);
       return started;
     });
     await follow(session, consumer, asked.turn, outcome, call);
@@ -63,23 +49,49 @@ export function inferenceStream(
 }
 
 function parse(request: Request): Asked {
-  if (request.resume !== null) throw unimplemented('resume');
   const id = parseNewSessionId(request.session_id);
-  if (id === undefined && (request.durable || request.keep_session))
+  if (id === undefined && (request.durable || request.keep_session || request.resume))
     throw new CabstandError(
       'INVALID_ARGUMENT',
       'session_id: got nothing, expected an id: durable and kept sessions have one',
       { metadata: { field: 'session_id' } },
     );
+  const own = { turn: request.turn, content: parseContent(request, false) };
+  const resume = request.resume === null ? undefined : parseResume(request.resume, own);
+  // Where the input came with the rest of the replay it need not come twice.
+  const { content } = resume?.turns.find(({ turn }) => turn === own.turn) ?? own;
   return {
     id,
     epoch: id === undefined ? NO_EPOCH : parseEpoch(request.epoch),
-    retention: request.durable ? 'durable' : request.keep_session ? 'kept' : 'call',
+    retention:
+      request.durable || resume !== undefined ? 'durable' : request.keep_session ? 'kept' : 'call',
     priority: parsePriority(request.priority),
     turn: request.turn,
-    from: request.from_position,
-    content: parseContent(request, false),
+    from: resume === undefined ? request.from_position : nextOf(resume),
+    content,
+    resume,
   };
+}
+
+async function sessionFor(
+  context: HandlerContext,
+  asked: Asked,
+  request: Request,
+  call: ServerCall,
+  consumer: StreamConsumer,
+): Promise<Continued> {
+  const { id, resume, content } = asked;
+  const opening = {
+    ...asked,
+    model: request.model,
+    check: (model: ServedModel) => void validateTurnInput(model.manifest, content),
+    onQueued: (position: number) => consumer.notice({ kind: 'queued', position }),
+  };
+  if (id !== undefined && resume !== undefined)
+    return await continueSession(context, call, { ...opening, id, resume }, request.ticket);
+  const found = findSession(context, asked, request, call);
+  if (found !== undefined) return { session: found, opened: false };
+  return { session: await openSession(context, call, opening, request.ticket), opened: true };
 }
 
 /** The session that the call goes on with; undefined where it opens one. */

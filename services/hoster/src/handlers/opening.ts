@@ -3,6 +3,7 @@ import type { ServerCall, v1 } from '@cabstand/rpc';
 import type { ServedModel } from '../engines/contract';
 import type { OpenRequest } from '../sessions/sessions';
 import type { Session } from '../sessions/session';
+import type { SessionEnd } from '../sessions/types';
 import { ackEvery } from '../sessions/options';
 import type { HandlerContext } from './context';
 import { wireBatchClass } from './wire';
@@ -27,10 +28,21 @@ export async function openSession(
   const session = await context.sessions.open({ ...request, principal }, call.signal);
   if (lease !== undefined) context.leaseConsumed(lease.leaseId);
   if (call.signal.aborted) {
-    session.abort({ reason: 'cancelled' });
+    letGo(context, session, request, { reason: 'cancelled' });
     throw abortReason(call.signal);
   }
   return session;
+}
+
+/** Ends a session that its call has opened and nobody has had; one from elsewhere can try again. */
+function letGo(
+  context: HandlerContext,
+  session: Session,
+  { resume }: Pick<OpenRequest, 'resume'>,
+  end: SessionEnd,
+): void {
+  if (resume === undefined) session.abort(end);
+  else context.sessions.discard(session, end);
 }
 
 /** The first notice of a stream. */
@@ -65,11 +77,18 @@ export function checkModel(asked: string, model: ServedModel): void {
 }
 
 /** Runs the first steps of a session; one that this call has opened does not outlive their failure. */
-export function closingOnError<T>(opened: boolean, session: Session, run: () => T): T {
+export function closingOnError<T>(
+  context: HandlerContext,
+  opened: boolean,
+  session: Session,
+  request: Pick<OpenRequest, 'resume'>,
+  run: () => T,
+): T {
   try {
     return run();
-  } catch (error) {
-    if (opened) session.abort({ reason: 'error', error: CabstandError.from(error) });
+  } catch (thrown) {
+    const error = CabstandError.from(thrown);
+    if (opened) letGo(context, session, request, { reason: 'error', error });
     throw error;
   }
 }

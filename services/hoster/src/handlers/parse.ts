@@ -100,10 +100,3 @@ function parseParameters(json: string): Readonly<Record<string, unknown>> {
     throw invalid('PARAMETER_INVALID', 'parameters', value, 'a JSON object');
   return value as Readonly<Record<string, unknown>>;
 }
-
-/** For what the contract has and this version does not do. */
-export function unimplemented(what: string): CabstandError {
-  return new CabstandError('UNIMPLEMENTED', `${what} is not implemented by this version`, {
-    metadata: { feature: what },
-  });
-}

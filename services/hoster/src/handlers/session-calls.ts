@@ -1,17 +1,19 @@
 /** The unary calls about one session. */
 import { CabstandError } from '@cabstand/core';
 import type { UnaryHandler, v1 } from '@cabstand/rpc';
+import type { Checkpoint } from '../sessions/types';
 import type { HandlerContext } from './context';
-import { parseEpochFor, parseSessionId, unimplemented } from './parse';
+import { parseEpochFor, parseSessionId } from './parse';
 import { commandUnknown } from './session-stream';
 import { wireEndReason, wireError, wireState } from './wire';
 
 export function sessionUpdate(
   context: HandlerContext,
 ): UnaryHandler<v1.SessionUpdateRequest__Output, v1.SessionUpdateResponse> {
-  return (request, call) => {
+  return async (request, call) => {
     const session = context.sessions.find(parseSessionId(request.session_id), call.principal.id);
     session.claim(parseEpochFor(session.named, request.epoch));
+    let checkpoint: Checkpoint | undefined;
     switch (request.update) {
       case 'ack':
         if (request.ack) session.acknowledge(request.ack.position);
@@ -22,13 +24,14 @@ export function sessionUpdate(
         if (request.cancel_turn) session.cancelTurn(request.cancel_turn.turn);
         break;
       case 'handover':
-        throw unimplemented('handover');
+        checkpoint = await session.handOver();
+        break;
       case undefined:
         throw new CabstandError('INVALID_ARGUMENT', 'update: got nothing, expected an update', {
           metadata: { field: 'update' },
         });
     }
-    return { position: session.position, checkpoint: null };
+    return { position: session.position, checkpoint: checkpoint ?? null };
   };
 }
 

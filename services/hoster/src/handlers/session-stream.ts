@@ -14,8 +14,8 @@ import {
   parsePriority,
   parseSessionId,
   parseTensors,
-  unimplemented,
 } from './parse';
+import { continueSession, nextOf, parseResume } from './resuming';
 import { StreamConsumer } from './stream-consumer';
 import { wireClosed } from './wire';
 
@@ -75,29 +75,31 @@ async function open(
   consumer: StreamConsumer,
   out: Writer,
 ): Promise<Session> {
-  if (request.resume !== null) throw unimplemented('resume');
   const id = parseNewSessionId(request.session_id);
-  if (id === undefined && request.durable)
+  if (id === undefined && (request.durable || request.resume !== null))
     throw new CabstandError(
       'INVALID_ARGUMENT',
       'open.session_id: got nothing, expected an id: durable sessions have one',
       { metadata: { field: 'open.session_id' } },
     );
   const epoch = id === undefined ? NO_EPOCH : parseEpoch(request.epoch);
-  const session = await openSession(
-    context,
-    call,
-    {
-      id,
-      epoch,
-      model: request.model,
-      retention: request.durable ? 'durable' : 'call',
-      priority: parsePriority(request.priority),
-      onQueued: (position) => consumer.notice({ kind: 'queued', position }),
-    },
-    request.ticket,
+  const resume = request.resume === null ? undefined : parseResume(request.resume);
+  const opening = {
+    id,
+    epoch,
+    model: request.model,
+    retention: request.durable || resume !== undefined ? ('durable' as const) : ('call' as const),
+    priority: parsePriority(request.priority),
+    onQueued: (position: number) => consumer.notice({ kind: 'queued', position }),
+  };
+  const { session, opened } =
+    id !== undefined && resume !== undefined
+      ? await continueSession(context, call, { ...opening, id, resume }, request.ticket)
+      : { session: await openSession(context, call, opening, request.ticket), opened: true };
+  const from = resume && nextOf(resume);
+  closingOnError(context, opened, session, { resume }, () =>
+    join(context, session, epoch, from, consumer, out),
   );
-  closingOnError(true, session, () => join(context, session, epoch, undefined, consumer, out));
   return session;
 }
 
@@ -125,6 +127,7 @@ function join(
 ): void {
   out.push({ notice: openedNotice(context, session, from ?? session.position) });
   consumer.attached(session.attach(consumer, epoch, from));
+  context.sessions.greet(session);
   const { accepted } = session;
   if (accepted !== undefined) session.notify({ kind: 'accepted', ...accepted });
 }
@@ -147,6 +150,12 @@ async function read(
     if (request.message === 'close') {
       const reason = session.turnRuns ? 'stopped' : 'completed';
       session.close({ reason });
+      await consumer.over();
+      return;
+    }
+    // What comes of it is told by the stream: the last records, the checkpoint, the end.
+    if (request.message === 'handover') {
+      await session.handOver();
       await consumer.over();
       return;
     }
@@ -184,8 +193,6 @@ function apply(context: HandlerContext, session: Session, request: Request): voi
     case 'cancel_turn':
       if (request.cancel_turn) session.cancelTurn(request.cancel_turn.turn);
       return;
-    case 'handover':
-      throw unimplemented('handover');
     case 'open':
     case 'attach':
       throw new CabstandError(
@@ -194,6 +201,7 @@ function apply(context: HandlerContext, session: Session, request: Request): voi
         { metadata: { field: 'message' } },
       );
     case 'close':
+    case 'handover':
     case undefined:
       throw new CabstandError('INVALID_ARGUMENT', 'the message is empty', {
         metadata: { field: 'message' },

@@ -12,14 +12,20 @@ import { wireNotice } from './wire';
 /** Both response messages hold their notice in the same field. */
 type Response = Pick<v1.InferenceStreamResponse & v1.SessionStreamResponse, 'notice'>;
 
+const NEWEST_COUNTS: ReadonlySet<SessionNotice['kind']> = new Set([
+  'accepted',
+  'checkpoint',
+  'progress',
+]);
+
 /** Writes a session's records to a call, no faster than they are read. */
 export class StreamConsumer implements Consumer {
   readonly #out: StreamWriter<Response>;
   readonly #waiters = new Set<() => void>();
   #attachment: Attachment | undefined;
   #blocked = false;
-  /** While the reader has no room only the newest of these is worth keeping. */
-  #accepted: SessionNotice | undefined;
+  /** While the reader has no room only the newest of each of these is worth keeping. */
+  readonly #newest = new Map<SessionNotice['kind'], SessionNotice>();
   #lastEnded = -1;
   #gone: Detachment | undefined;
 
@@ -76,8 +82,8 @@ export class StreamConsumer implements Consumer {
   }
 
   notice(notice: SessionNotice): void {
-    if (this.#blocked && notice.kind === 'accepted') {
-      this.#accepted = notice;
+    if (this.#blocked && NEWEST_COUNTS.has(notice.kind)) {
+      this.#newest.set(notice.kind, notice);
       return;
     }
     if (!this.#out.push({ notice: wireNotice(notice) })) this.#block();
@@ -94,9 +100,9 @@ export class StreamConsumer implements Consumer {
     this.#out.drained().then(
       () => {
         this.#blocked = false;
-        const accepted = this.#accepted;
-        this.#accepted = undefined;
-        if (accepted !== undefined) this.notice(accepted);
+        const waiting = [...this.#newest.values()];
+        this.#newest.clear();
+        for (const notice of waiting) this.notice(notice);
         this.#attachment?.resume();
       },
       // The call is over; its signal says so to whoever holds the attachment.

@@ -282,8 +282,8 @@ describe('a session on one stream', () => {
     ['INVALID_ARGUMENT', [{ ack: { position: 0 } }]],
     ['INVALID_ARGUMENT', [{ open: { model: 'silero-vad' } }, { open: { model: 'silero-vad' } }]],
     ['COMMAND_UNKNOWN', [{ open: { model: 'silero-vad' } }, { command: { name: 'louder' } }]],
-    ['UNIMPLEMENTED', [{ open: { model: 'silero-vad' } }, { handover: {} }]],
-    ['UNIMPLEMENTED', [{ open: { model: 'silero-vad', resume: {} } }]],
+    ['INVALID_ARGUMENT', [{ open: { model: 'silero-vad' } }, { handover: {} }]],
+    ['INVALID_ARGUMENT', [{ open: { model: 'silero-vad', resume: {} } }]],
     ['TURN_OUT_OF_ORDER', [{ open: { model: 'silero-vad' } }, { turn: { turn: 1, live: true } }]],
     [
       'INVALID_ARGUMENT',

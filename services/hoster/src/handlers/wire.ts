@@ -67,5 +67,9 @@ export function wireNotice(notice: SessionNotice): v1.Notice {
       };
     case 'draining':
       return { draining: { deadline: toDuration(notice.deadlineMs) } };
+    case 'checkpoint':
+      return { checkpoint: { checkpoint: notice.checkpoint } };
+    case 'progress':
+      return { progress: { done: notice.done, total: 0 } };
   }
 }

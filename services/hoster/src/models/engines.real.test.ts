@@ -67,6 +67,7 @@ class Stream {
         },
         endOfTurn: (_turn, end) => resolve(end),
         inputTaken: () => undefined,
+        snapshot: () => undefined,
         failed: resolve,
       },
       { priority: 0 },

@@ -1,7 +1,13 @@
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { BatchClass, LoadedFrame, Manifest, OutputMetadata, Provider } from '@cabstand/engine';
-import type { ModelStatus, Sequence, SequenceSink, ServedModel } from '../engines/contract';
+import type {
+  ModelStatus,
+  Sequence,
+  SequenceOptions,
+  SequenceSink,
+  ServedModel,
+} from '../engines/contract';
 import { whyNot } from '../engines/state';
 import { EngineSupervisor } from '../engines/supervisor';
 import type { SupervisorDeps } from '../engines/supervisor';
@@ -99,7 +105,7 @@ export class ModelInstance implements ServedModel {
     return this.#supervisor.pid;
   }
 
-  openSequence(sink: SequenceSink, options: { readonly priority: number }): Sequence {
+  openSequence(sink: SequenceSink, options: SequenceOptions): Sequence {
     if (this.#draining)
       throw new CabstandError('DRAINING', `${this.name} version ${this.version} is being unloaded`);
     const { capacity, openSequences } = this;
@@ -108,7 +114,7 @@ export class ModelInstance implements ServedModel {
         metadata: { model: this.name, capacity: String(capacity) },
         retryAfterMs: 1_000,
       });
-    return this.#supervisor.openSequence(sink, options.priority);
+    return this.#supervisor.openSequence(sink, options);
   }
 
   /** Throws why it takes no new sessions, if it takes none. */

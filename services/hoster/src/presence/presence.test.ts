@@ -1,6 +1,6 @@
 import { systemClock } from '@cabstand/core';
 import { RpcClient, toDuration } from '@cabstand/rpc';
-import { FakeHost } from '../sessions/host.fixture';
+import { FakeHost, testSealer } from '../sessions/host.fixture';
 import { Sessions } from '../sessions/sessions';
 import { Presence } from './presence';
 import { ScriptedRouter } from './router.fixture';
@@ -38,6 +38,7 @@ function bench(addresses: readonly string[]): Bench {
   const drains: (number | undefined)[] = [];
   let presence: Presence | undefined = undefined as Presence | undefined;
   const sessions = new Sessions({
+    sealer: testSealer(),
     host,
     clock: systemClock,
     observer: {

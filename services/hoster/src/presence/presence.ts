@@ -1,4 +1,5 @@
-import type { ObservedSession, SessionObserver } from '../sessions/observer';
+import type { SessionFacts } from '../sessions/session-facts';
+import type { SessionObserver } from '../sessions/observer';
 import { RouterLink } from './router-link';
 import type { RouterLinkOptions } from './router-link';
 
@@ -36,16 +37,16 @@ export class Presence implements SessionObserver {
     for (const { news } of this.#links) news.leaseConsumed(leaseId);
   }
 
-  opened(session: ObservedSession): void {
+  opened(session: SessionFacts): void {
     if (session.durable)
       for (const { news } of this.#links) news.sessionOpened(session.id, session.epoch.counter);
   }
 
-  epochRaised(session: ObservedSession): void {
+  epochRaised(session: SessionFacts): void {
     this.opened(session);
   }
 
-  ended(session: ObservedSession): void {
+  ended(session: SessionFacts): void {
     if (session.durable) for (const { news } of this.#links) news.sessionClosed(session.id);
   }
 

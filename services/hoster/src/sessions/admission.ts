@@ -17,13 +17,19 @@ const LONGEST_RETRY_MS = 30_000;
 /** Says who gets in: a hoster's own admission is the authority on its slots. */
 export class Admission {
   readonly #options: SessionOptionsWithDefaults;
+  readonly #waiting: (model: ServedModel) => number;
   readonly #perPrincipal = new Map<string, number>();
   /** Moving average of how long sessions of a model live, in milliseconds. */
   readonly #lifetimes = new BoundedMap<string, number>(MODELS_REMEMBERED);
   #sessions = 0;
 
-  constructor(options: SessionOptionsWithDefaults) {
+  /** `waiting`: sessions of a model that wait for its next engine, where each has its slot. */
+  constructor(
+    options: SessionOptionsWithDefaults,
+    waiting: (model: ServedModel) => number = () => 0,
+  ) {
     this.#options = options;
+    this.#waiting = waiting;
   }
 
   /** Sessions that are open or wait for a slot. */
@@ -64,7 +70,7 @@ export class Admission {
 
   /** Slots that new sessions may take. */
   freeSlots(model: ServedModel): number {
-    return model.capacity - model.openSequences - this.#headroom(model);
+    return model.capacity - model.openSequences - this.#waiting(model) - this.#headroom(model);
   }
 
   /** A session of the model has ended after this time. */

@@ -53,6 +53,12 @@ export class CreditWindow {
     this.#bytes += credit.bytes;
     return credit;
   }
+
+  /** The engine is a new one: it has no credit. */
+  reset(): void {
+    this.#records = 0;
+    this.#bytes = 0;
+  }
 }
 
 function portion(limit: number): number {

@@ -8,6 +8,8 @@ export interface DeliveryOptions {
   readonly limit: Credit;
   /** Records stay until they are acknowledged, not only until the reader took them. */
   readonly keepUntilAcknowledged: boolean;
+  /** The first position that will be produced. Default 0. */
+  readonly start?: number;
 }
 
 /**
@@ -15,14 +17,16 @@ export interface DeliveryOptions {
  * room a record passes straight through; otherwise it waits here, and the engine gets no credit.
  */
 export class Delivery {
-  readonly #journal = new Journal();
+  readonly #journal: Journal;
   readonly #window: CreditWindow;
   readonly #keep: boolean;
   /** Next position for the reader. */
-  #sent = 0;
+  #sent: number;
   #reader: { readonly consumer: Consumer; hasRoom: boolean } | undefined;
 
   constructor(options: DeliveryOptions) {
+    this.#sent = options.start ?? 0;
+    this.#journal = new Journal(this.#sent);
     this.#window = new CreditWindow(options.limit);
     this.#keep = options.keepUntilAcknowledged;
   }
@@ -35,6 +39,11 @@ export class Delivery {
   /** The oldest position that can still be sent. */
   get base(): number {
     return this.#journal.base;
+  }
+
+  /** Next position for the reader. */
+  get sent(): number {
+    return this.#sent;
   }
 
   get keptRecords(): number {
@@ -120,6 +129,11 @@ export class Delivery {
   /** Credit to take back, so that the engine stops at its next step. */
   revoke(): Credit | undefined {
     return this.#window.revoke();
+  }
+
+  /** The engine is a new one: what its predecessor had of credit is void. */
+  resetCredit(): void {
+    this.#window.reset();
   }
 
   clear(): void {

@@ -6,7 +6,7 @@
  * same bytes serve either stream, and the journal keeps them whichever stream re-attaches.
  */
 import type { CabstandError } from '@cabstand/core';
-import type { EndReason } from './types';
+import type { Checkpoint, EndReason } from './types';
 
 /** Field 1 of both response messages; also `Record.position`'s neighbours below. */
 const TAG_RESPONSE_RECORD = 0x0a;
@@ -51,12 +51,20 @@ export interface EndOfTurnBody {
   readonly reason: EndReason;
   readonly steps: number;
   readonly error?: Pick<CabstandError, 'reason' | 'message' | 'metadata'>;
+  /** The session as it is after this record. */
+  readonly checkpoint?: Checkpoint;
 }
 
 /** A response with the record that ends a turn. */
 export function encodeEndOfTurn(header: RecordHeader, end: EndOfTurnBody): Buffer {
   const parts: Buffer[] = [varintField(0x08, END_REASONS[end.reason])];
   if (end.error !== undefined) parts.push(bytesField(0x12, errorDetail(end.error)));
+  if (end.checkpoint !== undefined) {
+    const { position, sealed } = end.checkpoint;
+    parts.push(
+      bytesField(0x1a, Buffer.concat([varintField(0x08, position), bytesField(0x12, sealed)])),
+    );
+  }
   parts.push(varintField(0x20, end.steps));
   return encodeRecord(header, TAG_END_OF_TURN, Buffer.concat(parts));
 }

@@ -1,19 +1,33 @@
 import { CabstandError } from '@cabstand/core';
-import type { SessionEnd } from './types';
+import type { Reason } from '@cabstand/core';
+import type { EndReason, SessionEnd } from './types';
+
+const REASONS: Partial<Record<EndReason, Reason>> = {
+  evicted: 'SESSION_EVICTED',
+  migrated: 'SESSION_EVICTED',
+  lost: 'SESSION_LOST',
+};
 
 /** The error for whoever asks something of a session that has ended. */
 export function endedError(id: string, end: SessionEnd): CabstandError {
-  const reason =
-    end.reason === 'evicted'
-      ? 'SESSION_EVICTED'
-      : end.reason === 'lost'
-        ? 'SESSION_LOST'
-        : 'SESSION_ENDED';
-  return new CabstandError(reason, `session ${id} has ended: ${end.reason}`, {
-    metadata: {
-      session_id: id,
-      end_reason: end.reason,
-      ...(end.error === undefined ? {} : { error: end.error.reason }),
+  // Whoever comes back for the turn must not take it elsewhere.
+  if (end.error?.reason === 'TURN_POISONED') return end.error;
+  return new CabstandError(
+    REASONS[end.reason] ?? 'SESSION_ENDED',
+    `session ${id} has ended: ${end.reason}`,
+    {
+      metadata: {
+        session_id: id,
+        end_reason: end.reason,
+        ...(end.error === undefined ? {} : { error: end.error.reason }),
+      },
     },
+  );
+}
+
+/** What the reader of a session is told that has been handed over. */
+export function movedError(id: string): CabstandError {
+  return new CabstandError('SESSION_EVICTED', `session ${id} goes on elsewhere`, {
+    metadata: { session_id: id, end_reason: 'migrated' },
   });
 }

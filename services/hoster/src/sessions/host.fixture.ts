@@ -1,6 +1,8 @@
 /** A deterministic engine in memory, for tests of the session core alone. */
 import type { CabstandError } from '@cabstand/core';
 import { CabstandError as AnError } from '@cabstand/core';
+import { authConfigSchema, createSealer } from '@cabstand/auth';
+import type { Sealer } from '@cabstand/auth';
 import type { Manifest, TurnEnd } from '@cabstand/engine';
 import type { Tensor } from '@cabstand/tensor';
 import type {
@@ -10,6 +12,10 @@ import type {
   ServedModel,
   TurnStart,
 } from '../engines/contract';
+
+export function testSealer(): Sealer {
+  return createSealer(authConfigSchema.parse({}));
+}
 
 /** One sequence: produces nothing by itself; tests step it. Refuses to run without credit. */
 export class FakeSequence implements Sequence {
@@ -25,6 +31,8 @@ export class FakeSequence implements Sequence {
   turn: number | undefined;
   cancelled: number | undefined;
   closed = false;
+  /** Asked for. */
+  snapshots = 0;
   readonly #onClose: () => void;
 
   constructor(sink: SequenceSink, priority: number, onClose: () => void) {
@@ -52,6 +60,10 @@ export class FakeSequence implements Sequence {
 
   cancel(turn: number): void {
     this.cancelled = turn;
+  }
+
+  snapshot(): void {
+    this.snapshots++;
   }
 
   close(): void {

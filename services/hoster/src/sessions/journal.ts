@@ -6,8 +6,13 @@ import type { JournalEntry } from './types';
  */
 export class Journal {
   readonly #entries: JournalEntry[] = [];
-  #base = 0;
+  #base: number;
   #bytes = 0;
+
+  /** `base`: the first position that will be produced. */
+  constructor(base = 0) {
+    this.#base = base;
+  }
 
   /** The oldest position kept; equal to `next` when nothing is. */
   get base(): number {

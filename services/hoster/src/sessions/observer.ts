@@ -1,32 +1,29 @@
-import type { CabstandError } from '@cabstand/core';
-import type { ServedModel } from '../engines/contract';
-import type { Epoch, SessionEnd } from './types';
-
-/** What watchers see of a session. */
-export interface ObservedSession {
-  readonly id: string;
-  readonly durable: boolean;
-  readonly principal: string;
-  readonly model: ServedModel;
-  readonly epoch: Epoch;
-  /** The next one to be produced. */
-  readonly position: number;
-}
+import type { CabstandError, Reason } from '@cabstand/core';
+import type { SessionFacts } from './session-facts';
+import type { SessionEnd } from './types';
 
 /** Watches the core, for metrics, logs and the router's claims. Must not throw. */
 export interface SessionObserver {
-  opened?(session: ObservedSession): void;
+  opened?(session: SessionFacts): void;
   /** Another consumer took a session over. */
-  epochRaised?(session: ObservedSession): void;
-  ended?(session: ObservedSession, end: SessionEnd, seconds: number): void;
+  epochRaised?(session: SessionFacts): void;
+  /** It came here from elsewhere. */
+  resumed?(session: SessionFacts): void;
+  /** It goes on in another engine, `seconds` after the one before was lost for this reason. */
+  rebuilt?(session: SessionFacts, cause: Reason, seconds: number): void;
+  /** A checkpoint was sealed. */
+  checkpoint?(session: SessionFacts, bytes: number): void;
+  /** Its turn kills engines. */
+  poisoned?(session: SessionFacts): void;
+  ended?(session: SessionFacts, end: SessionEnd, seconds: number): void;
   refused?(model: string, error: CabstandError): void;
-  turnStarted?(session: ObservedSession): void;
+  turnStarted?(session: SessionFacts): void;
   /** From the start of the turn to its first chunk. */
-  firstChunk?(session: ObservedSession, seconds: number): void;
+  firstChunk?(session: SessionFacts, seconds: number): void;
   /** Between two chunks of a turn while the reader had room. */
-  betweenChunks?(session: ObservedSession, seconds: number): void;
-  record?(session: ObservedSession): void;
-  turnEnded?(session: ObservedSession, reason: string, steps: number): void;
+  betweenChunks?(session: SessionFacts, seconds: number): void;
+  record?(session: SessionFacts): void;
+  turnEnded?(session: SessionFacts, reason: string, steps: number): void;
 }
 
 /** One observer that tells several. */
@@ -34,6 +31,11 @@ export function observers(all: readonly SessionObserver[]): SessionObserver {
   return {
     opened: (session) => all.forEach((each) => each.opened?.(session)),
     epochRaised: (session) => all.forEach((each) => each.epochRaised?.(session)),
+    resumed: (session) => all.forEach((each) => each.resumed?.(session)),
+    rebuilt: (session, cause, seconds) =>
+      all.forEach((each) => each.rebuilt?.(session, cause, seconds)),
+    checkpoint: (session, bytes) => all.forEach((each) => each.checkpoint?.(session, bytes)),
+    poisoned: (session) => all.forEach((each) => each.poisoned?.(session)),
     ended: (session, end, seconds) => all.forEach((each) => each.ended?.(session, end, seconds)),
     refused: (model, error) => all.forEach((each) => each.refused?.(model, error)),
     turnStarted: (session) => all.forEach((each) => each.turnStarted?.(session)),

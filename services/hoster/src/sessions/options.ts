@@ -26,6 +26,16 @@ export interface SessionOptions {
   readonly idleTimeoutMs?: number;
   /** How long a closed session's last records may take to be read. Default 10,000. */
   readonly closeTimeoutMs?: number;
+  /** Within a turn, snapshots are so close that a replay takes at most this long. Default 500. */
+  readonly replayMs?: number;
+  /** Most records between two snapshots of a turn. Default 256. */
+  readonly snapshotRecords?: number;
+  /** How long a durable session waits for its engine to come back. Default 10,000. */
+  readonly rebuildMs?: number;
+  /** How long a session that moves waits for its last snapshot. Default 2,000. */
+  readonly freezeMs?: number;
+  /** Durable sessions that are asked to move in a second, when the hoster drains. Default 200. */
+  readonly movesPerSecond?: number;
   /** Ended sessions whose reason is remembered. Default 10,000. */
   readonly endedRemembered?: number;
 }
@@ -47,6 +57,11 @@ export function withDefaults(options: SessionOptions = {}): SessionOptionsWithDe
     orphanTimeoutMs: 60_000,
     idleTimeoutMs: 300_000,
     closeTimeoutMs: 10_000,
+    replayMs: 500,
+    snapshotRecords: 256,
+    rebuildMs: 10_000,
+    freezeMs: 2000,
+    movesPerSecond: 200,
     endedRemembered: 10_000,
     ...options,
   };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { CabstandError, FakeClock } from '@cabstand/core';
-import { FakeHost } from './host.fixture';
+import { FakeHost, testSealer } from './host.fixture';
 import { FakeReader } from './readers.fixture';
 import { Sessions } from './sessions';
 import type { Retention } from './types';
@@ -70,6 +70,7 @@ async function play(retention: Retention, steps: readonly Op[]): Promise<void> {
   const clock = new FakeClock();
   const host = new FakeHost();
   const sessions = new Sessions({
+    sealer: testSealer(),
     host,
     clock,
     observer: {},

@@ -1,7 +1,7 @@
 import { CabstandError, FakeClock } from '@cabstand/core';
 import { codecs } from '@cabstand/rpc';
 import { tensorOf } from '@cabstand/tensor';
-import { FakeHost } from './host.fixture';
+import { FakeHost, testSealer } from './host.fixture';
 import { FakeReader } from './readers.fixture';
 import { Sessions } from './sessions';
 import type { OpenRequest } from './sessions';
@@ -27,7 +27,11 @@ interface Bench {
 function bench(options: SessionOptions = {}, capacity = 4): Bench {
   const clock = new FakeClock();
   const host = new FakeHost(capacity);
-  return { clock, host, sessions: new Sessions({ host, clock, observer: {}, options }) };
+  return {
+    clock,
+    host,
+    sessions: new Sessions({ host, clock, observer: {}, sealer: testSealer(), options }),
+  };
 }
 
 async function open(b: Bench, request: Partial<OpenRequest> = {}): Promise<Session> {
@@ -336,7 +340,7 @@ describe('a session', () => {
 
   it('delivers what was produced before it tells that the engine died', async () => {
     const b = bench();
-    const session = await open(b);
+    const session = await open(b, { retention: 'kept' });
     const reader = attach(session, undefined, new FakeReader(1));
     session.startTurn(0, content());
     const engine = b.host.model.last;

@@ -1,22 +1,23 @@
 import { CabstandError } from '@cabstand/core';
-import type { Clock, Timer } from '@cabstand/core';
+import type { Timer } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
-import type { TurnEnd } from '@cabstand/engine';
-import type { Sequence, SequenceSink, ServedModel } from '../engines/contract';
+import type { ServedModel } from '../engines/contract';
+import { Computation } from './computation';
+import type { ComputationEvents } from './computation-init';
 import { Delivery } from './delivery';
-import { encodeChunk, encodeEndOfTurn, encodeInput } from './encode';
-import { endedError } from './ended-error';
+import { endedError, movedError } from './ended-error';
 import { compareEpoch, fenced } from './epoch';
-import type { SessionObserver } from './observer';
-import type { SessionOptionsWithDefaults } from './options';
+import { Offers } from './offers';
+import type { SessionFacts } from './session-facts';
+import type { SessionDeps, SessionInit } from './session-init';
+import { encodeState } from './state-at';
+import type { StateAt } from './state-at';
 import { TurnTiming } from './timing';
-import { turnDigest } from './turn-digest';
-import { Turns } from './turns';
 import type {
   Attachment,
+  Checkpoint,
   Consumer,
   Epoch,
-  JournalEntry,
   Retention,
   SessionEnd,
   SessionNotice,
@@ -25,27 +26,6 @@ import type {
   TurnContent,
   TurnOutcome,
 } from './types';
-
-export interface SessionInit {
-  readonly id: string;
-  /** The caller chose the id, so other calls can find the session. */
-  readonly named: boolean;
-  readonly principal: string;
-  readonly model: ServedModel;
-  readonly retention: Retention;
-  readonly epoch: Epoch;
-  readonly priority: number;
-}
-
-export interface SessionDeps {
-  readonly options: SessionOptionsWithDefaults;
-  readonly clock: Clock;
-  readonly observer: SessionObserver;
-  /** Called when no reader waits for records any more: a stop may be waiting for that. */
-  readonly onQuiet: () => void;
-  /** Called once, when the session has ended. */
-  readonly onEnded: (session: Session, end: SessionEnd) => void;
-}
 
 type State =
   | { readonly kind: 'streaming'; readonly consumer: Consumer }
@@ -60,8 +40,8 @@ type State =
     }
   | { readonly kind: 'ended'; readonly end: SessionEnd };
 
-/** One session: its turns, its records and who reads them. Free of transport. */
-export class Session implements SequenceSink {
+/** One session, as its consumers see it: who reads it, and how it ends. Free of transport. */
+export class Session implements SessionFacts {
   readonly id: string;
   readonly named: boolean;
   readonly principal: string;
@@ -69,13 +49,17 @@ export class Session implements SequenceSink {
   readonly retention: Retention;
   readonly openedAt: number;
   readonly #deps: SessionDeps;
-  readonly #sequence: Sequence;
   readonly #delivery: Delivery;
-  readonly #turns = new Turns();
+  readonly #computation: Computation;
+  readonly #offers: Offers;
   readonly #timing: TurnTiming;
   readonly #roomWaiters = new Set<() => void>();
   #epoch: Epoch;
   #state: State;
+  /** It has been handed over and ends when its reader has the last records. */
+  #moved: SessionEnd | undefined;
+  /** Position at the last look for progress. */
+  #seen = -1;
 
   /** Takes a slot of the model. Throws what `ServedModel.openSequence` throws. */
   constructor(init: SessionInit, deps: SessionDeps) {
@@ -91,10 +75,25 @@ export class Session implements SequenceSink {
     this.#delivery = new Delivery({
       limit: { records: journalRecords, bytes: journalBytes },
       keepUntilAcknowledged: init.retention === 'durable',
+      start: init.plan?.next ?? 0,
     });
+    this.#offers = new Offers(this.#delivery, (state) => this.#seal(state));
     this.#timing = new TurnTiming(deps.clock);
-    this.#sequence = init.model.openSequence(this, { priority: init.priority });
     this.#state = { kind: 'orphaned', timer: undefined };
+    this.#computation = new Computation({
+      model: init.model,
+      priority: init.priority,
+      named: init.named,
+      durable: this.durable,
+      delivery: this.#delivery,
+      options: deps.options,
+      clock: deps.clock,
+      epoch: () => this.#epoch.counter,
+      seal: (state) => this.#seal(state),
+      events: this.#events(),
+      plan: init.plan,
+    });
+    this.#computation.begin();
     this.#orphan();
   }
 
@@ -117,22 +116,27 @@ export class Session implements SequenceSink {
     return this.#delivery.next;
   }
 
+  /** The oldest position that can still be sent. */
+  get base(): number {
+    return this.#delivery.base;
+  }
+
   get durable(): boolean {
     return this.retention === 'durable';
   }
 
   /** The turn that runs or ran last; -1 before the first. */
   get turn(): number {
-    return this.#turns.current;
+    return this.#computation.turns.current;
   }
 
   get turnRuns(): boolean {
-    return this.#turns.running !== undefined;
+    return this.#computation.turns.running !== undefined;
   }
 
   /** Whether the turn that runs cannot end before more live input comes. */
   get awaitsInput(): boolean {
-    return this.#turns.running?.live?.complete === false;
+    return this.#computation.turns.running?.live?.complete === false;
   }
 
   /** Whether everything that was produced has been handed to the reader. */
@@ -140,9 +144,24 @@ export class Session implements SequenceSink {
     return this.#delivery.delivered;
   }
 
+  /** Whether it waits for its model's next engine. */
+  get waiting(): boolean {
+    return this.#computation.waiting;
+  }
+
+  /** Whether its turn may be what killed two engines. */
+  get suspected(): boolean {
+    return this.#computation.suspected;
+  }
+
   /** Records and bytes that wait for the reader or its acknowledgement. */
   get journal(): { readonly records: number; readonly bytes: number } {
     return { records: this.#delivery.keptRecords, bytes: this.#delivery.keptBytes };
+  }
+
+  /** Bytes of state and input kept for going on in another engine. */
+  get keptBytes(): number {
+    return this.durable ? this.#computation.keptBytes : 0;
   }
 
   /** What the engine may still produce. */
@@ -155,7 +174,7 @@ export class Session implements SequenceSink {
       id: this.id,
       state: this.#state.kind,
       position: this.#delivery.next,
-      turn: this.#turns.current,
+      turn: this.turn,
       acknowledged: this.#delivery.base - 1,
       epoch: this.#epoch.counter,
       model: this.model.name,
@@ -168,6 +187,7 @@ export class Session implements SequenceSink {
     const before = this.#epoch;
     if (!this.named || compareEpoch(before, epoch) === 'same') return;
     this.#epoch = epoch;
+    this.#offers.again();
     this.#deps.observer.epochRaised?.(this);
     if (this.#state.kind === 'streaming')
       this.#replace(this.#state.consumer, fenced(epoch, before.counter));
@@ -196,8 +216,10 @@ export class Session implements SequenceSink {
       );
     this.#stopTimer();
     this.#state = { kind: 'streaming', consumer };
+    if (this.turnRuns) this.#offers.again();
     this.#delivery.attach(consumer, start);
     this.#advance();
+    if (this.#moved !== undefined) this.close(this.#moved);
     return {
       resume: () => {
         if (this.#isReader(consumer)) {
@@ -217,32 +239,12 @@ export class Session implements SequenceSink {
    */
   startTurn(turn: number, content: TurnContent): TurnOutcome {
     this.#checkOpen();
-    const digest = this.named ? turnDigest(content) : undefined;
-    const outcome = this.#turns.judge(turn, digest);
-    if (outcome !== 'started') return outcome;
-    const { journalRecords, liveParts, liveBytes } = this.#deps.options;
-    if (this.#delivery.keptRecords > journalRecords)
-      throw new CabstandError(
-        'LIMIT_EXCEEDED',
-        `${this.#delivery.keptRecords} records wait for acknowledgement: acknowledge them before the next turn`,
-        { metadata: { field: 'turn', limit: String(journalRecords) } },
-      );
-    this.#sequence.startTurn(turn, content);
-    this.#turns.start(
-      turn,
-      digest,
-      this.#delivery.next,
-      content.live ? { parts: liveParts, bytes: liveBytes } : undefined,
-    );
-    this.#timing.start();
-    this.#deps.observer.turnStarted?.(this);
-    this.#advance();
-    return 'started';
+    return this.#computation.startTurn(turn, content);
   }
 
   /** Where a turn that was sent again began; undefined for any other turn. */
   firstPositionOf(turn: number): number | undefined {
-    const { state } = this.#turns;
+    const { state } = this.#computation.turns;
     return state.kind !== 'none' && state.turn === turn ? state.firstPosition : undefined;
   }
 
@@ -258,19 +260,12 @@ export class Session implements SequenceSink {
     check: () => void = () => undefined,
   ): void {
     this.#checkOpen();
-    const live = this.#turns.liveInput(turn);
-    if (live?.expects(part) !== true) return;
-    check();
-    live.checkRoom();
-    let bytes = 0;
-    for (const tensor of tensors) bytes += tensor.data.byteLength;
-    this.#sequence.input(turn, part, tensors, last);
-    live.accept(bytes, last);
+    this.#computation.input(turn, part, tensors, last, check);
   }
 
-  /** The turn that runs and how many parts of its live input are used up; undefined for none. */
+  /** The turn that runs and the part of its live input that is to come; undefined for none. */
   get accepted(): { readonly turn: number; readonly nextInput: number } | undefined {
-    const running = this.#turns.running;
+    const { running } = this.#computation.turns;
     return running?.live && { turn: running.turn, nextInput: running.live.taken };
   }
 
@@ -291,8 +286,52 @@ export class Session implements SequenceSink {
 
   /** Ends a turn before its next step; its end of turn follows. One that is over is left alone. */
   cancelTurn(turn: number): void {
-    this.#turns.checkBegun(turn, 'cancel_turn.turn');
-    if (this.#turns.running?.turn === turn) this.#sequence.cancel(turn);
+    this.#computation.turns.checkBegun(turn, 'cancel_turn.turn');
+    this.#computation.cancel(turn);
+  }
+
+  /**
+   * Stops computing at a step boundary, so that the session goes on elsewhere: it ends as `migrated`
+   * when its reader has the last records. Answers the state behind them; undefined where only the
+   * turn's own input is needed to go on. Throws SESSION_ENDED, or INVALID_ARGUMENT for a session that
+   * is not durable.
+   */
+  async handOver(): Promise<Checkpoint | undefined> {
+    this.#checkOpen();
+    if (!this.durable)
+      throw new CabstandError('INVALID_ARGUMENT', 'only durable sessions can be handed over', {
+        metadata: { field: 'update' },
+      });
+    const state = await this.#computation.freeze();
+    const end = { reason: 'migrated', error: movedError(this.id) } as const;
+    this.#moved = end;
+    this.#offers.leaving();
+    // Sealed before: a session that has ended says nothing more.
+    const checkpoint = state === undefined || state.turn < 0 ? undefined : this.#seal(state);
+    this.#advance();
+    const unread = this.#state.kind === 'orphaned' && !this.#delivery.delivered;
+    if (!unread) this.close(end);
+    return checkpoint;
+  }
+
+  /** Tries to go on in its model's next engine. Answers whether it does. */
+  retake(): boolean {
+    return this.#computation.retake();
+  }
+
+  /** Ends the turn, and the session, as one that kills engines. */
+  poison(): void {
+    this.#deps.observer.poisoned?.(this);
+    this.#computation.poison();
+  }
+
+  /** Tells a consumer that waits for records that there is life. To be called now and then. */
+  tellProgress(): void {
+    const { next } = this.#delivery;
+    const idle = !this.turnRuns || this.#computation.turns.running?.live?.starved === true;
+    if (!idle && this.#delivery.delivered && this.#seen === next)
+      this.notify({ kind: 'progress', done: next });
+    this.#seen = next;
   }
 
   /** Stops computing; the session ends when its reader has what was produced. */
@@ -303,7 +342,7 @@ export class Session implements SequenceSink {
       this.#finish(end);
       return;
     }
-    this.#sequence.close();
+    this.#computation.close();
     const timer = this.#deps.clock.setTimer(
       () => this.#finish(end),
       this.#deps.options.closeTimeoutMs,
@@ -325,65 +364,61 @@ export class Session implements SequenceSink {
     return true;
   }
 
-  // What the engine calls.
-
-  chunk(turn: number, chunk: Buffer): void {
-    this.#delivery.charge(chunk.byteLength);
-    if (this.#turns.running?.turn !== turn || this.#over()) return;
-    this.#timing.chunk(this, this.#delivery.readerHasRoom, this.#deps.observer);
-    this.#record(turn, 'chunk', encodeChunk(this.#header(turn), chunk));
+  #events(): ComputationEvents {
+    const { observer } = this.#deps;
+    return {
+      chunk: () => this.#timing.chunk(this, this.#delivery.readerHasRoom, observer),
+      recorded: () => observer.record?.(this),
+      advanced: () => this.#advance(),
+      checkpointed: () => this.#offers.again(),
+      accepted: (turn, nextInput) => {
+        this.notify({ kind: 'accepted', turn, nextInput });
+        this.#wakeInput();
+      },
+      turnStarted: () => {
+        this.#timing.start();
+        this.#seen = -1;
+        observer.turnStarted?.(this);
+      },
+      turnEnded: (reason, steps) => {
+        observer.turnEnded?.(this, reason, steps);
+        this.#wakeInput();
+      },
+      waiting: () => this.#deps.onWaiting(),
+      survived: () => this.#deps.onSurvived(),
+      rebuilt: (cause, seconds) => observer.rebuilt?.(this, cause.reason, seconds),
+      over: (end) => this.close(end),
+    };
   }
 
-  inputTaken(turn: number, parts: number): void {
-    const running = this.#turns.running;
-    if (running?.turn !== turn || running.live === undefined || this.#over()) return;
-    const { from, to } = running.live.take(parts);
-    if (this.durable)
-      for (let part = from; part < to; part++)
-        this.#record(turn, 'input', encodeInput(this.#header(turn), part));
-    this.notify({ kind: 'accepted', turn, nextInput: running.live.taken });
-    this.#wakeInput();
-  }
-
-  endOfTurn(turn: number, end: TurnEnd): void {
-    if (this.#turns.running?.turn !== turn || this.#over()) return;
-    this.#turns.finish();
-    this.#deps.observer.turnEnded?.(this, end.reason, end.steps);
-    this.#record(turn, 'end', encodeEndOfTurn(this.#header(turn), end));
-    this.#wakeInput();
-  }
-
-  failed(error: CabstandError): void {
-    // What was produced before is still the reader's.
-    this.close({ reason: error.reason === 'DRAINING' ? 'evicted' : 'lost', error });
-  }
-
-  #header(turn: number): { position: number; turn: number; epoch: number } {
-    return { position: this.#delivery.next, turn, epoch: this.#epoch.counter };
-  }
-
-  #record(turn: number, kind: JournalEntry['kind'], bytes: Buffer): void {
-    this.#deps.observer.record?.(this);
-    this.#delivery.append({ position: this.#delivery.next, turn, kind, bytes });
-    this.#advance();
+  #seal(state: StateAt): Checkpoint {
+    const { id: session, principal, model } = this;
+    const { position } = state;
+    const sealed = this.#deps.sealer.seal(
+      { session, principal, model: model.name, digest: model.digest, position },
+      encodeState(state),
+    );
+    this.#deps.observer.checkpoint?.(this, sealed.byteLength);
+    return { position, sealed };
   }
 
   /** After anything that may have made room. */
   #advance(): void {
     const state = this.#state;
+    if (this.durable && (state.kind === 'closing' || state.kind === 'streaming'))
+      this.#offers.offer(this.#computation.state, state.consumer);
     if (state.kind === 'closing' && this.#delivery.delivered) {
       this.#finish(state.end);
       return;
     }
     if (state.kind !== 'streaming') return;
-    const credit = this.#turns.running === undefined ? undefined : this.#delivery.grant();
-    if (credit !== undefined) this.#sequence.credit(credit.records, credit.bytes);
+    this.#computation.grant();
     if (!this.turnRuns && this.#delivery.delivered) this.#deps.onQuiet();
     if (this.#roomWaiters.size > 0 && !this.#inputMustWait()) this.#wakeInput();
   }
 
   #inputMustWait(): boolean {
-    const live = this.#turns.running?.live;
+    const live = this.#computation.turns.running?.live;
     if (live === undefined || live.hasRoom || this.#over()) return false;
     const { records, bytes } = this.#delivery.outstanding;
     const starved = records <= 0 || bytes <= 0;
@@ -430,8 +465,7 @@ export class Session implements SequenceSink {
   }
 
   #orphan(): void {
-    const credit = this.#delivery.revoke();
-    if (credit !== undefined) this.#sequence.credit(credit.records, credit.bytes);
+    this.#computation.pause();
     const { orphanTimeoutMs, idleTimeoutMs } = this.#deps.options;
     const underWay = this.turnRuns || !this.#delivery.delivered;
     const after = this.durable && underWay ? orphanTimeoutMs : idleTimeoutMs;
@@ -452,10 +486,10 @@ export class Session implements SequenceSink {
     if (state.kind === 'ended') return;
     this.#stopTimer();
     this.#state = { kind: 'ended', end };
-    this.#sequence.close();
+    this.#computation.close();
     this.#delivery.clear();
     this.#wakeInput();
-    this.#deps.onEnded(this, end);
+    this.#deps.onEnded(end);
     if (state.kind === 'streaming' || state.kind === 'closing')
       state.consumer.detached({ kind: 'ended', end });
   }

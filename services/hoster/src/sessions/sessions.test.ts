@@ -1,5 +1,5 @@
 import { CabstandError, FakeClock } from '@cabstand/core';
-import { FakeHost } from './host.fixture';
+import { FakeHost, testSealer } from './host.fixture';
 import type { SessionOptions } from './options';
 import { FakeReader } from './readers.fixture';
 import type { Session } from './session';
@@ -22,7 +22,12 @@ function bench(options: SessionOptions = {}, capacity = 2): Bench {
   const observer = {
     refused: (_model: string, error: CabstandError) => void refused.push(error.reason),
   };
-  return { clock, host, refused, sessions: new Sessions({ host, clock, observer, options }) };
+  return {
+    clock,
+    host,
+    refused,
+    sessions: new Sessions({ host, clock, observer, sealer: testSealer(), options }),
+  };
 }
 
 let ids = 0;

@@ -1,14 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import { BoundedMap, CabstandError, throwIfAborted } from '@cabstand/core';
-import type { Clock, Timer } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import type { Sealer } from '@cabstand/auth';
 import type { ModelHost, ServedModel } from '../engines/contract';
 import { Admission } from './admission';
-import { endedError } from './ended-error';
+import { endedError, movedError } from './ended-error';
+import { Departure } from './departure';
+import type { Openness } from './departure';
+import { Engineless } from './engineless';
 import type { SessionObserver } from './observer';
 import { withDefaults } from './options';
 import type { SessionOptions, SessionOptionsWithDefaults } from './options';
+import { planRebuild } from './resume';
+import type { RebuildPlan, ResumeSpec } from './resume';
 import { Session } from './session';
+import { decodeState } from './state-at';
 import type { Epoch, Retention, SessionEnd, SessionStatus } from './types';
+import { checkRevival, takeOver } from './takeover';
 import { WaitQueue } from './wait-queue';
 
 export interface OpenRequest {
@@ -19,6 +27,8 @@ export interface OpenRequest {
   readonly retention: Retention;
   readonly epoch: Epoch;
   readonly priority: number;
+  /** Goes on with a session from elsewhere: see `resumable`. */
+  readonly resume?: ResumeSpec | undefined;
   /** Checks the caller's input against the model before anything is taken. */
   readonly check?: (model: ServedModel) => void;
   readonly onQueued?: (position: number) => void;
@@ -28,16 +38,9 @@ export interface SessionsInit {
   readonly host: Pick<ModelHost, 'resolve' | 'onChange'>;
   readonly clock: Clock;
   readonly observer: SessionObserver;
+  readonly sealer: Sealer;
   readonly options?: SessionOptions;
 }
-
-/** Whether the hoster takes work. */
-export type Openness =
-  | { readonly kind: 'open' }
-  /** No new sessions; those that are open go on. */
-  | { readonly kind: 'draining'; readonly until: number }
-  /** No new turns either. */
-  | { readonly kind: 'stopping' };
 
 interface Remembered {
   readonly principal: string;
@@ -54,22 +57,32 @@ export class Sessions {
   readonly #ended: BoundedMap<string, Remembered>;
   readonly #admission: Admission;
   readonly #queue: WaitQueue<Session>;
-  readonly #quiet = new Set<() => void>();
+  readonly #engineless: Engineless;
+  readonly #departure: Departure;
   readonly #unsubscribe: () => void;
-  #openness: Openness = { kind: 'open' };
-  #eviction: Timer | undefined;
 
   constructor(init: SessionsInit) {
     this.#init = init;
     this.options = withDefaults(init.options);
     this.#ended = new BoundedMap(this.options.endedRemembered);
-    this.#admission = new Admission(this.options);
+    this.#engineless = new Engineless(init.clock);
+    this.#admission = new Admission(this.options, (model) => this.#engineless.countOf(model));
     this.#queue = new WaitQueue(this.options.queueLength, init.clock);
-    this.#unsubscribe = init.host.onChange(() => this.#queue.serve());
+    this.#departure = new Departure({
+      clock: init.clock,
+      movesPerSecond: this.options.movesPerSecond,
+      live: () => this.#live.values(),
+      onClosed: (error) => this.#queue.rejectAll(error),
+    });
+    this.#unsubscribe = init.host.onChange(() => {
+      // Before anybody new: they had their slots.
+      this.#engineless.goOn();
+      this.#queue.serve();
+    });
   }
 
   get openness(): Openness {
-    return this.#openness;
+    return this.#departure.openness;
   }
 
   get size(): number {
@@ -121,21 +134,63 @@ export class Sessions {
   }
 
   async #open(request: OpenRequest, signal: AbortSignal): Promise<Session> {
-    this.#checkOpenness();
+    this.#departure.checkOpen();
     const { id, principal } = request;
-    if (id !== undefined) this.#checkFree(id, principal);
+    const resume = request.resume !== undefined;
+    if (id !== undefined) this.#checkFree(id, principal, resume);
     const model = this.#init.host.resolve(request.model);
+    this.#plan(request, model);
     request.check?.(model);
     const queued = this.#queue.lengthOf(model.name);
-    const free = queued === 0 && this.#admission.hasSlot(model, false);
+    const free = (resume || queued === 0) && this.#admission.hasSlot(model, resume);
     if (!free && this.#queue.full) throw this.#admission.full(model, queued);
-    this.#admission.enter({ principal, resume: false }, model, queued);
+    this.#admission.enter({ principal, resume }, model, queued);
     try {
       return free ? this.#create(request, model) : await this.#wait(request, model, signal);
     } catch (error) {
       this.#admission.leave(principal);
       throw error;
     }
+  }
+
+  /**
+   * The session that this hoster has and that a consumer with this epoch can go on with as it is. One
+   * that it cannot (it went on elsewhere in the meantime) is ended, for `open` to make a new one.
+   * Throws EPOCH_FENCED, NOT_SESSION_OWNER, SESSION_BUSY, or why it ended where that was meant.
+   */
+  resumable(id: string, principal: string, epoch: Epoch, spec: ResumeSpec): Session | undefined {
+    const session = this.#live.get(id);
+    if (session !== undefined) {
+      checkOwner(session.principal, principal);
+      if (takeOver(session, epoch, spec)) return session;
+      session.abort({ reason: 'migrated', error: movedError(id) });
+      return undefined;
+    }
+    const ended = this.#ended.get(id);
+    if (ended === undefined) {
+      const waiting = this.#waiting.get(id);
+      if (waiting !== undefined) this.find(id, principal);
+      return undefined;
+    }
+    checkOwner(ended.principal, principal);
+    checkRevival(ended.status, epoch);
+    return undefined;
+  }
+
+  /** Ends a session that nobody has had yet as if it had never been opened. */
+  discard(session: Session, end: SessionEnd): void {
+    session.abort(end);
+    this.#ended.delete(session.id);
+  }
+
+  /** Tells consumers that have waited for a record that there is life. To be called once a second. */
+  tellProgress(): void {
+    for (const session of this.#live.values()) session.tellProgress();
+  }
+
+  /** To be called when a consumer was attached: it may have come too late to be told. */
+  greet(session: Session): void {
+    this.#departure.greet(session);
   }
 
   /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED or NOT_SESSION_OWNER. */
@@ -187,63 +242,26 @@ export class Sessions {
 
   /** Throws DRAINING once the hoster stops: even open sessions start no more turns. */
   checkTurns(): void {
-    if (this.#openness.kind === 'stopping') throw draining();
+    this.#departure.checkTurns();
   }
 
   /** Takes no new sessions; those still open after `deadlineMs` are ended. */
   drain(deadlineMs: number): void {
-    if (this.#openness.kind !== 'open') return;
-    const { clock } = this.#init;
-    this.#openness = { kind: 'draining', until: clock.monotonic() + deadlineMs };
-    this.#announce(deadlineMs);
-    this.#eviction = clock.setTimer(() => this.#evictAll(), deadlineMs, { unref: true });
+    this.#departure.drain(deadlineMs);
   }
 
-  /** Lets running turns finish until the deadline, then ends all sessions. Answers how many it cut. */
+  /**
+   * Lets running turns finish, and durable sessions move, until the deadline; then ends all sessions.
+   * Answers how many turns it cut.
+   */
   async stop(deadlineMs: number): Promise<number> {
-    this.#eviction?.cancel();
-    this.#openness = { kind: 'stopping' };
-    this.#announce(deadlineMs);
-    const timer = this.#init.clock.setTimer(() => this.#wakeQuiet(), deadlineMs);
-    if (this.#busy())
-      await new Promise<void>((resolve) => {
-        this.#quiet.add(resolve);
-      });
-    timer.cancel();
-    const cut = [...this.#live.values()].filter((session) => session.turnRuns).length;
-    this.#evictAll();
+    const cut = await this.#departure.stop(deadlineMs);
     this.#unsubscribe();
     return cut;
   }
 
-  #checkQuiet(): void {
-    if (this.#quiet.size > 0 && !this.#busy()) this.#wakeQuiet();
-  }
-
-  #announce(deadlineMs: number): void {
-    this.#queue.rejectAll(draining());
-    for (const session of this.#live.values()) session.notify({ kind: 'draining', deadlineMs });
-  }
-
-  #busy(): boolean {
-    // An orphan's turn is paused: waiting for it would be waiting for the deadline.
-    for (const { state, turnRuns, delivered } of this.#live.values())
-      if (state === 'closing' || (state === 'streaming' && (turnRuns || !delivered))) return true;
-    return false;
-  }
-
-  #wakeQuiet(): void {
-    for (const wake of this.#quiet) wake();
-    this.#quiet.clear();
-  }
-
-  #evictAll(): void {
-    for (const session of [...this.#live.values()])
-      session.abort({ reason: 'evicted', error: draining() });
-  }
-
   #create(request: OpenRequest, model: ServedModel): Session {
-    const session = new Session(
+    const session: Session = new Session(
       {
         id: request.id ?? `anonymous-${randomUUID()}`,
         named: request.id !== undefined,
@@ -252,18 +270,39 @@ export class Sessions {
         retention: request.retention,
         epoch: request.epoch,
         priority: request.priority,
+        plan: this.#plan(request, model),
       },
       {
         options: this.options,
         clock: this.#init.clock,
         observer: this.#init.observer,
-        onQuiet: () => this.#checkQuiet(),
-        onEnded: (ended, end) => this.#onEnded(ended, end),
+        sealer: this.#init.sealer,
+        onWaiting: () => this.#engineless.add(session),
+        onSurvived: () => this.#engineless.survived(session),
+        onQuiet: () => this.#departure.checkQuiet(),
+        onEnded: (end) => this.#onEnded(session, end),
       },
     );
     this.#live.set(session.id, session);
     this.#init.observer.opened?.(session);
+    if (request.resume !== undefined) this.#init.observer.resumed?.(session);
     return session;
+  }
+
+  /** Checks a resume against the model's weights. */
+  #plan(request: OpenRequest, model: ServedModel): RebuildPlan | undefined {
+    const { id: session = '', principal, resume } = request;
+    if (resume?.checkpoint === undefined) return resume && planRebuild(resume);
+    const { position, sealed } = resume.checkpoint;
+    const { name, digest } = model;
+    const body = this.#init.sealer.open(sealed, {
+      session,
+      principal,
+      model: name,
+      digest,
+      position,
+    });
+    return planRebuild(resume, decodeState(body, position));
   }
 
   async #wait(request: OpenRequest, first: ServedModel, signal: AbortSignal): Promise<Session> {
@@ -273,10 +312,13 @@ export class Sessions {
     try {
       return await this.#queue.wait({
         key: first.name,
+        urgent: request.resume !== undefined,
         attempt: () => {
           // The version that serves may have changed while this one waited.
           const model = this.#init.host.resolve(request.model);
-          return this.#admission.hasSlot(model, false) ? this.#create(request, model) : undefined;
+          return this.#admission.hasSlot(model, request.resume !== undefined)
+            ? this.#create(request, model)
+            : undefined;
         },
         onPosition: (position) => request.onQueued?.(position),
         signal,
@@ -291,21 +333,19 @@ export class Sessions {
   #onEnded(session: Session, end: SessionEnd): void {
     const lived = this.#init.clock.monotonic() - session.openedAt;
     this.#live.delete(session.id);
+    this.#engineless.ended(session);
     this.#admission.leave(session.principal);
     this.#admission.lived(session.model.name, lived);
     if (session.named)
       this.#ended.set(session.id, { principal: session.principal, status: session.status() });
     this.#init.observer.ended?.(session, end, lived / 1000);
-    this.#checkQuiet();
+    this.#departure.checkQuiet();
     this.#queue.serve();
   }
 
-  #checkOpenness(): void {
-    if (this.#openness.kind !== 'open') throw draining();
-  }
-
-  #checkFree(id: string, principal: string): void {
-    if (!this.knows(id)) return;
+  #checkFree(id: string, principal: string, resume: boolean): void {
+    const taken = resume ? this.#live.has(id) || this.#waiting.has(id) : this.knows(id);
+    if (!taken) return;
     this.find(id, principal);
     throw new CabstandError('SESSION_EXISTS', `session ${id} is open already`, {
       metadata: { session_id: id },
@@ -322,8 +362,4 @@ function unknown(id: string): CabstandError {
   return new CabstandError('SESSION_UNKNOWN', `this hoster has no session ${id}`, {
     metadata: { session_id: id },
   });
-}
-
-function draining(): CabstandError {
-  return new CabstandError('DRAINING', 'this hoster is draining', { retryAfterMs: 1000 });
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '@cabstand/core';
-import type { ObservedSession, SessionObserver } from './observer';
+import type { SessionObserver } from './observer';
+import type { SessionFacts } from './session-facts';
 
 /** Measures a turn's time to its first chunk and between chunks. */
 export class TurnTiming {
@@ -17,7 +18,7 @@ export class TurnTiming {
   }
 
   /** A chunk came. Times in which the reader had no room say nothing about the hoster. */
-  chunk(session: ObservedSession, readerHasRoom: boolean, observer: SessionObserver): void {
+  chunk(session: SessionFacts, readerHasRoom: boolean, observer: SessionObserver): void {
     const now = this.#clock.monotonic();
     if (this.#lastAt === undefined) observer.firstChunk?.(session, (now - this.#startedAt) / 1000);
     else if (readerHasRoom) observer.betweenChunks?.(session, (now - this.#lastAt) / 1000);

@@ -1,10 +1,17 @@
 import { CabstandError, invalid } from '@cabstand/core';
-import { LiveInput } from './live-input';
-import type { LiveInputLimits } from './live-input';
+import type { LiveInput } from './live-input';
+import type { StateAt } from './state-at';
 import type { TurnOutcome } from './types';
 
 export type TurnState =
   | { readonly kind: 'none' }
+  /** Restored within a turn, whose input is still to come. */
+  | {
+      readonly kind: 'awaited';
+      readonly turn: number;
+      readonly digest: string;
+      readonly firstPosition: number;
+    }
   | {
       readonly kind: 'running';
       readonly turn: number;
@@ -24,7 +31,16 @@ export type RunningTurn = Extract<TurnState, { kind: 'running' }>;
 
 /** Which turn of a session runs, and whether one that arrives is new, sent again, or wrong. */
 export class Turns {
-  #state: TurnState = { kind: 'none' };
+  #state: TurnState;
+
+  /** `from`: where a session that is rebuilt begins. */
+  constructor(from?: StateAt) {
+    if (from === undefined || from.turn < 0) this.#state = { kind: 'none' };
+    else {
+      const { turn, digest, firstPosition } = from;
+      this.#state = { kind: from.ended ? 'over' : 'awaited', turn, digest, firstPosition };
+    }
+  }
 
   get state(): TurnState {
     return this.#state;
@@ -54,11 +70,11 @@ export class Turns {
           `turn ${turn} was sent before with other content`,
           { metadata: { turn: String(turn) } },
         );
-      return state.kind;
+      return state.kind === 'awaited' ? 'started' : state.kind;
     }
     const expected = this.current + 1;
     if (turn !== expected) throw invalid('TURN_OUT_OF_ORDER', 'turn', turn, String(expected));
-    if (state.kind === 'running')
+    if (state.kind === 'running' || state.kind === 'awaited')
       throw new CabstandError('SESSION_BUSY', `turn ${state.turn} still runs`, {
         metadata: { turn: String(state.turn) },
       });
@@ -92,15 +108,9 @@ export class Turns {
     turn: number,
     digest: string | undefined,
     firstPosition: number,
-    live: LiveInputLimits | undefined,
+    live: LiveInput | undefined,
   ): void {
-    this.#state = {
-      kind: 'running',
-      turn,
-      digest,
-      firstPosition,
-      live: live === undefined ? undefined : new LiveInput(live),
-    };
+    this.#state = { kind: 'running', turn, digest, firstPosition, live };
   }
 
   /** The turn's end of turn was recorded. */

@@ -40,7 +40,18 @@ export interface JournalEntry {
 export type SessionNotice =
   | { readonly kind: 'queued'; readonly position: number }
   | { readonly kind: 'accepted'; readonly turn: number; readonly nextInput: number }
-  | { readonly kind: 'draining'; readonly deadlineMs: number };
+  | { readonly kind: 'draining'; readonly deadlineMs: number }
+  /** A newer checkpoint within a turn. */
+  | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint }
+  /** Work goes on though no record comes out. */
+  | { readonly kind: 'progress'; readonly done: number };
+
+/** What the consumer keeps, to go on elsewhere. */
+export interface Checkpoint {
+  /** Position of the next record after it. */
+  readonly position: number;
+  readonly sealed: Buffer;
+}
 
 /** Why a consumer hears no more. */
 export type Detachment =

@@ -3,6 +3,7 @@ import type { Clock, Timer } from '@cabstand/core';
 
 interface Waiter<T> {
   readonly key: string;
+  readonly urgent: boolean;
   readonly attempt: () => T | undefined;
   readonly onPosition: (position: number) => void;
   readonly settle: (outcome: { readonly value: T } | { readonly error: unknown }) => void;
@@ -12,6 +13,8 @@ interface Waiter<T> {
 export interface WaitOptions<T> {
   /** Whoever waits for the same thing is served in order. */
   readonly key: string;
+  /** Goes before those who are not. Default false. */
+  readonly urgent?: boolean;
   /** Tries to get it: undefined while there is none. */
   readonly attempt: () => T | undefined;
   /** Told its place, from 1, at first and whenever it changes. */
@@ -48,7 +51,7 @@ export class WaitQueue<T> {
   }
 
   wait(options: WaitOptions<T>): Promise<T> {
-    const { key, attempt, onPosition, signal, waitMs, timedOut } = options;
+    const { key, urgent = false, attempt, onPosition, signal, waitMs, timedOut } = options;
     return new Promise<T>((resolve, reject) => {
       if (signal.aborted) {
         reject(abortReason(signal));
@@ -58,6 +61,7 @@ export class WaitQueue<T> {
       const onAbort = (): void => waiter.settle({ error: abortReason(signal) });
       const waiter: Waiter<T> = {
         key,
+        urgent,
         attempt,
         onPosition,
         position: 0,
@@ -79,12 +83,13 @@ export class WaitQueue<T> {
 
   /** Something may have become free: lets in whom it can, in order. */
   serve(): void {
+    // Who is urgent may get what others do not.
     const stuck = new Set<string>();
-    for (const waiter of [...this.#waiting]) {
-      if (stuck.has(waiter.key) || !this.#waiting.has(waiter)) continue;
+    for (const waiter of this.#inOrder()) {
+      if (stuck.has(stuckKey(waiter)) || !this.#waiting.has(waiter)) continue;
       try {
         const value = waiter.attempt();
-        if (value === undefined) stuck.add(waiter.key);
+        if (value === undefined) stuck.add(stuckKey(waiter));
         else waiter.settle({ value });
       } catch (error) {
         waiter.settle({ error });
@@ -96,9 +101,14 @@ export class WaitQueue<T> {
     for (const waiter of [...this.#waiting]) waiter.settle({ error });
   }
 
+  #inOrder(): Waiter<T>[] {
+    const all = [...this.#waiting];
+    return [...all.filter(({ urgent }) => urgent), ...all.filter(({ urgent }) => !urgent)];
+  }
+
   #renumber(): void {
     const counts = new Map<string, number>();
-    for (const waiter of this.#waiting) {
+    for (const waiter of this.#inOrder()) {
       const position = (counts.get(waiter.key) ?? 0) + 1;
       counts.set(waiter.key, position);
       if (waiter.position === position) continue;
@@ -107,3 +117,6 @@ export class WaitQueue<T> {
     }
   }
 }
+
+const stuckKey = ({ key, urgent }: { readonly key: string; readonly urgent: boolean }): string =>
+  `${urgent ? 'urgent' : 'normal'} ${key}`;

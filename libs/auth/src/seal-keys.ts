@@ -1,0 +1,103 @@
+import { createSecretKey, randomBytes } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { invalid, systemClock } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import { z } from 'zod';
+import { readText } from './key-files';
+import { NAME } from './keys';
+import { FilePlan, subnetPaths, toJson } from './subnet-files';
+
+/** A secret that all hosters of a subnet share: what one sealed, another opens. */
+export interface SealKey {
+  readonly id: string;
+  /** 32 bytes. */
+  readonly secret: KeyObject;
+  /** Milliseconds since the epoch; Infinity for a key that does not end. */
+  readonly notAfterMs: number;
+}
+
+const keySchema = z.looseObject({
+  kty: z.literal('oct'),
+  kid: z.string().regex(NAME, 'expected 1 to 128 of A-Z a-z 0-9 . _ @ : -').max(64),
+  k: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'expected 32 bytes in base64url'),
+  not_after: z.iso.datetime({ offset: true }).optional(),
+});
+
+/** `seal.key.json`: symmetric JSON Web Keys, newest last. The last one seals, all of them open. */
+const fileSchema = z.looseObject({ keys: z.array(keySchema).min(1).max(100) });
+
+type SealKeyFile = z.infer<typeof fileSchema>;
+
+const KEY_BYTES = 32;
+
+/** Reads a seal key file; throws INVALID_ARGUMENT that names file and member, never a value. */
+export function readSealKeys(path: string): SealKey[] {
+  return readFile(path).keys.map(({ kid, k, not_after: end }) => ({
+    id: kid,
+    secret: createSecretKey(Buffer.from(k, 'base64url')),
+    notAfterMs: end === undefined ? Infinity : Date.parse(end),
+  }));
+}
+
+/** A new key file's content. */
+export function newSealKeyFile(nowMs: number): string {
+  return toJson({ keys: [newEntry(nowMs)] } satisfies SealKeyFile);
+}
+
+export interface RotateSealKeyOptions {
+  readonly folder: string;
+  /** How long checkpoints of the old key can still be opened, milliseconds. Default 7 days. */
+  readonly overlapMs?: number;
+  readonly clock?: Clock;
+}
+
+/**
+ * Adds a new seal key, or makes the first one. Copy the file to every hoster, then restart them one by
+ * one: a hoster that does not know the new key yet cannot go on with what it sealed. Returns the files
+ * written.
+ */
+export function rotateSealKey(options: RotateSealKeyOptions): string[] {
+  const overlapMs = options.overlapMs ?? 7 * 24 * 3600 * 1000;
+  if (!(overlapMs >= 0)) throw invalid('INVALID_ARGUMENT', 'overlapMs', overlapMs, 'at least 0');
+  const nowMs = (options.clock ?? systemClock).now();
+  const path = subnetPaths(options.folder).seal;
+  const kept = (existsSync(path) ? readFile(path).keys : []).filter(
+    ({ not_after: end }) => end === undefined || Date.parse(end) + overlapMs >= nowMs,
+  );
+  const retired = kept.map((key) => ({
+    ...key,
+    not_after: key.not_after ?? new Date(nowMs + overlapMs).toISOString(),
+  }));
+  const plan = new FilePlan();
+  plan.secret(path, toJson({ keys: [...retired, newEntry(nowMs)] } satisfies SealKeyFile));
+  return plan.write({ overwrite: true });
+}
+
+function newEntry(nowMs: number): SealKeyFile['keys'][number] {
+  return {
+    kty: 'oct',
+    kid: `seal-${new Date(nowMs).toISOString().slice(0, 10)}-${randomBytes(4).toString('hex')}`,
+    k: randomBytes(KEY_BYTES).toString('base64url'),
+  };
+}
+
+function readFile(path: string): SealKeyFile {
+  const text = readText(path);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // JSON.parse quotes what it read, which may be a secret.
+    throw invalid('INVALID_ARGUMENT', path, 'a file that is not JSON', 'seal keys');
+  }
+  const parsed = fileSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw invalid(
+    'INVALID_ARGUMENT',
+    `${path} ${issue?.path.join('.') ?? ''}`.trim(),
+    'something else',
+    issue?.message ?? 'seal keys',
+  );
+}

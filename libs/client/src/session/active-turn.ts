@@ -1,0 +1,232 @@
+import { CabstandError, abortable } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import type { ProtocolEvent, RecordEvent } from '../protocol/events';
+import type { EventSource, SessionChannel, TurnInput } from '../protocol/types';
+import type { Timeouts } from '../timeouts';
+import { closedError, isGone } from './endings';
+import { Watchdog } from './watchdog';
+
+/** The live input of a turn, to those who send it. */
+export interface LiveInputSource {
+  /** A channel took the turn: send the parts; all of them where the hoster starts over. */
+  readonly started: (channel: SessionChannel, resumed: boolean) => void;
+  readonly accepted: (nextPart: number) => void;
+  readonly applied: (sequence: number, position: number) => void;
+  readonly checkpoint: (position: number) => void;
+  /** Whether the parts are still here that another hoster would need. */
+  readonly replayable: () => boolean;
+  /** The turn runs, and will not be taken elsewhere. */
+  readonly forget: () => void;
+  /** Whether silence is as it should be. */
+  readonly paused: () => boolean;
+  readonly watch: (watchdog: Watchdog) => void;
+}
+
+/** What a turn is, to the core. */
+export interface TurnSpec {
+  readonly input: TurnInput;
+  /** Set for a turn whose input comes in parts. */
+  readonly live?: LiveInputSource;
+}
+
+/** What a turn's stream needs of its session. */
+export interface TurnHost {
+  readonly clock: Clock;
+  readonly timeouts: Timeouts;
+  readonly durable: boolean;
+  /** False for a record that was here before. Throws NODE_BAD_REPLY for one that cannot be. */
+  accept(record: RecordEvent, turn: ActiveTurn): boolean;
+  /** What is not a record. Throws where the session has ended. */
+  notice(event: Exclude<ProtocolEvent, RecordEvent>, turn: ActiveTurn): void;
+  /** A stream that goes on where this one broke. Throws where there is none: the session is lost. */
+  regain(turn: ActiveTurn, error: CabstandError): Promise<SessionChannel>;
+}
+
+/** A wait may take this many times as long as the longest one before it. */
+const STALL_FACTOR = 5;
+
+/**
+ * The records of one turn, from whichever stream brings them: where one breaks, a durable session's
+ * turn waits for the next one, and its reader notices nothing but time.
+ */
+export class ActiveTurn {
+  readonly turn: number;
+  readonly live: LiveInputSource | undefined;
+  readonly watchdog: Watchdog;
+  /** The position at which it begins. */
+  readonly position: number;
+  /** Undefined once the turn runs if it was too much to keep. */
+  input: TurnInput | undefined;
+  /** Its caller wants it to end. */
+  cancelled = false;
+  /** A hoster has sent a record of it. */
+  taken = false;
+  readonly #host: TurnHost;
+  #source: EventSource | undefined;
+  #peeked: RecordEvent | undefined;
+  #broken: CabstandError | undefined;
+  #recovers = false;
+  /** A notice has come since the stream began. */
+  #opened = false;
+  /** No record has come since the stream began. */
+  #fresh = true;
+  #waitSince = 0;
+  #longestWaitMs = 0;
+  #arrival: Promise<void> | undefined;
+
+  constructor(host: TurnHost, turn: number, position: number, spec: TurnSpec) {
+    this.#host = host;
+    this.turn = turn;
+    this.position = position;
+    this.input = spec.input;
+    this.live = spec.live;
+    this.watchdog = new Watchdog({
+      clock: host.clock,
+      paused: () => this.#opened && spec.live?.paused() === true,
+    });
+    spec.live?.watch(this.watchdog);
+  }
+
+  /** What it is read from now. */
+  get source(): EventSource | undefined {
+    return this.#source;
+  }
+
+  /** Whether a failure of the stream is its session's to mend. Until then it is thrown. */
+  set recovers(value: boolean) {
+    this.#recovers = value;
+  }
+
+  /** It is read from this stream from now on. */
+  use(source: EventSource): void {
+    this.#source = source;
+    this.#broken = undefined;
+    this.#opened = false;
+    this.#fresh = true;
+  }
+
+  /** Waits for the first record, which `poll` then gives. On failure the stream is cancelled. */
+  async begin(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const record = this.poll();
+      if (record !== undefined) {
+        this.#peeked = record;
+        return;
+      }
+      await this.wait(signal);
+    }
+  }
+
+  /** The next record, if it is here. A failure shows in `wait`. */
+  poll(): RecordEvent | undefined {
+    const peeked = this.#peeked;
+    if (peeked !== undefined) {
+      this.#peeked = undefined;
+      return peeked;
+    }
+    const source = this.#source;
+    if (source === undefined || this.#broken !== undefined) return undefined;
+    try {
+      for (;;) {
+        const event = source.poll();
+        if (event === undefined) return undefined;
+        if (event.type !== 'record') {
+          this.watchdog.touch();
+          this.#opened = true;
+          this.#host.notice(event, this);
+          continue;
+        }
+        this.#checkGone(event);
+        if (!this.#host.accept(event, this)) continue;
+        this.watchdog.leave();
+        this.#fresh = false;
+        this.taken = true;
+        if (event.body === 'input') this.live?.applied(event.sequence, event.position);
+        return event;
+      }
+    } catch (thrown) {
+      this.break(CabstandError.from(thrown));
+      return undefined;
+    }
+  }
+
+  /**
+   * Resolves when `poll` may have a record. Rejects with what the turn cannot go on after, or with the
+   * signal's reason; the turn itself goes on in that case.
+   */
+  wait(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#arrival === undefined) {
+      const arrival = this.#arrive();
+      this.#arrival = arrival;
+      const clear = (): void => {
+        this.#arrival = undefined;
+      };
+      arrival.then(clear, clear);
+    }
+    return abortable(this.#arrival, signal);
+  }
+
+  /** The stream is of no use any more. */
+  break(error: CabstandError): void {
+    this.#broken ??= error;
+    this.#source?.cancel(error);
+  }
+
+  /** Nobody waits any more. */
+  stop(): void {
+    this.watchdog.stop();
+  }
+
+  async #arrive(): Promise<void> {
+    for (;;) {
+      let error = this.#broken;
+      if (error === undefined) {
+        try {
+          if (await this.#somethingCame()) return;
+          error = endedEarly();
+        } catch (thrown) {
+          error = this.#broken ?? CabstandError.from(thrown);
+        }
+      }
+      this.break(error);
+      if (!this.#recovers) throw error;
+      this.use(await this.#host.regain(this, error));
+    }
+  }
+
+  async #somethingCame(): Promise<boolean> {
+    const source = this.#source;
+    if (source === undefined) return false;
+    const { clock, timeouts } = this.#host;
+    const limit = this.#fresh
+      ? timeouts.firstMs
+      : Math.max(timeouts.stallMs, this.#longestWaitMs * STALL_FACTOR);
+    const what = this.#fresh ? 'no first record' : 'no further record';
+    this.#waitSince = clock.monotonic();
+    this.watchdog.enter(limit, (ms) => this.break(stalled(what, ms)));
+    const came = await source.wait();
+    if (!this.#fresh)
+      this.#longestWaitMs = Math.max(this.#longestWaitMs, clock.monotonic() - this.#waitSince);
+    return came;
+  }
+
+  /** A session that went with its turn: that end is not the turn's, which goes on elsewhere. */
+  #checkGone(event: RecordEvent): void {
+    if (event.body !== 'end' || !isGone(event)) return;
+    if (!this.taken && event.error !== undefined) throw event.error;
+    if (this.#host.durable) throw closedError(event.reason, event.error);
+  }
+}
+
+export function endedEarly(): CabstandError {
+  return new CabstandError(
+    'NODE_BAD_REPLY',
+    'the hoster ended the stream before the end of its turn',
+  );
+}
+
+export function stalled(what: string, ms: number): CabstandError {
+  return new CabstandError('NODE_STALLED', `${what} within ${Math.round(ms)} ms`, {
+    metadata: { waited_ms: String(Math.round(ms)) },
+  });
+}

@@ -1,0 +1,79 @@
+import { CabstandError, abortable } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import type { EventSource, SessionChannel, Target } from '../protocol/types';
+import type { Placement, PlacementRequest } from '../remote/types';
+import { endedEarly, stalled } from './active-turn';
+import type { ActiveTurn } from './active-turn';
+import type { CoreContext, Standing } from './standing';
+
+/** Places for a session that leaves `home`, best first; an error where there are none. Never throws. */
+export async function placesFor(
+  context: CoreContext,
+  { sessionId, digest }: Standing,
+  home: Target,
+  signal: AbortSignal,
+): Promise<Placement[] | CabstandError> {
+  const { settings, placement } = context;
+  // State is of no use to other weights.
+  const weights = settings.digest === '' ? digest : settings.digest;
+  const request: PlacementRequest = {
+    model: settings.model,
+    allow: settings.allow,
+    block: settings.block,
+    resume: true,
+    avoid: [home],
+    sessionId,
+    ...(weights === '' ? {} : { digest: weights }),
+    signal,
+  };
+  try {
+    const first = await placement.acquire(request);
+    const others = first.alternatives.map((node) => ({
+      node,
+      lease: undefined,
+      alternatives: [],
+    }));
+    return [first, ...others];
+  } catch (thrown) {
+    return CabstandError.from(thrown);
+  }
+}
+
+/** Waits for the first word of a stream, which stays to be read; cancels the stream without it. */
+export async function established(
+  source: EventSource,
+  ms: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  const late = (): void => source.cancel(stalled('no answer', ms));
+  const timer = clock.setTimer(late, ms, { unref: true });
+  try {
+    if (!(await abortable(source.wait(), signal))) throw endedEarly();
+  } catch (thrown) {
+    const error = CabstandError.from(thrown);
+    source.cancel(error);
+    throw error;
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** A hoster has the session: it gets the turn, and all else that its caller wants of it. */
+export function sendTurn(channel: SessionChannel, { turn, input, live }: ActiveTurn): void {
+  if (input !== undefined) channel.send({ kind: 'turn', turn, input, live: live !== undefined });
+}
+
+/** Whether no other hoster would say anything else. */
+export function isFinal(error: CabstandError): boolean {
+  switch (error.reason) {
+    // These say something about the hoster that was asked.
+    case 'MODEL_UNKNOWN':
+    case 'SESSION_EXISTS':
+    case 'SESSION_ENDED':
+    case 'NODE_UNKNOWN':
+      return false;
+    default:
+      return error.class === 'caller' || error.class === 'auth' || error.class === 'fatal';
+  }
+}

@@ -1,0 +1,107 @@
+import type { CabstandError, Clock } from '@cabstand/core';
+import type { Epoch, SessionChannel, SessionProtocol, Target } from '../protocol/types';
+import type { PlacementSource } from '../remote/types';
+import type { RetryContext } from '../retry/opener';
+import { Continuation } from './continuation';
+import type { Emit } from './events';
+import type { HandleContent, RunningTurn } from './handle';
+import { PositionGuard } from './guard';
+import type { SessionSettings } from './options';
+
+/** Where a session stands. */
+export type CoreState =
+  /** No hoster has it. */
+  | { readonly kind: 'idle' }
+  /** A hoster has it; `channel` once the session has a stream of its own. */
+  | { readonly kind: 'open'; readonly node: Target; readonly channel: SessionChannel | undefined }
+  /** Its stream broke; `node` had it last. */
+  | { readonly kind: 'recovering'; readonly node: Target }
+  /** It is lost. */
+  | { readonly kind: 'failed'; readonly error: CabstandError }
+  | { readonly kind: 'closed' };
+
+export interface CoreContext {
+  readonly protocol: SessionProtocol;
+  readonly placement: PlacementSource;
+  readonly retry: RetryContext;
+  readonly clock: Clock;
+  readonly settings: SessionSettings;
+  readonly emit: Emit;
+}
+
+/** What a session knows of itself; what opens, runs and recovers it shares this. */
+export class Standing {
+  state: CoreState = { kind: 'idle' };
+  /** Its name at its hoster; settled once one has opened it. */
+  sessionId: string;
+  /** The number of the turn that runs, or of the next one. */
+  turn = 0;
+  /** Who advances it now. */
+  epochCounter = 1;
+  /** The highest that any hoster was told. */
+  #highestEpoch = 1;
+  /** Weights of the hoster that opened it: another one must have the same. Empty if unknown. */
+  digest = '';
+  /** The hoster that had it last; undefined before any had it. */
+  home: Target | undefined;
+  /** The turn that was under way in the process that had the session before this one. */
+  pending: RunningTurn | undefined;
+  /** Another process had it, and may have gone on since: whatever its epoch, this one takes over. */
+  claims = false;
+  readonly guard: PositionGuard;
+  readonly continuation: Continuation;
+  /** Aborted when the session closes. */
+  readonly closing = new AbortController();
+  readonly #owner: Uint8Array;
+
+  /** @param handle of a session that another process had */
+  constructor(settings: SessionSettings, handle?: HandleContent) {
+    this.sessionId = settings.id;
+    this.#owner = settings.owner;
+    this.guard = new PositionGuard(handle?.position);
+    this.continuation = new Continuation(
+      settings.maxReplayBytes,
+      handle?.checkpoint,
+      handle?.past ?? [],
+    );
+    if (handle === undefined) return;
+    this.turn = handle.turn;
+    this.digest = handle.digest;
+    this.home = handle.node;
+    this.pending = handle.running;
+    this.claims = true;
+    this.state = { kind: 'recovering', node: handle.node };
+    this.claimAbove(handle.epoch);
+  }
+
+  get epoch(): Epoch {
+    return { counter: this.epochCounter, owner: this.#owner };
+  }
+
+  /** An epoch for a hoster that is to take over. It counts once `epochCounter` is set to it. */
+  nextEpoch(): Epoch {
+    return { counter: ++this.#highestEpoch, owner: this.#owner };
+  }
+
+  /** The hoster that takes over was told the newest epoch. */
+  raiseEpoch(): void {
+    this.epochCounter = this.#highestEpoch;
+  }
+
+  /** Whoever has it under that epoch is to lose it. */
+  claimAbove(epoch: number): void {
+    this.#highestEpoch = Math.max(this.#highestEpoch, epoch) + 1;
+    this.epochCounter = this.#highestEpoch;
+  }
+
+  /** A hoster has it. */
+  opened(node: Target, channel: SessionChannel | undefined): void {
+    this.home = node;
+    this.state = { kind: 'open', node, channel };
+  }
+
+  /** The highest epoch that any hoster was told. */
+  get highestEpoch(): number {
+    return this.#highestEpoch;
+  }
+}

@@ -1,0 +1,142 @@
+import { CabstandError } from '@cabstand/core';
+import type { Clock, Timer } from '@cabstand/core';
+import { Moves } from './moves';
+import type { Session } from './session';
+
+/** Whether the hoster takes work. */
+export type Openness =
+  | { readonly kind: 'open' }
+  /** No new sessions; those that are open go on. */
+  | { readonly kind: 'draining'; readonly until: number }
+  /** No new turns either. */
+  | { readonly kind: 'stopping' };
+
+export interface DepartureInit {
+  readonly clock: Clock;
+  readonly movesPerSecond: number;
+  readonly live: () => Iterable<Session>;
+  /** Nobody new is let in from now on. */
+  readonly onClosed: (error: CabstandError) => void;
+}
+
+/** How long readers may take to get what a frozen session has left, in milliseconds. */
+const LAST_RECORDS_MS = 500;
+
+/** How the hoster's sessions leave it: by themselves, asked to move, or at the deadline. */
+export class Departure {
+  readonly #init: DepartureInit;
+  readonly #moves: Moves;
+  /** Whoever waits for it, until when. */
+  readonly #quiet = new Map<() => void, () => boolean>();
+  #openness: Openness = { kind: 'open' };
+  #deadline: Timer | undefined;
+
+  constructor(init: DepartureInit) {
+    this.#init = init;
+    this.#moves = new Moves(init.clock, init.movesPerSecond);
+  }
+
+  get openness(): Openness {
+    return this.#openness;
+  }
+
+  /** Throws DRAINING where no sessions are taken any more. */
+  checkOpen(): void {
+    if (this.#openness.kind !== 'open') throw draining();
+  }
+
+  /** Throws DRAINING once the hoster stops: even open sessions start no more turns. */
+  checkTurns(): void {
+    if (this.#openness.kind === 'stopping') throw draining();
+  }
+
+  /** A consumer was attached that may have come too late to be asked. */
+  greet(session: Session): void {
+    if (this.#openness.kind !== 'open') this.#moves.tell(session);
+  }
+
+  /** Takes no new sessions; those still open after `deadlineMs` are ended. */
+  drain(deadlineMs: number): void {
+    if (this.#openness.kind !== 'open') return;
+    const { clock } = this.#init;
+    this.#openness = { kind: 'draining', until: clock.monotonic() + deadlineMs };
+    this.#announce(deadlineMs);
+    const end = (): void => void this.#freezeAll().then(() => this.#evictAll());
+    this.#deadline = clock.setTimer(end, deadlineMs, { unref: true });
+  }
+
+  /**
+   * Lets running turns finish, and durable sessions move, until the deadline; then ends all sessions.
+   * Answers how many turns it cut.
+   */
+  async stop(deadlineMs: number): Promise<number> {
+    this.#deadline?.cancel();
+    this.#openness = { kind: 'stopping' };
+    this.#announce(deadlineMs);
+    // Those between turns have nothing to wait for.
+    for (const session of [...this.#init.live()])
+      if (session.durable && session.state === 'streaming' && !session.turnRuns)
+        void session.handOver().catch(() => undefined);
+    await this.#quietWithin(deadlineMs, () => this.#busy());
+    await this.#freezeAll();
+    let cut = 0;
+    for (const { turnRuns } of this.#init.live()) if (turnRuns) cut++;
+    this.#evictAll();
+    return cut;
+  }
+
+  /** A session has ended, or has nothing more to give for now. */
+  checkQuiet(): void {
+    for (const [wake, busy] of this.#quiet)
+      if (!busy()) {
+        this.#quiet.delete(wake);
+        wake();
+      }
+  }
+
+  #announce(deadlineMs: number): void {
+    this.#init.onClosed(draining());
+    this.#moves.ask(this.#init.live(), deadlineMs);
+  }
+
+  #busy(): boolean {
+    // An orphan's turn is paused: waiting for it would be waiting for the deadline.
+    for (const { state, turnRuns, delivered } of this.#init.live())
+      if (state === 'closing' || (state === 'streaming' && (turnRuns || !delivered))) return true;
+    return false;
+  }
+
+  async #quietWithin(ms: number, busy: () => boolean): Promise<void> {
+    if (!busy()) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#init.clock.setTimer(done, ms);
+      const quiet = this.#quiet;
+      function done(): void {
+        quiet.delete(done);
+        timer.cancel();
+        resolve();
+      }
+      quiet.set(done, busy);
+    });
+  }
+
+  /** Freezes the durable sessions that have not moved, and lets their readers have the rest. */
+  async #freezeAll(): Promise<void> {
+    const moving = [...this.#init.live()].filter(
+      ({ durable, state }) => durable && state === 'streaming',
+    );
+    if (moving.length === 0) return;
+    await Promise.allSettled(moving.map((session) => session.handOver()));
+    await this.#quietWithin(LAST_RECORDS_MS, () => moving.some(({ state }) => state === 'closing'));
+  }
+
+  #evictAll(): void {
+    this.#moves.stop();
+    for (const session of [...this.#init.live()])
+      session.abort({ reason: 'evicted', error: draining() });
+  }
+}
+
+function draining(): CabstandError {
+  return new CabstandError('DRAINING', 'this hoster is draining', { retryAfterMs: 1000 });
+}

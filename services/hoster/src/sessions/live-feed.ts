@@ -1,0 +1,58 @@
+import type { Tensor } from '@cabstand/tensor';
+import type { EngineSeat } from './engine-seat';
+import type { LiveInput, LivePart } from './live-input';
+import type { Turns } from './turns';
+
+/** Brings live input to the engine as fast as it takes it, whichever engine that is. */
+export class LiveFeed {
+  readonly #turns: Turns;
+  readonly #seat: EngineSeat;
+
+  constructor(turns: Turns, seat: EngineSeat) {
+    this.#turns = turns;
+    this.#seat = seat;
+  }
+
+  /** Takes a part from the consumer; see `Session.input`. */
+  take(
+    turn: number,
+    part: number,
+    tensors: readonly Tensor[],
+    last: boolean,
+    check: () => void,
+  ): void {
+    const live = this.#turns.liveInput(turn);
+    if (live?.expects(part) !== true) return;
+    check();
+    live.checkRoom();
+    const sequence = live.sendsNext ? this.#seat.sequence : undefined;
+    // What it throws is for whoever sent the part, and may send it again: nothing was taken.
+    sequence?.input(turn, part, tensors, last);
+    live.accept({ part, tensors, last });
+    if (sequence !== undefined) live.markSent();
+  }
+
+  /** Takes parts that are to be computed again. */
+  takeAgain(live: LiveInput | undefined, parts: readonly LivePart[]): void {
+    for (const part of parts) if (live?.expects(part.part) === true) live.accept(part);
+    this.pump();
+  }
+
+  /** Sends the engine the parts that it can take now. */
+  pump(): void {
+    const { running } = this.#turns;
+    const { sequence } = this.#seat;
+    if (running?.live === undefined || sequence === undefined) return;
+    const { live, turn } = running;
+    for (let next = live.unsent; next !== undefined; next = live.unsent) {
+      try {
+        sequence.input(turn, next.part, next.tensors, next.last);
+      } catch {
+        // Too much waits for the engine.
+        this.#seat.retrySoon();
+        return;
+      }
+      live.markSent();
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import type { Clock, Timer } from '@cabstand/core';
+import type { Session } from './session';
+
+const PERIOD_MS = 50;
+
+/** Asks sessions to go elsewhere, so many at a time that those who take them are not flooded. */
+export class Moves {
+  readonly #clock: Clock;
+  readonly #perSecond: number;
+  #waiting: Session[] = [];
+  #timer: Timer | undefined;
+  #until = 0;
+  /** Asked in each period. */
+  #portion = 1;
+
+  constructor(clock: Clock, perSecond: number) {
+    this.#clock = clock;
+    this.#perSecond = perSecond;
+  }
+
+  /** Asks all of them, at the latest when half of `deadlineMs` is over. */
+  ask(sessions: Iterable<Session>, deadlineMs: number): void {
+    this.stop();
+    this.#until = this.#clock.monotonic() + deadlineMs;
+    this.#waiting = [];
+    for (const session of sessions)
+      if (session.durable) this.#waiting.push(session);
+      // It cannot move: its reader had better know at once.
+      else this.tell(session);
+    const periods = Math.max(1, deadlineMs / 2 / PERIOD_MS);
+    const steady = (this.#perSecond * PERIOD_MS) / 1000;
+    this.#portion = Math.ceil(Math.max(steady, this.#waiting.length / periods));
+    this.#next();
+  }
+
+  /** Asks one that came only now. */
+  tell(session: Session): void {
+    const deadlineMs = Math.max(0, this.#until - this.#clock.monotonic());
+    session.notify({ kind: 'draining', deadlineMs });
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#waiting = [];
+  }
+
+  #next(): void {
+    for (const session of this.#waiting.splice(0, this.#portion)) this.tell(session);
+    this.#timer =
+      this.#waiting.length === 0
+        ? undefined
+        : this.#clock.setTimer(() => this.#next(), PERIOD_MS, { unref: true });
+  }
+}

@@ -1,0 +1,36 @@
+import type { Delivery } from './delivery';
+import type { StateAt } from './state-at';
+import type { Checkpoint, Consumer } from './types';
+
+/** Gives the consumer the newest checkpoint, once it has the records before it. */
+export class Offers {
+  readonly #delivery: Delivery;
+  readonly #seal: (state: StateAt) => Checkpoint;
+  #offered = -1;
+  #leaving = false;
+
+  constructor(delivery: Delivery, seal: (state: StateAt) => Checkpoint) {
+    this.#delivery = delivery;
+    this.#seal = seal;
+  }
+
+  /** The newest one is worth telling, though it may have been told. */
+  again(): void {
+    this.#offered = -1;
+  }
+
+  /** The session leaves: its last state is told whatever it is. */
+  leaving(): void {
+    this.#leaving = true;
+    this.again();
+  }
+
+  offer(state: StateAt | undefined, consumer: Consumer): void {
+    if (state === undefined || this.#offered >= state.position) return;
+    if (this.#delivery.sent < state.position) return;
+    this.#offered = state.position;
+    // The state after a turn came with the turn's end, that before the first is nothing.
+    const news = state.deaths !== undefined || (state.turn >= 0 && (this.#leaving || !state.ended));
+    if (news) consumer.notice({ kind: 'checkpoint', checkpoint: this.#seal(state) });
+  }
+}

@@ -1,0 +1,63 @@
+import type { Deaths, StateAt } from './state-at';
+import { FRESH } from './state-at';
+import type { PlannedTurn } from './resume';
+import type { TurnContent } from './types';
+
+/** What is kept of a durable session so that another engine can go on with it. */
+export class Rebuild {
+  /** Undefined where the engine gave no snapshot of a turn's end: nothing to begin from. */
+  #state: StateAt | undefined;
+  /** Of the turn that runs. */
+  #content: TurnContent | undefined;
+  /** Turns to compute again, before anything new. */
+  readonly #planned: PlannedTurn[];
+
+  constructor(state: StateAt = FRESH, planned: readonly PlannedTurn[] = []) {
+    this.#state = state;
+    this.#planned = [...planned];
+  }
+
+  get state(): StateAt | undefined {
+    return this.#state;
+  }
+
+  get content(): TurnContent | undefined {
+    return this.#content;
+  }
+
+  /** Bytes of the snapshot and of the turn's input. */
+  get bytes(): number {
+    const input = this.#content?.tensors.reduce((sum, { data }) => sum + data.byteLength, 0) ?? 0;
+    return input + (this.#content?.prompt.length ?? 0) + (this.#state?.data.byteLength ?? 0);
+  }
+
+  /** The first turn to compute again. */
+  get planned(): PlannedTurn | undefined {
+    return this.#planned[0];
+  }
+
+  /** A turn that is planned, by its number. */
+  plannedTurn(turn: number): PlannedTurn | undefined {
+    return this.#planned.find((one) => one.turn === turn);
+  }
+
+  turnStarted(content: TurnContent): void {
+    this.#planned.shift();
+    this.#content = content;
+  }
+
+  /** `state` undefined: the engine gave none. */
+  turnEnded(state: StateAt | undefined): void {
+    this.#state = state;
+    this.#content = undefined;
+  }
+
+  snapshot(state: StateAt): void {
+    this.#state = state;
+  }
+
+  /** So that the next hoster knows, should this one not live to tell. */
+  noteDeaths(deaths: Deaths): void {
+    if (this.#state !== undefined) this.#state = { ...this.#state, deaths };
+  }
+}

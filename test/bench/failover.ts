@@ -1,0 +1,282 @@
+import type { LiveTurn, Session } from '@cabstand/client';
+import { sleep } from '@cabstand/core';
+import { tensorOf } from '@cabstand/tensor';
+import { BUNDLED_MODELS, until } from '@cabstand/testing';
+import type { TestNode } from '../faults/node';
+import { Rig } from '../faults/rig';
+import { format, quantile } from './stats';
+import { heading, print } from './report';
+import type { Row } from './report';
+
+export interface FailoverOptions {
+  /** Failures of each kind. */
+  readonly trials: number;
+  /** Streams at once. */
+  readonly streams: number;
+  /** Only kinds whose name contains this. */
+  readonly only: string;
+}
+
+const MODEL = 'silero-vad';
+const FRAME = 512;
+/** Time between two parts of the input of a stream, each good for one record. */
+const PART_MS = 10;
+/** Undisturbed time before each failure. */
+const CALM_MS = 700;
+/** What the library needs to find a peer that stands still: keepalive's silence and its wait. */
+const DETECTION_MS = 3000;
+/** A stream with a record this long ago flows. */
+const FLOWING_MS = 200;
+const RECOVERED_MS = 60_000;
+const TARGET_KILL_MS = 100;
+const TARGET_DRAIN_MS = 5;
+const TARGET_STOP = 1.2;
+
+interface Kind {
+  readonly name: string;
+  /** Its effects show within this time. */
+  readonly windowMs: number;
+  /**
+   * What counts: the longest time between two records in that window; the one across which the stream
+   * moved; or all of them, where none is expected to stand out.
+   */
+  readonly view: 'longest' | 'moved' | 'all';
+  readonly strike: (victim: TestNode, rig: Rig) => Promise<void>;
+  /** Makes everything whole for the next one. */
+  readonly mend: (victim: TestNode, rig: Rig) => Promise<void>;
+  readonly target: (figures: Figures) => Row['target'];
+}
+
+interface Figures {
+  /** p99 of the time between two records before failures, in milliseconds. */
+  readonly ordinary: number;
+  readonly p99: number;
+}
+
+const atMost = (text: string, limit: number, { p99 }: Figures): Row['target'] => ({
+  text: `${text} (${format(limit, 0)} ms)`,
+  met: p99 <= limit,
+});
+
+const KINDS: readonly Kind[] = [
+  {
+    name: 'SIGKILL of the engine',
+    windowMs: 2000,
+    view: 'longest',
+    strike: async (victim) => {
+      const pid = victim.engine(MODEL);
+      if (pid === undefined) throw new Error('no engine to kill');
+      process.kill(pid, 'SIGKILL');
+    },
+    mend: async (victim) => {
+      await until('the engine to be back', () => victim.engine(MODEL));
+    },
+    target: () => undefined,
+  },
+  {
+    name: 'SIGKILL of the hoster',
+    windowMs: 2000,
+    view: 'longest',
+    strike: async (victim) => victim.kill('SIGKILL'),
+    mend: (victim) => victim.mend(),
+    target: (figures) =>
+      atMost('p99 at most 100 ms and replay', TARGET_KILL_MS + figures.ordinary, figures),
+  },
+  {
+    name: 'SIGSTOP of the hoster',
+    windowMs: 5000,
+    view: 'longest',
+    strike: async (victim) => victim.kill('SIGSTOP'),
+    mend: async (victim) => {
+      // As a fresh process: what it missed is another matter.
+      victim.kill('SIGKILL');
+      await victim.mend();
+    },
+    target: (figures) => atMost('p99 at most 1.2 × detection', TARGET_STOP * DETECTION_MS, figures),
+  },
+  {
+    name: 'drain of the hoster',
+    windowMs: 3000,
+    view: 'moved',
+    strike: async (victim) => {
+      // Mending waits for its end.
+      const leave = async (): Promise<void> => {
+        await victim.leave();
+      };
+      void victim.hurting(leave);
+    },
+    mend: (victim) => victim.mend(),
+    target: (figures) =>
+      atMost('p99 at most an ordinary time and 5 ms', figures.ordinary + TARGET_DRAIN_MS, figures),
+  },
+  {
+    name: 'loss of all routers',
+    windowMs: 1000,
+    view: 'all',
+    strike: async (_victim, { routers }) => routers.forEach((router) => router.kill('SIGKILL')),
+    mend: (_victim, rig) => rig.mend(),
+    target: (figures) =>
+      atMost('p99 an ordinary time', figures.ordinary + TARGET_DRAIN_MS, figures),
+  },
+];
+
+/** A microphone: a part every 10 ms, and the times at which records came. */
+class Microphone {
+  /** Times of the records, the newest last; emptied before each failure. */
+  times: number[] = [];
+  /** Times between the two records around each move. */
+  moved: number[] = [];
+  #moving = false;
+  /** What ended it. */
+  error: unknown;
+  readonly #session: Session;
+  readonly #turn: LiveTurn;
+  #stopped = false;
+
+  constructor(session: Session) {
+    this.#session = session;
+    this.#turn = session.live();
+    session.on('recovered', () => (this.#moving = true));
+    void this.#write();
+    void this.#read();
+  }
+
+  get node(): string | undefined {
+    return this.#session.node?.address;
+  }
+
+  forget(): void {
+    this.times = [];
+    this.moved = [];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#turn.return();
+    await this.#session.close();
+  }
+
+  async #write(): Promise<void> {
+    const start = performance.now();
+    for (let part = 0; !this.#stopped; part++) {
+      const samples = Float32Array.from({ length: FRAME }, (_, i) => Math.sin(part + i * 0.02) / 9);
+      try {
+        await this.#turn.write([tensorOf('audio', samples)]);
+      } catch {
+        return;
+      }
+      await sleep(Math.max(0, start + (part + 1) * PART_MS - performance.now()));
+    }
+  }
+
+  async #read(): Promise<void> {
+    try {
+      while ((await this.#turn.next()).done !== true) {
+        const now = performance.now();
+        if (this.#moving) this.moved.push(now - (this.times.at(-1) ?? now));
+        this.#moving = false;
+        this.times.push(now);
+      }
+    } catch (error) {
+      if (!this.#stopped) this.error = error;
+    }
+  }
+}
+
+/** What an application sees of failures: the time between the records before and after them. */
+export async function benchFailover(options: FailoverOptions): Promise<void> {
+  heading(
+    'Failover',
+    `${String(options.streams)} live streams of ${MODEL}, a record each ${String(PART_MS)} ms; 2 hosters, 2 routers; ${String(options.trials)} failures of each kind`,
+  );
+  await using rig = await Rig.start({
+    proxied: false,
+    hosterConfig: { models: BUNDLED_MODELS, only: [MODEL], limits: {} },
+  });
+  const rows: Row[] = [];
+  for (const kind of KINDS) {
+    if (!kind.name.includes(options.only)) continue;
+    rows.push(...(await measure(kind, rig, options)));
+  }
+  print(rows);
+}
+
+async function measure(kind: Kind, rig: Rig, options: FailoverOptions): Promise<Row[]> {
+  const microphones: Microphone[] = [];
+  for (let i = 0; i < options.streams; i++)
+    microphones.push(new Microphone(await rig.sessions.session({ model: MODEL, durable: true })));
+  const gaps: number[] = [];
+  const ordinary: number[] = [];
+  let lost = 0;
+  for (let trial = 0; trial < options.trials; trial++) {
+    for (const microphone of microphones) microphone.forget();
+    await sleep(CALM_MS);
+    for (const { times } of microphones) ordinary.push(...differences(times));
+    const victim = fullest(rig, microphones);
+    const struck = microphones.filter(({ node }) => node === victim.address);
+    const at = performance.now();
+    await kind.strike(victim, rig);
+    for (const microphone of struck) {
+      const found = await gapsOf(microphone, kind, at);
+      if (found === undefined) lost++;
+      else gaps.push(...found);
+    }
+    await kind.mend(victim, rig);
+  }
+  for (const { error } of microphones) if (error !== undefined) console.log(' ', error);
+  await Promise.all(microphones.map((microphone) => microphone.stop()));
+  const figures = { ordinary: quantile(ordinary, 0.99), p99: quantile(gaps, 0.99) };
+  return [row(kind, gaps, lost, figures)];
+}
+
+function row(kind: Kind, gaps: readonly number[], lost: number, figures: Figures): Row {
+  const target = kind.target(figures);
+  const text = (q: number): string => format(quantile(gaps, q), 0).padStart(5);
+  return {
+    what: kind.name,
+    value:
+      `p50 ${text(0.5)} ms, p99 ${text(0.99)} ms, most ${text(1)} ms, n ${String(gaps.length).padStart(3)}, ` +
+      `ordinary p99 ${format(figures.ordinary, 0)} ms${lost > 0 ? `, ${String(lost)} LOST` : ''}`,
+    ...(target === undefined ? {} : { target }),
+  };
+}
+
+/** What one failure did to one stream; undefined if it never went on. */
+async function gapsOf(
+  microphone: Microphone,
+  kind: Kind,
+  at: number,
+): Promise<number[] | undefined> {
+  try {
+    await until(
+      'the stream to go on',
+      () => {
+        const now = performance.now();
+        const flows = now - (microphone.times.at(-1) ?? 0) < FLOWING_MS;
+        if (microphone.error !== undefined) return true;
+        return (now - at > kind.windowMs && flows) || undefined;
+      },
+      { timeoutMs: RECOVERED_MS },
+    );
+  } catch {
+    return undefined;
+  }
+  if (microphone.error !== undefined) return undefined;
+  const { times, moved } = microphone;
+  const first = Math.max(0, times.findIndex((time) => time > at) - 1);
+  const intervals = differences(times.slice(first));
+  if (kind.view === 'all') return intervals;
+  if (kind.view === 'moved' && moved.length > 0) return moved;
+  return [Math.max(...intervals)];
+}
+
+function differences(times: readonly number[]): number[] {
+  return times.slice(1).map((time, i) => time - (times[i] ?? time));
+}
+
+/** The hoster with the most streams. */
+function fullest(rig: Rig, microphones: readonly Microphone[]): TestNode {
+  const count = ({ address }: TestNode): number =>
+    microphones.filter(({ node }) => node === address).length;
+  return [...rig.hosters].sort((a, b) => count(b) - count(a))[0]!;
+}
