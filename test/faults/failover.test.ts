@@ -232,7 +232,7 @@ test('every router killed and restarted empty: streams do not notice', async () 
   expect(outcome.stream.recoveries).toEqual([]);
   expect(outcome.longestGapMs).toBeLessThan(1000);
   await until('a restarted router to know every hoster', async () => {
-    const online = (await rig.client.remote.nodes()).filter(({ state }) => state === 'ONLINE');
+    const online = (await rig.client.remote.nodes()).filter(({ state }) => state === 'online');
     return online.length === rig.hosters.length || undefined;
   });
 }, 60_000);
