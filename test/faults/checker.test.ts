@@ -39,7 +39,7 @@ function planted(script: Script, change: (chunks: Observed[]) => void): string[]
 describe.each([whole, live])('$name', (script) => {
   test('an undisturbed stream has no defect', () => {
     const good = undisturbed(script);
-    expect(check(good, good)).toEqual({ defects: [], error: undefined, records: 9 });
+    expect(check(good, good)).toEqual({ defects: [], error: undefined, started: true, records: 9 });
   });
 
   test('a record that is missing is lost, also the last one', () => {
@@ -73,7 +73,12 @@ describe.each([whole, live])('$name', (script) => {
       turns: [{ chunks, end: { kind: 'failed', error: thrown } }],
     });
     const some = good.turns[0]!.chunks;
-    expect(check(cut(some.slice(0, 3), error), good)).toEqual({ defects: [], error, records: 3 });
+    expect(check(cut(some.slice(0, 3), error), good)).toEqual({
+      defects: [],
+      error,
+      started: true,
+      records: 3,
+    });
     const hole = [...some.slice(0, 2), ...some.slice(3)];
     expect(check(cut(hole, error), good).defects.map(({ kind }) => kind)).toEqual(['lost']);
     const untyped = check(cut(some, new TypeError('x')), good);

@@ -16,6 +16,8 @@ export interface Verdict {
   readonly defects: readonly Defect[];
   /** The typed error that ended the stream early; undefined if it was finished. */
   readonly error: CabstandError | undefined;
+  /** Whether a record was delivered: a session that never began breaks no promise to finish. */
+  readonly started: boolean;
   readonly records: number;
 }
 
@@ -43,7 +45,7 @@ export function check(observed: Observation, reference: Observation): Verdict {
       what: `${observed.script.name}: ${String(missing)} turns at its end`,
     });
   const records = observed.turns.reduce((sum, { chunks }) => sum + chunks.length, 0);
-  return { defects, error, records };
+  return { defects, error, started: records > 0, records };
 }
 
 function checkTurn(

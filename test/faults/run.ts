@@ -1,8 +1,7 @@
 import { setMaxListeners } from 'node:events';
-import type { SessionManager } from '@cabstand/client';
+import { RemoteManager, SessionManager } from '@cabstand/client';
 import { CabstandError, sleep } from '@cabstand/core';
 import { BUNDLED_MODELS, Subnet, TEST_MODELS } from '@cabstand/testing';
-import { TestClient } from '../support/client';
 import { check } from './checker';
 import { inflict } from './inflict';
 import { TestNode } from './node';
@@ -64,8 +63,12 @@ export async function runSchedule(options: RunOptions): Promise<Summary> {
     hosterConfig: HOSTER_CONFIG,
     readyMs: 120_000,
   });
-  await using client = new TestClient(subnet);
-  const run = new ScheduleRun(subnet, client.sessions, options);
+  const authorizer = subnet.authorizer();
+  await using remote = new RemoteManager({ routers: subnet.routerAddresses, authorizer });
+  // One application with all streams, and far more failures than the budget of one is made for.
+  const retry = { attempts: 20, budget: 2000, budgetPerSecond: 200 };
+  await using sessions = new SessionManager(remote, { authorizer, retry });
+  const run = new ScheduleRun(subnet, sessions, options);
   return await run.run();
 }
 
@@ -160,6 +163,7 @@ class ScheduleRun {
         if (performance.now() - stream.lastRecordAt < STUCK_MS) return;
         const at = `${script.name} at ${String(stream.node)}`;
         this.#summary.findings.push(`${at} got nothing for ${String(STUCK_MS / 1000)} s`);
+        stream.trace.push('stuck');
         clearInterval(watch);
         stuck.abort();
       }, 1000);
@@ -183,7 +187,7 @@ class ScheduleRun {
     if (this.#over) return;
     const reference = references.get(script.name);
     if (reference === undefined) throw new Error(`no reference for ${script.name}`);
-    this.#summary.stream(check(observation, reference), stream.recoveries);
+    this.#summary.stream(check(observation, reference), stream);
   }
 
   /** One fault: waits for a hoster that is whole and has running streams, and hurts it. */

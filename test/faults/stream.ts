@@ -53,6 +53,8 @@ export interface StreamPoint {
   readonly session: Session;
 }
 
+const TRACED = 30;
+
 /** A script that runs, as the harness sees it from outside. */
 export class Stream {
   readonly script: Script;
@@ -64,6 +66,8 @@ export class Stream {
   /** When it got its newest record, or began. */
   lastRecordAt = performance.now();
   readonly recoveries: Recovery[] = [];
+  /** What happened last, for somebody to see why it failed. */
+  readonly trace: string[] = [];
   /** What waits for the next record. */
   readonly #waiting: ((at: number) => void)[] = [];
   readonly #options: StreamOptions;
@@ -94,7 +98,7 @@ export class Stream {
       ...(signal === undefined ? {} : { signal }),
     });
     this.#session = session;
-    session.on('recovered', (notice) => this.recoveries.push(notice));
+    this.#follow(session);
     try {
       for (const [number, turn] of this.script.turns.entries()) {
         await this.#options.at?.({ turn: number, chunks: 0, session });
@@ -110,6 +114,24 @@ export class Stream {
       this.#session = undefined;
     }
     return { script: this.script, turns };
+  }
+
+  #follow(session: Session): void {
+    const note = (what: string): void => {
+      const at = `${(performance.now() / 1000).toFixed(3)} s`;
+      const where = `${this.node ?? 'nowhere'}, position ${String(session.position)}`;
+      if (this.trace.push(`${at} (${where}) ${what}`) > TRACED) this.trace.shift();
+    };
+    session.on('opened', () => note(`opened ${session.id}`));
+    session.on('retry', ({ error }) => note(`retry: ${error.reason} ${error.message}`));
+    session.on('draining', () => note('draining'));
+    session.on('recovering', ({ cause }) => note(`recovering: ${cause.reason} ${cause.message}`));
+    session.on('recovered', (notice) => {
+      this.recoveries.push(notice);
+      note(`recovered after ${String(Math.round(notice.gapMs))} ms`);
+    });
+    session.on('failed', (error) => note(`failed: ${error.reason} ${error.message}`));
+    session.on('turnEnd', ({ turn, reason }) => note(`turn ${String(turn)} ${reason}`));
   }
 
   async #turn(session: Session, turn: ScriptTurn, number: number): Promise<ObservedTurn> {

@@ -1,11 +1,14 @@
 import { quantile } from '../bench/stats';
 import type { Defect, Verdict } from './checker';
 import type { FaultKind } from './schedule';
-import type { Recovery } from './stream';
+import type { Stream } from './stream';
 
 /** What makes the messages of one cause differ: ids, times, numbers. */
 const INDIVIDUAL = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d[\d:.TZ-]*/g;
 const DEFECTS_KEPT = 50;
+const TRACES_KEPT = 20;
+/** A recovery that takes longer is shown. */
+const SLOW_MS = 10_000;
 
 interface KindFigures {
   faults: number;
@@ -37,9 +40,13 @@ export class Summary {
   readonly defects: string[] = [];
   /** Typed errors that ended a stream, with how often. */
   readonly errors = new Map<string, number>();
+  /** Typed errors of sessions that never got a record. */
+  readonly refused = new Map<string, number>();
   readonly recoveries = new Map<string, number[]>();
   /** What else was not as it should be. */
   readonly findings: string[] = [];
+  /** Of streams that were not finished as they should. */
+  readonly #traces: string[] = [];
   readonly #kinds = new Map<FaultKind, KindFigures>();
 
   constructor(seed: number, wanted: number) {
@@ -68,7 +75,12 @@ export class Summary {
     this.#figures(kind).gaps.push(ms);
   }
 
-  stream(verdict: Verdict, recoveries: readonly Recovery[]): void {
+  stream(verdict: Verdict, stream: Stream): void {
+    if (!verdict.started && verdict.error !== undefined) {
+      const why = `${verdict.error.reason}: ${plain(verdict.error.message)}`;
+      this.refused.set(why, (this.refused.get(why) ?? 0) + 1);
+      return;
+    }
     this.streams++;
     this.records += verdict.records;
     for (const { kind, what } of verdict.defects) {
@@ -77,14 +89,21 @@ export class Summary {
     }
     const { error } = verdict;
     if (error !== undefined) {
-      const what = `${error.reason}: ${error.message.replaceAll(INDIVIDUAL, '…')}`;
+      const what = `${error.reason}: ${plain(error.message)}`;
       this.errors.set(what, (this.errors.get(what) ?? 0) + 1);
     } else if (verdict.defects.length === 0) this.finished++;
-    for (const { cause, gapMs } of recoveries) {
+    const slow = stream.recoveries.some(({ gapMs }) => gapMs > SLOW_MS);
+    if (error !== undefined || verdict.defects.length > 0 || slow)
+      this.#keep(`${stream.script.name}:\n    ${stream.trace.join('\n    ')}`);
+    for (const { cause, gapMs } of stream.recoveries) {
       const gaps = this.recoveries.get(cause.reason) ?? [];
       gaps.push(gapMs);
       this.recoveries.set(cause.reason, gaps);
     }
+  }
+
+  #keep(trace: string): void {
+    if (this.#traces.length < TRACES_KEPT) this.#traces.push(trace);
   }
 
   /** One line on how far it is. */
@@ -124,8 +143,11 @@ export class Summary {
         ].join(' '),
       );
     if (this.misses > 0) lines.push('', `${String(this.misses)} faults found no running stream`);
+    for (const [error, count] of this.refused)
+      lines.push(`could not begin ×${String(count)} ${error}`);
     for (const [error, count] of this.errors) lines.push(`error ×${String(count)} ${error}`);
     lines.push(...this.defects, ...this.findings.map((finding) => `finding: ${finding}`));
+    lines.push(...this.#traces);
     lines.push('', this.passed ? 'PASSED' : 'FAILED');
     return lines.join('\n');
   }
@@ -135,6 +157,10 @@ export class Summary {
     this.#kinds.set(kind, figures);
     return figures;
   }
+}
+
+function plain(message: string): string {
+  return message.replaceAll(INDIVIDUAL, '…');
 }
 
 function ms(values: readonly number[], q: number): string {

@@ -44,5 +44,8 @@ export function createSealer(config: AuthConfig, options: CreateSealerOptions = 
 }
 
 function sealerOf(id: string, secret: Buffer, clock: Clock | undefined): Sealer {
-  return createSealerOf([{ id, secret: createSecretKey(secret), notAfterMs: Infinity }], clock);
+  return createSealerOf(
+    [{ id, secret: createSecretKey(secret), notBeforeMs: 0, notAfterMs: Infinity }],
+    clock,
+  );
 }

@@ -13,6 +13,8 @@ export interface SealKey {
   readonly id: string;
   /** 32 bytes. */
   readonly secret: KeyObject;
+  /** Milliseconds since the epoch: it opens at once, and seals from then on. */
+  readonly notBeforeMs: number;
   /** Milliseconds since the epoch; Infinity for a key that does not end. */
   readonly notAfterMs: number;
 }
@@ -21,21 +23,24 @@ const keySchema = z.looseObject({
   kty: z.literal('oct'),
   kid: z.string().regex(NAME, 'expected 1 to 128 of A-Z a-z 0-9 . _ @ : -').max(64),
   k: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'expected 32 bytes in base64url'),
+  not_before: z.iso.datetime({ offset: true }).optional(),
   not_after: z.iso.datetime({ offset: true }).optional(),
 });
 
-/** `seal.key.json`: symmetric JSON Web Keys, newest last. The last one seals, all of them open. */
+/** `seal.key.json`: symmetric JSON Web Keys, newest last. The last one whose time has come seals, all of them open. */
 const fileSchema = z.looseObject({ keys: z.array(keySchema).min(1).max(100) });
 
 type SealKeyFile = z.infer<typeof fileSchema>;
 
 const KEY_BYTES = 32;
+const DAY_MS = 24 * 3600 * 1000;
 
 /** Reads a seal key file; throws INVALID_ARGUMENT that names file and member, never a value. */
 export function readSealKeys(path: string): SealKey[] {
-  return readFile(path).keys.map(({ kid, k, not_after: end }) => ({
+  return readFile(path).keys.map(({ kid, k, not_before: begin, not_after: end }) => ({
     id: kid,
     secret: createSecretKey(Buffer.from(k, 'base64url')),
+    notBeforeMs: begin === undefined ? 0 : Date.parse(begin),
     notAfterMs: end === undefined ? Infinity : Date.parse(end),
   }));
 }
@@ -47,38 +52,45 @@ export function newSealKeyFile(nowMs: number): string {
 
 export interface RotateSealKeyOptions {
   readonly folder: string;
-  /** How long checkpoints of the old key can still be opened, milliseconds. Default 7 days. */
+  /**
+   * When the new key begins to seal, milliseconds from now: until then every hoster must have been
+   * restarted with it, since what it seals cannot be opened without. Default 1 day.
+   */
+  readonly beginsMs?: number;
+  /** How long checkpoints of the old key can be opened after that, milliseconds. Default 7 days. */
   readonly overlapMs?: number;
   readonly clock?: Clock;
 }
 
 /**
  * Adds a new seal key, or makes the first one. Copy the file to every hoster, then restart them one by
- * one: a hoster that does not know the new key yet cannot go on with what it sealed. Returns the files
- * written.
+ * one before the new key begins. Returns the files written.
  */
 export function rotateSealKey(options: RotateSealKeyOptions): string[] {
-  const overlapMs = options.overlapMs ?? 7 * 24 * 3600 * 1000;
-  if (!(overlapMs >= 0)) throw invalid('INVALID_ARGUMENT', 'overlapMs', overlapMs, 'at least 0');
+  const { overlapMs = 7 * DAY_MS, beginsMs = DAY_MS } = options;
+  for (const [name, value] of Object.entries({ overlapMs, beginsMs }))
+    if (!(value >= 0)) throw invalid('INVALID_ARGUMENT', name, value, 'at least 0');
   const nowMs = (options.clock ?? systemClock).now();
   const path = subnetPaths(options.folder).seal;
-  const kept = (existsSync(path) ? readFile(path).keys : []).filter(
-    ({ not_after: end }) => end === undefined || Date.parse(end) + overlapMs >= nowMs,
-  );
-  const retired = kept.map((key) => ({
-    ...key,
-    not_after: key.not_after ?? new Date(nowMs + overlapMs).toISOString(),
-  }));
+  const before = existsSync(path) ? readFile(path).keys : [];
+  const beginMs = before.length === 0 ? nowMs : nowMs + beginsMs;
+  const kept = before
+    .filter(({ not_after: end }) => end === undefined || Date.parse(end) >= nowMs)
+    .map((key) => ({
+      ...key,
+      not_after: key.not_after ?? new Date(beginMs + overlapMs).toISOString(),
+    }));
   const plan = new FilePlan();
-  plan.secret(path, toJson({ keys: [...retired, newEntry(nowMs)] } satisfies SealKeyFile));
+  plan.secret(path, toJson({ keys: [...kept, newEntry(nowMs, beginMs)] } satisfies SealKeyFile));
   return plan.write({ overwrite: true });
 }
 
-function newEntry(nowMs: number): SealKeyFile['keys'][number] {
+function newEntry(nowMs: number, beginMs = nowMs): SealKeyFile['keys'][number] {
   return {
     kty: 'oct',
     kid: `seal-${new Date(nowMs).toISOString().slice(0, 10)}-${randomBytes(4).toString('hex')}`,
     k: randomBytes(KEY_BYTES).toString('base64url'),
+    ...(beginMs > nowMs ? { not_before: new Date(beginMs).toISOString() } : {}),
   };
 }
 

@@ -19,10 +19,11 @@ const binding: SealBinding = {
   position: 7,
 };
 const body = Buffer.from('state of a session');
-const key = (id: string, fill: number, notAfterMs = Infinity) => ({
+const key = (id: string, fill: number, notAfterMs = Infinity, notBeforeMs = 0) => ({
   id,
   secret: createSecretKey(Buffer.alloc(32, fill)),
   notAfterMs,
+  notBeforeMs,
 });
 
 function problemOf(act: () => unknown): string | undefined {
@@ -109,18 +110,25 @@ describe('the seal key of a subnet', () => {
     );
   });
 
-  it('rotates with an overlap', async () => {
+  it('rotates without a moment in which one hoster seals what another cannot open', async () => {
     const clock = new FakeClock();
-    rotateSealKey({ folder, clock });
     const path = subnetPaths(folder).seal;
-    const before = createSealerOf(readSealKeys(path), clock).seal(binding, body);
-    rotateSealKey({ folder, overlapMs: 1000, clock });
-    const after = createSealerOf(readSealKeys(path), clock);
-    expect(after.open(before, binding)).toEqual(body);
-    await clock.advance(1500);
-    expect(problemOf(() => after.open(before, binding))).toBe('expired_key');
+    rotateSealKey({ folder, clock });
+    const old = createSealerOf(readSealKeys(path), clock);
+    const before = old.seal(binding, body);
+    rotateSealKey({ folder, beginsMs: 1000, overlapMs: 1000, clock });
+    const restarted = createSealerOf(readSealKeys(path), clock);
+    expect(restarted.open(before, binding)).toEqual(body);
+    // The other hosters are not restarted yet.
+    expect(old.open(restarted.seal(binding, body), binding)).toEqual(body);
     await clock.advance(1000);
-    rotateSealKey({ folder, overlapMs: 1000, clock });
+    const after = restarted.seal(binding, body);
+    expect(problemOf(() => old.open(after, binding))).toBe('unknown_key');
+    expect(restarted.open(after, binding)).toEqual(body);
+    expect(restarted.open(before, binding)).toEqual(body);
+    await clock.advance(1001);
+    expect(problemOf(() => restarted.open(before, binding))).toBe('expired_key');
+    rotateSealKey({ folder, clock });
     expect(readSealKeys(path)).toHaveLength(2);
   });
 

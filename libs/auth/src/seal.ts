@@ -51,25 +51,25 @@ const CIPHER = 'aes-256-gcm';
  * `CSC1 | u8 length | key id | salt | nonce | ciphertext | tag`; everything before the ciphertext is
  * authenticated with it. What the bytes belong to is inside, so that opening can say what is wrong.
  *
- * @param keys the last one seals, all of them open
+ * @param keys the last one whose time has come seals, all of them open
  */
 export function createSealerOf(keys: readonly SealKey[], clock: Clock = systemClock): Sealer {
   const known = new Map(keys.map((key) => [key.id, key]));
-  const current = keys.at(-1);
-  if (current === undefined)
+  const [first] = keys;
+  if (first === undefined)
     throw invalid('INVALID_ARGUMENT', 'keys', 'none', 'at least one seal key');
-  const salt = randomBytes(SALT_BYTES);
-  const own = derive(current, salt);
-  const id = Buffer.from(current.id, 'utf8');
-  const prefix = Buffer.concat([MAGIC, Buffer.from([id.byteLength]), id, salt]);
+  let own = sealingWith(first);
   const derived = new BoundedMap<string, Buffer>(DERIVED_KEYS);
   let count = 0;
   return {
     seal(binding, body) {
+      const nowMs = clock.now();
+      const current = keys.findLast(({ notBeforeMs }) => notBeforeMs <= nowMs) ?? first;
+      if (current !== own.key) own = sealingWith(current);
       const nonce = Buffer.alloc(NONCE_BYTES);
       nonce.writeUIntBE(count++, NONCE_BYTES - 6, 6);
-      const head = Buffer.concat([prefix, nonce]);
-      const cipher = createCipheriv(CIPHER, own, nonce).setAAD(head);
+      const head = Buffer.concat([own.prefix, nonce]);
+      const cipher = createCipheriv(CIPHER, own.secret, nonce).setAAD(head);
       const bound = Buffer.from(JSON.stringify(listOf(binding)), 'utf8');
       const size = Buffer.alloc(4);
       size.writeUInt32LE(bound.byteLength);
@@ -98,6 +98,18 @@ export function createSealerOf(keys: readonly SealKey[], clock: Clock = systemCl
       return plain.subarray(4 + size);
     },
   };
+}
+
+/** A key with this process's own salt. */
+function sealingWith(key: SealKey): {
+  readonly key: SealKey;
+  readonly secret: Buffer;
+  readonly prefix: Buffer;
+} {
+  const salt = randomBytes(SALT_BYTES);
+  const id = Buffer.from(key.id, 'utf8');
+  const prefix = Buffer.concat([MAGIC, Buffer.from([id.byteLength]), id, salt]);
+  return { key, secret: derive(key, salt), prefix };
 }
 
 interface Parts {

@@ -35,7 +35,7 @@ export interface TimeoutOptions {
   readonly recoverMs?: number;
   /**
    * How long the hoster of a broken stream has to take the session up again, before another one does.
-   * Default 500.
+   * Default 300.
    */
   readonly reattachMs?: number;
 }
@@ -50,7 +50,7 @@ const DEFAULTS: Timeouts = {
   closeMs: 2_000,
   writeMs: 30_000,
   recoverMs: 30_000,
-  reattachMs: 500,
+  reattachMs: 300,
 };
 
 export function withTimeoutDefaults(

@@ -4,8 +4,17 @@ import type { ChildProcess } from 'node:child_process';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
+import { CabstandError } from '@cabstand/core';
 import { HealthService, HosterService, RpcClient } from '@cabstand/rpc';
-import { BUNDLED, audioTurn, hear, probabilities, speech, until } from './handlers/harness.fixture';
+import {
+  BUNDLED,
+  audioTurn,
+  epoch,
+  hear,
+  probabilities,
+  speech,
+  until,
+} from './handlers/harness.fixture';
 
 const MAIN = path.resolve(__dirname, '../dist/main.js');
 const FRAME = 512;
@@ -83,6 +92,61 @@ test('serves, says which models are healthy, and lets a running turn finish when
     client.close();
   }
 }, 60_000);
+
+test.each([
+  ['that moves when it is asked to', true],
+  ['that does not answer, at the deadline', false],
+])(
+  'leaves with a durable stream %s, and without waiting for the turn',
+  async (_what, answers) => {
+    const port = await freePort();
+    const hoster = start(
+      ...['--listen', `127.0.0.1:${port}`, '--admin-listen', '127.0.0.1:0'],
+      ...['--only', 'silero-vad', '--shutdown-seconds', answers ? '30' : '1'],
+    );
+    await until(() => hoster.output().includes('hoster is up'), 30_000);
+    const client = new RpcClient(`127.0.0.1:${port}`);
+    try {
+      const named = { session_id: 's', epoch: epoch() };
+      const audio = speech();
+      // Nothing is acknowledged: it would go on for ever.
+      const stream = client.serverStream(
+        HosterService.rpc_inference_stream,
+        audioTurn(audio, { ...named, durable: true }),
+      );
+      let position = -1;
+      let checkpoint: number | undefined;
+      let told: Promise<number> | undefined;
+      let ended: CabstandError | undefined;
+      try {
+        for await (const { record, notice } of stream) {
+          if (record) position = record.position;
+          if (position === 20 && told === undefined) {
+            told = Promise.resolve(-1);
+            hoster.child.kill('SIGTERM');
+          }
+          checkpoint = notice?.checkpoint?.checkpoint?.position ?? checkpoint;
+          if (notice?.draining && answers)
+            told = client
+              .unary(HosterService.rpc_session_update, { ...named, handover: {} })
+              .then((answer) => answer.checkpoint?.position ?? -2);
+        }
+      } catch (error) {
+        ended = CabstandError.from(error);
+      }
+      expect(ended).toMatchObject({
+        reason: 'SESSION_EVICTED',
+        metadata: { end_reason: 'migrated' },
+      });
+      expect(checkpoint).toBe(position + 1);
+      expect(await told).toBe(answers ? position + 1 : -1);
+      expect(await hoster.exit).toBe(0);
+    } finally {
+      client.close();
+    }
+  },
+  60_000,
+);
 
 test.each([
   ['a port in use', 3, /in use/, async (taken: number) => [`127.0.0.1:${taken}`]],

@@ -36,6 +36,9 @@ export interface MockTurnStart {
 /** Acks of durable sessions, where nothing else is asked for. */
 const ACK_EVERY = 16;
 
+/** After a failure: the turn goes on, is over without an end, or ends now. */
+type Strike = 'on' | 'over' | 'end';
+
 let incarnations = 0;
 
 /** A hoster without a network and without models: sessions, turns, positions, checkpoints. */
@@ -304,16 +307,17 @@ export class MockHoster {
     const due = (): boolean =>
       failure !== undefined && session.caughtUp && fresh >= (failure.after ?? 0);
     let error: CabstandError | undefined;
-    let after: 'on' | 'over' | 'end' = 'on';
-    const strike = async (): Promise<void> => {
-      if (!due()) return;
-      after = await this.#strike(session, failure);
+    const strike = async (): Promise<Strike> => {
+      if (!due()) return 'on';
+      const after = await this.#strike(session, failure);
       if (after === 'end' && failure?.kind === 'error') error = failureError(failure, 'INTERNAL');
       failure = undefined;
+      return after;
     };
+    let after: Strike = 'on';
     try {
       for await (const record of this.#context.answer(turn)) {
-        await strike();
+        after = await strike();
         if (after !== 'on') break;
         await session.room();
         if (session.gone) break;
@@ -329,8 +333,8 @@ export class MockHoster {
     } catch (thrown) {
       error = CabstandError.from(thrown);
     }
-    if (after === 'on') await strike();
-    if (session.gone || over(after)) return;
+    if (after === 'on') after = await strike();
+    if (session.gone || after === 'over') return;
     if (running.handover) {
       this.#seal(session, running);
       session.running = undefined;
@@ -349,11 +353,7 @@ export class MockHoster {
     session.append(running.turn, { body: 'end', reason, error, steps, checkpoint });
   }
 
-  /** Whether the turn goes on, is over without an end, or ends now. */
-  async #strike(
-    session: MockSession,
-    failure: MockFailure | undefined,
-  ): Promise<'on' | 'over' | 'end'> {
+  async #strike(session: MockSession, failure: MockFailure | undefined): Promise<Strike> {
     await session.flushed();
     switch (failure?.kind) {
       case 'repeat':
@@ -382,11 +382,6 @@ export class MockHoster {
         return 'end';
     }
   }
-}
-
-// What a callback has set is not what the compiler remembers of it.
-function over(after: string): boolean {
-  return after === 'over';
 }
 
 function chunk(record: MockRecord): MockRecordBody {

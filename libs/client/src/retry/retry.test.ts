@@ -47,6 +47,47 @@ describe('decideRetry', () => {
     }
   });
 
+  test.each<[Reason, string, string]>([
+    // reason, once records are out, on a later turn: of a durable session
+    ['NODE_UNREACHABLE', 'reattach', 'reattach'],
+    ['NODE_STALLED', 'reattach', 'reattach'],
+    ['NODE_BAD_REPLY', 'reattach', 'reattach'],
+    ['ENGINE_CRASHED', 'resume', 'resume'],
+    ['SESSION_UNKNOWN', 'resume', 'resume'],
+    ['SESSION_EVICTED', 'resume', 'resume'],
+    ['SESSION_LOST', 'resume', 'resume'],
+    ['DRAINING', 'resume', 'resume'],
+    ['HOSTER_FULL', 'resume', 'wait'],
+    ['OUT_OF_MEMORY', 'resume', 'wait'],
+    ['SESSION_ENDED', 'throw', 'throw'],
+    ['TURN_POISONED', 'throw', 'throw'],
+    ['EPOCH_FENCED', 'throw', 'throw'],
+    ['INPUT_SHAPE', 'throw', 'throw'],
+    ['CHECKPOINT_INVALID', 'throw', 'throw'],
+    ['CREDENTIALS_EXPIRED', 'throw', 'throw'],
+    ['UNIMPLEMENTED', 'throw', 'throw'],
+  ])('durable: %s: %s, %s', (reason, streaming, again) => {
+    const decided = (phase: FailureFacts['phase']): string => {
+      const decision = decideRetry(error(reason), { ...facts(phase), resumable: true });
+      return decision.action === 'resume' && decision.reattach ? 'reattach' : decision.action;
+    };
+    expect([decided('streaming'), decided('again')]).toEqual([streaming, again]);
+  });
+
+  test('a session that its hoster ended for reasons of its own goes on; one that was closed does not', () => {
+    const ended = (end_reason: string): string =>
+      decideRetry(new CabstandError('SESSION_ENDED', 'ended', { metadata: { end_reason } }), {
+        ...facts('streaming'),
+        resumable: true,
+      }).action;
+    expect(['timed_out', 'evicted', 'migrated', 'lost'].map(ended)).toEqual(
+      Array.from({ length: 4 }, () => 'resume'),
+    );
+    expect(['completed', 'stopped', 'cancelled', 'error'].map(ended)).toEqual(
+      Array.from({ length: 4 }, () => 'throw'),
+    );
+  });
+
   test('a mistake of the caller is never blamed on a node', () => {
     for (const reason of Object.keys(REASONS) as Reason[])
       if (REASONS[reason].class === 'caller')

@@ -213,8 +213,12 @@ export class ActiveTurn {
   /** A session that went with its turn: that end is not the turn's, which goes on elsewhere. */
   #checkGone(event: RecordEvent): void {
     if (event.body !== 'end' || !isGone(event)) return;
-    if (!this.taken && event.error !== undefined) throw event.error;
-    if (this.#host.durable) throw closedError(event.reason, event.error);
+    const { error, reason } = event;
+    // Waiting for room does not bring back a session that ended for want of it.
+    if (this.#host.durable && this.position > 0 && error?.class === 'overload')
+      throw new CabstandError('SESSION_EVICTED', error.message, { cause: error });
+    if (!this.taken && error !== undefined) throw error;
+    if (this.#host.durable) throw closedError(reason, error);
   }
 }
 

@@ -1,13 +1,6 @@
-import {
-  CabstandError,
-  abortable,
-  backoffDelay,
-  linkSignals,
-  sleep,
-  throwIfAborted,
-} from '@cabstand/core';
-import type { EventSource, OpenFields, SessionChannel, Target } from '../protocol/types';
-import type { Placement, PlacementRequest } from '../remote/types';
+import { CabstandError, backoffDelay, linkSignals, sleep, throwIfAborted } from '@cabstand/core';
+import type { OpenFields, SessionChannel, Target } from '../protocol/types';
+import type { Placement } from '../remote/types';
 import { decideRetry, goneAtHoster } from '../retry/decide';
 import { nodeKey } from '../retry/exclusions';
 import type { ActiveTurn } from './active-turn';

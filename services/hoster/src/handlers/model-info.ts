@@ -31,7 +31,7 @@ export function modelInfo(model: ServedModel, freeSlots: number): v1.ModelInfo {
     takes_live_input: manifest.takesLiveInput,
     frame_hop: manifest.framing?.hop ?? 0,
     failure: status.state === 'failed' ? status.error.message : '',
-    checkpoints: false,
+    checkpoints: true,
     runtime: model.runtime,
     free_slots: status.state === 'ready' ? freeSlots : 0,
   };

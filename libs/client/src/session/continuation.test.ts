@@ -1,0 +1,71 @@
+import { tensorOf } from '@cabstand/tensor';
+import type { TurnInput } from '../protocol/types';
+import { Continuation } from './continuation';
+
+const input = (prompt: string, bytes = 0): TurnInput => ({
+  prompt,
+  tensors: bytes === 0 ? [] : [tensorOf('x', new Uint8Array(bytes))],
+  parameters: '',
+});
+const checkpoint = (position: number) => ({ position, sealed: new Uint8Array([position]) });
+const running = (turn: number, one: TurnInput | undefined = input('now')) => ({
+  turn,
+  input: one,
+  replayable: true,
+});
+
+test('without a checkpoint all turns are sent again, in order', () => {
+  const kept = new Continuation(100);
+  kept.ended(0, 0, input('a'), false, undefined);
+  kept.ended(1, 3, input('b'), false, undefined);
+  expect(kept.resume(running(2), 5)).toMatchObject({
+    checkpoint: undefined,
+    replay: [
+      { turn: 0, position: 0, input: { prompt: 'a' } },
+      { turn: 1, position: 3, input: { prompt: 'b' } },
+    ],
+    deliveredPosition: 5,
+    turn: 2,
+  });
+});
+
+test('a checkpoint at the end of a turn covers it and all before; one within a turn those before', () => {
+  const kept = new Continuation(100);
+  kept.ended(0, 0, input('a'), false, undefined);
+  kept.ended(1, 3, input('b'), false, checkpoint(7));
+  expect(kept.resume(running(2), 6)).toMatchObject({ checkpoint: { position: 7 }, replay: [] });
+  kept.ended(2, 7, input('c'), false, undefined);
+  expect(kept.offer(checkpoint(12), 3, 12)).toBe(true);
+  expect(kept.resume(running(3), 14)).toMatchObject({ checkpoint: { position: 12 }, replay: [] });
+});
+
+test('a checkpoint ahead of what arrived, or older than the newest, is not taken', () => {
+  const kept = new Continuation(100);
+  expect(kept.offer(checkpoint(5), 0, 4)).toBe(false);
+  expect(kept.offer(checkpoint(4), 0, 4)).toBe(true);
+  expect(kept.offer(checkpoint(3), 0, 9)).toBe(false);
+  expect(kept.checkpoint?.position).toBe(4);
+});
+
+test('input beyond the limit makes the session stay, until a checkpoint covers it', () => {
+  const kept = new Continuation(10);
+  expect(kept.keep(input('', 11))).toBeUndefined();
+  kept.ended(0, 0, undefined, false, undefined);
+  expect(() => kept.resume(running(1), 3)).toThrow(/turn 0 was not kept.*maxReplayBytes \(10\)/);
+  expect(() => kept.resume(running(1, undefined), 3)).toThrow(/SESSION_LOST|not kept/);
+  kept.ended(1, 4, input('b'), false, checkpoint(9));
+  expect(kept.resume(running(2), 8).checkpoint?.position).toBe(9);
+  expect(() => kept.resume({ ...running(2), replayable: false }, 8)).toThrow(/turn 2/);
+});
+
+test('bytes are counted over turns, and what is kept is a copy', () => {
+  const kept = new Continuation(10);
+  const given = input('', 6);
+  const copy = kept.keep(given);
+  given.tensors[0]!.data[0] = 7;
+  expect(copy?.tensors[0]?.data[0]).toBe(0);
+  kept.ended(0, 0, copy, false, undefined);
+  expect([kept.roomBytes, kept.keep(input('', 5))]).toEqual([4, undefined]);
+  expect(kept.offer(checkpoint(3), 1, 3)).toBe(true);
+  expect(kept.roomBytes).toBe(10);
+});
