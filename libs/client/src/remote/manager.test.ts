@@ -12,6 +12,7 @@ class ScriptedRouter {
   readonly acquired: v1.AcquireRequest__Output[] = [];
   readonly reports: v1.ReportRequest__Output[] = [];
   nodes: v1.NodeInfo[] = [];
+  located: v1.SessionLocation[] = [];
   refuse: CabstandError | undefined;
   address = '';
   #server: RpcServer | undefined;
@@ -50,6 +51,7 @@ class ScriptedRouter {
         await new Promise((resolve) => call.signal.addEventListener('abort', resolve));
         this.#watchers.delete(out);
       },
+      rpc_locate: () => ({ locations: this.located }),
       rpc_report: (request) => {
         this.reports.push(request);
         return {};
@@ -105,6 +107,42 @@ test('a router gives hoster, lease, ticket and alternatives', async () => {
     alternatives: [{ nodeId: 'b' }],
   });
   expect(first.acquired[0]).toMatchObject({ model: 'm', block: ['x'], session_id: 's' });
+});
+
+test('the hoster that a session is leaving comes after all others, failed ones included', async () => {
+  const first = await router();
+  first.nodes = [node('home'), node('b'), node('c')];
+  const remote = remoteFor({ routers: [first.address] });
+  const target = (name: string) => ({
+    nodeId: name,
+    incarnation: `${name}-1`,
+    address: `${name}:1`,
+  });
+  const failed = (name: string): void => {
+    const error = new CabstandError('NODE_UNREACHABLE', 'gone');
+    remote.settle(target(name), { kind: 'failed', error, leaseId: undefined });
+  };
+  const placed = async (): Promise<string> =>
+    (await remote.acquire({ model: 'm', avoid: [target('home')] })).node.nodeId;
+  expect(await placed()).toBe('b');
+  failed('home');
+  failed('b');
+  expect(await placed()).toBe('c');
+  failed('c');
+  expect(await placed()).toBe('b');
+  first.nodes = [node('home')];
+  expect(await placed()).toBe('home');
+});
+
+test('routers tell where a session is, the highest epoch first', async () => {
+  const first = await router();
+  first.located = [
+    { node: node('b'), epoch: 3 },
+    { node: node('a'), epoch: 1 },
+  ];
+  const remote = remoteFor({ routers: [first.address] });
+  expect(await remote.locate('s')).toMatchObject([{ nodeId: 'b' }, { nodeId: 'a' }]);
+  expect(await remoteFor({ hosters: ['a:1'] }).locate('s')).toEqual([]);
 });
 
 test('the node list follows the watch', async () => {

@@ -170,16 +170,22 @@ export class RemoteManager
   }
 
   async #fromRouter(request: PlacementRequest): Promise<Placement> {
-    const out = [...this.#health.excluded(), ...this.#broken(), ...(request.avoid ?? [])];
-    try {
-      return await this.#acquire(request, out);
-    } catch (thrown) {
-      const error = CabstandError.from(thrown);
-      // Nobody is left: those that are merely avoided are better than none.
-      if (error.reason !== 'NO_NODE' || out.length === 0) throw error;
-      const broken = this.#broken();
-      if (broken.length >= out.length) throw error;
-      return this.#acquire(request, broken);
+    const broken = this.#broken();
+    const avoid = request.avoid ?? [];
+    // Where nobody is left, those that merely failed before are better than none, and the one that a
+    // session is leaving is the last to turn to.
+    const tiers = [[...avoid, ...broken, ...this.#health.excluded()], [...avoid, ...broken], broken]
+      // Each node once, so that a longer list leaves out more.
+      .map((refs) => [...new Map(refs.map((ref) => [nodeKey(ref), ref])).values()]);
+    for (;;) {
+      const out = tiers.shift() ?? [];
+      try {
+        return await this.#acquire(request, out);
+      } catch (thrown) {
+        const error = CabstandError.from(thrown);
+        while (tiers[0] !== undefined && tiers[0].length >= out.length) tiers.shift();
+        if (error.reason !== 'NO_NODE' || tiers.length === 0) throw error;
+      }
     }
   }
 
@@ -243,18 +249,15 @@ export class RemoteManager
     const usable = nodes.filter((node) => !this.#health.isBroken(node));
     const waitMs = this.#health.waitMs(nodes);
     if (usable.length === 0) throw allBroken(waitMs ?? 0);
-    const preferred = usable.filter(
-      (node) =>
-        !this.#health.isExcluded(node) && !avoid.some((other) => nodeKey(other) === nodeKey(node)),
+    const others = usable.filter(
+      (node) => !avoid.some((other) => nodeKey(other) === nodeKey(node)),
     );
-    const [first, ...others] = rank(
-      preferred.length > 0 ? preferred : usable,
-      score,
-      this.#settings.random,
-    );
+    const preferred = others.filter((node) => !this.#health.isExcluded(node));
+    const pool = [preferred, others, usable].find((nodes) => nodes.length > 0) ?? [];
+    const [first, ...next] = rank(pool, score, this.#settings.random);
     if (first === undefined) throw new CabstandError('NO_NODE', 'there is no hoster');
     this.#placed.set(first.address, this.#placedAt(first) + 1);
-    return { node: first, lease: undefined, alternatives: others };
+    return { node: first, lease: undefined, alternatives: next };
   }
 
   #placedAt(node: Target): number {
