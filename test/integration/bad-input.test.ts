@@ -134,10 +134,10 @@ describe('a turn', () => {
     ],
     ['a priority too high', 'INVALID_ARGUMENT', { ...silero(audio()), priority: 10 }, 'priority'],
     [
-      'a resume',
-      'UNIMPLEMENTED',
+      'a resume of a session without a name',
+      'INVALID_ARGUMENT',
       { ...silero(audio()), resume: { turn: 0, delivered_position: -1 } },
-      'resume',
+      '',
     ],
   ])('with %s is refused: %s', async (_what, reason, request, says) => {
     const error = await client.refusal(request);
@@ -286,13 +286,14 @@ describe('a session', () => {
     },
   );
 
-  test('what this version lacks is said to be so', async () => {
+  test('an update that does not fit the session is refused', async () => {
     const id = await kept();
     const named = { session_id: id, epoch: epoch() };
     const ask = (update: v1.SessionUpdateRequest): Promise<unknown> =>
       client.hoster.unary(HosterService.rpc_session_update, { ...named, ...update });
     const command = { sequence: 0, name: 'louder', arguments: '{}' };
-    expect(await refusalOf(ask({ handover: {} }))).toMatchObject({ reason: 'UNIMPLEMENTED' });
+    // Only durable sessions can move.
+    expect(await refusalOf(ask({ handover: {} }))).toMatchObject({ reason: 'INVALID_ARGUMENT' });
     expect(await refusalOf(ask({ command }))).toMatchObject({ reason: 'COMMAND_UNKNOWN' });
     expect(await refusalOf(ask({}))).toMatchObject({ reason: 'INVALID_ARGUMENT' });
   });
@@ -320,7 +321,7 @@ describe('a session stream', () => {
     ['live input of another name', 'INPUT_UNKNOWN', [open, live, part(0, image([1, 3, 48, 192]))]],
     ['turn 1 first', 'TURN_OUT_OF_ORDER', [open, { turn: { turn: 1, live: true } }]],
     ['an ack of the future', 'POSITION_INVALID', [open, { ack: { position: 3 } }]],
-    ['a handover', 'UNIMPLEMENTED', [open, { handover: {} }]],
+    ['a handover that is not durable', 'INVALID_ARGUMENT', [open, { handover: {} }]],
   ])('with %s is refused: %s', async (_what, reason, messages) => {
     expect(await client.streamRefusal(messages)).toMatchObject({ reason });
   });

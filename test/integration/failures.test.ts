@@ -14,9 +14,9 @@ beforeEach(async () => {
 
 afterEach(() => subnet.stop());
 
-test('sigkill to every engine of a hoster: a typed node error, and the model serves again', async () => {
+test('sigkill to every engine of a hoster: what is not durable gets a typed node error, and the model serves again', async () => {
   await using client = new TestClient(subnet);
-  await using session = await client.session('silero-vad');
+  await using session = await client.sessions.session({ model: 'silero-vad', durable: false });
   const turn = session.runProtocolTask(undefined, { audio: variation(recording, 1, 512 * 8000) });
   await turn.next();
   const hoster = subnet.hosters.find(({ address }) => address === session.node?.address)!;
