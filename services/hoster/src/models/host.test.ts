@@ -79,7 +79,12 @@ test('the newest version of each model is loaded and takes sessions', async () =
   host.onChange(() => (changes += 1));
   await host.settled();
   expect(changes).toBeGreaterThan(0);
-  expect(host.models().map((m) => [m.name, m.version, m.status.state])).toEqual([
+  expect(
+    host
+      .models()
+      .map((m) => [m.name, m.version, m.status.state])
+      .sort(),
+  ).toEqual([
     ['one', '10', 'ready'],
     ['two', '1', 'ready'],
   ]);
