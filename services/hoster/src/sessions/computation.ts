@@ -39,8 +39,8 @@ export class Computation implements SequenceSink {
   /** Whoever waits for computing to stop; it never goes on after that. */
   #freezing: (() => void) | undefined;
   #frozen = false;
-  /** While freezing: a snapshot was asked for after the engine had been paused for sure. */
-  #lastAsked = false;
+  /** A snapshot is under way that was asked for before the engine was paused. */
+  #doubtful = false;
 
   /** Takes a slot of the model. Throws what `ServedModel.openSequence` throws. */
   constructor(init: ComputationInit) {
@@ -154,6 +154,7 @@ export class Computation implements SequenceSink {
     if (!this.#frozen && sequence !== undefined && this.#turns.running !== undefined) {
       this.pause();
       this.#frozen = true;
+      this.#doubtful = !this.#policy.ask();
       sequence.snapshot();
       await new Promise<void>((resolve) => {
         const timer = this.#init.clock.setTimer(resolve, this.#init.options.freezeMs, {
@@ -168,16 +169,6 @@ export class Computation implements SequenceSink {
     this.#frozen = true;
     this.#seat.leave();
     return this.#rebuild.state;
-  }
-
-  /** A snapshot came while freezing. The first may be older than the pause; the second is not. */
-  #frozenAt(): void {
-    if (this.#freezing === undefined) return;
-    if (this.#lastAsked) this.#freezing();
-    else {
-      this.#lastAsked = true;
-      this.#seat.sequence?.snapshot();
-    }
   }
 
   /** Tries to go on in another engine. Answers whether it does. */
@@ -260,7 +251,10 @@ export class Computation implements SequenceSink {
     }
     this.#rebuild.snapshot(this.#stateOf(running, snapshot, this.#cursor));
     running.live?.release(snapshot.partsTaken);
-    this.#frozenAt();
+    // Records may follow one from before the pause; none follow the next.
+    if (this.#doubtful) this.#seat.sequence?.snapshot();
+    else this.#freezing?.();
+    this.#doubtful = false;
     this.#init.events.checkpointed();
     this.#init.events.advanced();
   }

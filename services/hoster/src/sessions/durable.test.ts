@@ -402,6 +402,26 @@ describe('a planned move', () => {
     expect(client.delivered).toEqual(client.expected());
   });
 
+  it('is not taken in by a snapshot that was under way before it', async () => {
+    const { model, sessions } = new Bench().hoster();
+    const client = new DurableClient('s');
+    await client.open(sessions);
+    client.startTurn(30);
+    // The fourth record makes it ask for one.
+    model.run(4);
+    const [sequence] = model.sequences;
+    const moved = client.session?.handOver();
+    const asked = sequence?.asked;
+    sequence?.step();
+    // Two more were computed before the engine heard of the pause.
+    sequence?.credit(2, 1000);
+    sequence?.late();
+    model.run();
+    expect(asked).toBe(true);
+    expect((await moved)?.position).toBe(client.session?.position);
+    expect(client.session?.position).toBe(6);
+  });
+
   it('waits with what its reader has not had, when the reader is away', async () => {
     const b = new Bench();
     const { model, sessions } = b.hoster();

@@ -102,6 +102,18 @@ export class StatefulSequence implements Sequence {
     this.model.sequences.delete(this);
   }
 
+  get asked(): boolean {
+    return this.#asked;
+  }
+
+  /** Steps as an engine that has not read yet that it is to give a snapshot. */
+  late(): void {
+    const asked = this.#asked;
+    this.#asked = false;
+    while (this.#records > 0 && this.step());
+    this.#asked = asked;
+  }
+
   /** One step, or whatever happens at its boundary. False where nothing can be done. */
   step(): boolean {
     const turn = this.#turn;
