@@ -80,6 +80,14 @@ switch (command) {
     build();
     run(process.execPath, [path.join(root, 'test/dist/bench/main.js'), ...rest]);
     break;
+  case 'bench:failover':
+    build();
+    run(process.execPath, [path.join(root, 'test/dist/bench/failover.js'), ...rest]);
+    break;
+  case 'faults':
+    build();
+    run(process.execPath, [path.join(root, 'test/dist/faults/main.js'), ...rest]);
+    break;
   default:
     console.error(`unknown command ${String(command)}`);
     process.exit(2);
