@@ -253,7 +253,11 @@ describe('a durable session', () => {
 
   it('belongs to its principal and to the newest epoch, wherever it is', async () => {
     const named = { session_id: uniqueId(), epoch: epoch(), durable: true };
-    const first = await call(one, audioTurn(audio, named), ({ records }) => records.length === 40);
+    const first = await call(
+      one,
+      audioTurn(audio, named),
+      (heard) => heard.records.length >= 40 && checkpointOf(heard) !== undefined,
+    );
     const resume = resumeAfter(first, 0);
     const taken = audioTurn(audio, { ...named, epoch: epoch(2), resume });
     const refused = async (harness: Harness, who: string): Promise<CabstandError> =>
@@ -265,7 +269,7 @@ describe('a durable session', () => {
     });
     const rest = await call(one, taken);
     expect([...probabilities(first.records), ...probabilities(rest.records)]).toEqual(expected);
-    const late = audioTurn(audio, { ...named, from_position: 40 });
+    const late = audioTurn(audio, { ...named, from_position: first.records.length });
     expect((await reasonOf(call(one, late))).reason).toBe('EPOCH_FENCED');
     const stale = audioTurn(audio, { ...named, resume });
     expect((await reasonOf(call(one, stale))).reason).toBe('EPOCH_FENCED');
