@@ -82,7 +82,7 @@ switch (command) {
     break;
   case 'bench:failover':
     build();
-    run(process.execPath, [path.join(root, 'test/dist/bench/failover.js'), ...rest]);
+    run(process.execPath, [path.join(root, 'test/dist/bench/main.js'), 'failover', ...rest]);
     break;
   case 'faults':
     build();

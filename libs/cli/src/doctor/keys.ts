@@ -46,7 +46,10 @@ export function checkKeys(folder: string, named: boolean, nowMs = Date.now()): F
 
 function checkFile(file: string, known: KeyFolder, nowMs: number): Finding | undefined {
   try {
-    if (path.basename(file) === 'seal.key.json') return checkSealKeys(file);
+    if (path.basename(file) === 'seal.key.json') {
+      checkSealKeys(file);
+      return;
+    }
     if (file.endsWith('.key.json')) return checkPrivateKey(file, known);
     if (file.endsWith('.token')) return checkToken(file, nowMs);
     if (file.endsWith('.crt')) return checkCertificate(file, nowMs);
