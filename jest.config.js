@@ -1,4 +1,7 @@
-/** Unit tests (beside the code) run on the sources; test/ runs built processes. */
+/**
+ * Unit tests (beside the code) run on the sources; test/ runs built processes. The tests of test/faults
+ * take minutes and run on their own: FAULTS=1.
+ */
 const shared = {
   transform: {
     '^.+\\.[cm]?[jt]s$': [
@@ -34,3 +37,14 @@ module.exports = {
     },
   ],
 };
+
+if (process.env.FAULTS === '1')
+  module.exports.projects = [
+    {
+      ...shared,
+      displayName: 'faults',
+      testEnvironment: '<rootDir>/test/support/environment.js',
+      rootDir: __dirname,
+      testMatch: ['<rootDir>/test/faults/**/*.test.ts'],
+    },
+  ];

@@ -19,15 +19,18 @@ if (major < 20 || (major === 20 && minor < 19)) {
 process.on('SIGINT', () => undefined);
 
 /** Runs a program with the terminal's own input and output; ends with its exit code if it fails. */
-function run(program, args, { fatal = true } = {}) {
-  const result = spawnSync(program, args, { cwd: root, stdio: 'inherit' });
+function run(program, args, env = {}) {
+  const result = spawnSync(program, args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+  });
   if (result.error) {
     console.error(`${program}: ${result.error.message}`);
     process.exit(1);
   }
   const code = result.status ?? 128 + (result.signal === 'SIGINT' ? 2 : 15);
-  if (fatal && code !== 0) process.exit(code);
-  return code;
+  if (code !== 0) process.exit(code);
 }
 
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
@@ -70,7 +73,11 @@ switch (command) {
     break;
   case 'test':
     build();
-    run(process.execPath, ['--experimental-vm-modules', bin('jest'), ...rest]);
+    run(process.execPath, [bin('jest'), ...rest]);
+    break;
+  case 'failover':
+    build();
+    run(process.execPath, [bin('jest'), ...rest], { FAULTS: '1' });
     break;
   case 'start':
     build();
