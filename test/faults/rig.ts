@@ -1,7 +1,6 @@
-import type { SessionManager } from '@cabstand/client';
-import { Subnet } from '@cabstand/testing';
+import { RemoteManager, SessionManager, channelCredentials } from '@cabstand/client';
+import { Subnet, until } from '@cabstand/testing';
 import type { SubnetOptions } from '@cabstand/testing';
-import { TestClient } from '../support/client';
 import { check } from './checker';
 import type { Verdict } from './checker';
 import { TestNode } from './node';
@@ -20,14 +19,24 @@ export interface Outcome extends Verdict {
 /** A subnet whose parts can be hurt one by one, and a client of it. */
 export class Rig implements AsyncDisposable {
   readonly subnet: Subnet;
-  readonly client: TestClient;
+  readonly remote: RemoteManager;
+  readonly sessions: SessionManager;
   readonly hosters: readonly TestNode[];
   readonly routers: readonly TestNode[];
   readonly #references = new Map<string, Observation>();
 
   private constructor(subnet: Subnet) {
     this.subnet = subnet;
-    this.client = new TestClient(subnet);
+    const authorizer = subnet.authorizer();
+    const tls = subnet.clientTls;
+    const connection = {
+      authorizer,
+      credentials: channelCredentials(
+        tls === undefined ? undefined : { ...tls, require_client_cert: false },
+      ),
+    };
+    this.remote = new RemoteManager({ routers: subnet.routerAddresses, ...connection });
+    this.sessions = new SessionManager(this.remote, connection);
     this.hosters = subnet.hosters.map((_, i) => new TestNode(subnet, 'hoster', i));
     this.routers = subnet.routers.map((_, i) => new TestNode(subnet, 'router', i));
   }
@@ -41,11 +50,17 @@ export class Rig implements AsyncDisposable {
       ...options,
       hosterConfig: { ...HOSTER_CONFIG, ...options.hosterConfig },
     });
-    return new Rig(subnet);
+    const rig = new Rig(subnet);
+    await rig.known();
+    return rig;
   }
 
-  get sessions(): SessionManager {
-    return this.client.sessions;
+  /** Waits until the client knows every hoster. */
+  async known(): Promise<void> {
+    await until('every hoster to be known', async () => {
+      const online = (await this.remote.nodes()).filter(({ state }) => state === 'online');
+      return online.length === this.hosters.length || undefined;
+    });
   }
 
   /** The hoster at which a session is. */
@@ -94,7 +109,8 @@ export class Rig implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.client[Symbol.asyncDispose]();
+    await this.sessions.close();
+    await this.remote.close();
     await this.subnet.stop();
   }
 }

@@ -36,10 +36,12 @@ export interface RunOptions {
 /** Different scripts of each kind; streams use them over and over. */
 const SCRIPTS_EACH = 6;
 /** A stream that gets nothing for this long is stuck: nothing here takes longer to mend. */
-const STUCK_MS = 75_000;
+const STUCK_MS = 150_000;
 /** A stream runs on a hoster if it got a record from it within this time. */
 const FLOWING_MS = 1500;
-const WAIT_FOR_VICTIM_MS = 15_000;
+/** Of the streams one in so many flows before the next fault. */
+const FLOWING_SHARE = 4;
+const WAIT_FOR_VICTIM_MS = 30_000;
 const POLL_MS = 20;
 const PROGRESS_MS = 2000;
 
@@ -67,7 +69,9 @@ export async function runSchedule(options: RunOptions): Promise<Summary> {
   await using remote = new RemoteManager({ routers: subnet.routerAddresses, authorizer });
   // One application with all streams, and far more failures than the budget of one is made for.
   const retry = { attempts: 20, budget: 2000, budgetPerSecond: 200 };
-  await using sessions = new SessionManager(remote, { authorizer, retry });
+  // Hosters need several seconds to start on a busy machine, and often there is none.
+  const timeouts = { recoverMs: 120_000, placeMs: 60_000 };
+  await using sessions = new SessionManager(remote, { authorizer, retry, timeouts });
   const run = new ScheduleRun(subnet, sessions, options);
   return await run.run();
 }
@@ -217,6 +221,9 @@ class ScheduleRun {
     // Somebody must be left to go on with the streams, except where a fault wants nobody to be.
     const whole = this.#hosters.filter((hoster) => hoster.whole);
     if (whole.length < Math.min(2, this.#hosters.length)) return undefined;
+    // A fault that strikes what stands still already shows nothing.
+    const flowing = whole.reduce((sum, hoster) => sum + this.#flowing(hoster).length, 0);
+    if (flowing < this.#running.size / FLOWING_SHARE) return undefined;
     return order
       .map((i) => this.#hosters[i]!)
       .find((hoster) => hoster.whole && this.#flowing(hoster).length > 0);

@@ -199,7 +199,8 @@ export class Stream {
   }
 }
 
-function observe(chunk: Chunk): Observed {
+/** All of a chunk, for comparison. */
+export function observe(chunk: Chunk): Observed {
   const content = [chunk.text, ...chunk.tensors.map(describe)].join('|');
   return { position: chunk.position, content };
 }

@@ -7,6 +7,7 @@ import type { Stream } from './stream';
 const INDIVIDUAL = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d[\d:.TZ-]*/g;
 const DEFECTS_KEPT = 50;
 const TRACES_KEPT = 20;
+const SLOW_KEPT = 3;
 /** A recovery that takes longer is shown. */
 const SLOW_MS = 10_000;
 
@@ -47,6 +48,7 @@ export class Summary {
   readonly findings: string[] = [];
   /** Of streams that were not finished as they should. */
   readonly #traces: string[] = [];
+  readonly #slow: string[] = [];
   readonly #kinds = new Map<FaultKind, KindFigures>();
 
   constructor(seed: number, wanted: number) {
@@ -92,18 +94,15 @@ export class Summary {
       const what = `${error.reason}: ${plain(error.message)}`;
       this.errors.set(what, (this.errors.get(what) ?? 0) + 1);
     } else if (verdict.defects.length === 0) this.finished++;
-    const slow = stream.recoveries.some(({ gapMs }) => gapMs > SLOW_MS);
-    if (error !== undefined || verdict.defects.length > 0 || slow)
-      this.#keep(`${stream.script.name}:\n    ${stream.trace.join('\n    ')}`);
+    const trace = `${stream.script.name}:\n    ${stream.trace.join('\n    ')}`;
+    if (error !== undefined || verdict.defects.length > 0) keep(this.#traces, trace, TRACES_KEPT);
+    else if (stream.recoveries.some(({ gapMs }) => gapMs > SLOW_MS))
+      keep(this.#slow, `slow ${trace}`, SLOW_KEPT);
     for (const { cause, gapMs } of stream.recoveries) {
       const gaps = this.recoveries.get(cause.reason) ?? [];
       gaps.push(gapMs);
       this.recoveries.set(cause.reason, gaps);
     }
-  }
-
-  #keep(trace: string): void {
-    if (this.#traces.length < TRACES_KEPT) this.#traces.push(trace);
   }
 
   /** One line on how far it is. */
@@ -147,7 +146,7 @@ export class Summary {
       lines.push(`could not begin ×${String(count)} ${error}`);
     for (const [error, count] of this.errors) lines.push(`error ×${String(count)} ${error}`);
     lines.push(...this.defects, ...this.findings.map((finding) => `finding: ${finding}`));
-    lines.push(...this.#traces);
+    lines.push(...this.#traces, ...this.#slow);
     lines.push('', this.passed ? 'PASSED' : 'FAILED');
     return lines.join('\n');
   }
@@ -157,6 +156,10 @@ export class Summary {
     this.#kinds.set(kind, figures);
     return figures;
   }
+}
+
+function keep(list: string[], item: string, most: number): void {
+  if (list.length < most) list.push(item);
 }
 
 function plain(message: string): string {
