@@ -75,7 +75,9 @@ async function round(job: ClientRound): Promise<ClientFigures> {
   };
 
   const sessions = await Promise.all(
-    Array.from({ length: job.sessions }, () => manager.session({ model: job.model })),
+    Array.from({ length: job.sessions }, () =>
+      manager.session({ model: job.model, durable: false }),
+    ),
   );
   const streams = Promise.all(sessions.map(stream));
   const wait = (seconds: number): Promise<void> =>

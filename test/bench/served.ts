@@ -91,7 +91,7 @@ export async function benchServed({ pairs, seconds, only }: ServedOptions): Prom
   for (const one of cases) {
     heading(
       one.name,
-      `${String(pairs)} pairs of ${String(seconds)} s, signed requests, one record per position, ` +
+      `${String(pairs)} pairs of ${String(seconds)} s, signed requests, not durable, one record per position, ` +
         `1 intra-op thread, credit 256 records, turns of ${String(one.turn)} records`,
     );
     const ratios: number[] = [];
