@@ -13,6 +13,8 @@ export class TestNode {
   /** Model → process id of the engine that serves it. */
   readonly #engines = new Map<string, number>();
   #service: Service;
+  /** SIGKILL is on its way; the process may be there for a moment more. */
+  #killed = false;
   /** What is under way here. */
   readonly #hurts = new Set<Promise<void>>();
 
@@ -53,7 +55,7 @@ export class TestNode {
 
   /** Nothing is being done to it: it runs and serves. */
   get whole(): boolean {
-    return this.#hurts.size === 0 && this.#service.child.running;
+    return this.#hurts.size === 0 && this.#running;
   }
 
   /** Process id of the engine that serves a model now. */
@@ -80,10 +82,11 @@ export class TestNode {
   /** Waits for what is under way, and starts it again if it does not run. */
   async mend(): Promise<void> {
     await Promise.all(this.#hurts);
-    if (!this.#service.child.running) await this.startAgain();
+    if (!this.#running) await this.startAgain();
   }
 
   kill(signal: NodeJS.Signals = 'SIGKILL'): void {
+    if (signal === 'SIGKILL') this.#killed = true;
     this.#service.child.kill(signal);
   }
 
@@ -97,6 +100,7 @@ export class TestNode {
         ? await this.#subnet.startHoster(this.#index, this.#service)
         : await this.#subnet.startRouter(this.#index, this.#service);
     this.#service = again;
+    this.#killed = false;
     // So that the subnet stops it in the end.
     this.#list[this.#index] = again;
     this.#watch(again);
@@ -115,6 +119,10 @@ export class TestNode {
     await child.exited;
     clearTimeout(timer);
     return !late.signal.aborted;
+  }
+
+  get #running(): boolean {
+    return !this.#killed && this.#service.child.running;
   }
 
   get #list(): Service[] {

@@ -45,11 +45,14 @@ const limitsSchema = z.strictObject({
     .describe('How long the last records of a closed session may take to be read.'),
   ended_remembered: count.default(10_000).describe('Ended sessions whose reason is remembered.'),
   replay_seconds: seconds
-    .default(0.5)
+    .default(0.25)
     .describe('Within a turn, checkpoints are so close that a replay takes at most this long.'),
   snapshot_records: count
     .default(256)
     .describe('Records between two checkpoints of a turn, at most.'),
+  snapshot_seconds: seconds
+    .default(0.25)
+    .describe('A slow stream gets a checkpoint as often as this, if a replay would take any time.'),
   rebuild_seconds: seconds
     .default(10)
     .describe('How long a durable session waits for its engine to come back.'),

@@ -222,6 +222,7 @@ function sessionOptions({
     endedRemembered: limits.ended_remembered,
     replayMs: Math.ceil(limits.replay_seconds * 1000),
     snapshotRecords: limits.snapshot_records,
+    snapshotMs: Math.ceil(limits.snapshot_seconds * 1000),
     rebuildMs: Math.ceil(limits.rebuild_seconds * 1000),
     movesPerSecond: limits.moves_per_second,
   };

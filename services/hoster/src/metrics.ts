@@ -204,6 +204,7 @@ export function stateMetrics(
     ended_remembered: options.endedRemembered,
     replay_seconds: options.replayMs / 1000,
     snapshot_records: options.snapshotRecords,
+    snapshot_seconds: options.snapshotMs / 1000,
     rebuild_seconds: options.rebuildMs / 1000,
     moves_per_second: options.movesPerSecond,
   };

@@ -48,7 +48,7 @@ export class Computation implements SequenceSink {
     this.#init = init;
     this.#turns = new Turns(plan?.state);
     this.#rebuild = new Rebuild(plan?.state, plan?.turns);
-    this.#policy = new SnapshotPolicy(options);
+    this.#policy = new SnapshotPolicy(options, clock);
     this.#cursor = plan?.state.position ?? 0;
     this.#deaths = plan?.state.deaths;
     this.#seat = new EngineSeat({
@@ -244,7 +244,7 @@ export class Computation implements SequenceSink {
   snapshot(turn: number, snapshot: EngineSnapshot): void {
     const { running } = this.#turns;
     if (!this.#init.durable || running?.turn !== turn) return;
-    this.#policy.reset();
+    this.#policy.taken(snapshot.data.byteLength);
     if (snapshot.ended) {
       this.#ending = snapshot;
       return;

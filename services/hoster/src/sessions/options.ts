@@ -26,10 +26,12 @@ export interface SessionOptions {
   readonly idleTimeoutMs?: number;
   /** How long a closed session's last records may take to be read. Default 10,000. */
   readonly closeTimeoutMs?: number;
-  /** Within a turn, snapshots are so close that a replay takes at most this long. Default 500. */
+  /** Within a turn, snapshots are so close that a replay takes at most this long. Default 250. */
   readonly replayMs?: number;
   /** Most records between two snapshots of a turn. Default 256. */
   readonly snapshotRecords?: number;
+  /** A slow stream gets a snapshot as often as this, if a replay would take any time. Default 250. */
+  readonly snapshotMs?: number;
   /** How long a durable session waits for its engine to come back. Default 10,000. */
   readonly rebuildMs?: number;
   /** How long a session that moves waits for its last snapshot. Default 2,000. */
@@ -57,8 +59,9 @@ export function withDefaults(options: SessionOptions = {}): SessionOptionsWithDe
     orphanTimeoutMs: 60_000,
     idleTimeoutMs: 300_000,
     closeTimeoutMs: 10_000,
-    replayMs: 500,
+    replayMs: 250,
     snapshotRecords: 256,
+    snapshotMs: 250,
     rebuildMs: 10_000,
     freezeMs: 2000,
     movesPerSecond: 200,
