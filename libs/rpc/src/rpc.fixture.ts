@@ -57,8 +57,8 @@ export interface Proxy extends AsyncDisposable {
   stall(): void;
 }
 
-/** A TCP proxy in front of `target`, or, without one, a listener that never answers. */
-export async function proxy(target?: number): Promise<Proxy> {
+/** A TCP proxy in front of `target`, or, without one, a listener that never answers. `at` 0: any port. */
+export async function proxy(target?: number, at = 0): Promise<Proxy> {
   const sockets: Socket[] = [];
   const server = createServer((down) => {
     sockets.push(down);
@@ -70,7 +70,7 @@ export async function proxy(target?: number): Promise<Proxy> {
     down.pipe(up);
     up.pipe(down);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve));
   return {
     port: (server.address() as { port: number }).port,
     stall() {

@@ -28,6 +28,23 @@ describe('nodes that are not there', () => {
     client.close();
   });
 
+  test('a process that is back is found by the next call, however long it was away', async () => {
+    const { port } = await (async () => {
+      await using closed = await proxy();
+      return closed;
+    })();
+    const client = new RpcClient(`127.0.0.1:${port}`);
+    for (let i = 0; i < 8; i++)
+      await expect(client.unary(HosterService.rpc_info, {})).rejects.toMatchObject({
+        reason: 'NODE_UNREACHABLE',
+      });
+    await using it = await rig(echo);
+    await using back = await proxy(it.port, port);
+    expect(back.port).toBe(port);
+    await expect(client.unary(HosterService.rpc_info, {})).resolves.toMatchObject({ version: '1' });
+    client.close();
+  });
+
   test('a process that takes connections and never speaks is given up in time', async () => {
     await using mute = await proxy();
     const client = new RpcClient(`127.0.0.1:${mute.port}`, { connectTimeoutMs: 200 });

@@ -1,4 +1,4 @@
-import { Channel } from '@grpc/grpc-js';
+import { Channel, connectivityState } from '@grpc/grpc-js';
 import { CabstandError, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { Encoded } from '../contract';
@@ -17,6 +17,8 @@ import { unaryCall } from './unary';
 export class RpcClient {
   readonly address: string;
   readonly #endpoint: Endpoint;
+  readonly #dial: () => Channel;
+  #channel: Channel;
   readonly #clock: Clock;
   /** How to end each call that runs. */
   readonly #active = new Set<(error: CabstandError) => void>();
@@ -29,8 +31,15 @@ export class RpcClient {
     this.#clock = clock;
     this.#lastUsed = clock.monotonic();
     const settings = normalizeClientOptions(options);
-    const channel = new Channel(address, settings.credentials, settings.channel);
-    this.#endpoint = { address, channel, settings, clock, enter: (cancel) => this.#enter(cancel) };
+    this.#dial = () => new Channel(address, settings.credentials, settings.channel);
+    this.#channel = this.#dial();
+    this.#endpoint = {
+      address,
+      settings,
+      clock,
+      channel: () => this.#connectable(),
+      enter: (cancel) => this.#enter(cancel),
+    };
   }
 
   /** Calls that run now. */
@@ -92,7 +101,19 @@ export class RpcClient {
     if (this.#closed) return;
     this.#closed = true;
     for (const cancel of [...this.#active]) cancel(this.#closedError());
-    this.#endpoint.channel.close();
+    this.#channel.close();
+  }
+
+  /**
+   * A channel that failed to connect fails every call until its own backoff is over, though the server
+   * may be back. When to try again is decided by whoever calls: each try dials.
+   */
+  #connectable(): Channel {
+    if (this.#channel.getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE) {
+      this.#channel.close();
+      this.#channel = this.#dial();
+    }
+    return this.#channel;
   }
 
   #enter(cancel: (error: CabstandError) => void): () => void {

@@ -20,7 +20,8 @@ export interface CallOptions {
 /** Where exchanges happen. */
 export interface Endpoint {
   readonly address: string;
-  readonly channel: ChannelInterface;
+  /** For one more call. */
+  readonly channel: () => ChannelInterface;
   readonly settings: RpcClientSettings;
   readonly clock: Clock;
   /** Counts a call in; answers how to count it out. `cancel` ends it when the client is closed. */
@@ -145,8 +146,8 @@ export class Exchange {
   }
 
   #open(metadata: Metadata): void {
-    const { channel } = this.#endpoint;
-    this.#watchConnecting();
+    const channel = this.#endpoint.channel();
+    this.#watchConnecting(channel);
     const call = channel.createCall(this.#request.method, this.#deadline, null, null, null);
     this.#call = call;
     // Events of an attempt that was given up for another are not this call's any more.
@@ -174,8 +175,8 @@ export class Exchange {
   }
 
   // grpc-js has no limit of its own on connecting: https://github.com/grpc/grpc-node/issues/2785
-  #watchConnecting(): void {
-    const { channel, clock, settings, address } = this.#endpoint;
+  #watchConnecting(channel: ChannelInterface): void {
+    const { clock, settings, address } = this.#endpoint;
     if (channel.getConnectivityState(true) === connectivityState.READY) return;
     const ms = settings.connectTimeoutMs;
     this.#connecting = clock.setTimer(() => {
