@@ -4,10 +4,10 @@ import type { SessionChannel, Target } from '../protocol/types';
 import type { Placement } from '../remote/types';
 import { nodeKey } from '../retry/exclusions';
 import type { ActiveTurn } from './active-turn';
-import { established, placesFor } from './placing';
+import { established, placesFor, sendTurn } from './placing';
 import type { CoreContext, Standing } from './standing';
 
-/** A hoster that is ready to go on at `position`. */
+/** A hoster that goes on at `position`. It has the turn. */
 export interface Successor {
   readonly node: Target;
   readonly channel: SessionChannel;
@@ -158,7 +158,7 @@ export class Move {
     }
   }
 
-  /** Has the state there before the last records are here. The turn itself is sent after them. */
+  /** Has the state and the turn there before the last records are here: it need not wait for these. */
   async #open(
     turn: ActiveTurn,
     place: Placement,
@@ -183,6 +183,8 @@ export class Move {
       ticket: place.lease?.ticket ?? '',
       resume,
     });
+    sendTurn(channel, turn);
+    turn.live?.started(channel, true);
     await established(channel, settings.timeouts.firstMs, clock, signal);
     return channel;
   }

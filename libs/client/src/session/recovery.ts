@@ -109,8 +109,7 @@ export class Recovery {
     standing.raiseEpoch();
     if (checkpoint !== undefined && standing.continuation.offer(checkpoint, turn.turn, position))
       turn.live?.checkpoint(position);
-    sendTurn(channel, turn);
-    this.#taken(turn, node, channel, true);
+    this.#taken(turn, node, channel);
     return channel;
   }
 
@@ -275,7 +274,8 @@ export class Recovery {
     if (!turn.taken) sendTurn(channel, turn);
     await established(channel, settings.timeouts.reattachMs, clock, signal);
     placement.settle(home, { kind: 'served' });
-    this.#taken(turn, home, channel, false);
+    this.#taken(turn, home, channel);
+    turn.live?.started(channel, false);
     return channel;
   }
 
@@ -307,16 +307,16 @@ export class Recovery {
     sendTurn(channel, turn);
     await established(channel, settings.timeouts.firstMs, clock, signal);
     placement.settle(place.node, { kind: 'served' });
-    this.#taken(turn, place.node, channel, true);
+    this.#taken(turn, place.node, channel);
+    turn.live?.started(channel, true);
     return channel;
   }
 
   // From here on whoever has a higher epoch came later.
-  #taken(turn: ActiveTurn, node: Target, channel: SessionChannel, resumed: boolean): void {
+  #taken(turn: ActiveTurn, node: Target, channel: SessionChannel): void {
     if (this.#break !== undefined) this.#break.to = node;
     this.#standing.opened(node, channel);
     this.#standing.claims = false;
-    turn.live?.started(channel, resumed);
     if (turn.cancelled) channel.send({ kind: 'cancel', turn: turn.turn });
   }
 
