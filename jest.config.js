@@ -1,6 +1,7 @@
 /**
- * Unit tests (beside the code) run on the sources; test/ runs built processes. The tests of test/faults
- * take minutes and run on their own: FAULTS=1.
+ * Unit tests (beside the code) run on the sources, and so does test/faults/model, which needs no
+ * processes; the rest of test/ runs built ones. The other tests of test/faults take minutes and run on
+ * their own: FAULTS=1.
  */
 const shared = {
   transform: {
@@ -26,7 +27,11 @@ module.exports = {
       ...shared,
       displayName: 'unit',
       rootDir: __dirname,
-      testMatch: ['<rootDir>/libs/**/src/**/*.test.ts', '<rootDir>/services/**/src/**/*.test.ts'],
+      testMatch: [
+        '<rootDir>/libs/**/src/**/*.test.ts',
+        '<rootDir>/services/**/src/**/*.test.ts',
+        '<rootDir>/test/faults/model/*.test.ts',
+      ],
     },
     {
       ...shared,
@@ -45,6 +50,6 @@ if (process.env.FAULTS === '1')
       displayName: 'faults',
       testEnvironment: '<rootDir>/test/support/environment.js',
       rootDir: __dirname,
-      testMatch: ['<rootDir>/test/faults/**/*.test.ts'],
+      testMatch: ['<rootDir>/test/faults/*.test.ts'],
     },
   ];
