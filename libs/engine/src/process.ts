@@ -11,8 +11,11 @@ import { parseProcessOptions } from './options';
 import { StepLoop } from './run/loop';
 import type { WorkFrame } from './run/loop';
 import type { Sequence } from './run/sequence';
+import { warmUp } from './warm';
 
 const STATS_PERIOD_MS = 1000;
+/** An engine that has no model by then is a spare, and uses its time. */
+const SPARE_AFTER_MS = 50;
 /** A last frame that main does not read is given up. */
 const LAST_WORDS_MS = 1000;
 
@@ -104,6 +107,10 @@ function main(): void {
     runtime: describeRuntime(),
   });
   greeted = true;
+  setTimeout(() => {
+    // A failure will come again at LOAD, and is told there.
+    if (state.name === 'waiting') void warmUp().catch(() => undefined);
+  }, SPARE_AFTER_MS);
 }
 
 function outOfPlace(frame: Frame, state: State): CabstandError {

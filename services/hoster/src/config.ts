@@ -70,6 +70,12 @@ const enginesSchema = z.strictObject({
     .describe('Cores that all engines share. Default: those of the machine.'),
   threads: count.default(1).describe('Intra-op threads of each engine.'),
   nice: z.int().min(0).max(19).default(5).describe('Added to the niceness of engines.'),
+  spares: z
+    .int()
+    .min(0)
+    .max(16)
+    .default(1)
+    .describe('Engine processes kept started without a model, so that a restart need not wait.'),
   max_memory_bytes: bytes
     .optional()
     .describe('An engine with more resident memory is killed. Default: what the machine has.'),

@@ -182,6 +182,7 @@ async function openHost(context: ServiceContext<HosterConfig>): Promise<ModelHos
         cores: engines.cores,
         threads: engines.threads,
         nice: engines.nice,
+        spares: engines.spares,
         ...(engines.max_memory_bytes === undefined
           ? {}
           : { maxMemoryBytes: engines.max_memory_bytes }),

@@ -2,6 +2,11 @@ import { CabstandError, abortReason, toReason } from '@cabstand/core';
 import type { FailedFrame, LoadFrame, LoadedFrame } from '@cabstand/engine';
 import { EngineProcess } from './engine-process';
 import type { EngineProcessDeps } from './engine-process';
+import type { Spares } from './spares';
+
+export interface LaunchDeps extends EngineProcessDeps {
+  readonly spares: Spares;
+}
 
 export interface LoadedEngine {
   readonly process: EngineProcess;
@@ -9,38 +14,70 @@ export interface LoadedEngine {
 }
 
 /**
- * Starts an engine and lets it load its model. Throws what the engine says is wrong (MODEL_FAILED,
- * VERIFICATION_FAILED, MANIFEST_INVALID …), ENGINE_CRASHED when it dies over it, ENGINE_STALLED when it
- * is silent too long; the process is gone then.
+ * Lets an engine load its model: a spare if there is one, else one that is started now. Throws what the
+ * engine says is wrong (MODEL_FAILED, VERIFICATION_FAILED, MANIFEST_INVALID …), ENGINE_CRASHED when it
+ * dies over it, ENGINE_STALLED when it is silent too long; the process is gone then.
  */
 export async function launchEngine(
-  deps: EngineProcessDeps,
+  deps: LaunchDeps,
   load: LoadFrame,
   onStage: (stage: string) => void,
   signal: AbortSignal,
 ): Promise<LoadedEngine> {
-  const { clock, options } = deps;
-  onStage('starting');
-  const process = await EngineProcess.start(deps, signal);
+  const { spares, options, log } = deps;
+  const release = spares.hold();
+  try {
+    onStage('starting');
+    const spare = await spares.take(signal)?.catch(() => undefined);
+    if (spare !== undefined) {
+      // It may have died or been stopped while nobody looked, which is not the model's doing.
+      const attempt = await loadInto(spare, options.stallMs, deps, load, onStage, signal);
+      if (!('unheard' in attempt)) return attempt;
+      log.warn(
+        { engine_pid: spare.pid },
+        `the spare engine was of no use: ${attempt.unheard.message}`,
+      );
+    }
+    const fresh = await EngineProcess.start(deps, signal);
+    const attempt = await loadInto(fresh, options.loadTimeoutMs, deps, load, onStage, signal);
+    if ('unheard' in attempt) throw attempt.unheard;
+    return attempt;
+  } finally {
+    release();
+  }
+}
+
+/** `firstMs`: how long the first frame after LOAD may take. `unheard`: why there was none. */
+async function loadInto(
+  process: EngineProcess,
+  firstMs: number,
+  { clock, options }: LaunchDeps,
+  load: LoadFrame,
+  onStage: (stage: string) => void,
+  signal: AbortSignal,
+): Promise<LoadedEngine | { readonly unheard: CabstandError }> {
+  const said = { anything: false };
   let stopWaiting = (): void => undefined;
   try {
     const loaded = await new Promise<LoadedFrame>((resolve, reject) => {
-      const silent = (): void => {
-        reject(
-          new CabstandError(
-            'ENGINE_STALLED',
-            `the engine said nothing for ${options.loadTimeoutMs} ms while it loaded`,
-            { metadata: { cause: 'load_timeout' } },
-          ),
-        );
-      };
-      let timer = clock.setTimer(silent, options.loadTimeoutMs);
+      const silenceOf = (ms: number) =>
+        clock.setTimer(() => {
+          reject(
+            new CabstandError(
+              'ENGINE_STALLED',
+              `the engine said nothing for ${ms} ms while it loaded`,
+              { metadata: { cause: 'load_timeout' } },
+            ),
+          );
+        }, ms);
+      let timer = silenceOf(firstMs);
       const onAbort = (): void => {
         reject(abortReason(signal));
       };
       stopWaiting = () => {
         timer.cancel();
         signal.removeEventListener('abort', onAbort);
+        process.onFrame = () => undefined;
       };
       signal.addEventListener('abort', onAbort, { once: true });
       if (signal.aborted) onAbort();
@@ -48,8 +85,9 @@ export async function launchEngine(
         reject(exit.error);
       });
       process.onFrame = (frame) => {
+        said.anything = true;
         timer.cancel();
-        timer = clock.setTimer(silent, options.loadTimeoutMs);
+        timer = silenceOf(options.loadTimeoutMs);
         if (frame.type === 'PROGRESS') onStage(frame.stage);
         else if (frame.type === 'LOADED') resolve(frame);
         else if (frame.type === 'FAILED') reject(failureOf(frame));
@@ -64,7 +102,8 @@ export async function launchEngine(
     const typed = CabstandError.from(error);
     process.kill('load', typed);
     await process.exited;
-    throw typed;
+    if (said.anything || signal.aborted) throw typed;
+    return { unheard: typed };
   } finally {
     stopWaiting();
   }

@@ -11,6 +11,7 @@ test.each([
   [{ threads: 0 }, 'engines.threads: got 0'],
   [{ threads: 9, cores: 8 }, 'engines.threads: got 9, expected at most engines.cores (8)'],
   [{ nice: 20 }, 'engines.nice: got 20'],
+  [{ spares: -1 }, 'engines.spares: got -1, expected 0 to 16'],
   [{ stallMs: Number.NaN }, 'engines.stallMs'],
   [{ maxStateBytes: 1.5 }, 'engines.maxStateBytes: got 1.5'],
   [{ command: [] }, 'engines.command'],

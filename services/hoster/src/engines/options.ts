@@ -9,6 +9,8 @@ export interface EngineOptions {
    * the process of @cabstand/engine.
    */
   readonly command?: readonly string[];
+  /** Engine processes kept started without a model, so that a restart need not wait; 0 to 16. Default 1. */
+  readonly spares?: number;
   /** Intra-op threads of each engine. Default 1. */
   readonly threads?: number;
   /** Cores that the engines of this hoster share. Default: those this process may use. */
@@ -52,11 +54,13 @@ export interface EngineOptions {
 export type ResolvedEngineOptions = Required<EngineOptions>;
 
 const MIB = 1024 * 1024;
+const MOST_SPARES = 16;
 
 /** Fills in defaults and checks numbers. Throws INVALID_ARGUMENT, naming option and value. */
 export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngineOptions {
   const resolved: ResolvedEngineOptions = {
     command: options.command ?? defaultCommand(),
+    spares: options.spares ?? 1,
     threads: options.threads ?? 1,
     cores: options.cores ?? availableParallelism(),
     nice: options.nice ?? 5,
@@ -81,9 +85,12 @@ export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngin
     throw invalid('INVALID_ARGUMENT', 'engines.command', options.command, 'a program to start');
   if (!Number.isInteger(resolved.nice) || resolved.nice < 0 || resolved.nice > 19)
     throw invalid('INVALID_ARGUMENT', 'engines.nice', resolved.nice, '0 to 19');
+  if (!Number.isInteger(resolved.spares) || resolved.spares < 0 || resolved.spares > MOST_SPARES)
+    throw invalid('INVALID_ARGUMENT', 'engines.spares', resolved.spares, `0 to ${MOST_SPARES}`);
   for (const [name, value] of Object.entries(resolved))
     if (
       name !== 'nice' &&
+      name !== 'spares' &&
       typeof value === 'number' &&
       !(Number.isSafeInteger(value) && value >= 1)
     )

@@ -6,26 +6,38 @@ export type RestartDecision =
   /** Dies again and again: failed, tried anew after `delayMs`. */
   | { readonly kind: 'give-up'; readonly delayMs: number; readonly deaths: number };
 
-type Limits = Pick<
+export type RestartLimits = Pick<
   ResolvedEngineOptions,
   'restartMs' | 'maxRestartMs' | 'crashes' | 'crashWindowMs' | 'retryMs'
 >;
 
-/** When to start an engine again. One death costs nothing; a series waits longer each time. */
+/** An engine that made steps for this many times the first delay between restarts has served well. */
+const WELL = 10;
+
+/**
+ * When to start an engine again. A death costs nothing after the engine served well; a series of quick
+ * ones waits longer each time and ends in giving up.
+ */
 export class Restarts {
-  readonly #limits: Limits;
+  readonly #limits: RestartLimits;
   readonly #random: () => number;
-  /** Times of deaths within the window; never more than `crashes`. */
+  /** Times of the series within the window; never more than `crashes`. */
   #deaths: number[] = [];
 
-  constructor(limits: Limits, random: () => number = Math.random) {
+  constructor(limits: RestartLimits, random: () => number = Math.random) {
     this.#limits = limits;
     this.#random = random;
   }
 
-  died(now: number): RestartDecision {
+  /**
+   * `servedMs`: from when the engine could be used until its last step, 0 if it made none. Not until its
+   * death: one that hangs at once is found only after a while, and has served nobody meanwhile.
+   */
+  died(now: number, servedMs: number): RestartDecision {
     const { restartMs, maxRestartMs, crashes, crashWindowMs, retryMs } = this.#limits;
-    this.#deaths = [...this.#deaths.filter((at) => now - at < crashWindowMs), now];
+    const series =
+      servedMs >= WELL * restartMs ? [] : this.#deaths.filter((at) => now - at < crashWindowMs);
+    this.#deaths = [...series, now];
     const deaths = this.#deaths.length;
     if (deaths >= crashes) {
       this.#deaths = [];

@@ -20,6 +20,8 @@ export class Serving {
   readonly #stepTime: MovingAverage;
   readonly #deps: ServingDeps;
   readonly #watchdog: Watchdog;
+  readonly #since: number;
+  #lastStepAt: number;
 
   constructor(
     process: EngineProcess,
@@ -33,7 +35,8 @@ export class Serving {
     this.#stepTime = stepTime;
     this.#deps = deps;
     const { clock, options } = deps;
-    this.#watchdog = new Watchdog(options, clock.monotonic());
+    this.#since = this.#lastStepAt = clock.monotonic();
+    this.#watchdog = new Watchdog(options, this.#since);
     const watch = every(clock, this.#watchdog.periodMs, () => {
       this.#look();
     });
@@ -45,12 +48,18 @@ export class Serving {
     };
   }
 
+  /** From its start to its last step; 0 before the first. */
+  get servedMs(): number {
+    return this.#lastStepAt - this.#since;
+  }
+
   #take(frame: FromEngine): void {
-    const { observer, options } = this.#deps;
+    const { clock, observer, options } = this.#deps;
     switch (frame.type) {
       case 'STEP':
         this.#watchdog.stepped();
         if (frame.batch > 0) {
+          this.#lastStepAt = clock.monotonic();
           this.#stepTime.add(frame.seconds);
           observer.step(this.#labels, frame.batch, frame.seconds);
         }

@@ -6,7 +6,9 @@ import type { EngineDeath, EngineLog } from './observer';
 import { noObserver } from './observer';
 import { resolveEngineOptions } from './options';
 import type { EngineOptions } from './options';
+import { EngineProcess } from './engine-process';
 import { SocketFolder } from './socket-folder';
+import { Spares } from './spares';
 import { EngineSupervisor } from './supervisor';
 
 const FIXTURE = path.join(__dirname, 'faulty-engine.fixture.mjs');
@@ -25,6 +27,7 @@ const QUICK: EngineOptions = {
 
 let folder: SocketFolder;
 const running: EngineSupervisor[] = [];
+const stocks: Spares[] = [];
 
 beforeEach(async () => {
   folder = await SocketFolder.create();
@@ -34,6 +37,7 @@ afterEach(async () => {
   await Promise.all(
     running.splice(0).map((s) => s.stop(new CabstandError('DRAINING', 'test over'))),
   );
+  await Promise.all(stocks.splice(0).map((spares) => spares.stop()));
   folder.remove();
 });
 
@@ -43,26 +47,43 @@ function supervise(fault: string, options: EngineOptions = {}, providers: Provid
   const say = (_fields: object, message: string): void => void logged.push(message);
   const log: EngineLog = { info: say, warn: say, error: say };
   let changed = (): void => undefined;
+  const resolved = resolveEngineOptions({
+    spares: 0,
+    ...QUICK,
+    command: [process.execPath, FIXTURE, fault],
+    ...options,
+  });
+  const deps = { options: resolved, folder, clock: systemClock, log };
+  let onSpare: (spare: EngineProcess) => void = () => undefined;
+  const spares = new Spares({
+    ...deps,
+    start: async (signal) => {
+      const spare = await EngineProcess.start(deps, signal);
+      onSpare(spare);
+      return spare;
+    },
+    checkMemory: () => undefined,
+  });
+  stocks.push(spares);
+  const files = { changed: false };
   const supervisor = new EngineSupervisor(
     {
       name: 'm',
       version: '1',
       folder: '/nowhere',
+      digest: 'sha256:0',
       providers,
       batching: { maxBatch: 4 },
     } as unknown as Manifest,
     {
-      options: resolveEngineOptions({
-        ...QUICK,
-        command: [process.execPath, FIXTURE, fault],
-        ...options,
-      }),
-      folder,
-      clock: systemClock,
-      log,
+      ...deps,
+      spares,
       observer: { ...noObserver, died: (_labels, cause) => void deaths.push(cause) },
       onChange: () => changed(),
-      checkFiles: () => Promise.resolve(),
+      checkFiles: () =>
+        files.changed
+          ? Promise.reject(new CabstandError('MANIFEST_INVALID', 'the files changed'))
+          : Promise.resolve(),
       checkMemory: () => Promise.resolve(),
     },
   );
@@ -74,7 +95,13 @@ function supervise(fault: string, options: EngineOptions = {}, providers: Provid
       };
       changed();
     });
-  return { supervisor, deaths, logged, until };
+  /** Resolves with the newest spare once it waits for a model. */
+  const spare = (): Promise<EngineProcess> =>
+    new Promise((resolve) => {
+      onSpare = resolve;
+      spares.hold()();
+    });
+  return { supervisor, deaths, logged, until, files, spare };
 }
 
 /** Opens a sequence and runs a turn; resolves with what became of it. */
@@ -235,4 +262,65 @@ test('a stop in the middle of a load leaves nothing behind', async () => {
   await supervisor.stop(new CabstandError('DRAINING', 'bye'));
   await expect(load).resolves.toMatchObject({ reason: 'DRAINING' });
   expect(supervisor.state.state).toBe('stopped');
+});
+
+test('a spare takes the model at the first load, and the next one when that dies', async () => {
+  const { supervisor, until, spare } = supervise('none', { spares: 1 });
+  const first = await spare();
+  await supervisor.start(false);
+  expect(supervisor.pid).toBe(first.pid);
+  const second = await spare();
+  expect(second.pid).not.toBe(first.pid);
+  process.kill(first.pid, 'SIGKILL');
+  await until('backing-off');
+  await until('serving');
+  expect(supervisor.pid).toBe(second.pid);
+  await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
+});
+
+test('a spare killed together with the engine is not a death of the model', async () => {
+  const { supervisor, deaths, until, spare } = supervise('none', { spares: 1 });
+  await supervisor.start(false);
+  const { pid } = await spare();
+  process.kill(pid, 'SIGKILL');
+  process.kill(supervisor.pid!, 'SIGKILL');
+  await until('backing-off');
+  await until('serving');
+  expect(supervisor.pid).not.toBe(pid);
+  expect(deaths).toEqual(['exited']);
+});
+
+test('a spare that stands still is killed, and a fresh engine loads the model', async () => {
+  const { supervisor, deaths, logged, spare } = supervise('none', { spares: 1 });
+  const { pid } = await spare();
+  process.kill(pid, 'SIGSTOP');
+  await supervisor.start(false);
+  expect(supervisor.pid).not.toBe(pid);
+  expect(isAlive(pid)).toBe(false);
+  expect(deaths).toEqual([]);
+  expect(logged).toContain(
+    'the spare engine was of no use: the engine said nothing for 300 ms while it loaded',
+  );
+});
+
+test('files that changed while the engine read them keep it from serving', async () => {
+  const { supervisor, files } = supervise('none');
+  files.changed = true;
+  await expect(supervisor.start(true)).rejects.toMatchObject({ reason: 'MANIFEST_INVALID' });
+  expect(supervisor.state).toMatchObject({ state: 'failed', retryAt: undefined });
+});
+
+test('an engine that died after it served well is back at once, however often', async () => {
+  const { supervisor, deaths, until } = supervise('none', { restartMs: 1, crashes: 2 });
+  await supervisor.start(false);
+  for (let i = 0; i < 4; i += 1) {
+    const pid = supervisor.pid!;
+    const since = performance.now();
+    do await runTurn(supervisor);
+    while (performance.now() - since < 20);
+    process.kill(pid, 'SIGKILL');
+    await until('backing-off');
+    await until('serving');
+  }
+  expect(deaths).toHaveLength(4);
 });

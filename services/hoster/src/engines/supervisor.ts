@@ -2,8 +2,9 @@ import { CabstandError } from '@cabstand/core';
 import type { Reason, Timer } from '@cabstand/core';
 import type { LoadedFrame, Manifest, Provider } from '@cabstand/engine';
 import type { Sequence, SequenceOptions, SequenceSink } from './contract';
-import type { EngineProcess, EngineProcessDeps } from './engine-process';
+import type { EngineProcess } from './engine-process';
 import { launchEngine } from './launch';
+import type { LaunchDeps } from './launch';
 import type { EngineExit } from './link';
 import type { EngineLabels, EngineObserver } from './observer';
 import { firstProvider } from './providers';
@@ -12,11 +13,14 @@ import { MovingAverage, Serving } from './serving';
 import { whyNot } from './state';
 import type { EngineState, Measured } from './state';
 
-export interface SupervisorDeps extends EngineProcessDeps {
+export interface SupervisorDeps extends LaunchDeps {
   readonly observer: EngineObserver;
   /** Called when the state changed or the last sequence was closed. */
   readonly onChange: () => void;
-  /** Throws if the model's files are no longer those that were loaded. Called before each restart. */
+  /**
+   * Throws if the model's files are no longer those whose digest the manifest has. Called before each
+   * restart, and after every load: an engine takes the digest as given.
+   */
   readonly checkFiles: () => Promise<void>;
   /** Throws if there is no memory for the model. Called before a load with verification. */
   readonly checkMemory: () => Promise<void>;
@@ -134,7 +138,7 @@ export class EngineSupervisor {
     known: Measured | undefined,
     after: CabstandError | undefined,
   ): Promise<LoadedFrame> {
-    const { options, log, observer } = this.#deps;
+    const { options, log, observer, checkFiles } = this.#deps;
     const manifest = this.#manifest;
     const { process, loaded } = await launchEngine(
       this.#deps,
@@ -142,6 +146,7 @@ export class EngineSupervisor {
         type: 'LOAD',
         folder: manifest.folder,
         version: manifest.version,
+        digest: manifest.digest,
         provider,
         threads: options.threads,
         nice: options.nice,
@@ -156,6 +161,12 @@ export class EngineSupervisor {
       },
       this.#stop.signal,
     );
+    try {
+      await checkFiles();
+    } catch (error) {
+      await process.stop();
+      throw error;
+    }
     if (this.#stop.signal.aborted) {
       await process.stop();
       throw CabstandError.from(this.#stop.signal.reason, 'CANCELLED');
@@ -195,14 +206,14 @@ export class EngineSupervisor {
     });
   }
 
-  #onExit({ process, sequences }: Serving, exit: EngineExit): void {
+  #onExit({ process, sequences, servedMs }: Serving, exit: EngineExit): void {
     process.outbox.close();
     if (this.#stop.signal.aborted || exit.cause === 'stopped') return;
     const { log, observer, clock } = this.#deps;
     this.#diedAt = clock.monotonic();
     observer.died(this.#labels, exit.cause);
     // The state first: a session that hears of it may try to open another sequence.
-    this.#afterDeath(exit.error);
+    this.#afterDeath(exit.error, servedMs);
     const failed = sequences.failAll(exit.error);
     log.error(
       { ...this.#labels, engine_pid: process.pid, cause: exit.cause, sequences: failed },
@@ -210,10 +221,10 @@ export class EngineSupervisor {
     );
   }
 
-  #afterDeath(error: CabstandError): void {
+  #afterDeath(error: CabstandError, servedMs: number): void {
     const { clock, log } = this.#deps;
     const now = clock.monotonic();
-    const decision = this.#restarts.died(now);
+    const decision = this.#restarts.died(now, servedMs);
     if (decision.kind === 'give-up') {
       this.#fail(
         new CabstandError(
@@ -249,7 +260,7 @@ export class EngineSupervisor {
       else if (measured === undefined) this.#fail(error, !LASTING.has(error.reason));
       else {
         observer.died(this.#labels, 'load');
-        this.#afterDeath(error);
+        this.#afterDeath(error, 0);
       }
     }
   }

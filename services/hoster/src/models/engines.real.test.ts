@@ -8,6 +8,7 @@ import type { CabstandError } from '@cabstand/core';
 import type { TurnEnd } from '@cabstand/engine';
 import { tensorOf } from '@cabstand/tensor';
 import type { ModelHost, Sequence, ServedModel } from '../engines/contract';
+import type { EngineLog } from '../engines/observer';
 import { openModelHost } from './host';
 import type { ModelHostOptions } from './options';
 
@@ -102,6 +103,18 @@ function untilReady(host: ModelHost, model: ServedModel): Promise<void> {
   });
 }
 
+/** From before its death was noticed until it serves again. */
+async function untilRestarted(host: ModelHost, model: ServedModel): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const end = host.onChange(() => {
+      if (model.status.state === 'ready') return;
+      end();
+      resolve();
+    });
+  });
+  await untilReady(host, model);
+}
+
 const pidOf = (model: ServedModel): number => (model as { enginePid?: number }).enginePid!;
 
 /** A process that has ended but whose parent has not noticed yet is not alive. */
@@ -179,6 +192,67 @@ test('kill -9 of an engine while it streams: failed at once, serving again, othe
   expect(pidOf(vad)).not.toBe(pid);
 });
 
+/** Process ids of spares, in the order in which they were ready. */
+class SpareLog implements EngineLog {
+  readonly pids: number[] = [];
+  readonly warn = (): void => undefined;
+  readonly error = (): void => undefined;
+  #onSpare: () => void = () => undefined;
+
+  info(fields: { engine_pid?: number }, message: string): void {
+    if (message !== 'spare engine is ready') return;
+    this.pids.push(fields.engine_pid!);
+    this.#onSpare();
+  }
+
+  /** Resolves with the process id of the spare with this number, from 1. */
+  spare(count: number): Promise<number> {
+    return new Promise((resolve) => {
+      this.#onSpare = () => {
+        if (this.pids.length >= count) resolve(this.pids[count - 1]!);
+      };
+      this.#onSpare();
+    });
+  }
+}
+
+test('the spare takes over from a killed engine, and another spare stands by', async () => {
+  const log = new SpareLog();
+  const host = await open({ log });
+  await host.settled();
+  const vad = host.resolve('silero-vad');
+  const g2p = host.resolve('g2p');
+  const models = [vad, g2p, vad, vad];
+  for (const [index, model] of models.entries()) {
+    const spare = await log.spare(index + 1);
+    // Started by nobody's need: no model has it.
+    expect([pidOf(vad), pidOf(g2p)]).not.toContain(spare);
+    const stream = new Stream(
+      model,
+      model === vad ? { seconds: 60 } : { prompt: 'tokenizer'.repeat(3) },
+    );
+    await stream.reached(1);
+    process.kill(pidOf(model), 'SIGKILL');
+    await stream.over;
+    await untilReady(host, model);
+    expect(pidOf(model)).toBe(spare);
+    const again = new Stream(model, model === vad ? { seconds: 1 } : { prompt: 'tokenizer' });
+    await expect(again.over).resolves.toMatchObject({ reason: 'completed' });
+    again.sequence.close();
+  }
+  expect(new Set(log.pids).size).toBe(log.pids.length);
+});
+
+test('without spares a killed engine is replaced by one that starts', async () => {
+  const log = new SpareLog();
+  const host = await open({ only: ['silero-vad'], engines: { spares: 0 }, log });
+  await host.settled();
+  const vad = host.resolve('silero-vad');
+  process.kill(pidOf(vad), 'SIGKILL');
+  await untilRestarted(host, vad);
+  expect(log.pids).toEqual([]);
+});
+
 test('a stopped engine is found stalled, killed and replaced', async () => {
   const host = await open({ only: ['silero-vad'] });
   await host.settled();
@@ -245,34 +319,39 @@ test('a corrupt ONNX file fails its model with a reason, and the others serve', 
 });
 
 test('no engine is left after stop, nor after main was killed', async () => {
-  const host = await open();
+  const log = new SpareLog();
+  const host = await open({ log });
   await host.settled();
-  const pids = host.models().map(pidOf);
+  const pids = [...host.models().map(pidOf), await log.spare(1)];
   await host.stop();
-  expect(pids.map(isAlive)).toEqual([false, false]);
+  expect(pids.map(isAlive)).toEqual([false, false, false]);
 
   const started = spawn(
     process.execPath,
     [
       '-e',
-      `const { openModelHost } = require(${JSON.stringify(path.resolve(__dirname, '../../dist/models/host.js'))});
+      `let spare; const spareReady = new Promise((resolve) => { spare = resolve; });
+       const { openModelHost } = require(${JSON.stringify(path.resolve(__dirname, '../../dist/models/host.js'))});
        openModelHost({ repositories: [${JSON.stringify(BUNDLED)}], only: ['silero-vad'],
-         socketParent: ${JSON.stringify(root)} }).then(async (host) => {
+         socketParent: ${JSON.stringify(root)},
+         log: { warn() {}, error() {}, info: (fields, message) =>
+           message === 'spare engine is ready' && spare(fields.engine_pid) },
+       }).then(async (host) => {
          await host.settled();
-         console.log(host.models()[0].enginePid);
+         console.log(JSON.stringify([host.models()[0].enginePid, await spareReady]));
          setInterval(() => {}, 1000);
        });`,
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   main = started;
-  const pid = await new Promise<number>((resolve) => {
+  const orphans = await new Promise<number[]>((resolve) => {
     started.stdout.once('data', (line: Buffer) => {
-      resolve(Number(line.toString()));
+      resolve(JSON.parse(line.toString()) as number[]);
     });
   });
-  expect(isAlive(pid)).toBe(true);
+  expect(orphans.map(isAlive)).toEqual([true, true]);
   started.kill('SIGKILL');
-  const ms = await untilDead(pid, 3_000);
-  report(`the engine of a killed main was gone after ${ms.toFixed(0)} ms`);
+  const ms = await Promise.all(orphans.map((pid) => untilDead(pid, 3_000)));
+  report(`engine and spare of a killed main were gone after ${Math.max(...ms).toFixed(0)} ms`);
 });

@@ -2,12 +2,14 @@ import { CabstandError, invalid } from '@cabstand/core';
 import { loadManifest } from '@cabstand/engine';
 import type { Manifest } from '@cabstand/engine';
 import type { BrokenModel, ModelHost } from '../engines/contract';
+import { EngineProcess } from '../engines/engine-process';
 import { SocketFolder } from '../engines/socket-folder';
+import { Spares } from '../engines/spares';
 import { CoreBudget } from './core-budget';
 import { LoadedFiles } from './files';
 import { Gate } from './gate';
 import { ModelInstance } from './instance';
-import { checkMemory, memoryNeeded } from './memory';
+import { ENGINE_BYTES, checkMemory, memoryNeeded } from './memory';
 import { resolveModelHostOptions } from './options';
 import type { ModelHostOptions, ResolvedModelHostOptions } from './options';
 import { ModelRepository } from './repository';
@@ -41,6 +43,7 @@ class Host implements ModelHost {
   readonly #budget: CoreBudget;
   /** Verification keeps a core busy: no more at once than there are. */
   readonly #gate: Gate;
+  readonly #spares: Spares;
   readonly #instances = new Set<ModelInstance>();
   /** The one of each name that takes new sessions. */
   readonly #current = new Map<string, ModelInstance>();
@@ -65,6 +68,17 @@ class Host implements ModelHost {
     this.#sockets = sockets;
     this.#budget = new CoreBudget(options.engines.cores, options.log);
     this.#gate = new Gate(options.engines.cores);
+    const { engines, clock, log, availableMemory } = options;
+    this.#spares = new Spares({
+      options: engines,
+      start: (signal) =>
+        EngineProcess.start({ options: engines, folder: sockets, clock, log }, signal),
+      checkMemory: () => {
+        checkMemory('a spare engine', ENGINE_BYTES, availableMemory());
+      },
+      clock,
+      log,
+    });
     process.once('exit', this.#onProcessExit);
   }
 
@@ -156,11 +170,13 @@ class Host implements ModelHost {
 
   stop(): Promise<void> {
     this.#stopped ??= (async () => {
+      const spares = this.#spares.stop();
       // A load may add its instance while others are being stopped.
       do {
         await Promise.all([...this.#instances].map((instance) => instance.stop()));
         await Promise.allSettled(this.#loads);
       } while (this.#loads.size > 0);
+      await spares;
       this.#current.clear();
       this.#instances.clear();
       process.removeListener('exit', this.#onProcessExit);
@@ -201,6 +217,7 @@ class Host implements ModelHost {
     const instance = new ModelInstance(manifest, {
       options: engines,
       folder: this.#sockets,
+      spares: this.#spares,
       clock,
       log,
       observer,
@@ -274,8 +291,10 @@ class Host implements ModelHost {
 
   #track<T>(load: Promise<T>): Promise<T> {
     this.#loads.add(load);
+    const release = this.#spares.hold();
     const done = (): void => {
       this.#loads.delete(load);
+      release();
     };
     load.then(done, done);
     return load;

@@ -4,7 +4,7 @@ import { CabstandError } from '@cabstand/core';
 import type { Manifest } from '@cabstand/engine';
 
 /** An engine before it holds weights: Node and ONNX Runtime. */
-const ENGINE_BYTES = 96 * 1024 * 1024;
+export const ENGINE_BYTES = 96 * 1024 * 1024;
 /** ONNX Runtime holds weights as read and as laid out for its kernels while it loads. */
 const WEIGHTS_FACTOR = 2;
 
