@@ -20,10 +20,11 @@ function run(program, args, env = {}) {
 
 const npm = (...args) => run('npm', ['run', '--silent', ...args]);
 
-/** Runs jest suites through the README's command and counts each test. */
-function tests() {
+/** Runs jest suites through a script of package.json and counts each test. */
+function tests(script) {
   const report = path.join(scratch, 'jest.json');
-  const ok = run('npm', ['test', '--silent', '--', '--json', `--outputFile=${report}`, '--ci']);
+  rmSync(report, { force: true });
+  const ok = npm(script, '--', '--json', `--outputFile=${report}`, '--ci');
   if (!existsSync(report)) return ok;
   const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(
     readFileSync(report, 'utf8'),
@@ -39,7 +40,9 @@ const steps = [
   ['build', () => npm('build')],
   ['lint', () => npm('lint')],
   ['types', () => npm('typecheck')],
-  ['npm test', tests],
+  ['npm test', () => tests('test')],
+  ['failures', () => tests('test:failover')],
+  ['random faults', () => npm('test:faults', '--', '--faults', '25')],
   ['python client', () => run('bash', ['test/interop/run.sh'])],
   ['webgpu provider', () => run('bash', ['test/webgpu/run.sh'])],
   ['containers', () => run('bash', ['test/containers/run.sh'])],

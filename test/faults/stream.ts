@@ -123,7 +123,9 @@ export class Stream {
       if (this.trace.push(`${at} (${where}) ${what}`) > TRACED) this.trace.shift();
     };
     session.on('opened', () => note(`opened ${session.id}`));
-    session.on('retry', ({ error }) => note(`retry: ${error.reason} ${error.message}`));
+    session.on('retry', ({ error, node }) =>
+      note(`retry after ${String(node?.address)}: ${error.reason} ${error.message}`),
+    );
     session.on('draining', () => note('draining'));
     session.on('recovering', ({ cause }) => note(`recovering: ${cause.reason} ${cause.message}`));
     session.on('recovered', (notice) => {

@@ -7,9 +7,9 @@ import type { Stream } from './stream';
 const INDIVIDUAL = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d[\d:.TZ-]*/g;
 const DEFECTS_KEPT = 50;
 const TRACES_KEPT = 20;
-const SLOW_KEPT = 3;
+const SLOW_KEPT = 8;
 /** A recovery that takes longer is shown. */
-const SLOW_MS = 10_000;
+const SLOW_MS = 4000;
 
 interface KindFigures {
   faults: number;

@@ -42,7 +42,7 @@ export function decideRetry(error: CabstandError, facts: FailureFacts): RetryDec
   switch (error.class) {
     case 'caller':
       // A hoster knows only its own models: of those named by address another may have this one.
-      if (error.reason === 'MODEL_UNKNOWN' && facts.phase === 'opening')
+      if ((error.reason === 'MODEL_UNKNOWN' || overtaken(error)) && facts.phase === 'opening')
         return { action: 'elsewhere', blame: false };
       // Everything else the caller sent is as wrong at the next hoster.
       return THROW;
@@ -88,8 +88,17 @@ export function goneAtHoster(error: CabstandError): boolean {
   }
 }
 
+/**
+ * The hoster took a call for a newer one that this consumer had given up, and that came late: calls on
+ * different connections overtake each other. The session is where it was.
+ */
+export function overtaken(error: CabstandError): boolean {
+  return error.reason === 'CANCELLED' && error.metadata['replaced_by'] === 'same_consumer';
+}
+
 function decideResume(error: CabstandError): RetryDecision {
   if (goneAtHoster(error)) return { action: 'resume', reattach: false };
+  if (overtaken(error)) return { action: 'resume', reattach: true };
   switch (error.class) {
     case 'session':
     case 'overload':

@@ -57,6 +57,11 @@ export class Continuation {
     return { ...input, tensors: copyTensors(input.tensors) };
   }
 
+  /** The session is opened once more, under another name: what a hoster gave before is of no use. */
+  openedAnew(): void {
+    this.#checkpoint = undefined;
+  }
+
   /** A checkpoint within turn `running`, of which records below `next` have arrived. */
   offer(checkpoint: Checkpoint, running: number, next: number): boolean {
     const { position } = checkpoint;

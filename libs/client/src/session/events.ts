@@ -27,7 +27,7 @@ export interface RecoveredNotice extends RecoveringNotice {
 export interface SessionEvents {
   /** A hoster has opened the session. */
   opened: [OpenedEvent];
-  /** A hoster failed or refused before the first record; the next attempt follows. */
+  /** A hoster failed or refused before the record that was asked of it; the next attempt follows. */
   retry: [RetryNotice];
   /** Waiting for a slot at the hoster, behind this many others. */
   queued: [{ readonly position: number }];

@@ -68,6 +68,7 @@ export class Opening {
     const number = this.#opens++;
     standing.sessionId = settings.named || number === 0 ? settings.id : `${settings.id}.${number}`;
     standing.digest = '';
+    standing.continuation.openedAnew();
     const fields = this.#fields(place.lease?.ticket ?? '');
     let channel: SessionChannel | undefined;
     if (turn.live === undefined)

@@ -2,6 +2,7 @@ import { CabstandError, abortable } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { EventSource, SessionChannel, Target } from '../protocol/types';
 import type { Placement, PlacementRequest } from '../remote/types';
+import { overtaken } from '../retry/decide';
 import { endedEarly, stalled } from './active-turn';
 import type { ActiveTurn } from './active-turn';
 import type { CoreContext, Standing } from './standing';
@@ -66,6 +67,7 @@ export function sendTurn(channel: SessionChannel, { turn, input, live }: ActiveT
 
 /** Whether no other hoster would say anything else. */
 export function isFinal(error: CabstandError): boolean {
+  if (overtaken(error)) return false;
   switch (error.reason) {
     // These say something about the hoster that was asked.
     case 'MODEL_UNKNOWN':

@@ -130,7 +130,10 @@ export class Recovery {
     if (known === undefined) {
       this.#break = broken;
       emit('recovering', { cause, from, position });
-    } else known.inRow++;
+    } else {
+      known.inRow++;
+      this.#tellRetry(cause, known.to);
+    }
     if (cause.reason === 'ENGINE_CRASHED' || cause.reason === 'ENGINE_STALLED')
       if (++broken.engineDeaths >= 2)
         throw new CabstandError(
@@ -139,6 +142,12 @@ export class Recovery {
           { cause, metadata: { position: String(position) } },
         );
     return broken;
+  }
+
+  /** A hoster that was to go on did not come to a record. */
+  #tellRetry(error: CabstandError, node: Target): void {
+    const attempt = this.#break?.attempts ?? 0;
+    this.#context.retry.onRetry({ error, attempt, waitMs: 0, node });
   }
 
   async #search(
@@ -191,7 +200,10 @@ export class Recovery {
         } catch (thrown) {
           const error = CabstandError.from(thrown);
           if (this.#claims(error)) placement.settle(place.node, { kind: 'undecided' });
-          else told.last = this.#settle(place, error, signal);
+          else {
+            told.last = this.#settle(place, error, signal);
+            this.#tellRetry(error, place.node);
+          }
         }
       }
     }
