@@ -1,10 +1,9 @@
-import type { LiveTurn, Session } from '@cabstand/client';
 import { sleep } from '@cabstand/core';
-import { tensorOf } from '@cabstand/tensor';
 import { BUNDLED_MODELS, until } from '@cabstand/testing';
 import type { TestNode } from '../faults/node';
 import { Rig } from '../faults/rig';
 import { format, quantile } from './stats';
+import { MODEL, Microphone, differences, record } from './microphone';
 import { heading, print } from './report';
 import type { Row } from './report';
 
@@ -17,8 +16,6 @@ export interface FailoverOptions {
   readonly only: string;
 }
 
-const MODEL = 'silero-vad';
-const FRAME = 512;
 /** Time between two parts of the input of a stream, each good for one record. */
 const PART_MS = 10;
 /** Undisturbed time before each failure. */
@@ -122,69 +119,6 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-/** A microphone: a part every 10 ms, and the times at which records came. */
-class Microphone {
-  /** Times of the records, the newest last; emptied before each failure. */
-  times: number[] = [];
-  /** Times between the two records around each move. */
-  moved: number[] = [];
-  #moving = false;
-  /** What ended it. */
-  error: unknown;
-  readonly #session: Session;
-  readonly #turn: LiveTurn;
-  #stopped = false;
-
-  constructor(session: Session) {
-    this.#session = session;
-    this.#turn = session.live();
-    session.on('recovered', () => (this.#moving = true));
-    void this.#write();
-    void this.#read();
-  }
-
-  get node(): string | undefined {
-    return this.#session.node?.address;
-  }
-
-  forget(): void {
-    this.times = [];
-    this.moved = [];
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#turn.return();
-    await this.#session.close();
-  }
-
-  async #write(): Promise<void> {
-    const start = performance.now();
-    for (let part = 0; !this.#stopped; part++) {
-      const samples = Float32Array.from({ length: FRAME }, (_, i) => Math.sin(part + i * 0.02) / 9);
-      try {
-        await this.#turn.write([tensorOf('audio', samples)]);
-      } catch {
-        return;
-      }
-      await sleep(Math.max(0, start + (part + 1) * PART_MS - performance.now()));
-    }
-  }
-
-  async #read(): Promise<void> {
-    try {
-      while ((await this.#turn.next()).done !== true) {
-        const now = performance.now();
-        if (this.#moving) this.moved.push(now - (this.times.at(-1) ?? now));
-        this.#moving = false;
-        this.times.push(now);
-      }
-    } catch (error) {
-      if (!this.#stopped) this.error = error;
-    }
-  }
-}
-
 /** What an application sees of failures: the time between the records before and after them. */
 export async function benchFailover(options: FailoverOptions): Promise<void> {
   heading(
@@ -206,7 +140,7 @@ export async function benchFailover(options: FailoverOptions): Promise<void> {
 async function measure(kind: Kind, rig: Rig, options: FailoverOptions): Promise<Row[]> {
   const microphones: Microphone[] = [];
   for (let i = 0; i < options.streams; i++)
-    microphones.push(new Microphone(await rig.sessions.session({ model: MODEL, durable: true })));
+    microphones.push(new Microphone(await rig.sessions.session({ model: MODEL }), PART_MS));
   const gaps: number[] = [];
   const ordinary: number[] = [];
   let lost = 0;
@@ -239,8 +173,7 @@ async function warmUp(rig: Rig): Promise<void> {
   for (const { address } of rig.hosters)
     for (let i = 0; i < WARM_UP; i++) {
       await using session = await rig.sessions.session({ model: MODEL, allow: [address] });
-      const audio = tensorOf('audio', new Float32Array(FRAME));
-      for await (const _chunk of session.runProtocolTask(undefined, [audio]));
+      await record(session);
     }
 }
 
@@ -283,10 +216,6 @@ async function gapsOf(
   if (kind.view === 'all') return intervals;
   if (kind.view === 'moved' && moved.length > 0) return moved;
   return [Math.max(...intervals)];
-}
-
-function differences(times: readonly number[]): number[] {
-  return times.slice(1).map((time, i) => time - (times[i] ?? time));
 }
 
 /** The hoster with the most streams. */

@@ -4,6 +4,7 @@ import { benchHandOuts } from './handouts';
 import { benchIdle } from './idle';
 import { benchServed } from './served';
 import { machine } from './report';
+import { benchStampede } from './stampede';
 
 const HELP = `Usage: npm run bench -- [what…] [--pairs N] [--seconds S] [--only TEXT]
 
@@ -13,7 +14,8 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   handouts    time of a hand-out with 10, 1,000 and 10,000 nodes
   idle        bytes of a session that does nothing
   failover    gaps that an application sees when hosters, engines and routers die
-  (nothing)   all of them but failover
+  stampede    a hoster dies under 200 clients: time until all their streams flow again
+  (nothing)   the first three
 
   --pairs N     interleaved pairs for each case (default 7)
   --seconds S   length of a round (default 2)
@@ -53,6 +55,7 @@ async function main(): Promise<void> {
       streams: Number(values.streams),
       only: values.only,
     });
+  if (positionals.includes('stampede')) await benchStampede();
 }
 
 main().catch((error: unknown) => {
