@@ -73,6 +73,8 @@ export function decideRetry(error: CabstandError, facts: FailureFacts): RetryDec
 /** A session that was lost at its hoster, but not to its consumer. */
 export function goneAtHoster(error: CabstandError): boolean {
   switch (error.reason) {
+    // Sessions number their turns themselves: the hoster's is of another time.
+    case 'TURN_OUT_OF_ORDER':
     case 'SESSION_UNKNOWN':
     case 'SESSION_EVICTED':
     case 'SESSION_LOST':

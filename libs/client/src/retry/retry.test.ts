@@ -56,6 +56,8 @@ describe('decideRetry', () => {
     ['SESSION_UNKNOWN', 'resume', 'resume'],
     ['SESSION_EVICTED', 'resume', 'resume'],
     ['SESSION_LOST', 'resume', 'resume'],
+    ['TURN_OUT_OF_ORDER', 'resume', 'resume'],
+    ['CANCELLED', 'throw', 'throw'],
     ['DRAINING', 'resume', 'resume'],
     ['HOSTER_FULL', 'resume', 'wait'],
     ['OUT_OF_MEMORY', 'resume', 'wait'],
@@ -86,6 +88,19 @@ describe('decideRetry', () => {
     expect(['completed', 'stopped', 'cancelled', 'error'].map(ended)).toEqual(
       Array.from({ length: 4 }, () => 'throw'),
     );
+  });
+
+  test('a call of its own that comes late and takes its place ends no session', () => {
+    const late = new CabstandError('CANCELLED', 'attached anew', {
+      metadata: { replaced_by: 'same_consumer' },
+    });
+    for (const phase of ['streaming', 'again'] as const)
+      expect(decideRetry(late, { ...facts(phase), resumable: true })).toEqual({
+        action: 'resume',
+        reattach: true,
+      });
+    expect(decideRetry(late, facts('opening'))).toEqual({ action: 'elsewhere', blame: false });
+    expect(decideRetry(late, facts('streaming'))).toEqual({ action: 'throw' });
   });
 
   test('a mistake of the caller is never blamed on a node', () => {

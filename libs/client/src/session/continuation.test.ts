@@ -69,3 +69,10 @@ test('bytes are counted over turns, and what is kept is a copy', () => {
   expect(kept.offer(checkpoint(3), 1, 3)).toBe(true);
   expect(kept.roomBytes).toBe(10);
 });
+
+test('what a hoster gave that never came to a record is not for the next one', () => {
+  const kept = new Continuation(100);
+  expect(kept.offer(checkpoint(0), 0, 0)).toBe(true);
+  kept.openedAnew();
+  expect(kept.resume(running(0), 0)).toMatchObject({ checkpoint: undefined, replay: [] });
+});

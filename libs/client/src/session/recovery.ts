@@ -282,12 +282,13 @@ export class Recovery {
       epoch,
       fromPosition: guard.next,
     });
-    // It may not have come to the turn.
-    if (!turn.taken) sendTurn(channel, turn);
+    // It may not have come to the turn; neither may a resume that was given up, and that arrived.
+    const resumed = (this.#break?.attempts ?? 0) > 0;
+    if (!turn.taken || resumed) sendTurn(channel, turn);
     await established(channel, settings.timeouts.reattachMs, clock, signal);
     placement.settle(home, { kind: 'served' });
     this.#taken(turn, home, channel);
-    turn.live?.started(channel, false);
+    turn.live?.started(channel, resumed);
     return channel;
   }
 

@@ -2,10 +2,11 @@ import { CabstandError, abortReason } from '@cabstand/core';
 import { validateLiveInput, validateTurnInput } from '@cabstand/engine';
 import type { BidiHandler, ServerCall, StreamWriter, v1 } from '@cabstand/rpc';
 import type { Session } from '../sessions/session';
+import type { OpenRequest } from '../sessions/sessions';
 import type { Epoch } from '../sessions/types';
 import { lossOf } from './context';
 import type { HandlerContext } from './context';
-import { closingOnError, openSession, openedNotice } from './opening';
+import { checkModel, closingOnError, openSession, openedNotice } from './opening';
 import {
   NO_EPOCH,
   parseContent,
@@ -92,14 +93,34 @@ async function open(
     priority: parsePriority(request.priority),
     onQueued: (position: number) => consumer.notice({ kind: 'queued', position }),
   };
+  const before = resume === undefined ? openedBefore(context, call, opening) : undefined;
   const { session, opened } =
-    id !== undefined && resume !== undefined
-      ? await continueSession(context, call, { ...opening, id, resume }, request.ticket)
-      : { session: await openSession(context, call, opening, request.ticket), opened: true };
-  const from = resume && nextOf(resume);
+    before !== undefined
+      ? { session: before, opened: false }
+      : id !== undefined && resume !== undefined
+        ? await continueSession(context, call, { ...opening, id, resume }, request.ticket)
+        : { session: await openSession(context, call, opening, request.ticket), opened: true };
+  const from = before !== undefined ? 0 : resume && nextOf(resume);
   closingOnError(context, opened, session, { resume }, () =>
     join(context, session, epoch, from, consumer, out),
   );
+  return session;
+}
+
+/**
+ * The session where this very opening came before: its consumer did not hear of it. Undefined where it
+ * is for `openSession` to decide.
+ */
+function openedBefore(
+  context: HandlerContext,
+  call: ServerCall,
+  { id, epoch, model }: Pick<OpenRequest, 'id' | 'epoch' | 'model'>,
+): Session | undefined {
+  if (id === undefined || !context.sessions.knows(id)) return undefined;
+  const session = context.sessions.find(id, call.principal.id);
+  const { counter, owner } = session.epoch;
+  if (!session.durable || counter !== epoch.counter || owner !== epoch.owner) return undefined;
+  checkModel(model, session.model);
   return session;
 }
 

@@ -269,6 +269,20 @@ describe('a session', () => {
     expect(session.state).toBe('streaming');
   });
 
+  it('lets the newer of two calls of one consumer read on, and tells the other so', async () => {
+    const b = bench();
+    const session = await open(b);
+    const first = attach(session);
+    session.startTurn(0, content());
+    b.host.model.last.step();
+    const second = attach(session, 0);
+    expect(first.gone).toMatchObject({
+      kind: 'replaced',
+      error: { reason: 'CANCELLED', metadata: { replaced_by: 'same_consumer' } },
+    });
+    expect(second.positions).toEqual([0]);
+  });
+
   it('refuses an invalid attachment without disturbing the consumer that is there', async () => {
     const b = bench();
     const session = await open(b);

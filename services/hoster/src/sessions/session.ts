@@ -212,7 +212,10 @@ export class Session implements SessionFacts {
     if (this.#state.kind === 'streaming')
       this.#replace(
         this.#state.consumer,
-        new CabstandError('CANCELLED', 'the session was attached anew by another call'),
+        // Of two calls of one consumer the later is not always the one that it reads.
+        new CabstandError('CANCELLED', 'the session was attached anew by another call', {
+          metadata: { replaced_by: 'same_consumer' },
+        }),
       );
     this.#stopTimer();
     this.#state = { kind: 'streaming', consumer };
