@@ -1,0 +1,64 @@
+/** Schedules in which a promise was once broken, each as small as it could be made. */
+import type { Op } from './ops';
+import { checked } from './promises';
+import type { Script } from './script';
+
+const live = (...parts: number[][]) => ({ live: true, parts });
+const plain = (...values: number[]) => ({ live: false, parts: [values] });
+
+test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
+  [
+    'the first opening comes twice',
+    [plain(0), live()],
+    [
+      { op: 'read', who: 0, count: 1 },
+      { op: 'duplicate', at: 0 },
+    ],
+    0,
+  ],
+  [
+    'the opening of a session on one stream comes twice',
+    [live()],
+    [
+      { op: 'duplicate', at: 0 },
+      { op: 'deliver', at: 1, count: 1 },
+    ],
+    0,
+  ],
+  [
+    'a hoster that goes gives a checkpoint before the first record, and the next one is lost, too',
+    [live()],
+    [
+      { op: 'deliver', at: 0, count: 1 },
+      { op: 'drain', where: 0, ms: 1 },
+      { op: 'flow', count: 1 },
+      { op: 'advance', ms: 1 },
+      { op: 'flow', count: 2 },
+      { op: 'kill', where: 0, ms: 1 },
+      { op: 'flow', count: 1 },
+      { op: 'advance', ms: 400 },
+      { op: 'write', who: 0, count: 1 },
+      { op: 'flow', count: 4 },
+      { op: 'kill', where: 1, ms: 1 },
+    ],
+    0,
+  ],
+  [
+    'resumes that were given up arrive after all, their turns do not',
+    [live([0])],
+    [
+      { op: 'lose', at: 0 },
+      { op: 'flow', count: 1 },
+      { op: 'write', who: 0, count: 2 },
+      { op: 'flow', count: 4 },
+      { op: 'advance', ms: 1100 },
+      { op: 'advance', ms: 1100 },
+      { op: 'advance', ms: 70_000 },
+      { op: 'advance', ms: 11_000 },
+    ],
+    939_688_954,
+  ],
+])('%s', async (_name, script, ops, seed) => {
+  const { sessions } = await checked({ scripts: [script], seed, ops });
+  expect(sessions).toEqual([['finished']]);
+});

@@ -1,0 +1,261 @@
+/** Consumers and hosters, the network between them, and one schedule of what happens to them. */
+import { FakeClock } from '@cabstand/core';
+import { authConfigSchema, createSealer } from '@cabstand/auth';
+import { Consumer } from './consumer';
+import { Hoster } from './hoster';
+import { Network } from './network';
+import type { Op } from './ops';
+import type { Expected, Script } from './script';
+import { undisturbed } from './script';
+
+const ADDRESSES = ['hoster-1:1', 'hoster-2:1'] as const;
+const JOURNAL_RECORDS = 6;
+const SNAPSHOT_RECORDS = 3;
+const ENGINE_RESTART_MS = 200;
+/** Consumers of one session that may be alive at once: its own, and stale ones. */
+const MOST_ALIVE = 3;
+
+export interface Plan {
+  readonly scripts: readonly Script[];
+  readonly seed: number;
+  readonly ops: readonly Op[];
+}
+
+/** One session, whoever has it. */
+interface Owned {
+  readonly script: Script;
+  readonly expected: Expected;
+  /** The newest is the last. */
+  readonly consumers: Consumer[];
+  saved: string | undefined;
+}
+
+export class World {
+  readonly violations: string[] = [];
+  readonly clock = new FakeClock();
+  readonly network = new Network();
+  readonly hosters: (Hoster | undefined)[];
+  readonly sessions: Owned[];
+  engineDeaths = 0;
+  readonly #sealer = createSealer(authConfigSchema.parse({}));
+  readonly #random: () => number;
+  #processes = 0;
+
+  constructor({ scripts, seed }: Plan) {
+    this.#random = generator(seed);
+    this.hosters = ADDRESSES.map((_, index) => this.#start(index));
+    this.sessions = scripts.map((script) => ({
+      script,
+      expected: undisturbed(script),
+      consumers: [],
+      saved: undefined,
+    }));
+    for (const session of this.sessions) this.#consume(session);
+  }
+
+  get consumers(): readonly Consumer[] {
+    return this.sessions.flatMap(({ consumers }) => consumers);
+  }
+
+  get alive(): readonly Consumer[] {
+    return this.consumers.filter(({ outcome }) => outcome.kind !== 'left');
+  }
+
+  async play(ops: readonly Op[]): Promise<void> {
+    await settle();
+    for (const op of ops) {
+      await this.#do(op);
+      await settle();
+    }
+  }
+
+  /** Faults are over: all hosters are up, and what is sent arrives. */
+  mend(): void {
+    ADDRESSES.forEach((address, index) => {
+      for (const { process } of this.consumers) this.network.mend(process, address);
+      const hoster = this.hosters[index];
+      if (hoster?.sessions.openness.kind === 'open') hoster.engine.restart();
+      else this.#restart(index);
+    });
+  }
+
+  /** Lets everything go its way until `done`; false if it never is. */
+  async flow(done: () => boolean, rounds = 4000): Promise<boolean> {
+    for (let i = 0; i < rounds; i++) {
+      if (done()) return true;
+      for (const consumer of this.alive) {
+        consumer.reads.let(1);
+        consumer.writes.let(1);
+      }
+      await this.#round();
+      await this.clock.advance(i % 10 === 9 ? 500 : 5);
+      await settle();
+    }
+    return done();
+  }
+
+  #start(index: number): Hoster {
+    const address = ADDRESSES[index] ?? '';
+    const hoster = new Hoster({
+      address,
+      clock: this.clock,
+      sealer: this.#sealer,
+      options: { journalRecords: JOURNAL_RECORDS, snapshotRecords: SNAPSHOT_RECORDS, liveParts: 4 },
+      onViolation: (what) => this.violations.push(what),
+    });
+    this.network.listen(address, hoster);
+    return hoster;
+  }
+
+  #stop(index: number): void {
+    const hoster = this.hosters[index];
+    if (hoster === undefined) return;
+    this.network.listen(ADDRESSES[index] ?? '', undefined);
+    hoster.clock.stop();
+    this.hosters[index] = undefined;
+  }
+
+  #restart(index: number): void {
+    this.#stop(index);
+    this.hosters[index] = this.#start(index);
+  }
+
+  #consume(session: Owned, handle?: string): void {
+    const consumer = new Consumer({
+      process: this.#processes++,
+      clock: this.clock,
+      network: this.network,
+      hosters: ADDRESSES,
+      random: this.#random,
+      script: session.script,
+      expected: session.expected,
+      onViolation: (what) => this.violations.push(what),
+      ...(handle === undefined ? {} : { handle }),
+    });
+    session.consumers.push(consumer);
+    void consumer.run();
+  }
+
+  /** One message on each way, and one step of each engine. */
+  async #round(): Promise<void> {
+    for (const way of this.network.ways) {
+      this.network.deliver(way);
+      await settle();
+    }
+    for (const hoster of this.hosters) hoster?.engine.step();
+    await settle();
+  }
+
+  async #do(op: Op): Promise<void> {
+    switch (op.op) {
+      case 'flow':
+        for (let i = 0; i < op.count; i++) await this.#round();
+        return;
+      case 'deliver': {
+        const way = pick(this.network.ways, op.at);
+        for (let i = 0; way !== undefined && i < op.count; i++) {
+          this.network.deliver(way);
+          await settle();
+        }
+        return;
+      }
+      case 'lose':
+        pick(this.network.calls, op.at)?.lose();
+        return;
+      case 'duplicate': {
+        const call = pick(this.network.calls, op.at);
+        if (call !== undefined) this.network.duplicate(call);
+        return;
+      }
+      case 'cut': {
+        const process = pick(this.alive, op.who)?.process;
+        const address = pick(ADDRESSES, op.where);
+        if (process === undefined || address === undefined) return;
+        this.network.cut(process, address);
+        this.clock.setTimer(() => this.network.mend(process, address), op.ms);
+        return;
+      }
+      case 'read':
+        pick(this.alive, op.who)?.reads.let(op.count);
+        return;
+      case 'write':
+        pick(this.alive, op.who)?.writes.let(op.count);
+        return;
+      case 'step': {
+        const engine = pick(this.hosters, op.where)?.engine;
+        for (let i = 0; i < op.count; i++) engine?.step(op.late);
+        return;
+      }
+      case 'killEngine': {
+        const engine = pick(this.hosters, op.where)?.engine;
+        if (engine?.status.state !== 'ready') return;
+        this.engineDeaths++;
+        engine.crash();
+        this.clock.setTimer(() => engine.restart(), ENGINE_RESTART_MS);
+        return;
+      }
+      case 'kill': {
+        const index = op.where % ADDRESSES.length;
+        if (this.hosters[index] === undefined) return;
+        this.#stop(index);
+        this.clock.setTimer(() => (this.hosters[index] ??= this.#start(index)), op.ms);
+        return;
+      }
+      case 'drain':
+        pick(this.hosters, op.where)?.sessions.drain(op.ms);
+        return;
+      case 'stop': {
+        const index = op.where % ADDRESSES.length;
+        const hoster = this.hosters[index];
+        if (hoster === undefined) return;
+        void hoster.sessions.stop(op.ms).then(() => {
+          if (this.hosters[index] === hoster) this.#restart(index);
+        });
+        return;
+      }
+      case 'save': {
+        const session = pick(this.sessions, op.session);
+        const handle = session?.consumers.at(-1)?.export();
+        if (session !== undefined && handle !== undefined) session.saved = handle;
+        return;
+      }
+      case 'move':
+        this.#move(op.session, op.how);
+        return;
+      case 'advance':
+        await this.clock.advance(op.ms);
+    }
+  }
+
+  /** Another process goes on with a session. */
+  #move(which: number, how: 'detach' | 'stale' | 'kill'): void {
+    const session = pick(this.sessions, which);
+    const owner = session?.consumers.at(-1);
+    if (session === undefined || owner?.running !== true) return;
+    const handle = how === 'kill' ? session.saved : owner.export();
+    if (handle === undefined) return;
+    const others = session.consumers.filter(({ outcome }) => outcome.kind !== 'left');
+    if (how === 'detach') void owner.detach();
+    else if (how === 'kill') owner.kill();
+    else if (others.length >= MOST_ALIVE) return;
+    this.#consume(session, handle);
+  }
+}
+
+function pick<T>(from: readonly T[], at: number): T | undefined {
+  return from.length === 0 ? undefined : from[at % from.length];
+}
+
+/** Lets all promises settle. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Numbers in [0, 1) that a seed determines. */
+function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
