@@ -220,6 +220,8 @@ test('the spare takes over from a killed engine, and another spare stands by', a
   const log = new SpareLog();
   const host = await open({ log });
   await host.settled();
+  // Models come first.
+  expect(log.pids).toEqual([]);
   const vad = host.resolve('silero-vad');
   const g2p = host.resolve('g2p');
   const models = [vad, g2p, vad, vad];
