@@ -95,6 +95,11 @@ export class Computation implements SequenceSink {
     return this.#seat.waiting;
   }
 
+  /** Whether nothing is computed though there may be room: no engine has it, or it is to stop. */
+  get stands(): boolean {
+    return this.#seat.waiting || this.#frozen;
+  }
+
   /** Whether its turn may be what killed the engine, twice at the same position. */
   get suspected(): boolean {
     return this.#seat.waiting && isPoisoned(this.#deaths, this.#cursor);

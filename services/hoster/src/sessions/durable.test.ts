@@ -66,6 +66,27 @@ function drink(client: DurableClient, run: () => void, rounds = 100): void {
 }
 
 describe('an engine that dies', () => {
+  it('makes those who send live input wait for the next one', async () => {
+    const b = new Bench();
+    const { model, sessions } = b.hoster({ liveParts: 2 });
+    const client = new DurableClient('s');
+    await client.open(sessions);
+    const { session } = client;
+    session?.startTurn(0, { prompt: '', parameters: {}, tensors: [], live: true });
+    model.run();
+    model.crash();
+    session?.input(0, 0, [], false);
+    session?.input(0, 1, [], false);
+    let woken = false;
+    void session?.inputRoom()?.then(() => (woken = true));
+    await tick();
+    expect([session?.inputRoom() === undefined, woken]).toEqual([false, false]);
+    model.restart();
+    model.run();
+    await tick();
+    expect([session?.inputRoom() === undefined, woken]).toEqual([true, true]);
+  });
+
   it('is not noticed: the turn goes on in the next one', async () => {
     const b = new Bench();
     const { model, sessions } = b.hoster();

@@ -423,6 +423,8 @@ export class Session implements SessionFacts {
   #inputMustWait(): boolean {
     const live = this.#computation.turns.running?.live;
     if (live === undefined || live.hasRoom || this.#over()) return false;
+    // Acknowledgements make no room where nothing is computed; that passes by itself.
+    if (this.#computation.stands) return true;
     const { records, bytes } = this.#delivery.outstanding;
     const starved = records <= 0 || bytes <= 0;
     return !(this.durable && starved && this.#delivery.delivered);
