@@ -2,7 +2,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { FakeClock } from '@cabstand/core';
 import { RemoteManager, SessionManager } from '@cabstand/client';
-import type { Chunk, LiveTurn, Session, TurnResult } from '@cabstand/client';
+import type { Chunk, LiveTurn, PlacementSource, Session, TurnResult } from '@cabstand/client';
 import { ProcessClock } from './clock';
 import { MODEL } from './engine';
 import { Gate } from './gate';
@@ -18,6 +18,8 @@ export interface ConsumerInit {
   readonly random: () => number;
   readonly script: Script;
   readonly expected: Expected;
+  /** The session's name, where the application gives one. */
+  readonly id?: string;
   /** From the process that had the session before. */
   readonly handle?: string;
   readonly onViolation: (what: string) => void;
@@ -57,7 +59,16 @@ export class Consumer {
     this.clock = new ProcessClock(init.clock);
     const { clock } = this;
     this.#remote = new RemoteManager({ hosters, clock, random });
-    this.#manager = new SessionManager(this.#remote, {
+    const remote = this.#remote;
+    const placement: PlacementSource = {
+      acquire: (request) => remote.acquire(request),
+      enter: (node) => remote.enter(node),
+      settle: (node, outcome) => remote.settle(node, outcome),
+      // As routers do that know of several copies.
+      locate: () =>
+        Promise.resolve(hosters.map((address) => ({ nodeId: address, incarnation: '', address }))),
+    };
+    this.#manager = new SessionManager(placement, {
       protocol: new MemoryProtocol(network, process, clock),
       clock,
       random,
@@ -120,10 +131,10 @@ export class Consumer {
   }
 
   async #work(): Promise<void> {
-    const { script, expected, handle } = this.#init;
+    const { script, expected, id, handle } = this.#init;
     const session =
       handle === undefined
-        ? await this.#manager.session({ model: MODEL })
+        ? await this.#manager.session({ model: MODEL, ...(id === undefined ? {} : { id }) })
         : await this.#manager.import(handle);
     this.#session = session;
     session.on('recovered', () => this.recovered++);

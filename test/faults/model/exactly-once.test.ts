@@ -12,6 +12,7 @@ const MS_PER_RUN = 500;
 
 const plans: fc.Arbitrary<Plan> = fc.record({
   scripts: fc.integer({ min: 1, max: 2 }).chain(scripts),
+  named: fc.boolean(),
   seed: fc.nat(),
   ops: schedule,
 });
@@ -29,6 +30,7 @@ test(
       }),
       { numRuns: RUNS },
     );
+    if (process.env['TALLY']) process.stderr.write(JSON.stringify([...fates, recovered]) + '\n');
     // A property that holds because nothing happens says nothing.
     expect(recovered).toBeGreaterThan(RUNS / 2);
     expect(fates.get('EPOCH_FENCED')).toBeGreaterThan(RUNS / 100);

@@ -59,6 +59,6 @@ test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
     939_688_954,
   ],
 ])('%s', async (_name, script, ops, seed) => {
-  const { sessions } = await checked({ scripts: [script], seed, ops });
+  const { sessions } = await checked({ scripts: [script], named: false, seed, ops });
   expect(sessions).toEqual([['finished']]);
 });

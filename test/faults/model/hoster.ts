@@ -65,9 +65,13 @@ export class Hoster implements Listener {
     );
   }
 
+  /** Its sessions hear no more that there is life. */
+  fallSilent(): void {
+    this.#progress.cancel();
+  }
+
   /** What is left when all sessions are gone. */
   leftovers(): Readonly<Record<string, number>> {
-    this.#progress.cancel();
     return {
       sessions: this.sessions.size,
       principals: this.sessions.principals,

@@ -16,7 +16,8 @@ export type Op =
   | { readonly op: 'read' | 'write'; readonly who: number; readonly count: number }
   /** `late`: before reading what main has sent. */
   | { readonly op: 'step'; readonly where: number; readonly count: number; readonly late: boolean }
-  | { readonly op: 'killEngine'; readonly where: number }
+  /** An engine dies with its state, and the next one comes after a time. */
+  | { readonly op: 'killEngine'; readonly where: number; readonly ms: number }
   /** A hoster dies with all that it has, and is back after a time. */
   | { readonly op: 'kill'; readonly where: number; readonly ms: number }
   /** It wants to go. */
@@ -38,7 +39,7 @@ const where = fc.nat({ max: 1 });
 const few = fc.integer({ min: 1, max: 6 });
 
 const ops: fc.Arbitrary<Op> = fc.oneof(
-  { weight: 14, arbitrary: fc.record({ op: fc.constant('flow' as const), count: few }) },
+  { weight: 20, arbitrary: fc.record({ op: fc.constant('flow' as const), count: few }) },
   {
     weight: 10,
     arbitrary: fc.record({
@@ -84,14 +85,21 @@ const ops: fc.Arbitrary<Op> = fc.oneof(
     }),
   },
   {
-    weight: 3,
+    weight: 2,
     arbitrary: fc.record({
-      op: fc.constantFrom('kill' as const, 'drain' as const, 'stop' as const),
+      op: fc.constantFrom('kill' as const, 'killEngine' as const),
       where,
-      ms: fc.constantFrom(1, 300, 5000),
+      ms: fc.constantFrom(0, 1, 300, 5000),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('killEngine' as const), where }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constantFrom('drain' as const, 'stop' as const),
+      where,
+      ms: fc.constantFrom(1, 300, 5000, 30_000),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('save' as const), session: any }) },
   {
     weight: 1,
@@ -103,7 +111,7 @@ const ops: fc.Arbitrary<Op> = fc.oneof(
   },
 );
 
-export const schedule = fc.array(ops, { maxLength: 120, size: 'max' });
+export const schedule = fc.array(ops, { maxLength: 150, size: 'max' });
 
 /** Sessions have values of their own, so that nothing of one can pass for the other's. */
 export function scripts(sessions: number): fc.Arbitrary<readonly Script[]> {
@@ -111,10 +119,10 @@ export function scripts(sessions: number): fc.Arbitrary<readonly Script[]> {
     const value = fc.integer({ min: index * 100, max: index * 100 + 99 });
     const part = (max: number) => fc.array(value, { minLength: 1, maxLength: max });
     const turn = fc.oneof(
-      part(12).map((values) => ({ live: false, parts: [values] })),
-      fc.array(part(2), { maxLength: 6 }).map((parts) => ({ live: true, parts })),
+      part(20).map((values) => ({ live: false, parts: [values] })),
+      fc.array(part(2), { maxLength: 10 }).map((parts) => ({ live: true, parts })),
     );
-    return fc.array(turn, { minLength: 1, maxLength: 3 });
+    return fc.array(turn, { minLength: 1, maxLength: 4 });
   };
   return fc.tuple(...Array.from({ length: sessions }, (_, index) => script(index)));
 }

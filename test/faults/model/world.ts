@@ -11,12 +11,17 @@ import { undisturbed } from './script';
 const ADDRESSES = ['hoster-1:1', 'hoster-2:1'] as const;
 const JOURNAL_RECORDS = 6;
 const SNAPSHOT_RECORDS = 3;
-const ENGINE_RESTART_MS = 200;
+const LIVE_PARTS = 4;
+const LAST_STOP_MS = 1000;
+/** No schedule takes as long. */
+export const LONGEST_MS = 20_000_000;
 /** Consumers of one session that may be alive at once: its own, and stale ones. */
 const MOST_ALIVE = 3;
 
 export interface Plan {
   readonly scripts: readonly Script[];
+  /** Whether applications name their sessions. */
+  readonly named: boolean;
   readonly seed: number;
   readonly ops: readonly Op[];
 }
@@ -39,10 +44,12 @@ export class World {
   engineDeaths = 0;
   readonly #sealer = createSealer(authConfigSchema.parse({}));
   readonly #random: () => number;
+  readonly #named: boolean;
   #processes = 0;
 
-  constructor({ scripts, seed }: Plan) {
+  constructor({ scripts, named, seed }: Plan) {
     this.#random = generator(seed);
+    this.#named = named;
     this.hosters = ADDRESSES.map((_, index) => this.#start(index));
     this.sessions = scripts.map((script) => ({
       script,
@@ -73,9 +80,10 @@ export class World {
   mend(): void {
     ADDRESSES.forEach((address, index) => {
       for (const { process } of this.consumers) this.network.mend(process, address);
-      const hoster = this.hosters[index];
-      if (hoster?.sessions.openness.kind === 'open') hoster.engine.restart();
-      else this.#restart(index);
+      const hoster = (this.hosters[index] ??= this.#start(index));
+      hoster.engine.restart();
+      // It may take its time to go, but then it is back.
+      if (hoster.sessions.openness.kind !== 'open') this.#end(index, LAST_STOP_MS);
     });
   }
 
@@ -100,7 +108,13 @@ export class World {
       address,
       clock: this.clock,
       sealer: this.#sealer,
-      options: { journalRecords: JOURNAL_RECORDS, snapshotRecords: SNAPSHOT_RECORDS, liveParts: 4 },
+      options: {
+        journalRecords: JOURNAL_RECORDS,
+        snapshotRecords: SNAPSHOT_RECORDS,
+        liveParts: LIVE_PARTS,
+        // A name that was used up while it was opened cannot be used again.
+        ...(this.#named ? { orphanTimeoutMs: LONGEST_MS, idleTimeoutMs: LONGEST_MS } : {}),
+      },
       onViolation: (what) => this.violations.push(what),
     });
     this.network.listen(address, hoster);
@@ -120,6 +134,20 @@ export class World {
     this.hosters[index] = this.#start(index);
   }
 
+  /** It is told to end, and is started again when it has. */
+  #end(index: number, deadlineMs: number): void {
+    const hoster = this.hosters[index];
+    if (hoster === undefined) return;
+    void hoster.sessions.stop(deadlineMs).then(() => {
+      if (this.hosters[index] === hoster) this.#restart(index);
+    });
+  }
+
+  #after(ms: number, what: () => void): void {
+    if (ms === 0) what();
+    else this.clock.setTimer(what, ms);
+  }
+
   #consume(session: Owned, handle?: string): void {
     const consumer = new Consumer({
       process: this.#processes++,
@@ -130,6 +158,7 @@ export class World {
       script: session.script,
       expected: session.expected,
       onViolation: (what) => this.violations.push(what),
+      ...(this.#named ? { id: `session-${this.sessions.indexOf(session)}` } : {}),
       ...(handle === undefined ? {} : { handle }),
     });
     session.consumers.push(consumer);
@@ -172,7 +201,7 @@ export class World {
         const address = pick(ADDRESSES, op.where);
         if (process === undefined || address === undefined) return;
         this.network.cut(process, address);
-        this.clock.setTimer(() => this.network.mend(process, address), op.ms);
+        this.#after(op.ms, () => this.network.mend(process, address));
         return;
       }
       case 'read':
@@ -191,28 +220,22 @@ export class World {
         if (engine?.status.state !== 'ready') return;
         this.engineDeaths++;
         engine.crash();
-        this.clock.setTimer(() => engine.restart(), ENGINE_RESTART_MS);
+        this.#after(op.ms, () => engine.restart());
         return;
       }
       case 'kill': {
         const index = op.where % ADDRESSES.length;
         if (this.hosters[index] === undefined) return;
         this.#stop(index);
-        this.clock.setTimer(() => (this.hosters[index] ??= this.#start(index)), op.ms);
+        this.#after(op.ms, () => (this.hosters[index] ??= this.#start(index)));
         return;
       }
       case 'drain':
         pick(this.hosters, op.where)?.sessions.drain(op.ms);
         return;
-      case 'stop': {
-        const index = op.where % ADDRESSES.length;
-        const hoster = this.hosters[index];
-        if (hoster === undefined) return;
-        void hoster.sessions.stop(op.ms).then(() => {
-          if (this.hosters[index] === hoster) this.#restart(index);
-        });
+      case 'stop':
+        this.#end(op.where % ADDRESSES.length, op.ms);
         return;
-      }
       case 'save': {
         const session = pick(this.sessions, op.session);
         const handle = session?.consumers.at(-1)?.export();
