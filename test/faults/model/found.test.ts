@@ -58,6 +58,24 @@ test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
     ],
     939_688_954,
   ],
+  [
+    'a resume that comes twice ends the copy that was left behind, at a hoster that takes nobody',
+    [live(), plain(0)],
+    [
+      { op: 'write', who: 0, count: 1 },
+      { op: 'flow', count: 4 },
+      { op: 'advance', ms: 11_000 },
+      { op: 'read', who: 0, count: 2 },
+      { op: 'flow', count: 4 },
+      { op: 'kill', where: 1, ms: 0 },
+      { op: 'flow', count: 3 },
+      { op: 'duplicate', at: 0 },
+      { op: 'drain', where: 0, ms: 1 },
+      { op: 'deliver', at: 1, count: 1 },
+      { op: 'flow', count: 2 },
+    ],
+    0,
+  ],
 ])('%s', async (_name, script, ops, seed) => {
   const { sessions } = await checked({ scripts: [script], named: false, seed, ops });
   expect(sessions).toEqual([['finished']]);

@@ -65,6 +65,26 @@ function drink(client: DurableClient, run: () => void, rounds = 100): void {
   }
 }
 
+describe('a resume that comes twice', () => {
+  it('is answered twice the same, not fenced off by itself', async () => {
+    const b = new Bench();
+    const [first, second] = [b.hoster(), b.hoster()];
+    const client = new DurableClient('s');
+    await client.open(first.sessions);
+    client.startTurn(20);
+    first.model.run(2);
+    client.read(1);
+    await client.resume(second.sessions);
+    drink(client, () => second.model.run());
+    first.sessions.drain(1000);
+    // It ends the copy that was left behind, and then finds no room.
+    expect(await reasonOf(() => client.resume(first.sessions))).toBe('DRAINING');
+    expect(await reasonOf(() => client.resumeAgain(first.sessions))).toBe('DRAINING');
+    client.counter--;
+    expect(await reasonOf(() => client.resumeAgain(first.sessions))).toBe('EPOCH_FENCED');
+  });
+});
+
 describe('an engine that dies', () => {
   it('makes those who send live input wait for the next one', async () => {
     const b = new Bench();

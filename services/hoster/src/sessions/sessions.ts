@@ -45,6 +45,8 @@ export interface SessionsInit {
 interface Remembered {
   readonly principal: string;
   readonly status: SessionStatus;
+  /** It was ended for this consumer, to be made anew. */
+  readonly anewFor?: Epoch;
 }
 
 /** All sessions of a hoster: opens, finds and ends them. */
@@ -164,6 +166,7 @@ export class Sessions {
       checkOwner(session.principal, principal);
       if (takeOver(session, epoch, spec)) return session;
       session.abort({ reason: 'migrated', error: movedError(id) });
+      this.#ended.set(id, { principal, status: session.status(), anewFor: epoch });
       return undefined;
     }
     const ended = this.#ended.get(id);
@@ -173,7 +176,7 @@ export class Sessions {
       return undefined;
     }
     checkOwner(ended.principal, principal);
-    checkRevival(ended.status, epoch);
+    checkRevival(ended.status, epoch, ended.anewFor);
     return undefined;
   }
 

@@ -22,11 +22,15 @@ export function takeOver(session: Session, epoch: Epoch, spec: ResumeSpec): bool
   return fits;
 }
 
-/** Throws why a session that has ended here may not go on with this consumer. */
-export function checkRevival(status: SessionStatus, epoch: Epoch): void {
+/**
+ * Throws why a session that has ended here may not go on with this consumer. `anewFor`: the consumer that
+ * it was ended for, to be made anew, which may ask again if that came to nothing.
+ */
+export function checkRevival(status: SessionStatus, epoch: Epoch, anewFor?: Epoch): void {
   const { id, end = { reason: 'completed' }, epoch: last } = status;
   if (!GOES_ON.has(end.reason) || end.error?.reason === 'TURN_POISONED') throw endedError(id, end);
-  if (epoch.counter <= last) throw fenced({ counter: last, owner: '' }, epoch.counter);
+  if (anewFor !== undefined) compareEpoch(anewFor, epoch);
+  else if (epoch.counter <= last) throw fenced({ counter: last, owner: '' }, epoch.counter);
 }
 
 /** Whether what the consumer lacks is here, in the turn that it means. */
