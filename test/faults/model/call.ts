@@ -4,9 +4,14 @@ import { ClientSide } from './client-side';
 import type { ServerSide } from './server-side';
 
 export type Upward =
-  { readonly kind: 'message'; readonly bytes: Buffer } | { readonly kind: 'cancel' };
+  /** The call itself, where nothing is said with it. */
+  | { readonly kind: 'call' }
+  | { readonly kind: 'message'; readonly bytes: Buffer }
+  | { readonly kind: 'cancel' };
 
 export type Downward =
+  /** The hoster has taken the call. */
+  | { readonly kind: 'taken' }
   | { readonly kind: 'message'; readonly bytes: Buffer }
   | { readonly kind: 'status'; readonly error: CabstandError | undefined };
 
@@ -49,19 +54,23 @@ export class Call {
   }
 
   get over(): boolean {
-    return (
-      this.up.length === 0 && this.down.length === 0 && (this.#lost || this.server?.over === true)
-    );
+    if (this.up.length > 0 || this.down.length > 0) return false;
+    return this.#lost || (this.server?.over ?? this.client?.over) === true;
   }
 
   /** Whether the hoster's next message can arrive: a reader that does not read holds it up. */
   get readable(): boolean {
     const [head] = this.down;
-    return head !== undefined && (head.kind === 'status' || this.client?.hasRoom !== false);
+    return head !== undefined && (head.kind !== 'message' || this.client?.hasRoom !== false);
   }
 
   get writable(): boolean {
     return this.down.length < WINDOW;
+  }
+
+  /** Calls, and says nothing yet. */
+  call(): void {
+    if (!this.#lost) this.up.push({ kind: 'call' });
   }
 
   /** From the client. */

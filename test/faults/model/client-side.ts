@@ -8,7 +8,10 @@ const MOST_UNREAD = 3;
 export class ClientSide {
   readonly #messages: Buffer[] = [];
   readonly #onCancel: () => void;
+  #taken = false;
   #end: { readonly error: CabstandError | undefined } | undefined;
+  #taking:
+    { readonly resolve: () => void; readonly reject: (error: CabstandError) => void } | undefined;
   #waiter:
     | { readonly resolve: (more: boolean) => void; readonly reject: (error: CabstandError) => void }
     | undefined;
@@ -28,8 +31,17 @@ export class ClientSide {
   arrive(message: Downward): void {
     if (this.over) return;
     if (message.kind === 'status') this.#end = { error: message.error };
+    else if (message.kind === 'taken') this.#taken = true;
     else this.#messages.push(message.bytes);
     this.#settle();
+  }
+
+  /** Resolves when the hoster has taken the call. */
+  taken(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#taking = { resolve, reject };
+      this.#settle();
+    });
   }
 
   read(): Buffer | undefined {
@@ -52,6 +64,9 @@ export class ClientSide {
   }
 
   #settle(): void {
+    if (this.#taken) this.#taking?.resolve();
+    else if (this.over)
+      this.#taking?.reject(this.#end?.error ?? new CabstandError('CANCELLED', 'the call is over'));
     const waiter = this.#waiter;
     if (waiter === undefined || (this.#messages.length === 0 && !this.over)) return;
     this.#waiter = undefined;

@@ -5,7 +5,7 @@ import { ServerSide } from './server-side';
 
 /** Where calls arrive. */
 export interface Listener {
-  /** A call's first message has come. */
+  /** A call has come. */
   accept(call: Call, server: ServerSide): void;
 }
 
@@ -78,7 +78,8 @@ export class Network {
       call.server = new ServerSide(call);
       listener.accept(call, call.server);
     }
-    call.server.arrive(message.bytes);
+    if (message.kind === 'message') call.server.arrive(message.bytes);
+    else call.answer({ kind: 'taken' });
   }
 
   /** A process is gone. */

@@ -66,6 +66,19 @@ export class MemoryProtocol implements SessionProtocol {
     return new MemoryChannel(call, client, start);
   }
 
+  /** A channel that nothing is said on yet. */
+  prepareChannel(target: Target) {
+    const { call, client } = this.#open(target, 'rpc_session_stream');
+    call.call();
+    const ready = client.taken();
+    ready.catch(() => undefined);
+    return {
+      ready,
+      begin: (start: ChannelStart): SessionChannel => new MemoryChannel(call, client, start),
+      cancel: (error: CabstandError): void => client.cancel(error),
+    };
+  }
+
   async update(
     target: Target,
     session: SessionName,
