@@ -15,7 +15,9 @@ export async function checked(plan: Plan): Promise<Played> {
   const world = new World(plan);
   await world.play(plan.ops);
   world.mend();
-  await world.flow(() => world.alive.every(({ running }) => !running));
+  const settled = (): boolean => world.alive.every(({ running }) => !running);
+  await world.flow(settled);
+  if (world.askAgain()) await world.flow(settled);
   const sessions = world.sessions.map(({ consumers }) => consumers.map(({ fate }) => fate));
   expect(world.violations.slice(0, 3)).toEqual([]);
   for (const fates of sessions) checkFates(fates, world.engineDeaths);

@@ -33,6 +33,8 @@ interface Owned {
   /** The newest is the last. */
   readonly consumers: Consumer[];
   saved: string | undefined;
+  /** What the newest consumer began with. */
+  given: string | undefined;
 }
 
 export class World {
@@ -56,6 +58,7 @@ export class World {
       expected: undisturbed(script),
       consumers: [],
       saved: undefined,
+      given: undefined,
     }));
     for (const session of this.sessions) this.#consume(session);
   }
@@ -85,6 +88,22 @@ export class World {
       // It may take its time to go, but then it is back.
       if (hoster.sessions.openness.kind !== 'open') this.#end(index, LAST_STOP_MS);
     });
+  }
+
+  /**
+   * A consumer may be fenced off by what one that is dead said last. It asks again then, and is the newest.
+   * Answers whether somebody did.
+   */
+  askAgain(): boolean {
+    let asked = false;
+    for (const session of this.sessions) {
+      const { consumers, given } = session;
+      const over = consumers.some(({ fate }) => fate === 'finished' || fate === 'TURN_POISONED');
+      if (over || given === undefined || consumers.at(-1)?.fate !== 'EPOCH_FENCED') continue;
+      this.#consume(session, given);
+      asked = true;
+    }
+    return asked;
   }
 
   /** Lets everything go its way until `done`; false if it never is. */
@@ -162,6 +181,7 @@ export class World {
       ...(handle === undefined ? {} : { handle }),
     });
     session.consumers.push(consumer);
+    session.given = handle;
     void consumer.run();
   }
 

@@ -45,7 +45,7 @@ export class SessionCore implements TurnHost {
     this.#opening = new Opening(context, standing);
     this.#move = new Move(context, standing);
     this.#recovery = new Recovery(context, standing, this.#move);
-    this.#acker = new Acker((position) => this.#sendAck(position));
+    this.#acker = new Acker((position) => this.#sendAck(position), context.clock);
   }
 
   get state(): CoreState {
@@ -339,18 +339,18 @@ export class SessionCore implements TurnHost {
     await protocol.update(state.node, { sessionId, epoch }, { kind: 'cancel', turn }, this.#brief);
   }
 
-  async #sendAck(position: number): Promise<void> {
+  async #sendAck(position: number): Promise<boolean> {
     const { state } = this;
     // A hoster that takes over has its own idea of what came before until its first record.
-    if (state.kind !== 'open' || this.#recovery.underWay)
-      throw new CabstandError('NODE_UNREACHABLE', 'no hoster has the session now');
+    if (state.kind !== 'open' || this.#recovery.underWay) return false;
     if (state.channel !== undefined) {
       state.channel.send({ kind: 'ack', position });
-      return;
+      return true;
     }
     const { protocol } = this.#context;
     const { sessionId, epoch } = this.#standing;
     await protocol.update(state.node, { sessionId, epoch }, { kind: 'ack', position }, this.#brief);
+    return true;
   }
 
   /** A turn cannot go on; neither can its session, unless the turn was merely refused. */

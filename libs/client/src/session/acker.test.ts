@@ -1,0 +1,54 @@
+import { FakeClock } from '@cabstand/core';
+import { Acker } from './acker';
+
+function bench() {
+  const clock = new FakeClock();
+  const sent: number[] = [];
+  const state = { answer: (): Promise<boolean> => Promise.resolve(true) };
+  const acker = new Acker((position) => {
+    sent.push(position);
+    return state.answer();
+  }, clock);
+  acker.every = 4;
+  return { clock, sent, state, acker };
+}
+
+test('an ack is sent every so many records, and at the end of a turn', async () => {
+  const { clock, sent, acker } = bench();
+  for (let position = 0; position < 6; position++) {
+    acker.delivered(position, false);
+    await clock.advance(0);
+  }
+  acker.delivered(6, true);
+  expect(sent).toEqual([3, 6]);
+});
+
+test('acks that fall due while one is under way become one', async () => {
+  const { clock, sent, acker } = bench();
+  for (let position = 0; position < 12; position++) acker.delivered(position, false);
+  await clock.advance(0);
+  expect(sent).toEqual([3, 11]);
+});
+
+test('an ack that does not arrive is sent again, though no record comes that makes one fall due', async () => {
+  const { clock, sent, state, acker } = bench();
+  state.answer = () => Promise.reject(new Error('lost'));
+  for (let position = 0; position < 6; position++) acker.delivered(position, false);
+  await clock.advance(0);
+  expect(sent).toEqual([3]);
+  state.answer = () => Promise.resolve(true);
+  await clock.advance(1000);
+  expect(sent).toEqual([3, 5]);
+  expect(clock.pending).toBe(0);
+});
+
+test('nobody is told while no hoster has the session, and the next record tries again', async () => {
+  const { clock, sent, state, acker } = bench();
+  state.answer = () => Promise.resolve(false);
+  for (let position = 0; position < 4; position++) acker.delivered(position, false);
+  await clock.advance(60_000);
+  expect(sent).toEqual([3]);
+  state.answer = () => Promise.resolve(true);
+  acker.delivered(4, false);
+  expect(sent).toEqual([3, 4]);
+});
