@@ -30,7 +30,6 @@ test(
       }),
       { numRuns: RUNS },
     );
-    if (process.env['TALLY']) process.stderr.write(JSON.stringify([...fates, recovered]) + '\n');
     // A property that holds because nothing happens says nothing.
     expect(recovered).toBeGreaterThan(RUNS / 2);
     expect(fates.get('EPOCH_FENCED')).toBeGreaterThan(RUNS / 100);

@@ -76,6 +76,18 @@ test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
     ],
     0,
   ],
+  [
+    'an acknowledgement is lost that all that a hoster may keep waits for',
+    [plain(0, 0, 0, 0, 0, 0, 0)],
+    [
+      { op: 'read', who: 0, count: 7 },
+      { op: 'flow', count: 1 },
+      { op: 'step', where: 0, count: 6, late: false },
+      { op: 'deliver', at: 0, count: 12 },
+      { op: 'lose', at: 1 },
+    ],
+    0,
+  ],
 ])('%s', async (_name, script, ops, seed) => {
   const { sessions } = await checked({ scripts: [script], named: false, seed, ops });
   expect(sessions).toEqual([['finished']]);

@@ -1,22 +1,22 @@
 /** What an application does with its session, and what an undisturbed run of it gives. */
 
 /** Values of one part of the input; a turn that is not live has one part. */
-export type Part = readonly number[];
+type Part = readonly number[];
 
-export interface ScriptedTurn {
+interface ScriptedTurn {
   readonly live: boolean;
   readonly parts: readonly Part[];
 }
 
 export type Script = readonly ScriptedTurn[];
 
-export interface ExpectedChunk {
+interface ExpectedChunk {
   readonly turn: number;
   readonly position: number;
   readonly text: string;
 }
 
-export interface ExpectedTurn {
+interface ExpectedTurn {
   readonly first: number;
   /** Position of its end. */
   readonly end: number;

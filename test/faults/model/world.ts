@@ -5,8 +5,10 @@ import { Consumer } from './consumer';
 import { Hoster } from './hoster';
 import { Network } from './network';
 import type { Op } from './ops';
+import { generator, pick } from './random';
 import type { Expected, Script } from './script';
 import { undisturbed } from './script';
+import { settle } from './settle';
 
 const ADDRESSES = ['hoster-1:1', 'hoster-2:1'] as const;
 const JOURNAL_RECORDS = 6;
@@ -283,22 +285,4 @@ export class World {
     else if (others.length >= MOST_ALIVE) return;
     this.#consume(session, handle);
   }
-}
-
-function pick<T>(from: readonly T[], at: number): T | undefined {
-  return from.length === 0 ? undefined : from[at % from.length];
-}
-
-/** Lets all promises settle. */
-export function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Numbers in [0, 1) that a seed determines. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
 }
