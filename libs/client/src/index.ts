@@ -33,6 +33,7 @@ export type {
   ChannelStart,
   Epoch,
   EventSource,
+  PreparedChannel,
   LivePart,
   OpenFields,
   ResumeRequest,

@@ -55,3 +55,4 @@ export type { BidiStream } from './client/bidi';
 export type { ResponseStream } from './client/response-stream';
 export { RpcClientPool } from './client/pool';
 export type { RpcClientPoolOptions } from './client/pool';
+export { warmCodecsByAndBy } from './warm';

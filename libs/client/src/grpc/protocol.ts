@@ -1,6 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import { HosterService } from '@cabstand/rpc';
+import { HosterService, warmCodecsByAndBy } from '@cabstand/rpc';
 import type { BidiStream, RpcClient, RpcClientPool, v1 } from '@cabstand/rpc';
 import { makePool } from '../connection';
 import type { ConnectionOptions } from '../connection';
@@ -10,6 +10,7 @@ import type {
   ChannelStart,
   Epoch,
   EventSource,
+  PreparedChannel,
   SessionChannel,
   SessionProtocol,
   SessionStatus,
@@ -34,6 +35,8 @@ export class GrpcProtocol implements SessionProtocol {
 
   constructor(options: ConnectionOptions = {}, clock?: Clock) {
     this.#pool = makePool(options, clock);
+    // Recovering takes messages that nothing before has used.
+    warmCodecsByAndBy();
   }
 
   runTurn(target: Target, request: TurnRequest): EventSource {
@@ -47,13 +50,26 @@ export class GrpcProtocol implements SessionProtocol {
   }
 
   openChannel(target: Target, start: ChannelStart): SessionChannel {
+    return this.prepareChannel(target).begin(start);
+  }
+
+  prepareChannel(target: Target): PreparedChannel {
     try {
       const stream = this.#client(target).bidi(HosterService.rpc_session_stream);
-      const channel = new GrpcChannel(stream);
-      channel.begin(start);
-      return channel;
+      return {
+        ready: stream.accepted,
+        cancel: (error) => stream.cancel(error),
+        begin: (start) => {
+          const channel = new GrpcChannel(stream);
+          channel.begin(start);
+          return channel;
+        },
+      };
     } catch (thrown) {
-      return new FailedChannel(CabstandError.from(thrown));
+      const error = CabstandError.from(thrown);
+      const ready = Promise.reject(error);
+      ready.catch(() => undefined);
+      return { ready, cancel: () => undefined, begin: () => new FailedChannel(error) };
     }
   }
 

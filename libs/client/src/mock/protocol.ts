@@ -5,6 +5,7 @@ import type {
   ChannelStart,
   Epoch,
   EventSource,
+  PreparedChannel,
   SessionChannel,
   SessionProtocol,
   SessionStatus,
@@ -134,6 +135,16 @@ export class MockProtocol implements SessionProtocol {
 
   openChannel(target: Target, start: ChannelStart): SessionChannel {
     return new MockChannel(() => this.#hoster(target), start);
+  }
+
+  prepareChannel(target: Target): PreparedChannel {
+    const ready = Promise.resolve().then(() => void this.#hoster(target));
+    ready.catch(() => undefined);
+    return {
+      ready,
+      cancel: () => undefined,
+      begin: (start) => this.openChannel(target, start),
+    };
   }
 
   async update(target: Target, session: SessionName, update: SessionUpdate): Promise<UpdateResult> {

@@ -142,6 +142,15 @@ export interface SessionChannel extends EventSource {
   drained(): Promise<void>;
 }
 
+/** A stream to a hoster with nothing said yet. */
+export interface PreparedChannel {
+  /** Connected, and the hoster has taken the call. Rejects with why not; need not be awaited. */
+  readonly ready: Promise<void>;
+  begin(start: ChannelStart): SessionChannel;
+  /** Lets it go; not after `begin`. */
+  cancel(error: CabstandError): void;
+}
+
 export interface UnaryOptions {
   readonly signal: AbortSignal | undefined;
   /** Deadline of the whole call in milliseconds. */
@@ -153,6 +162,8 @@ export interface SessionProtocol {
   /** Starts one turn. Connecting is part of the stream: it fails as NODE_UNREACHABLE. */
   runTurn(target: Target, request: TurnRequest): EventSource;
   openChannel(target: Target, start: ChannelStart): SessionChannel;
+  /** For a channel that is to be opened without delay when the time has come. */
+  prepareChannel(target: Target): PreparedChannel;
   update(
     target: Target,
     session: { readonly sessionId: string; readonly epoch: Epoch },

@@ -169,7 +169,7 @@ export class SessionCore implements TurnHost {
     if (!kept) turn.input = undefined;
     if (!this.durable) turn.live?.forget();
     this.#active = turn;
-    this.#move.turnBegan(turn);
+    this.#move.turnBegan();
     return turn;
   }
 
@@ -232,7 +232,7 @@ export class SessionCore implements TurnHost {
         return;
       case 'draining':
         emit('draining', { deadlineMs: event.deadlineMs });
-        if (this.durable) this.#move.begin(turn, event.deadlineMs);
+        if (this.durable) this.#move.begin(event.deadlineMs);
         return;
       case 'accepted':
         if (event.turn === turn.turn) turn.live?.accepted(event.nextPart);
@@ -281,8 +281,8 @@ export class SessionCore implements TurnHost {
       source !== undefined && source !== this.#channel
         ? drainCall(source, this.clock, this.timeouts.closeMs)
         : undefined;
-    const moves = this.#recovery.moveBetweenTurns(turn);
-    this.#settling = Promise.all([ends, moves]).then(() => undefined);
+    this.#recovery.turnEnded();
+    this.#settling = ends ?? Promise.resolve();
     const result = { turn: end.turn, reason: end.reason, steps: end.steps, chunks };
     emit('turnEnd', result);
     const error = endError(end);

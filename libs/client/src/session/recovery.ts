@@ -1,5 +1,5 @@
 import { CabstandError, backoffDelay, linkSignals, sleep, throwIfAborted } from '@cabstand/core';
-import type { OpenFields, SessionChannel, Target } from '../protocol/types';
+import type { OpenFields, PreparedChannel, SessionChannel, Target } from '../protocol/types';
 import type { Placement } from '../remote/types';
 import { decideRetry, goneAtHoster } from '../retry/decide';
 import { nodeKey } from '../retry/exclusions';
@@ -58,20 +58,19 @@ export class Recovery {
    */
   async regain(turn: ActiveTurn, error: CabstandError): Promise<SessionChannel> {
     const { clock, settings } = this.#context;
-    const { closing } = this.#standing;
-    const successor = await this.#move.take(turn);
-    const { state } = this.#standing;
-    if (successor !== undefined && state.kind === 'open')
-      return this.#moved(turn, successor, state.node);
+    const { closing, state } = this.#standing;
+    const successor = this.#move.take();
     const decision = decideRetry(error, {
       phase: 'streaming',
       attempts: 0,
       maxAttempts: 0,
       resumable: settings.durable,
     });
-    if (decision.action !== 'resume' || (state.kind !== 'open' && state.kind !== 'recovering'))
+    if (decision.action !== 'resume' || (state.kind !== 'open' && state.kind !== 'recovering')) {
+      successor?.prepared.cancel(error);
       throw error;
-    const broken = this.#begin(error, state.node);
+    }
+    const broken = this.#begin(successor === undefined ? error : wanted(state.node), state.node);
     this.#standing.state = { kind: 'recovering', node: state.node };
     const told = { last: error };
     const leftMs = settings.timeouts.recoverMs - (clock.monotonic() - broken.since);
@@ -81,6 +80,8 @@ export class Recovery {
       clock,
     });
     try {
+      const moved = await this.#follow(turn, broken, successor, deadline.signal);
+      if (moved !== undefined) return moved;
       return await this.#search(turn, broken, decision.reattach, told, deadline.signal);
     } catch (thrown) {
       // Out of time: what was in the way says more than that.
@@ -88,29 +89,31 @@ export class Recovery {
     }
   }
 
-  /** A turn ended while its session was on the move: the next one finds it where it went. */
-  async moveBetweenTurns(turn: ActiveTurn): Promise<void> {
-    const successor = await this.#move.take(turn);
+  /** A turn ended while its session was on the move: the next one goes on elsewhere. */
+  turnEnded(): void {
+    const successor = this.#move.take();
     const { state } = this.#standing;
-    if (successor === undefined || state.kind !== 'open') return;
-    const { node, channel, cause } = successor;
-    this.#begin(cause, state.node).attempts++;
-    this.#standing.raiseEpoch();
-    this.#standing.opened(node, channel);
-    if (this.#break !== undefined) this.#break.to = node;
-    this.recordArrived();
+    if (successor === undefined) return;
+    successor.prepared.cancel(new CabstandError('CANCELLED', 'the turn is over'));
+    this.#context.placement.settle(successor.place.node, { kind: 'undecided' });
+    if (state.kind === 'open') this.#standing.state = { kind: 'recovering', node: state.node };
   }
 
-  /** The hoster that wanted to go has said its last word, and its successor stands ready. */
-  #moved(turn: ActiveTurn, successor: Successor, from: Target): SessionChannel {
-    const { node, channel, position, checkpoint, cause } = successor;
-    const standing = this.#standing;
-    this.#begin(cause, from).attempts++;
-    standing.raiseEpoch();
-    if (checkpoint !== undefined && standing.continuation.offer(checkpoint, turn.turn, position))
-      turn.live?.checkpoint(position);
-    this.#taken(turn, node, channel);
-    return channel;
+  /** Goes on at the hoster that stands ready, if there is one and it can. */
+  async #follow(
+    turn: ActiveTurn,
+    broken: Break,
+    successor: Successor | undefined,
+    signal: AbortSignal,
+  ): Promise<SessionChannel | undefined> {
+    if (successor === undefined) return undefined;
+    const { place, prepared } = successor;
+    try {
+      return await this.#resume(turn, broken, place, prepared, signal);
+    } catch (thrown) {
+      this.#settle(place, CabstandError.from(thrown), signal);
+      return undefined;
+    }
   }
 
   #begin(cause: CabstandError, from: Target): Break {
@@ -196,7 +199,8 @@ export class Recovery {
       for (const place of list) {
         if (!(vacant && place.node === home) && !placement.enter(place.node)) continue;
         try {
-          return await this.#resume(turn, broken, place, signal);
+          const prepared = this.#context.protocol.prepareChannel(place.node);
+          return await this.#resume(turn, broken, place, prepared, signal);
         } catch (thrown) {
           const error = CabstandError.from(thrown);
           if (this.#claims(error)) placement.settle(place.node, { kind: 'undecided' });
@@ -297,9 +301,10 @@ export class Recovery {
     turn: ActiveTurn,
     broken: Break,
     place: Placement,
+    prepared: PreparedChannel,
     signal: AbortSignal,
   ): Promise<SessionChannel> {
-    const { protocol, placement, settings, clock } = this.#context;
+    const { placement, settings, clock } = this.#context;
     const standing = this.#standing;
     const resume = standing.continuation.resume(
       { turn: turn.turn, input: turn.input, replayable: turn.live?.replayable() !== false },
@@ -316,12 +321,12 @@ export class Recovery {
       resume,
     };
     standing.raiseEpoch();
-    const channel = protocol.openChannel(place.node, { kind: 'open', ...fields });
+    const channel = prepared.begin({ kind: 'open', ...fields });
     sendTurn(channel, turn);
+    turn.live?.started(channel, true);
     await established(channel, settings.timeouts.firstMs, clock, signal);
     placement.settle(place.node, { kind: 'served' });
     this.#taken(turn, place.node, channel);
-    turn.live?.started(channel, true);
     return channel;
   }
 
@@ -347,6 +352,9 @@ export class Recovery {
     return error;
   }
 }
+
+const wanted = ({ address }: Target): CabstandError =>
+  new CabstandError('DRAINING', `${address} wants to go`);
 
 /** A hoster that answers, and does not have the session, or not what is wanted of it. */
 function isVacant(error: CabstandError): boolean {

@@ -3,6 +3,7 @@ import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc
 import { CabstandError, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { HandlersOf, MethodTable } from '../methods';
+import { warmCodecs } from '../warm';
 import { Listener } from './listener';
 import { normalizeServerOptions } from './options';
 import type { RpcServerOptions, RpcServerSettings } from './options';
@@ -98,6 +99,7 @@ export class RpcServer {
    * CONFIG_INVALID where the address cannot be bound for another reason.
    */
   listen(address: string): Promise<number> {
+    warmCodecs();
     return this.#listener.listen(address);
   }
 

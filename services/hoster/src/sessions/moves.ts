@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '@cabstand/core';
 import type { Session } from './session';
 
-const PERIOD_MS = 50;
+/** Between two portions, at least. Short: sessions that move in the same moment wait for one another. */
+const SHORTEST_MS = 5;
 
 /** Asks sessions to go elsewhere, so many at a time that those who take them are not flooded. */
 export class Moves {
@@ -10,6 +11,7 @@ export class Moves {
   #waiting: Session[] = [];
   #timer: Timer | undefined;
   #until = 0;
+  #periodMs = SHORTEST_MS;
   /** Asked in each period. */
   #portion = 1;
 
@@ -27,9 +29,10 @@ export class Moves {
       if (session.durable) this.#waiting.push(session);
       // It cannot move: its reader had better know at once.
       else this.tell(session);
-    const periods = Math.max(1, deadlineMs / 2 / PERIOD_MS);
-    const steady = (this.#perSecond * PERIOD_MS) / 1000;
-    this.#portion = Math.ceil(Math.max(steady, this.#waiting.length / periods));
+    const inTime = this.#waiting.length / Math.max(SHORTEST_MS, deadlineMs / 2);
+    const perMs = Math.max(this.#perSecond / 1000, inTime);
+    this.#periodMs = Math.max(SHORTEST_MS, 1 / perMs);
+    this.#portion = Math.ceil(perMs * this.#periodMs);
     this.#next();
   }
 
@@ -50,6 +53,6 @@ export class Moves {
     this.#timer =
       this.#waiting.length === 0
         ? undefined
-        : this.#clock.setTimer(() => this.#next(), PERIOD_MS, { unref: true });
+        : this.#clock.setTimer(() => this.#next(), this.#periodMs, { unref: true });
   }
 }
