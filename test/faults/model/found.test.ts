@@ -6,10 +6,10 @@ import type { Script } from './script';
 const live = (...parts: number[][]) => ({ live: true, parts });
 const plain = (...values: number[]) => ({ live: false, parts: [values] });
 
-test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
+test.each<[name: string, scripts: readonly Script[], ops: readonly Op[], seed: number]>([
   [
     'the first opening comes twice',
-    [plain(0), live()],
+    [[plain(0), live()]],
     [
       { op: 'read', who: 0, count: 1 },
       { op: 'duplicate', at: 0 },
@@ -18,7 +18,7 @@ test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
   ],
   [
     'the opening of a session on one stream comes twice',
-    [live()],
+    [[live()]],
     [
       { op: 'duplicate', at: 0 },
       { op: 'deliver', at: 1, count: 1 },
@@ -27,7 +27,7 @@ test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
   ],
   [
     'a hoster that goes gives a checkpoint before the first record, and the next one is lost, too',
-    [live()],
+    [[live()]],
     [
       { op: 'deliver', at: 0, count: 1 },
       { op: 'drain', where: 0, ms: 1 },
@@ -45,7 +45,7 @@ test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
   ],
   [
     'resumes that were given up arrive after all, their turns do not',
-    [live([0])],
+    [[live([0])]],
     [
       { op: 'lose', at: 0 },
       { op: 'flow', count: 1 },
@@ -60,7 +60,7 @@ test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
   ],
   [
     'a resume that comes twice ends the copy that was left behind, at a hoster that takes nobody',
-    [live(), plain(0)],
+    [[live(), plain(0)]],
     [
       { op: 'write', who: 0, count: 1 },
       { op: 'flow', count: 4 },
@@ -78,7 +78,7 @@ test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
   ],
   [
     'an acknowledgement is lost that all that a hoster may keep waits for',
-    [plain(0, 0, 0, 0, 0, 0, 0)],
+    [[plain(0, 0, 0, 0, 0, 0, 0)]],
     [
       { op: 'read', who: 0, count: 7 },
       { op: 'flow', count: 1 },
@@ -88,7 +88,29 @@ test.each<[name: string, script: Script, ops: readonly Op[], seed: number]>([
     ],
     0,
   ],
-])('%s', async (_name, script, ops, seed) => {
-  const { sessions } = await checked({ scripts: [script], named: false, seed, ops });
-  expect(sessions).toEqual([['finished']]);
+  [
+    'a session is fenced off between turns while its next hoster stands ready',
+    [[live()], [plain(100), plain(100), plain(100)]],
+    [
+      { op: 'read', who: 1, count: 1 },
+      { op: 'flow', count: 3 },
+      { op: 'move', session: 1, how: 'stale' },
+      { op: 'drain', where: 0, ms: 1 },
+      { op: 'advance', ms: 1 },
+      { op: 'kill', where: 1, ms: 1 },
+      { op: 'read', who: 2, count: 1 },
+      { op: 'flow', count: 3 },
+      { op: 'deliver', at: 0, count: 1 },
+      { op: 'advance', ms: 1 },
+      { op: 'read', who: 1, count: 2 },
+      { op: 'flow', count: 4 },
+      { op: 'advance', ms: 1100 },
+      { op: 'flow', count: 1 },
+      { op: 'drain', where: 1, ms: 5000 },
+      { op: 'flow', count: 3 },
+    ],
+    0,
+  ],
+])('%s', async (_name, scripts, ops, seed) => {
+  await checked({ scripts, named: false, seed, ops });
 });

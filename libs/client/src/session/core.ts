@@ -375,6 +375,7 @@ export class SessionCore implements TurnHost {
     const { state } = this;
     if (state.kind === 'failed' || state.kind === 'closed') return;
     this.#standing.state = { kind: 'failed', error };
+    this.#move.drop(error);
     this.#active?.stop();
     if (state.kind === 'open') {
       state.channel?.cancel(error);
@@ -397,6 +398,7 @@ export class SessionCore implements TurnHost {
     const { sessionId, epoch } = standing;
     const goodbye = new CabstandError('CANCELLED', 'the session was closed');
     standing.closing.abort(goodbye);
+    this.#move.drop(goodbye);
     if (keep) {
       if (state.kind === 'open') state.channel?.cancel(goodbye);
       this.#active?.break(goodbye);

@@ -69,6 +69,15 @@ export class Move {
     return under?.successor;
   }
 
+  /** Lets a successor go that nobody follows. Answers whether there was one. */
+  drop(error: CabstandError): boolean {
+    const successor = this.take();
+    if (successor === undefined) return false;
+    successor.prepared.cancel(error);
+    this.#context.placement.settle(successor.place.node, { kind: 'undecided' });
+    return true;
+  }
+
   #start(): void {
     const { clock } = this.#context;
     const asked = this.#asked;

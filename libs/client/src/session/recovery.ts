@@ -59,7 +59,6 @@ export class Recovery {
   async regain(turn: ActiveTurn, error: CabstandError): Promise<SessionChannel> {
     const { clock, settings } = this.#context;
     const { closing, state } = this.#standing;
-    const successor = this.#move.take();
     const decision = decideRetry(error, {
       phase: 'streaming',
       attempts: 0,
@@ -67,9 +66,10 @@ export class Recovery {
       resumable: settings.durable,
     });
     if (decision.action !== 'resume' || (state.kind !== 'open' && state.kind !== 'recovering')) {
-      successor?.prepared.cancel(error);
+      this.#move.drop(error);
       throw error;
     }
+    const successor = this.#move.take();
     const broken = this.#begin(successor === undefined ? error : wanted(state.node), state.node);
     this.#standing.state = { kind: 'recovering', node: state.node };
     const told = { last: error };
@@ -91,11 +91,8 @@ export class Recovery {
 
   /** A turn ended while its session was on the move: the next one goes on elsewhere. */
   turnEnded(): void {
-    const successor = this.#move.take();
     const { state } = this.#standing;
-    if (successor === undefined) return;
-    successor.prepared.cancel(new CabstandError('CANCELLED', 'the turn is over'));
-    this.#context.placement.settle(successor.place.node, { kind: 'undecided' });
+    if (!this.#move.drop(new CabstandError('CANCELLED', 'the turn is over'))) return;
     if (state.kind === 'open') this.#standing.state = { kind: 'recovering', node: state.node };
   }
 
