@@ -95,6 +95,10 @@ switch (command) {
     build();
     run(process.execPath, [path.join(root, 'test/dist/faults/main.js'), ...rest]);
     break;
+  case 'memory':
+    build();
+    run(process.execPath, [path.join(root, 'test/dist/faults/memory.js'), ...rest]);
+    break;
   default:
     console.error(`unknown command ${String(command)}`);
     process.exit(2);

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { leaving } from './leaving';
 import { runSchedule } from './run';
 import { WEIGHTS } from './schedule';
 import type { FaultKind } from './schedule';
@@ -65,7 +66,4 @@ function weightsOf(kinds: readonly string[]): Record<FaultKind, number> {
   return weights;
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`);
-  process.exitCode = 1;
-});
+leaving(main());
