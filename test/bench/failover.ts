@@ -129,12 +129,10 @@ export async function benchFailover(options: FailoverOptions): Promise<void> {
     proxied: false,
     hosterConfig: { models: BUNDLED_MODELS, only: [MODEL], limits: {} },
   });
-  const rows: Row[] = [];
   for (const kind of KINDS) {
     if (!kind.name.includes(options.only)) continue;
-    rows.push(...(await measure(kind, rig, options)));
+    print(await measure(kind, rig, options));
   }
-  print(rows);
 }
 
 async function measure(kind: Kind, rig: Rig, options: FailoverOptions): Promise<Row[]> {

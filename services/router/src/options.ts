@@ -14,7 +14,7 @@ export interface RouterLimits {
   readonly offlineAfterPeriods?: number;
   /** OFFLINE nodes are forgotten after this time. Default 300000. */
   readonly forgetAfterMs?: number;
-  /** For this long after its start the router says NO_NODE, not MODEL_UNKNOWN: nodes are still coming back. Default 2000. */
+  /** For this long after its start the router says NO_NODE, not MODEL_UNKNOWN: nodes are still coming back. Default 3000. */
   readonly settleMs?: number;
   /** Nodes known at once, OFFLINE ones included. Default 10000. */
   readonly maxNodes?: number;
@@ -100,7 +100,7 @@ export const ROUTER_LIMITS: Readonly<
   suspectAfterPeriods: [2, 1, 1000, false],
   offlineAfterPeriods: [6, 1, 10_000, false],
   forgetAfterMs: [300_000, 0, 1e9, false],
-  settleMs: [2000, 0, 1e9, false],
+  settleMs: [3000, 0, 1e9, false],
   maxNodes: [10_000, 1, 1e6, true],
   maxModelsPerNode: [64, 1, 10_000, true],
   maxModelNames: [10_000, 1, 1e7, true],

@@ -107,7 +107,8 @@ export class RouterLink {
         failures++;
       }
       if (this.#state.kind === 'registered') this.#state = { kind: 'unregistered' };
-      const delay = backoffDelay(failures, { initialMs: 100, maxMs: 5000 });
+      // Never longer than a period: a router that is back knows everybody after two of them.
+      const delay = backoffDelay(failures, { initialMs: 100, maxMs: this.#periodMs });
       await sleep(delay, signal, this.#options.clock).catch(() => undefined);
     }
   }
