@@ -89,7 +89,12 @@ switch (command) {
     break;
   case 'bench:failover':
     build();
-    run(process.execPath, [path.join(root, 'test/dist/bench/main.js'), 'failover', 'stampede', ...rest]);
+    run(process.execPath, [
+      path.join(root, 'test/dist/bench/main.js'),
+      'failover',
+      'stampede',
+      ...rest,
+    ]);
     break;
   case 'faults':
     build();
