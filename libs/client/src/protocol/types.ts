@@ -147,7 +147,7 @@ export interface PreparedChannel {
   /** Connected, and the hoster has taken the call. Rejects with why not; need not be awaited. */
   readonly ready: Promise<void>;
   begin(start: ChannelStart): SessionChannel;
-  /** Lets it go; not after `begin`. */
+  /** Lets it go, and the channel that `begin` gave with it. */
   cancel(error: CabstandError): void;
 }
 

@@ -47,6 +47,11 @@ export interface Placement {
   readonly alternatives: readonly Target[];
 }
 
+/** A place that nobody has reserved. */
+export function unreserved(node: Target): Placement {
+  return { node, lease: undefined, alternatives: [] };
+}
+
 export interface PlacementRequest {
   readonly model: string;
   /** Only hosters with exactly these weights. */

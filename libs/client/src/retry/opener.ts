@@ -1,6 +1,7 @@
 import { CabstandError, backoffDelay, sleep, throwIfAborted } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { Target } from '../protocol/types';
+import { unreserved } from '../remote/types';
 import type { Placement, PlacementRequest, PlacementSource } from '../remote/types';
 import type { RetryBudget } from './budget';
 import { decideRetry } from './decide';
@@ -83,11 +84,7 @@ export async function openSomewhere<T>(
     if (placement === undefined) {
       try {
         placement = await source.acquire({ ...request, signal });
-        candidates = placement.alternatives.map((node) => ({
-          node,
-          lease: undefined,
-          alternatives: [],
-        }));
+        candidates = placement.alternatives.map(unreserved);
       } catch (thrown) {
         const error = CabstandError.from(thrown);
         // What a hoster said explains more than that there is no other one.

@@ -1,6 +1,6 @@
 import { CabstandError, abortable, throwIfAborted } from '@cabstand/core';
 import type { ProtocolEvent, RecordEvent } from '../protocol/events';
-import type { EventSource, SessionChannel } from '../protocol/types';
+import type { ChannelMessage, EventSource, SessionChannel, SessionUpdate } from '../protocol/types';
 import { openAgain } from '../retry/opener';
 import { decideRetry } from '../retry/decide';
 import { Acker } from './acker';
@@ -327,29 +327,25 @@ export class SessionCore implements TurnHost {
 
   /** Asks the hoster to stop the turn that runs; its end of turn still comes. */
   async cancelTurn(): Promise<void> {
-    const { state, turn } = this;
     if (this.#active !== undefined) this.#active.cancelled = true;
-    if (state.kind !== 'open') return;
-    if (state.channel !== undefined) {
-      state.channel.send({ kind: 'cancel', turn });
-      return;
-    }
-    const { protocol } = this.#context;
-    const { sessionId, epoch } = this.#standing;
-    await protocol.update(state.node, { sessionId, epoch }, { kind: 'cancel', turn }, this.#brief);
+    await this.#tell({ kind: 'cancel', turn: this.turn });
   }
 
   async #sendAck(position: number): Promise<boolean> {
-    const { state } = this;
     // A hoster that takes over has its own idea of what came before until its first record.
-    if (state.kind !== 'open' || this.#recovery.underWay) return false;
-    if (state.channel !== undefined) {
-      state.channel.send({ kind: 'ack', position });
-      return true;
+    return !this.#recovery.underWay && (await this.#tell({ kind: 'ack', position }));
+  }
+
+  /** On the session's own stream, or beside the turn's; false where no hoster has the session. */
+  async #tell(what: SessionUpdate & ChannelMessage): Promise<boolean> {
+    const { state } = this;
+    if (state.kind !== 'open') return false;
+    if (state.channel !== undefined) state.channel.send(what);
+    else {
+      const { protocol } = this.#context;
+      const { sessionId, epoch } = this.#standing;
+      await protocol.update(state.node, { sessionId, epoch }, what, this.#brief);
     }
-    const { protocol } = this.#context;
-    const { sessionId, epoch } = this.#standing;
-    await protocol.update(state.node, { sessionId, epoch }, { kind: 'ack', position }, this.#brief);
     return true;
   }
 

@@ -3,6 +3,7 @@ import type { OpenFields, SessionChannel, Target, TurnRequest } from '../protoco
 import type { Placement } from '../remote/types';
 import { openSomewhere } from '../retry/opener';
 import type { ActiveTurn } from './active-turn';
+import { sendTurn } from './placing';
 import type { CoreContext, Standing } from './standing';
 
 /** How a turn that opens its session, or another one on it, gets its stream. */
@@ -76,7 +77,7 @@ export class Opening {
     else {
       channel = protocol.openChannel(place.node, { kind: 'open', ...fields });
       turn.use(channel);
-      sendOn(channel, turn);
+      sendTurn(channel, turn);
     }
     await beginOrCancel(turn, signal);
     return { turn, channel };
@@ -102,7 +103,7 @@ export class Opening {
       standing.opened(node, channel);
     }
     turn.use(channel);
-    sendOn(channel, turn);
+    sendTurn(channel, turn);
   }
 
   #fields(ticket: string): OpenFields {
@@ -116,11 +117,6 @@ export class Opening {
     if (input === undefined) throw new CabstandError('INTERNAL', 'a turn was sent without input');
     return { ...fields, turn, input, fromPosition: this.#standing.guard.next, keepSession: true };
   }
-}
-
-function sendOn(channel: SessionChannel, { turn, input, live }: ActiveTurn): void {
-  if (input !== undefined) channel.send({ kind: 'turn', turn, input, live: live !== undefined });
-  live?.started(channel, true);
 }
 
 async function beginOrCancel(turn: ActiveTurn, signal: AbortSignal): Promise<void> {

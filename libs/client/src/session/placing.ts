@@ -1,6 +1,7 @@
 import { CabstandError, abortable } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { EventSource, SessionChannel, Target } from '../protocol/types';
+import { unreserved } from '../remote/types';
 import type { Placement, PlacementRequest } from '../remote/types';
 import { overtaken } from '../retry/decide';
 import { endedEarly, stalled } from './active-turn';
@@ -29,12 +30,7 @@ export async function placesFor(
   };
   try {
     const first = await placement.acquire(request);
-    const others = first.alternatives.map((node) => ({
-      node,
-      lease: undefined,
-      alternatives: [],
-    }));
-    return [first, ...others];
+    return [first, ...first.alternatives.map(unreserved)];
   } catch (thrown) {
     return CabstandError.from(thrown);
   }
@@ -60,8 +56,14 @@ export async function established(
   }
 }
 
-/** A hoster has the session: it gets the turn, and all else that its caller wants of it. */
-export function sendTurn(channel: SessionChannel, { turn, input, live }: ActiveTurn): void {
+/** A hoster that is to compute a turn from where it stands gets the turn and its live input. */
+export function sendTurn(channel: SessionChannel, turn: ActiveTurn): void {
+  sendInput(channel, turn);
+  turn.live?.started(channel, true);
+}
+
+/** The turn without its live input. */
+export function sendInput(channel: SessionChannel, { turn, input, live }: ActiveTurn): void {
   if (input !== undefined) channel.send({ kind: 'turn', turn, input, live: live !== undefined });
 }
 

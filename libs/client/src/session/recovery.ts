@@ -1,11 +1,12 @@
 import { CabstandError, backoffDelay, linkSignals, sleep, throwIfAborted } from '@cabstand/core';
-import type { OpenFields, PreparedChannel, SessionChannel, Target } from '../protocol/types';
+import type { ChannelStart, PreparedChannel, SessionChannel, Target } from '../protocol/types';
+import { unreserved } from '../remote/types';
 import type { Placement } from '../remote/types';
 import { decideRetry, goneAtHoster } from '../retry/decide';
 import { nodeKey } from '../retry/exclusions';
 import type { ActiveTurn } from './active-turn';
-import type { Move, Successor } from './move';
-import { established, isFinal, placesFor, sendTurn } from './placing';
+import type { Move } from './move';
+import { established, isFinal, placesFor, sendInput, sendTurn } from './placing';
 import type { CoreContext, Standing } from './standing';
 
 /** From when a stream broke until a record shows that it goes on. */
@@ -22,6 +23,12 @@ interface Break {
   engineDeaths: number;
   /** Where the session was taken up last. */
   to: Target;
+}
+
+/** Where a session may go on; `prepared` if a stream to it is open already. */
+interface Candidate {
+  readonly place: Placement;
+  readonly prepared?: PreparedChannel;
 }
 
 /** Finds a stream for a turn whose stream broke: at the hoster that has the session, or elsewhere. */
@@ -80,8 +87,10 @@ export class Recovery {
       clock,
     });
     try {
-      const moved = await this.#follow(turn, broken, successor, deadline.signal);
-      if (moved !== undefined) return moved;
+      if (successor !== undefined) {
+        const moved = await this.#resumeAt(successor, turn, broken, told, deadline.signal);
+        if (moved !== undefined) return moved;
+      }
       return await this.#search(turn, broken, decision.reattach, told, deadline.signal);
     } catch (thrown) {
       // Out of time: what was in the way says more than that.
@@ -94,23 +103,6 @@ export class Recovery {
     const { state } = this.#standing;
     if (!this.#move.drop(new CabstandError('CANCELLED', 'the turn is over'))) return;
     if (state.kind === 'open') this.#standing.state = { kind: 'recovering', node: state.node };
-  }
-
-  /** Goes on at the hoster that stands ready, if there is one and it can. */
-  async #follow(
-    turn: ActiveTurn,
-    broken: Break,
-    successor: Successor | undefined,
-    signal: AbortSignal,
-  ): Promise<SessionChannel | undefined> {
-    if (successor === undefined) return undefined;
-    const { place, prepared } = successor;
-    try {
-      return await this.#resume(turn, broken, place, prepared, signal);
-    } catch (thrown) {
-      this.#settle(place, CabstandError.from(thrown), signal);
-      return undefined;
-    }
   }
 
   #begin(cause: CabstandError, from: Target): Break {
@@ -191,21 +183,11 @@ export class Recovery {
       }
       const found = CabstandError.is(places) ? [] : places;
       alone = found.every(({ node }) => nodeKey(node) === nodeKey(home));
-      const list =
-        vacant && alone ? [{ node: home, lease: undefined, alternatives: [] }, ...found] : found;
+      const list = vacant && alone ? [unreserved(home), ...found] : found;
       for (const place of list) {
         if (!(vacant && place.node === home) && !placement.enter(place.node)) continue;
-        try {
-          const prepared = this.#context.protocol.prepareChannel(place.node);
-          return await this.#resume(turn, broken, place, prepared, signal);
-        } catch (thrown) {
-          const error = CabstandError.from(thrown);
-          if (this.#claims(error)) placement.settle(place.node, { kind: 'undecided' });
-          else {
-            told.last = this.#settle(place, error, signal);
-            this.#tellRetry(error, place.node);
-          }
-        }
+        const resumed = await this.#resumeAt({ place }, turn, broken, told, signal);
+        if (resumed !== undefined) return resumed;
       }
     }
   }
@@ -285,7 +267,7 @@ export class Recovery {
     });
     // It may not have come to the turn; neither may a resume that was given up, and that arrived.
     const resumed = (this.#break?.attempts ?? 0) > 0;
-    if (!turn.taken || resumed) sendTurn(channel, turn);
+    if (!turn.taken || resumed) sendInput(channel, turn);
     await established(channel, settings.timeouts.reattachMs, clock, signal);
     placement.settle(home, { kind: 'served' });
     this.#taken(turn, home, channel);
@@ -293,38 +275,53 @@ export class Recovery {
     return channel;
   }
 
-  /** Activates a successor. */
-  async #resume(
+  /**
+   * Activates a successor; undefined where it failed or refused, which is `told` then. Throws what another
+   * one would say, too.
+   */
+  async #resumeAt(
+    { place, prepared }: Candidate,
     turn: ActiveTurn,
     broken: Break,
-    place: Placement,
-    prepared: PreparedChannel,
+    told: { last: CabstandError },
     signal: AbortSignal,
-  ): Promise<SessionChannel> {
-    const { placement, settings, clock } = this.#context;
+  ): Promise<SessionChannel | undefined> {
+    const { protocol, placement, settings, clock } = this.#context;
     const standing = this.#standing;
-    const resume = standing.continuation.resume(
-      { turn: turn.turn, input: turn.input, replayable: turn.live?.replayable() !== false },
-      standing.guard.next - 1,
-    );
-    broken.attempts++;
-    const fields: OpenFields = {
-      sessionId: standing.sessionId,
-      epoch: standing.nextEpoch(),
-      durable: true,
-      model: settings.model,
-      priority: settings.priority,
-      ticket: place.lease?.ticket ?? '',
-      resume,
-    };
-    standing.raiseEpoch();
-    const channel = prepared.begin({ kind: 'open', ...fields });
-    sendTurn(channel, turn);
-    turn.live?.started(channel, true);
-    await established(channel, settings.timeouts.firstMs, clock, signal);
-    placement.settle(place.node, { kind: 'served' });
-    this.#taken(turn, place.node, channel);
-    return channel;
+    const { node, lease } = place;
+    try {
+      const resume = standing.continuation.resume(
+        { turn: turn.turn, input: turn.input, replayable: turn.live?.replayable() !== false },
+        standing.guard.next - 1,
+      );
+      broken.attempts++;
+      const open: ChannelStart = {
+        kind: 'open',
+        sessionId: standing.sessionId,
+        epoch: standing.nextEpoch(),
+        durable: true,
+        model: settings.model,
+        priority: settings.priority,
+        ticket: lease?.ticket ?? '',
+        resume,
+      };
+      standing.raiseEpoch();
+      const channel = prepared?.begin(open) ?? protocol.openChannel(node, open);
+      sendTurn(channel, turn);
+      await established(channel, settings.timeouts.firstMs, clock, signal);
+      placement.settle(node, { kind: 'served' });
+      this.#taken(turn, node, channel);
+      return channel;
+    } catch (thrown) {
+      const error = CabstandError.from(thrown);
+      prepared?.cancel(error);
+      if (this.#claims(error)) placement.settle(node, { kind: 'undecided' });
+      else {
+        told.last = this.#settle(place, error, signal);
+        this.#tellRetry(error, node);
+      }
+      return undefined;
+    }
   }
 
   // From here on whoever has a higher epoch came later.
