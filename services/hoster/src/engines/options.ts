@@ -54,7 +54,8 @@ export interface EngineOptions {
 export type ResolvedEngineOptions = Required<EngineOptions>;
 
 const MIB = 1024 * 1024;
-const MOST_SPARES = 16;
+/** What may be 0: the most of each. */
+const MOST = { nice: 19, spares: 16 } as const;
 
 /** Fills in defaults and checks numbers. Throws INVALID_ARGUMENT, naming option and value. */
 export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngineOptions {
@@ -83,14 +84,12 @@ export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngin
   };
   if (resolved.command.length === 0 || resolved.command[0] === '')
     throw invalid('INVALID_ARGUMENT', 'engines.command', options.command, 'a program to start');
-  if (!Number.isInteger(resolved.nice) || resolved.nice < 0 || resolved.nice > 19)
-    throw invalid('INVALID_ARGUMENT', 'engines.nice', resolved.nice, '0 to 19');
-  if (!Number.isInteger(resolved.spares) || resolved.spares < 0 || resolved.spares > MOST_SPARES)
-    throw invalid('INVALID_ARGUMENT', 'engines.spares', resolved.spares, `0 to ${MOST_SPARES}`);
+  for (const name of ['nice', 'spares'] as const)
+    if (!Number.isInteger(resolved[name]) || resolved[name] < 0 || resolved[name] > MOST[name])
+      throw invalid('INVALID_ARGUMENT', `engines.${name}`, resolved[name], `0 to ${MOST[name]}`);
   for (const [name, value] of Object.entries(resolved))
     if (
-      name !== 'nice' &&
-      name !== 'spares' &&
+      !(name in MOST) &&
       typeof value === 'number' &&
       !(Number.isSafeInteger(value) && value >= 1)
     )

@@ -1,6 +1,7 @@
 import { CabstandError, abortReason } from '@cabstand/core';
 import { validateLiveInput, validateTurnInput } from '@cabstand/engine';
 import type { BidiHandler, ServerCall, StreamWriter, v1 } from '@cabstand/rpc';
+import { sameEpoch } from '../sessions/epoch';
 import type { Session } from '../sessions/session';
 import type { OpenRequest } from '../sessions/sessions';
 import type { Epoch } from '../sessions/types';
@@ -118,8 +119,7 @@ function openedBefore(
 ): Session | undefined {
   if (id === undefined || !context.sessions.knows(id)) return undefined;
   const session = context.sessions.find(id, call.principal.id);
-  const { counter, owner } = session.epoch;
-  if (!session.durable || counter !== epoch.counter || owner !== epoch.owner) return undefined;
+  if (!session.durable || !sameEpoch(session.epoch, epoch)) return undefined;
   checkModel(model, session.model);
   return session;
 }

@@ -10,8 +10,12 @@ export type EpochRelation = 'same' | 'higher';
  */
 export function compareEpoch(current: Epoch, given: Epoch): EpochRelation {
   if (given.counter > current.counter) return 'higher';
-  if (given.counter === current.counter && given.owner === current.owner) return 'same';
+  if (sameEpoch(current, given)) return 'same';
   throw fenced(current, given.counter);
+}
+
+export function sameEpoch(a: Epoch, b: Epoch): boolean {
+  return a.counter === b.counter && a.owner === b.owner;
 }
 
 export function fenced(current: Epoch, counter: number): CabstandError {

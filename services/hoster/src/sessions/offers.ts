@@ -8,6 +8,8 @@ export class Offers {
   readonly #seal: (state: StateAt) => Checkpoint;
   #offered = -1;
   #leaving = false;
+  /** The newest that was sealed. */
+  #sealed: { readonly state: StateAt; readonly checkpoint: Checkpoint } | undefined;
 
   constructor(delivery: Delivery, seal: (state: StateAt) => Checkpoint) {
     this.#delivery = delivery;
@@ -17,12 +19,17 @@ export class Offers {
   /** The newest one is worth telling, though it may have been told. */
   again(): void {
     this.#offered = -1;
+    this.#sealed = undefined;
   }
 
-  /** The session leaves: its last state is told whatever it is. */
-  leaving(): void {
+  /**
+   * The session leaves: its last state is told whatever it is. Answers it as a checkpoint; undefined
+   * where there is none, or nothing in it.
+   */
+  leaving(state: StateAt | undefined): Checkpoint | undefined {
     this.#leaving = true;
     this.again();
+    return state === undefined || state.turn < 0 ? undefined : this.#checkpointOf(state);
   }
 
   offer(state: StateAt | undefined, consumer: Consumer): void {
@@ -31,6 +38,11 @@ export class Offers {
     this.#offered = state.position;
     // The state after a turn came with the turn's end, that before the first is nothing.
     const news = state.deaths !== undefined || (state.turn >= 0 && (this.#leaving || !state.ended));
-    if (news) consumer.notice({ kind: 'checkpoint', checkpoint: this.#seal(state) });
+    if (news) consumer.notice({ kind: 'checkpoint', checkpoint: this.#checkpointOf(state) });
+  }
+
+  #checkpointOf(state: StateAt): Checkpoint {
+    if (this.#sealed?.state !== state) this.#sealed = { state, checkpoint: this.#seal(state) };
+    return this.#sealed.checkpoint;
   }
 }

@@ -24,10 +24,6 @@ export class Quarantine {
     this.#onRelease = onRelease;
   }
 
-  get size(): number {
-    return this.#queue.size;
-  }
-
   /** An engine died with this session at the same position as the engine before. */
   accuse(session: Session): void {
     this.#accused.add(session);

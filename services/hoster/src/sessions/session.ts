@@ -308,9 +308,8 @@ export class Session implements SessionFacts {
     const state = await this.#computation.freeze();
     const end = { reason: 'migrated', error: movedError(this.id) } as const;
     this.#moved = end;
-    this.#offers.leaving();
     // Sealed before: a session that has ended says nothing more.
-    const checkpoint = state === undefined || state.turn < 0 ? undefined : this.#seal(state);
+    const checkpoint = this.#offers.leaving(state);
     this.#advance();
     const unread = this.#state.kind === 'orphaned' && !this.#delivery.delivered;
     if (!unread) this.close(end);

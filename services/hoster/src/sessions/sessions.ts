@@ -141,14 +141,14 @@ export class Sessions {
     const resume = request.resume !== undefined;
     if (id !== undefined) this.#checkFree(id, principal, resume);
     const model = this.#init.host.resolve(request.model);
-    this.#plan(request, model);
+    const plan = this.#plan(request, model);
     request.check?.(model);
     const queued = this.#queue.lengthOf(model.name);
     const free = (resume || queued === 0) && this.#admission.hasSlot(model, resume);
     if (!free && this.#queue.full) throw this.#admission.full(model, queued);
     this.#admission.enter({ principal, resume }, model, queued);
     try {
-      return free ? this.#create(request, model) : await this.#wait(request, model, signal);
+      return free ? this.#create(request, model, plan) : await this.#wait(request, model, signal);
     } catch (error) {
       this.#admission.leave(principal);
       throw error;
@@ -263,7 +263,7 @@ export class Sessions {
     return cut;
   }
 
-  #create(request: OpenRequest, model: ServedModel): Session {
+  #create(request: OpenRequest, model: ServedModel, plan: RebuildPlan | undefined): Session {
     const session: Session = new Session(
       {
         id: request.id ?? `anonymous-${randomUUID()}`,
@@ -273,7 +273,7 @@ export class Sessions {
         retention: request.retention,
         epoch: request.epoch,
         priority: request.priority,
-        plan: this.#plan(request, model),
+        plan,
       },
       {
         options: this.options,
@@ -320,7 +320,7 @@ export class Sessions {
           // The version that serves may have changed while this one waited.
           const model = this.#init.host.resolve(request.model);
           return this.#admission.hasSlot(model, request.resume !== undefined)
-            ? this.#create(request, model)
+            ? this.#create(request, model, this.#plan(request, model))
             : undefined;
         },
         onPosition: (position) => request.onQueued?.(position),
