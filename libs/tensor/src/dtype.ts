@@ -69,6 +69,18 @@ const BY_WIRE = new Map(
   (Object.entries(DTYPES) as [DType, DTypeRow][]).map(([name, value]) => [value.wire, name]),
 );
 
+const IN_ORDER = Object.keys(DTYPES) as DType[];
+
+/** The number of DATA_TYPE_* in tensor.proto, whose order is that of `DTYPES`. */
+export const DTYPE_NUMBERS = Object.fromEntries(
+  IN_ORDER.map((dtype, index) => [dtype, index + 1]),
+) as Readonly<Record<DType, number>>;
+
+/** Undefined for a number that tensor.proto does not have. */
+export function dtypeOfNumber(number: number): DType | undefined {
+  return IN_ORDER[number - 1];
+}
+
 export function isDType(value: string): value is DType {
   return Object.hasOwn(DTYPES, value);
 }

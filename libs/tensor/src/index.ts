@@ -1,4 +1,4 @@
-export { DTYPES, dtypeFromWire, isDType } from './dtype';
+export { DTYPES, DTYPE_NUMBERS, dtypeFromWire, dtypeOfNumber, isDType } from './dtype';
 export type { DType, NumericArray, WireDType } from './dtype';
 export { MAX_RANK, arrayOf, elementCount, float32Of, stringTensor, tensorOf } from './tensor';
 export type { Tensor } from './tensor';

@@ -1,5 +1,5 @@
 /** Builds STEP frames in place: records are encoded once, straight into the bytes that are written. */
-import { DTYPES } from '@cabstand/tensor';
+import { DTYPE_NUMBERS } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { PREFIX, writePrefix } from '../frames/layout';
 import { ITEM_HEADER, ItemKind, STEP_HEADER, snapshotHeader } from '../frames/packed';
@@ -20,10 +20,6 @@ const TAG = {
   data: 0x22,
   strings: 0x2a,
 };
-const WIRE_DTYPE = Object.fromEntries(
-  // The order of DATA_TYPE_* in tensor.proto is the order of this table.
-  (Object.keys(DTYPES) as DType[]).map((dtype, index) => [dtype, index + 1]),
-) as Record<DType, number>;
 
 export class StepWriter {
   #buffer = Buffer.allocUnsafe(SMALLEST);
@@ -173,7 +169,7 @@ function tensorHead(name: string, dtype: DType, shape: readonly number[]): Buffe
     ...varint(nameBytes.length),
     ...nameBytes,
     TAG.dtype,
-    WIRE_DTYPE[dtype],
+    DTYPE_NUMBERS[dtype],
     ...(sizes.length === 0 ? [] : [TAG.shape, ...varint(sizes.length), ...sizes]),
   ]);
 }

@@ -1,9 +1,7 @@
 /** Reading bytes that may be anything. */
 import { CabstandError } from '@cabstand/core';
-import { DTYPES } from '@cabstand/tensor';
+import { DTYPE_NUMBERS, dtypeOfNumber } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
-
-const NAMES = Object.keys(DTYPES) as DType[];
 
 /** What is wrong with a snapshot, as `metadata.problem` of CHECKPOINT_INVALID. */
 export type Problem =
@@ -34,7 +32,7 @@ export function encodeHead({ name, dtype, shape }: Head): Buffer {
   const bytes = Buffer.alloc(2 + text.length + 2 + 4 * shape.length);
   bytes.writeUInt16LE(text.length, 0);
   text.copy(bytes, 2);
-  bytes[2 + text.length] = NAMES.indexOf(dtype) + 1;
+  bytes[2 + text.length] = DTYPE_NUMBERS[dtype];
   bytes[3 + text.length] = shape.length;
   shape.forEach((size, axis) => bytes.writeUInt32LE(size, 4 + text.length + 4 * axis));
   return bytes;
@@ -74,7 +72,7 @@ export class ByteReader {
 
   head(): Head {
     const name = this.text();
-    const dtype = NAMES[this.u8() - 1];
+    const dtype = dtypeOfNumber(this.u8());
     if (dtype === undefined || dtype === 'string')
       throw unfit('format', `tensor ${name} has no dtype of numbers`);
     const shape = Array.from({ length: this.u8() }, () => this.u32());
