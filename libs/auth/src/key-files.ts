@@ -70,7 +70,8 @@ function versionOf(path: string): string {
   return `${ino}:${mtimeMs}:${size}`;
 }
 
-function readJson(path: string): unknown {
+/** Reads a JSON file; throws INVALID_ARGUMENT naming the file, never its contents. */
+export function readJson(path: string): unknown {
   const text = readText(path);
   try {
     return JSON.parse(text) as unknown;

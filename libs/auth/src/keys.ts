@@ -121,9 +121,19 @@ export function toPublicKey(entry: PublicKeyEntry): PublicKey {
     principal: entry.principal,
     roles: new Set(entry.roles),
     uses: new Set(entry.uses),
+    ...validityOf(entry),
+    key: createPublicKey({ key: { kty, crv, x }, format: 'jwk' }),
+  };
+}
+
+/** From when until when a key may be used; for ever where it does not say. */
+export function validityOf(entry: {
+  readonly not_before?: string | undefined;
+  readonly not_after?: string | undefined;
+}): { readonly notBeforeMs: number; readonly notAfterMs: number } {
+  return {
     notBeforeMs: entry.not_before === undefined ? 0 : Date.parse(entry.not_before),
     notAfterMs: entry.not_after === undefined ? Infinity : Date.parse(entry.not_after),
-    key: createPublicKey({ key: { kty, crv, x }, format: 'jwk' }),
   };
 }
 

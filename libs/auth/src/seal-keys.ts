@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import { invalid, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { z } from 'zod';
-import { readText } from './key-files';
-import { NAME } from './keys';
+import { readJson } from './key-files';
+import { NAME, validityOf } from './keys';
 import { FilePlan, subnetPaths, toJson } from './subnet-files';
 
 /** A secret that all hosters of a subnet share: what one sealed, another opens. */
@@ -37,11 +37,10 @@ const DAY_MS = 24 * 3600 * 1000;
 
 /** Reads a seal key file; throws INVALID_ARGUMENT that names file and member, never a value. */
 export function readSealKeys(path: string): SealKey[] {
-  return readFile(path).keys.map(({ kid, k, not_before: begin, not_after: end }) => ({
-    id: kid,
-    secret: createSecretKey(Buffer.from(k, 'base64url')),
-    notBeforeMs: begin === undefined ? 0 : Date.parse(begin),
-    notAfterMs: end === undefined ? Infinity : Date.parse(end),
+  return readFile(path).keys.map((entry) => ({
+    id: entry.kid,
+    secret: createSecretKey(Buffer.from(entry.k, 'base64url')),
+    ...validityOf(entry),
   }));
 }
 
@@ -95,15 +94,7 @@ function newEntry(nowMs: number, beginMs = nowMs): SealKeyFile['keys'][number] {
 }
 
 function readFile(path: string): SealKeyFile {
-  const text = readText(path);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // JSON.parse quotes what it read, which may be a secret.
-    throw invalid('INVALID_ARGUMENT', path, 'a file that is not JSON', 'seal keys');
-  }
-  const parsed = fileSchema.safeParse(value);
+  const parsed = fileSchema.safeParse(readJson(path));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw invalid(
