@@ -64,47 +64,27 @@ function build() {
   run(process.execPath, [bin('tsc'), '-b']);
 }
 
+/** What runs a program of the project: its file, and what its own arguments come after. */
+const PROGRAMS = {
+  start: ['libs/cli/dist/main.js', 'up', '--demo'],
+  bench: ['test/dist/bench/main.js'],
+  'bench:failover': ['test/dist/bench/main.js', 'failover', 'stampede'],
+  faults: ['test/dist/faults/main.js'],
+  memory: ['test/dist/faults/memory.js'],
+};
+
+/** What runs jest: the environment that selects its suites. */
+const SUITES = { test: {}, failover: { FAULTS: '1' } };
+
 install();
-switch (command) {
-  case 'install':
-    break;
-  case 'build':
-    build();
-    break;
-  case 'test':
-    build();
-    run(process.execPath, [bin('jest'), ...rest]);
-    break;
-  case 'failover':
-    build();
-    run(process.execPath, [bin('jest'), ...rest], { FAULTS: '1' });
-    break;
-  case 'start':
-    build();
-    run(process.execPath, [path.join(root, 'libs/cli/dist/main.js'), 'up', '--demo', ...rest]);
-    break;
-  case 'bench':
-    build();
-    run(process.execPath, [path.join(root, 'test/dist/bench/main.js'), ...rest]);
-    break;
-  case 'bench:failover':
-    build();
-    run(process.execPath, [
-      path.join(root, 'test/dist/bench/main.js'),
-      'failover',
-      'stampede',
-      ...rest,
-    ]);
-    break;
-  case 'faults':
-    build();
-    run(process.execPath, [path.join(root, 'test/dist/faults/main.js'), ...rest]);
-    break;
-  case 'memory':
-    build();
-    run(process.execPath, [path.join(root, 'test/dist/faults/memory.js'), ...rest]);
-    break;
-  default:
+if (command !== 'install') {
+  const [file, ...first] = PROGRAMS[command] ?? [];
+  const suites = SUITES[command];
+  if (file === undefined && suites === undefined && command !== 'build') {
     console.error(`unknown command ${String(command)}`);
     process.exit(2);
+  }
+  build();
+  if (file !== undefined) run(process.execPath, [path.join(root, file), ...first, ...rest]);
+  if (suites !== undefined) run(process.execPath, [bin('jest'), ...rest], suites);
 }
