@@ -57,7 +57,7 @@ const limitsSchema = z.strictObject({
     .default(10)
     .describe('How long a durable session waits for its engine to come back.'),
   moves_per_second: count
-    .default(200)
+    .default(25)
     .describe('Durable sessions that are asked to move in a second when the hoster drains.'),
   max_state_bytes: bytes
     .default(1024 * 1024 * 1024)

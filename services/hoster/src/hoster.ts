@@ -20,6 +20,7 @@ import type { HandlerContext, NodeIdentity } from './handlers';
 import { engineMetrics, sessionMetrics, stateMetrics } from './metrics';
 import { openModelHost } from './models/host';
 import { Presence } from './presence/presence';
+import { rehearse } from './rehearsal/rehearse';
 import { sessionLog } from './session-log';
 import { observers } from './sessions/observer';
 import type { SessionObserver } from './sessions/observer';
@@ -40,11 +41,12 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   closers.add('engines', 10_000, () => host.stop());
 
   const watching: SessionObserver[] = [sessionMetrics(metrics), sessionLog(logger)];
+  const sealer = createSealer(config.auth, { onWarning: (message) => logger.warn(message) });
   const sessions = new Sessions({
     host,
     clock: systemClock,
     observer: observers(watching),
-    sealer: createSealer(config.auth, { onWarning: (message) => logger.warn(message) }),
+    sealer,
     options: sessionOptions(config),
   });
 
@@ -119,6 +121,7 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   stateMetrics(metrics, sessions, host, () => routers.registered);
 
   await host.settled();
+  await rehearse({ host, sealer, log: logger, signal: context.stopping });
   if (context.stopping.aborted) return;
   followModels(context, host);
   routers.start();

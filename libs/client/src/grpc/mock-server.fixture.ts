@@ -58,7 +58,7 @@ function handlers(mock: MockProtocol, hoster: string): HosterHandlers {
       const channel = mock.openChannel(target, start);
       const receive = async (): Promise<void> => {
         for (let step = await messages.next(); step.done !== true; step = await messages.next()) {
-          const { turn, input, ack, cancel_turn: cancel, close } = step.value;
+          const { turn, input, ack, cancel_turn: cancel, handover, close } = step.value;
           if (isSet(turn))
             channel.send({
               kind: 'turn',
@@ -76,6 +76,7 @@ function handlers(mock: MockProtocol, hoster: string): HosterHandlers {
             });
           if (isSet(ack)) channel.send({ kind: 'ack', position: ack.position });
           if (isSet(cancel)) channel.send({ kind: 'cancel', turn: cancel.turn });
+          if (isSet(handover)) channel.send({ kind: 'handover' });
           if (isSet(close)) channel.send({ kind: 'close', reason: close.reason });
         }
       };

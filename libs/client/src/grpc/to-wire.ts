@@ -112,11 +112,9 @@ export function messageToWire(message: ChannelMessage): v1.SessionStreamRequest 
       };
     case 'part':
       return { input: partToWire(message) };
-    case 'ack':
-      return { ack: { position: message.position } };
-    case 'cancel':
-      return { cancel_turn: { turn: message.turn } };
     case 'close':
       return { close: { reason: message.reason } };
+    default:
+      return updateToWire(message);
   }
 }

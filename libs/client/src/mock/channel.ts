@@ -61,6 +61,9 @@ export class MockChannel extends EventQueue implements SessionChannel {
       case 'cancel':
         hoster.cancel(session, message.turn);
         return;
+      case 'handover':
+        void hoster.handover(session);
+        return;
       case 'close':
         hoster.close(session);
         this.push({ type: 'closed', reason: 'stopped', error: undefined });

@@ -90,10 +90,10 @@ export type ChannelMessage =
       readonly live: boolean;
     }
   | ({ readonly kind: 'part' } & LivePart)
-  | { readonly kind: 'ack'; readonly position: number }
-  | { readonly kind: 'cancel'; readonly turn: number }
+  | SessionUpdate
   | { readonly kind: 'close'; readonly reason: string };
 
+/** What goes up a session's own stream, or beside the stream of a turn. */
 export type SessionUpdate =
   | { readonly kind: 'ack'; readonly position: number }
   | { readonly kind: 'cancel'; readonly turn: number }

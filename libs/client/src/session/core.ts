@@ -1,6 +1,6 @@
 import { CabstandError, abortable, throwIfAborted } from '@cabstand/core';
 import type { ProtocolEvent, RecordEvent } from '../protocol/events';
-import type { ChannelMessage, EventSource, SessionChannel, SessionUpdate } from '../protocol/types';
+import type { EventSource, SessionChannel } from '../protocol/types';
 import { openAgain } from '../retry/opener';
 import { decideRetry } from '../retry/decide';
 import { Acker } from './acker';
@@ -13,6 +13,7 @@ import { Move } from './move';
 import { Opening } from './opening';
 import { Recovery } from './recovery';
 import type { CoreContext, CoreState, Standing } from './standing';
+import { tell } from './telling';
 import { drain, drainCall } from './winding-up';
 
 /** Acks of a durable session whose hoster does not say how often it wants them. */
@@ -328,25 +329,13 @@ export class SessionCore implements TurnHost {
   /** Asks the hoster to stop the turn that runs; its end of turn still comes. */
   async cancelTurn(): Promise<void> {
     if (this.#active !== undefined) this.#active.cancelled = true;
-    await this.#tell({ kind: 'cancel', turn: this.turn });
+    await tell(this.#context, this.#standing, { kind: 'cancel', turn: this.turn }, this.#brief);
   }
 
   async #sendAck(position: number): Promise<boolean> {
     // A hoster that takes over has its own idea of what came before until its first record.
-    return !this.#recovery.underWay && (await this.#tell({ kind: 'ack', position }));
-  }
-
-  /** On the session's own stream, or beside the turn's; false where no hoster has the session. */
-  async #tell(what: SessionUpdate & ChannelMessage): Promise<boolean> {
-    const { state } = this;
-    if (state.kind !== 'open') return false;
-    if (state.channel !== undefined) state.channel.send(what);
-    else {
-      const { protocol } = this.#context;
-      const { sessionId, epoch } = this.#standing;
-      await protocol.update(state.node, { sessionId, epoch }, what, this.#brief);
-    }
-    return true;
+    if (this.#recovery.underWay) return false;
+    return await tell(this.#context, this.#standing, { kind: 'ack', position }, this.#brief);
   }
 
   /** A turn cannot go on; neither can its session, unless the turn was merely refused. */

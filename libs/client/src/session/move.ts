@@ -11,6 +11,7 @@ import type { Placement } from '../remote/types';
 import { nodeKey } from '../retry/exclusions';
 import { placesFor } from './placing';
 import type { CoreContext, Standing } from './standing';
+import { tell } from './telling';
 
 /** A hoster that waits to go on: it has a place for the session, and a stream to it is open. */
 export interface Successor {
@@ -125,9 +126,8 @@ export class Move {
       throw thrown;
     }
     under.successor = { place, prepared };
-    const { sessionId, epoch } = this.#standing;
-    // Its answer says nothing that the stream does not.
-    await protocol.update(home, { sessionId, epoch }, { kind: 'handover' }, { signal, deadlineMs });
+    // An answer would say nothing that the stream does not.
+    await tell(this.#context, this.#standing, { kind: 'handover' }, { signal, deadlineMs });
   }
 
   /** A place elsewhere; waits for one as long as the old hoster does. */

@@ -1,4 +1,4 @@
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, sleep } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import { Moves } from './moves';
 import type { Session } from './session';
@@ -21,6 +21,11 @@ export interface DepartureInit {
 
 /** How long readers may take to get what a frozen session has left, in milliseconds. */
 const LAST_RECORDS_MS = 500;
+/**
+ * How long the sessions that left are given to go on elsewhere before the process winds itself up, in
+ * milliseconds: that is work for the machine, for its consumers, and for whoever else runs on it.
+ */
+const ARRIVAL_MS = 250;
 
 /** How the hoster's sessions leave it: by themselves, asked to move, or at the deadline. */
 export class Departure {
@@ -73,6 +78,7 @@ export class Departure {
     this.#deadline?.cancel();
     this.#openness = { kind: 'stopping' };
     this.#announce(deadlineMs);
+    const leaving = this.#busy();
     // Those between turns have nothing to wait for.
     for (const session of [...this.#init.live()])
       if (session.durable && session.state === 'streaming' && !session.turnRuns)
@@ -82,6 +88,7 @@ export class Departure {
     let cut = 0;
     for (const { turnRuns } of this.#init.live()) if (turnRuns) cut++;
     this.#evictAll();
+    if (leaving) await sleep(ARRIVAL_MS, undefined, this.#init.clock);
     return cut;
   }
 

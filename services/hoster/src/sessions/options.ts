@@ -36,7 +36,7 @@ export interface SessionOptions {
   readonly rebuildMs?: number;
   /** How long a session that moves waits for its last snapshot. Default 2,000. */
   readonly freezeMs?: number;
-  /** Durable sessions that are asked to move in a second, when the hoster drains. Default 200. */
+  /** Durable sessions that are asked to move in a second, when the hoster drains. Default 25. */
   readonly movesPerSecond?: number;
   /** Ended sessions whose reason is remembered. Default 10,000. */
   readonly endedRemembered?: number;
@@ -64,7 +64,7 @@ export function withDefaults(options: SessionOptions = {}): SessionOptionsWithDe
     snapshotMs: 250,
     rebuildMs: 10_000,
     freezeMs: 2000,
-    movesPerSecond: 200,
+    movesPerSecond: 25,
     endedRemembered: 10_000,
     ...options,
   };

@@ -1,0 +1,94 @@
+/**
+ * Sessions are moved from this process to itself before it serves anybody. Otherwise the first session
+ * that comes here from a hoster that died would wait, in the middle of its stream, for code that has
+ * never run to be compiled; and a hoster where sessions cannot go on would be found out only then.
+ */
+import { CabstandError, linkSignals, systemClock } from '@cabstand/core';
+import { ticketVerifier } from '@cabstand/auth';
+import type { Sealer } from '@cabstand/auth';
+import { readGolden } from '@cabstand/engine';
+import type { RpcClient } from '@cabstand/rpc';
+import { toWire } from '@cabstand/tensor';
+import type { ModelHost, ServedModel } from '../engines/contract';
+import type { EngineLog } from '../engines/observer';
+import { Sessions } from '../sessions/sessions';
+import { moveSession } from './moved-session';
+import type { RehearsedTurn } from './moved-session';
+import { withPrivateServer } from './private-server';
+
+/** After so many, another one makes those to come hardly faster. */
+const ROUNDS = 4;
+/** For all rounds of a model; those that are too slow for it have rehearsed as far as they came. */
+const LONGEST_MS = 1000;
+
+export interface RehearsalInit {
+  readonly host: ModelHost;
+  readonly sealer: Sealer;
+  readonly log: EngineLog;
+  readonly signal: AbortSignal;
+}
+
+/** Rehearses with each model that is ready. Never throws: what goes wrong is logged. */
+export async function rehearse({ host, sealer, log, signal }: RehearsalInit): Promise<void> {
+  const sessions = new Sessions({ host, clock: systemClock, observer: {}, sealer });
+  const context = {
+    sessions,
+    host,
+    identity: { nodeId: 'rehearsal', incarnation: '', version: '' },
+    tickets: ticketVerifier(),
+    leaseConsumed: () => undefined,
+    limits: { maxMessageBytes: Infinity },
+    unloadDeadlineMs: 0,
+  };
+  const began = performance.now();
+  try {
+    await withPrivateServer(context, async (client) => {
+      for (const model of host.models())
+        if (model.status.state === 'ready') await rehearseModel(client, model, signal, log);
+    });
+  } catch (thrown) {
+    log.warn({ err: thrown }, 'moves of sessions could not be rehearsed');
+  } finally {
+    await sessions.stop(0);
+  }
+  log.info({ ms: Math.round(performance.now() - began) }, 'moves of sessions were rehearsed');
+}
+
+async function rehearseModel(
+  client: RpcClient,
+  model: ServedModel,
+  stopping: AbortSignal,
+  log: EngineLog,
+): Promise<void> {
+  using limit = linkSignals([stopping], { ms: LONGEST_MS, what: 'rehearsing', clock: systemClock });
+  try {
+    const { turn, chunks } = await turnOf(model);
+    for (let round = 0; round < ROUNDS; round++) {
+      const got = await moveSession(client, turn, limit.signal);
+      if (got !== chunks)
+        throw new CabstandError('INTERNAL', `a turn had ${got} records, expected ${chunks}`);
+    }
+  } catch (thrown) {
+    if (limit.signal.aborted) return;
+    log.warn(
+      { model: model.name, version: model.version, err: thrown },
+      'a session that was moved did not go on: those that come from elsewhere may not either',
+    );
+  }
+}
+
+/** The shortest golden turn. */
+async function turnOf({ name, manifest }: ServedModel): Promise<{
+  readonly turn: RehearsedTurn;
+  readonly chunks: number;
+}> {
+  const golden = await readGolden(manifest);
+  const [first] = golden.sort((a, b) => a.records.length - b.records.length);
+  if (first === undefined) throw new CabstandError('INTERNAL', 'no golden data');
+  const { prompt, parameters, inputs, records } = first;
+  const tensors = inputs.map((tensor) => toWire(tensor));
+  const live = manifest.takesLiveInput && inputs.length > 0;
+  const input = { prompt, inputs: live ? [] : tensors, parameters: JSON.stringify(parameters) };
+  const turn = { model: name, input, live: live ? tensors : undefined };
+  return { turn, chunks: records.length };
+}
