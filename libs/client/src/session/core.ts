@@ -213,6 +213,7 @@ export class SessionCore implements TurnHost {
     const { guard, epochCounter } = this.#standing;
     if (!guard.accept(record, turn.turn, epochCounter)) return false;
     this.#recovery.recordArrived();
+    this.#move.recordArrived();
     return true;
   }
 

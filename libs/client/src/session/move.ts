@@ -25,6 +25,11 @@ interface Under {
   readonly stop: () => void;
 }
 
+/**
+ * How long a handover waits for a record, in milliseconds. Directly behind one the time that it takes is
+ * time in which a stream that follows its input would have had no record either.
+ */
+const LONGEST_WAIT_MS = 50;
 /** Where a hoster gives no deadline. */
 const DEFAULT_DEADLINE_MS = 30_000;
 
@@ -39,6 +44,7 @@ export class Move {
   /** The hoster that wants to go, and until when it waits. */
   #asked: { readonly home: Target; readonly until: number } | undefined;
   #under: Under | undefined;
+  #onRecord: () => void = () => undefined;
 
   constructor(context: CoreContext, standing: Standing) {
     this.#context = context;
@@ -60,6 +66,11 @@ export class Move {
     if (this.#asked === undefined || state.kind !== 'open') return;
     if (nodeKey(this.#asked.home) === nodeKey(state.node)) this.#start();
     else this.#asked = undefined;
+  }
+
+  /** A record of the turn that runs is here. */
+  recordArrived(): void {
+    this.#onRecord();
   }
 
   /** The successor, once the old hoster's stream is over; undefined where it was not handed over. */
@@ -113,6 +124,7 @@ export class Move {
         clock,
       });
       await abortable(prepared.ready, brief.signal);
+      await this.#nextRecord(signal);
       throwIfAborted(signal);
     } catch (thrown) {
       const error = CabstandError.from(thrown);
@@ -128,6 +140,18 @@ export class Move {
     under.successor = { place, prepared };
     // An answer would say nothing that the stream does not.
     await tell(this.#context, this.#standing, { kind: 'handover' }, { signal, deadlineMs });
+  }
+
+  /** Resolves behind the next record, or soon. */
+  #nextRecord(signal: AbortSignal): Promise<void> {
+    const arrived = new Promise<void>((resolve) => {
+      const timer = this.#context.clock.setTimer(resolve, LONGEST_WAIT_MS, { unref: true });
+      this.#onRecord = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+    return abortable(arrived, signal);
   }
 
   /** A place elsewhere; waits for one as long as the old hoster does. */
