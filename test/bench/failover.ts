@@ -50,9 +50,18 @@ interface Figures {
   /** p99 of the time between two records before failures, in milliseconds. */
   readonly ordinary: number;
   readonly p99: number;
+  /** p99 of what is left of a gap without the replay. */
+  readonly p99Taken: number;
 }
 
-const atMost = (text: string, limit: number, { p99 }: Figures): Row['target'] => ({
+/** The time between the records around a failure. */
+interface Gap {
+  readonly ms: number;
+  /** Of it, what the new hoster took from taking the stream up to the first record. */
+  readonly replayMs: number;
+}
+
+const atMost = (text: string, limit: number, p99: number): Row['target'] => ({
   text: `${text} (${format(limit, 0)} ms)`,
   met: p99 <= limit,
 });
@@ -78,8 +87,10 @@ const KINDS: readonly Kind[] = [
     view: 'longest',
     strike: async (victim) => victim.kill('SIGKILL'),
     mend: (victim) => victim.mend(),
-    target: (figures) =>
-      atMost('p99 at most 100 ms and replay', TARGET_KILL_MS + figures.ordinary, figures),
+    target: ({ p99Taken }) => ({
+      text: `p99 at most ${String(TARGET_KILL_MS)} ms and replay: without it ${format(p99Taken, 0)} ms`,
+      met: p99Taken <= TARGET_KILL_MS,
+    }),
   },
   {
     name: 'SIGSTOP of the hoster',
@@ -91,7 +102,7 @@ const KINDS: readonly Kind[] = [
       victim.kill('SIGKILL');
       await victim.mend();
     },
-    target: (figures) => atMost('p99 at most 1.2 × detection', TARGET_STOP * DETECTION_MS, figures),
+    target: ({ p99 }) => atMost('p99 at most 1.2 × detection', TARGET_STOP * DETECTION_MS, p99),
   },
   {
     name: 'drain of the hoster',
@@ -105,8 +116,8 @@ const KINDS: readonly Kind[] = [
       void victim.hurting(leave);
     },
     mend: (victim) => victim.mend(),
-    target: (figures) =>
-      atMost('p99 at most an ordinary time and 5 ms', figures.ordinary + TARGET_DRAIN_MS, figures),
+    target: ({ ordinary, p99 }) =>
+      atMost('p99 at most an ordinary time and 5 ms', ordinary + TARGET_DRAIN_MS, p99),
   },
   {
     name: 'loss of all routers',
@@ -114,8 +125,7 @@ const KINDS: readonly Kind[] = [
     view: 'all',
     strike: async (_victim, { routers }) => routers.forEach((router) => router.kill('SIGKILL')),
     mend: (_victim, rig) => rig.mend(),
-    target: (figures) =>
-      atMost('p99 an ordinary time', figures.ordinary + TARGET_DRAIN_MS, figures),
+    target: ({ ordinary, p99 }) => atMost('p99 an ordinary time', ordinary + TARGET_DRAIN_MS, p99),
   },
 ];
 
@@ -139,7 +149,7 @@ async function measure(kind: Kind, rig: Rig, options: FailoverOptions): Promise<
   const microphones: Microphone[] = [];
   for (let i = 0; i < options.streams; i++)
     microphones.push(new Microphone(await rig.sessions.session({ model: MODEL }), PART_MS));
-  const gaps: number[] = [];
+  const gaps: Gap[] = [];
   const ordinary: number[] = [];
   let lost = 0;
   await warmUp(rig);
@@ -161,7 +171,14 @@ async function measure(kind: Kind, rig: Rig, options: FailoverOptions): Promise<
   }
   for (const { error } of microphones) if (error !== undefined) console.log(' ', error);
   await Promise.all(microphones.map((microphone) => microphone.stop()));
-  const figures = { ordinary: quantile(ordinary, 0.99), p99: quantile(gaps, 0.99) };
+  const figures = {
+    ordinary: quantile(ordinary, 0.99),
+    p99: quantile(gaps.map(whole), 0.99),
+    p99Taken: quantile(
+      gaps.map(({ ms, replayMs }) => ms - replayMs),
+      0.99,
+    ),
+  };
   return [row(kind, gaps, lost, figures)];
 }
 
@@ -175,9 +192,11 @@ async function warmUp(rig: Rig): Promise<void> {
     }
 }
 
-function row(kind: Kind, gaps: readonly number[], lost: number, figures: Figures): Row {
+const whole = ({ ms }: Gap): number => ms;
+
+function row(kind: Kind, gaps: readonly Gap[], lost: number, figures: Figures): Row {
   const target = kind.target(figures);
-  const text = (q: number): string => format(quantile(gaps, q), 0).padStart(5);
+  const text = (q: number): string => format(quantile(gaps.map(whole), q), 0).padStart(5);
   return {
     what: kind.name,
     value:
@@ -188,11 +207,7 @@ function row(kind: Kind, gaps: readonly number[], lost: number, figures: Figures
 }
 
 /** What one failure did to one stream; undefined if it never went on. */
-async function gapsOf(
-  microphone: Microphone,
-  kind: Kind,
-  at: number,
-): Promise<number[] | undefined> {
+async function gapsOf(microphone: Microphone, kind: Kind, at: number): Promise<Gap[] | undefined> {
   try {
     await until(
       'the stream to go on',
@@ -208,12 +223,12 @@ async function gapsOf(
     return undefined;
   }
   if (microphone.error !== undefined) return undefined;
-  const { times, moved } = microphone;
+  const { times, moved, replayMs } = microphone;
   const first = Math.max(0, times.findIndex((time) => time > at) - 1);
   const intervals = differences(times.slice(first));
-  if (kind.view === 'all') return intervals;
-  if (kind.view === 'moved' && moved.length > 0) return moved;
-  return [Math.max(...intervals)];
+  if (kind.view === 'all') return intervals.map((ms) => ({ ms, replayMs: 0 }));
+  const ms = kind.view === 'moved' && moved.length > 0 ? Math.max(...moved) : undefined;
+  return [{ ms: ms ?? Math.max(...intervals), replayMs }];
 }
 
 /** The hoster with the most streams. */

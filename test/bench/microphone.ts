@@ -27,7 +27,10 @@ export class Microphone {
   moved: number[] = [];
   /** When the first record after each move came. */
   arrived: number[] = [];
+  /** Of the time around the last move, what the new hoster took from taking it up to the first record. */
+  replayMs = 0;
   #moving = false;
+  #opened = 0;
   /** What ended it. */
   error: unknown;
   readonly #session: Session;
@@ -39,6 +42,7 @@ export class Microphone {
     this.#session = session;
     this.#turn = session.live();
     this.#partMs = partMs;
+    session.on('opened', () => (this.#opened = performance.now()));
     session.on('recovered', () => (this.#moving = true));
     void this.#write();
     void this.#read();
@@ -52,6 +56,7 @@ export class Microphone {
     this.times = [];
     this.moved = [];
     this.arrived = [];
+    this.replayMs = 0;
   }
 
   async stop(): Promise<void> {
@@ -79,6 +84,7 @@ export class Microphone {
         if (this.#moving) {
           this.moved.push(now - (this.times.at(-1) ?? now));
           this.arrived.push(now);
+          this.replayMs = now - this.#opened;
         }
         this.#moving = false;
         this.times.push(now);

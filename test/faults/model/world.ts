@@ -142,6 +142,11 @@ export class World {
     return hoster;
   }
 
+  /** Whether a hoster was told to end, and has not. */
+  get ending(): boolean {
+    return this.hosters.some((hoster) => hoster?.sessions.openness.kind === 'stopping');
+  }
+
   #stop(index: number): void {
     const hoster = this.hosters[index];
     if (hoster === undefined) return;

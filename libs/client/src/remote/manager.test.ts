@@ -216,6 +216,36 @@ test('a failed node is excluded by incarnation and reported with the evidence', 
   });
 });
 
+test('a session that waits goes to a node that is known to have room; no router is asked', async () => {
+  const only = await router();
+  only.nodes = [node('a'), node('b', 'b:1', 2), node('full', 'full:1', 0)];
+  const remote = remoteFor({ routers: [only.address] });
+  await remote.nodes();
+  const known = { model: 'm', known: true, avoid: [{ nodeId: 'a', incarnation: 'a-1' }] };
+  const first = await remote.acquire(known);
+  expect(first).toMatchObject({ node: { nodeId: 'b' }, lease: undefined, alternatives: [] });
+  expect((await remote.acquire(known)).node.nodeId).toBe('b');
+  expect(only.acquired).toEqual([]);
+  // What was sent there has filled it, as far as is known here.
+  only.nodes = [node('c')];
+  expect(await remote.acquire(known)).toMatchObject({
+    node: { nodeId: 'c' },
+    lease: { id: 'lease' },
+  });
+  expect(only.acquired).toHaveLength(1);
+  const told = async (freeSlots: number): Promise<void> => {
+    await only.tell({ nodes: [node('b', 'b:1', freeSlots)] });
+    await until(() => remote.knownNodes.some(({ models }) => models[0]?.freeSlots === freeSlots));
+  };
+  // Its own word counts for more.
+  await told(3);
+  expect((await remote.acquire(known)).node.nodeId).toBe('b');
+  await told(4);
+  const error = new CabstandError('NODE_STALLED', 'nothing came');
+  remote.settle(first.node, { kind: 'failed', error, leaseId: undefined });
+  expect((await remote.acquire(known)).node.nodeId).toBe('c');
+});
+
 test('when only nodes that just refused are left, they are better than none', async () => {
   const only = await router();
   only.nodes = [node('a')];

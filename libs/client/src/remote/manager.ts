@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { BoundedMap, CabstandError, abortable, linkSignals } from '@cabstand/core';
+import { CabstandError, abortable, linkSignals } from '@cabstand/core';
 import { HosterService, RouterService } from '@cabstand/rpc';
 import type { RpcClientPool, v1 } from '@cabstand/rpc';
 import { makePool } from '../connection';
@@ -44,7 +44,6 @@ export class RemoteManager
   readonly #cache: NodeCache;
   readonly #closing = new AbortController();
   /** How many sessions were placed without a router, by address: they are spread by it. */
-  readonly #placed: BoundedMap<string, number>;
   #watch: { readonly first: Promise<void>; readonly over: Promise<void> } | undefined;
 
   constructor(options: RemoteManagerOptions) {
@@ -70,7 +69,6 @@ export class RemoteManager
       clock,
     );
     this.#cache = new NodeCache(settings.maxNodes);
-    this.#placed = new BoundedMap(settings.maxNodes);
   }
 
   /** The nodes as the watch told them last; empty before its first word and without routers. */
@@ -105,8 +103,8 @@ export class RemoteManager
   }
 
   /**
-   * A hoster for a session: from a router with a reservation, from the cache where no router answers,
-   * from `hosters` without routers. Throws NO_NODE if none has room, MODEL_UNKNOWN, ROUTER_UNREACHABLE
+   * A hoster for a session: from a router with a reservation, from the cache where no router answers or
+   * the request says so, from `hosters` without routers. Throws NO_NODE if none has room, MODEL_UNKNOWN, ROUTER_UNREACHABLE
    * if there is neither a router nor a cached node.
    */
   async acquire(request: PlacementRequest): Promise<Placement> {
@@ -114,6 +112,8 @@ export class RemoteManager
       throw new CabstandError('CANCELLED', 'the remote manager is closed');
     if (this.#routers.size === 0) return this.#fromList(request);
     this.#startWatch();
+    const known = request.known === true ? this.#fromKnown(request) : undefined;
+    if (known !== undefined) return known;
     try {
       return await this.#fromRouter(request);
     } catch (thrown) {
@@ -143,11 +143,7 @@ export class RemoteManager
 
   settle(node: Target, outcome: Outcome): void {
     this.#health.settle(node, outcome);
-    if (outcome.kind !== 'served') {
-      const placed = (this.#placed.get(node.address) ?? 0) - 1;
-      if (placed > 0) this.#placed.set(node.address, placed);
-      else this.#placed.delete(node.address);
-    }
+    if (outcome.kind !== 'served') this.#cache.place(node.address, -1);
     if (outcome.kind !== 'failed' || this.#closing.signal.aborted) return;
     this.#routers.report({
       node_id: node.nodeId,
@@ -224,9 +220,29 @@ export class RemoteManager
   #fromCache(request: PlacementRequest, noRouter: CabstandError): Placement {
     const nodes = candidates(this.#cache.nodes, request, () => false);
     if (nodes.length === 0) throw noRouter;
-    const freeSlots = (node: RemoteNode): number =>
-      node.models.find((model) => model.name === request.model)?.freeSlots ?? 0;
-    return this.#choose(nodes, request, (node) => freeSlots(node) - this.#placedAt(node));
+    return this.#choose(nodes, request, this.#roomFor(request));
+  }
+
+  /** From the cache, where that has a node with room of which nothing bad is known. */
+  #fromKnown(request: PlacementRequest): Placement | undefined {
+    const { avoid = [] } = request;
+    const room = this.#roomFor(request);
+    const good = candidates(
+      this.#cache.nodes,
+      request,
+      (node) =>
+        node.state !== 'online' ||
+        room(node) <= 0 ||
+        this.#health.isBroken(node) ||
+        this.#health.isExcluded(node) ||
+        avoid.some((other) => nodeKey(other) === nodeKey(node)),
+    );
+    return good.length === 0 ? undefined : this.#choose(good, request, room);
+  }
+
+  #roomFor({ model }: PlacementRequest): (node: RemoteNode) => number {
+    return ({ address, models }) =>
+      (models.find(({ name }) => name === model)?.freeSlots ?? 0) - this.#cache.placedAt(address);
   }
 
   #fromList(request: PlacementRequest): Placement {
@@ -238,7 +254,7 @@ export class RemoteManager
       );
     if (nodes.length === 0)
       throw new CabstandError('NO_NODE', 'the allow and block lists leave no hoster');
-    return this.#choose(nodes, request, (node) => -this.#placedAt(node));
+    return this.#choose(nodes, request, ({ address }) => -this.#cache.placedAt(address));
   }
 
   #choose<N extends Target>(
@@ -256,12 +272,8 @@ export class RemoteManager
     const pool = [preferred, others, usable].find((nodes) => nodes.length > 0) ?? [];
     const [first, ...next] = rank(pool, score, this.#settings.random);
     if (first === undefined) throw new CabstandError('NO_NODE', 'there is no hoster');
-    this.#placed.set(first.address, this.#placedAt(first) + 1);
+    this.#cache.place(first.address, 1);
     return { node: first, lease: undefined, alternatives: next };
-  }
-
-  #placedAt(node: Target): number {
-    return this.#placed.get(node.address) ?? 0;
   }
 
   #startWatch(): { readonly first: Promise<void>; readonly over: Promise<void> } {

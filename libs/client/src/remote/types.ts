@@ -65,6 +65,8 @@ export interface PlacementRequest {
   /** Not these while another will do. */
   readonly avoid?: readonly NodeRef[];
   readonly sessionId?: string;
+  /** Time counts: a node that is known to have room will do, without a reservation. */
+  readonly known?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 

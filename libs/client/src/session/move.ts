@@ -158,7 +158,7 @@ export class Move {
   async #place(home: Target, signal: AbortSignal): Promise<Placement> {
     const { settings, random } = this.#context.retry;
     for (let attempt = 0; ; attempt++) {
-      const places = await placesFor(this.#context, this.#standing, home, signal);
+      const places = await placesFor(this.#context, this.#standing, home, false, signal);
       if (!CabstandError.is(places))
         for (const place of places)
           if (nodeKey(place.node) !== nodeKey(home) && this.#context.placement.enter(place.node))

@@ -8,11 +8,16 @@ import { endedEarly, stalled } from './active-turn';
 import type { ActiveTurn } from './active-turn';
 import type { CoreContext, Standing } from './standing';
 
-/** Places for a session that leaves `home`, best first; an error where there are none. Never throws. */
+/**
+ * Places for a session that leaves `home`, best first; an error where there are none. Never throws.
+ *
+ * @param known any node that is known to have room will do, without asking a router
+ */
 export async function placesFor(
   context: CoreContext,
   { sessionId, digest }: Standing,
   home: Target,
+  known: boolean,
   signal: AbortSignal,
 ): Promise<Placement[] | CabstandError> {
   const { settings, placement } = context;
@@ -23,6 +28,7 @@ export async function placesFor(
     allow: settings.allow,
     block: settings.block,
     resume: true,
+    known,
     avoid: [home],
     sessionId,
     ...(weights === '' ? {} : { digest: weights }),

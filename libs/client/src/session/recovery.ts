@@ -165,7 +165,9 @@ export class Recovery {
       throwIfAborted(signal);
       await this.#pause(cycle + broken.inRow, told.last, signal);
       // Side by side: whichever way it goes, the next step needs no more waiting.
-      const finding = placesFor(this.#context, this.#standing, home, signal);
+      // A stream waits: only where the first place was none, a router is asked for a better one.
+      const known = cycle + broken.inRow === 0;
+      const finding = placesFor(this.#context, this.#standing, home, known, signal);
       if (reattach && alone) {
         const attached = await this.#attachSomewhere(turn, home, signal);
         if (!CabstandError.is(attached)) return attached;

@@ -2,6 +2,7 @@ import { CabstandError, sleep } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import { Moves } from './moves';
 import type { Session } from './session';
+import type { SessionEnd } from './types';
 
 /** Whether the hoster takes work. */
 export type Openness =
@@ -22,8 +23,8 @@ export interface DepartureInit {
 /** How long readers may take to get what a frozen session has left, in milliseconds. */
 const LAST_RECORDS_MS = 500;
 /**
- * How long the sessions that left are given to go on elsewhere before the process winds itself up, in
- * milliseconds: that is work for the machine, for its consumers, and for whoever else runs on it.
+ * How long a session that moved is given to go on elsewhere before the process winds itself up, in
+ * milliseconds: that is work for its consumers, and for whoever else runs on the machine.
  */
 const ARRIVAL_MS = 250;
 
@@ -35,6 +36,8 @@ export class Departure {
   readonly #quiet = new Map<() => void, () => boolean>();
   #openness: Openness = { kind: 'open' };
   #deadline: Timer | undefined;
+  /** When the last session that moved was gone. */
+  #lastMove = -Infinity;
 
   constructor(init: DepartureInit) {
     this.#init = init;
@@ -78,7 +81,6 @@ export class Departure {
     this.#deadline?.cancel();
     this.#openness = { kind: 'stopping' };
     this.#announce(deadlineMs);
-    const leaving = this.#busy();
     // Those between turns have nothing to wait for.
     for (const session of [...this.#init.live()])
       if (session.durable && session.state === 'streaming' && !session.turnRuns)
@@ -88,8 +90,16 @@ export class Departure {
     let cut = 0;
     for (const { turnRuns } of this.#init.live()) if (turnRuns) cut++;
     this.#evictAll();
-    if (leaving) await sleep(ARRIVAL_MS, undefined, this.#init.clock);
+    const { clock } = this.#init;
+    const settlingMs = this.#lastMove + ARRIVAL_MS - clock.monotonic();
+    if (settlingMs > 0) await sleep(settlingMs, undefined, clock);
     return cut;
+  }
+
+  /** A session has ended. */
+  ended({ reason }: SessionEnd): void {
+    if (reason === 'migrated') this.#lastMove = this.#init.clock.monotonic();
+    this.checkQuiet();
   }
 
   /** A session has ended, or has nothing more to give for now. */

@@ -566,6 +566,12 @@ describe('a planned move', () => {
     const moved = client.session?.handOver();
     model.run();
     await moved;
+    let over = false;
+    void stopped.then(() => (over = true));
+    await b.clock.advance(200);
+    // It leaves the machine to those that go on elsewhere for a moment.
+    expect(over).toBe(false);
+    await b.clock.advance(50);
     expect(await stopped).toBe(0);
     expect(b.clock.pending).toBe(0);
   });

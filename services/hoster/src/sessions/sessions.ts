@@ -342,7 +342,7 @@ export class Sessions {
     if (session.named)
       this.#ended.set(session.id, { principal: session.principal, status: session.status() });
     this.#init.observer.ended?.(session, end, lived / 1000);
-    this.#departure.checkQuiet();
+    this.#departure.ended(end);
     this.#queue.serve();
   }
 
