@@ -45,7 +45,6 @@ export type {
   TurnInput,
   TurnRequest,
   UnaryOptions,
-  UpdateResult,
 } from './protocol/types';
 export type {
   Checkpoint,

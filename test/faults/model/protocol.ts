@@ -15,14 +15,9 @@ import type {
   Target,
   TurnRequest,
   UnaryOptions,
-  UpdateResult,
 } from '@cabstand/client';
 // Below the client's surface: what gRPC's protocol says is said here, word for word.
-import {
-  checkpointFromWire,
-  eventFromWire,
-  statusFromWire,
-} from '../../../libs/client/src/grpc/from-wire';
+import { eventFromWire, statusFromWire } from '../../../libs/client/src/grpc/from-wire';
 import { GrpcSource } from '../../../libs/client/src/grpc/source';
 import {
   epochToWire,
@@ -84,7 +79,7 @@ export class MemoryProtocol implements SessionProtocol {
     session: SessionName,
     update: SessionUpdate,
     options: UnaryOptions,
-  ): Promise<UpdateResult> {
+  ): Promise<void> {
     const { request, response } = HosterService.rpc_session_update;
     const epoch = epochToWire(session.epoch);
     const bytes = request.encode({
@@ -92,8 +87,7 @@ export class MemoryProtocol implements SessionProtocol {
       epoch,
       ...updateToWire(update),
     });
-    const answer = await this.#ask(target, 'rpc_session_update', bytes, response, options);
-    return { position: answer.position, checkpoint: checkpointFromWire(answer.checkpoint) };
+    await this.#ask(target, 'rpc_session_update', bytes, response, options);
   }
 
   async status(target: Target, sessionId: string, options: UnaryOptions): Promise<SessionStatus> {

@@ -109,7 +109,7 @@ function tensorFromWire(wire: v1.Tensor__Output): Tensor {
   }
 }
 
-export function checkpointFromWire(
+function checkpointFromWire(
   wire: v1.Checkpoint__Output | null | undefined,
 ): Checkpoint | undefined {
   return !isSet(wire) ? undefined : { position: wire.position, sealed: wire.sealed };

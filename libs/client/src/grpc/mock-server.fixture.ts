@@ -86,7 +86,7 @@ function handlers(mock: MockProtocol, hoster: string): HosterHandlers {
     rpc_session_update: async (request) => {
       const { session_id: sessionId, ack, cancel_turn: cancel } = request;
       const session = { sessionId, epoch: epochOf(request.epoch) };
-      const { position, checkpoint } = await mock.update(
+      await mock.update(
         target,
         session,
         isSet(ack)
@@ -95,7 +95,7 @@ function handlers(mock: MockProtocol, hoster: string): HosterHandlers {
             ? { kind: 'cancel', turn: cancel.turn }
             : { kind: 'handover' },
       );
-      return { position, checkpoint: checkpointToWire(checkpoint) };
+      return {};
     },
     rpc_session_status: async (request) => {
       const status = await mock.status(target, request.session_id);

@@ -18,9 +18,8 @@ import type {
   Target,
   TurnRequest,
   UnaryOptions,
-  UpdateResult,
 } from '../protocol/types';
-import { checkpointFromWire, eventFromWire, statusFromWire } from './from-wire';
+import { eventFromWire, statusFromWire } from './from-wire';
 import { GrpcSource } from './source';
 import { epochToWire, messageToWire, startToWire, turnToWire, updateToWire } from './to-wire';
 
@@ -78,8 +77,8 @@ export class GrpcProtocol implements SessionProtocol {
     session: SessionName,
     update: SessionUpdate,
     options: UnaryOptions,
-  ): Promise<UpdateResult> {
-    const response = await this.#client(target).unary(
+  ): Promise<void> {
+    await this.#client(target).unary(
       HosterService.rpc_session_update,
       {
         session_id: session.sessionId,
@@ -88,10 +87,6 @@ export class GrpcProtocol implements SessionProtocol {
       },
       callOptions(options),
     );
-    return {
-      position: response.position,
-      checkpoint: checkpointFromWire(response.checkpoint),
-    };
   }
 
   async status(target: Target, sessionId: string, options: UnaryOptions): Promise<SessionStatus> {

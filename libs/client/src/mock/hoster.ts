@@ -7,7 +7,6 @@ import type {
   ResumeRequest,
   SessionStatus,
   TurnInput,
-  UpdateResult,
 } from '../protocol/types';
 import type { MockCheckpoints, MockSnapshot } from './checkpoints';
 import { MockParts } from './parts';
@@ -204,7 +203,7 @@ export class MockHoster {
   }
 
   /** Stops at the next step and gives the session away. */
-  async handover(session: MockSession): Promise<UpdateResult> {
+  async handover(session: MockSession): Promise<void> {
     const { running } = session;
     if (running !== undefined) {
       running.handover = true;
@@ -212,13 +211,11 @@ export class MockHoster {
       session.change();
       await running.stopped;
     }
-    const result = { position: session.position, checkpoint: session.checkpoint };
     this.#sessions.delete(session.id);
     void session.flushed().then(() => {
       session.notify({ type: 'closed', reason: 'migrated', error: undefined });
       session.release(undefined);
     });
-    return result;
   }
 
   status(sessionId: string): SessionStatus {

@@ -12,7 +12,6 @@ import type {
   SessionUpdate,
   Target,
   TurnRequest,
-  UpdateResult,
 } from '../protocol/types';
 import { MockChannel, QUEUE } from './channel';
 import { MockCheckpoints } from './checkpoints';
@@ -147,15 +146,14 @@ export class MockProtocol implements SessionProtocol {
     };
   }
 
-  async update(target: Target, session: SessionName, update: SessionUpdate): Promise<UpdateResult> {
+  async update(target: Target, session: SessionName, update: SessionUpdate): Promise<void> {
     await Promise.resolve();
     const hoster = this.#hoster(target);
     const found = hoster.find(session.sessionId);
     found.claim(session.epoch);
-    if (update.kind === 'handover') return hoster.handover(found);
-    if (update.kind === 'ack') found.acknowledge(update.position);
+    if (update.kind === 'handover') await hoster.handover(found);
+    else if (update.kind === 'ack') found.acknowledge(update.position);
     else hoster.cancel(found, update.turn);
-    return { position: found.position, checkpoint: undefined };
   }
 
   async status(target: Target, sessionId: string): Promise<SessionStatus> {

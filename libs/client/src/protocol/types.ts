@@ -100,13 +100,6 @@ export type SessionUpdate =
   /** The consumer has a place elsewhere: stop at a step boundary, flush, give the checkpoint. */
   | { readonly kind: 'handover' };
 
-export interface UpdateResult {
-  /** The next position to be produced. */
-  readonly position: number;
-  /** In answer to `handover`. */
-  readonly checkpoint: Checkpoint | undefined;
-}
-
 /** How a session stands at its hoster. */
 export interface SessionStatus {
   readonly state: 'waiting' | 'streaming' | 'orphaned' | 'closing' | 'ended' | 'unknown';
@@ -169,7 +162,7 @@ export interface SessionProtocol {
     session: { readonly sessionId: string; readonly epoch: Epoch },
     update: SessionUpdate,
     options: UnaryOptions,
-  ): Promise<UpdateResult>;
+  ): Promise<void>;
   status(target: Target, sessionId: string, options: UnaryOptions): Promise<SessionStatus>;
   closeSession(
     target: Target,
