@@ -1,66 +1,19 @@
 import { CabstandError } from '@cabstand/core';
-import type { RpcServer } from '@cabstand/rpc';
 import { float32Of } from '@cabstand/tensor';
-import { serveMock, trusting } from '../grpc/mock-server.fixture';
-import { MockProtocol } from '../mock/protocol';
-import type { MockFailure, MockProtocolOptions, MockRecord } from '../mock/types';
-import { RemoteManager } from '../remote/manager';
+import type { MockFailure, MockRecord } from '../mock/types';
 import type { RetryNotice } from '../retry/opener';
-import type { Chunk } from './chunk';
-import { SessionManager } from './manager';
-import type { SessionManagerOptions } from './manager';
-import type { SessionOptions } from './options';
+import { collect, mocked, texts } from './mocked.fixture';
+
+type DropFirst<T extends unknown[]> = T extends [unknown, ...infer Rest] ? Rest : never;
 
 /** Both protocols under a session are held to the same behaviour: in memory, and over real sockets. */
 describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
-  const closers: (() => Promise<unknown>)[] = [];
-
-  afterEach(async () => {
-    for (const close of closers.splice(0).reverse()) await close();
-  });
-
-  async function setup(
-    options: MockProtocolOptions = {},
-    manage: SessionManagerOptions = {},
-    open: Partial<SessionOptions> = {},
-  ) {
-    const mock = new MockProtocol(options);
-    const servers: RpcServer[] = [];
-    const addresses: string[] = [];
-    if (kind === 'grpc')
-      for (const hoster of mock.hosters) {
-        const { server, address } = await serveMock(mock, hoster);
-        servers.push(server);
-        addresses.push(address);
-      }
-    const remote = new RemoteManager({
-      hosters: kind === 'grpc' ? addresses : mock.hosters,
-      authorizer: trusting,
-    });
-    const sessions = new SessionManager(remote, {
-      ...(kind === 'grpc' ? { authorizer: trusting } : { protocol: mock }),
-      ...manage,
-      retry: { initialMs: 1, maxMs: 5, ...manage.retry },
-    });
-    closers.push(
-      () => Promise.all(servers.map((server) => server.shutdown(0))),
-      () => remote.close(),
-      () => sessions.close(),
-    );
-    const session = await sessions.session({ model: 'm', ...open });
+  async function setup(...how: DropFirst<Parameters<typeof mocked>>) {
+    const setting = await mocked(kind, ...how);
     const retries: RetryNotice[] = [];
-    session.on('retry', (notice) => retries.push(notice));
-    return { mock, remote, sessions, session, retries, servers };
+    setting.session.on('retry', (notice) => retries.push(notice));
+    return { ...setting, retries };
   }
-
-  async function collect(chunks: AsyncIterable<Chunk>): Promise<Chunk[]> {
-    const all: Chunk[] = [];
-    for await (const chunk of chunks) all.push(chunk);
-    return all;
-  }
-
-  const texts = async (chunks: AsyncIterable<Chunk>): Promise<string> =>
-    (await collect(chunks)).map((chunk) => chunk.text).join(' ');
 
   test('several turns: positions and turns go on, text and tensors arrive, the end is told', async () => {
     const { session, mock } = await setup();

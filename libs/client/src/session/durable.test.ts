@@ -1,70 +1,18 @@
 import { CabstandError } from '@cabstand/core';
-import type { RpcServer } from '@cabstand/rpc';
 import { float32Of } from '@cabstand/tensor';
-import { serveMock, trusting } from '../grpc/mock-server.fixture';
-import { MockProtocol } from '../mock/protocol';
-import type { MockFailure, MockProtocolOptions, MockRecord } from '../mock/types';
-import { RemoteManager } from '../remote/manager';
+import type { MockFailure, MockRecord } from '../mock/types';
 import type { Chunk } from './chunk';
 import type { RecoveredNotice, RecoveringNotice } from './events';
-import { SessionManager } from './manager';
-import type { SessionManagerOptions } from './manager';
-import type { SessionOptions } from './options';
+import { collect, mocked, processOf, texts } from './mocked.fixture';
 
-const closers: (() => Promise<unknown>)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function setup(
-  kind: 'mock' | 'grpc',
-  options: MockProtocolOptions = {},
-  manage: SessionManagerOptions = {},
-  open: Partial<SessionOptions> = {},
-) {
-  const mock = new MockProtocol(options);
-  const servers: RpcServer[] = [];
-  const addresses: string[] = [];
-  const { clock } = manage;
-  if (kind === 'grpc')
-    for (const hoster of mock.hosters) {
-      const { server, address } = await serveMock(mock, hoster);
-      servers.push(server);
-      addresses.push(address);
-    }
-  const remote = new RemoteManager({
-    hosters: kind === 'grpc' ? addresses : mock.hosters,
-    authorizer: trusting,
-    ...(clock === undefined ? {} : { clock }),
-  });
-  const sessions = new SessionManager(remote, {
-    ...(kind === 'grpc' ? { authorizer: trusting } : { protocol: mock }),
-    ...manage,
-    retry: { initialMs: 1, maxMs: 5, ...manage.retry },
-  });
-  closers.push(
-    () => Promise.all(servers.map((server) => server.shutdown(0))),
-    () => remote.close(),
-    () => sessions.close(),
-  );
-  const session = await sessions.session({ model: 'm', ...open });
+async function setup(...how: Parameters<typeof mocked>) {
+  const setting = await mocked(...how);
   const recovering: RecoveringNotice[] = [];
   const recovered: RecoveredNotice[] = [];
-  session.on('recovering', (notice) => recovering.push(notice));
-  session.on('recovered', (notice) => recovered.push(notice));
-  const hosters = kind === 'grpc' ? addresses : mock.hosters;
-  return { mock, remote, sessions, session, recovering, recovered, addresses: hosters };
+  setting.session.on('recovering', (notice) => recovering.push(notice));
+  setting.session.on('recovered', (notice) => recovered.push(notice));
+  return { ...setting, recovering, recovered };
 }
-
-async function collect(chunks: AsyncIterable<Chunk>): Promise<Chunk[]> {
-  const all: Chunk[] = [];
-  for await (const chunk of chunks) all.push(chunk);
-  return all;
-}
-
-const texts = async (chunks: AsyncIterable<Chunk>): Promise<string> =>
-  (await collect(chunks)).map((chunk) => chunk.text).join(' ');
 
 const positions = (chunks: readonly Chunk[]): number[] => chunks.map((chunk) => chunk.position);
 
@@ -313,24 +261,10 @@ describe.each(['mock', 'grpc'] as const)('a durable session over %s', (kind) => 
   });
 
   describe('exported and imported', () => {
-    /** Another process: managers of its own. */
-    async function elsewhere(addresses: readonly string[], mock: MockProtocol) {
-      const remote = new RemoteManager({ hosters: addresses, authorizer: trusting });
-      const sessions = new SessionManager(remote, {
-        ...(kind === 'grpc' ? { authorizer: trusting } : { protocol: mock }),
-        retry: { initialMs: 1, maxMs: 5 },
-      });
-      closers.push(
-        () => remote.close(),
-        () => sessions.close(),
-      );
-      return sessions;
-    }
-
     test('goes on between two turns, and fences the exporting process off', async () => {
       const { session, mock, addresses } = await setup(kind);
       await texts(session.runProtocolTask('a b'));
-      const other = await (await elsewhere(addresses, mock)).import(session.export());
+      const other = await processOf(kind, { mock, addresses }).sessions.import(session.export());
       expect([other.id, other.model, other.position, other.turnPending]).toEqual([
         session.id,
         'm',
@@ -357,7 +291,7 @@ describe.each(['mock', 'grpc'] as const)('a durable session over %s', (kind) => 
         const handle = session.export();
         await session.detach();
         if (fate === 'is lost') mock.stop(mock.turns[0]!.hoster);
-        const other = await (await elsewhere(addresses, mock)).import(handle);
+        const other = await processOf(kind, { mock, addresses }).sessions.import(handle);
         expect(other.turnPending).toBe(true);
         const chunks = await collect(other.continueTurn());
         expect(chunks.map((chunk) => chunk.text).join(' ')).toBe('g h i j');
@@ -378,7 +312,7 @@ describe.each(['mock', 'grpc'] as const)('a durable session over %s', (kind) => 
       await texts(session.runProtocolTask('y'));
       mock.start(mock.turns[0]!.hoster);
       await session.detach();
-      const other = await (await elsewhere(addresses, mock)).import(handle);
+      const other = await processOf(kind, { mock, addresses }).sessions.import(handle);
       const chunks = await collect(other.continueTurn());
       expect(chunks.map((chunk) => chunk.text).join(' ')).toBe('c d e f g h i j');
       expect(positions(chunks)).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
