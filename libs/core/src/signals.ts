@@ -44,17 +44,9 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
       return;
     }
     signal.addEventListener('abort', onAbort, { once: true });
-    // One promise, not three: streams wait through here for every record.
-    promise.then(
-      (value) => {
-        signal.removeEventListener('abort', onAbort);
-        resolve(value);
-      },
-      (error: unknown) => {
-        signal.removeEventListener('abort', onAbort);
-        reject(error);
-      },
-    );
+    const release = (): void => signal.removeEventListener('abort', onAbort);
+    promise.then(release, release);
+    promise.then(resolve, reject);
   });
 }
 
