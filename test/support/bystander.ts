@@ -4,7 +4,7 @@ import type { BidiStream, v1 } from '@cabstand/rpc';
 import { float32Of, fromWire, tensorOf, toWire } from '@cabstand/tensor';
 import type { Service, Subnet } from '@cabstand/testing';
 import { speech, variation } from './audio';
-import { enginesOf } from './processes';
+import { enginesOf, isAlive } from './processes';
 import { SileroReference } from './silero-reference';
 
 const FRAME = 512;
@@ -95,9 +95,7 @@ export class Unharmed {
 
   /** No engine has been replaced, and all services run. */
   checkProcesses(): void {
-    // A spare may have joined them since.
-    const now = new Set(enginesOf(this.#subnet).flat());
-    const gone = this.#engines.flat().filter((pid) => !now.has(pid));
+    const gone = this.#engines.flat().filter((pid) => !isAlive(pid));
     assert.deepEqual(gone, [], 'engines are gone');
     for (const engines of this.#engines) assert.ok(engines.length > 0, 'there are engines');
     for (const { child } of [...this.#subnet.routers, ...this.#subnet.hosters])

@@ -55,7 +55,10 @@ export function residentBytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
-/** The engines of each hoster of a subnet. */
+/** The engines of each hoster of a subnet that serve models, as their hoster's newest output tells. */
 export function enginesOf(subnet: Subnet): number[][] {
-  return subnet.hosters.map(({ child }) => childrenOf(child.pid));
+  return subnet.hosters.map(({ child }) => {
+    const serving = child.output.split('\n').filter((line) => line.includes('"model serves"'));
+    return serving.map((line) => (JSON.parse(line) as { engine_pid: number }).engine_pid);
+  });
 }

@@ -200,6 +200,7 @@ export class Engine implements ServedModel {
   readonly outputs = [];
   readonly capacity = 8;
   readonly stepSeconds = 0.001;
+  readonly forgetSteps = (): void => undefined;
   status: ModelStatus = { state: 'ready' };
   readonly #sequences = new Set<EngineSequence>();
   readonly #listeners = new Set<() => void>();

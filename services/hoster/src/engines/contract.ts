@@ -36,6 +36,8 @@ export interface ServedModel {
   readonly openSequences: number;
   /** Moving average of the time of a step in seconds; 0 before the first. */
   readonly stepSeconds: number;
+  /** `stepSeconds` is 0 again: the steps so far say nothing of those to come. */
+  forgetSteps(): void;
   /**
    * Opens a sequence in the engine. Throws MODEL_LOADING while it loads, ENGINE_CRASHED (with
    * `retryAfterMs`) while it restarts, MODEL_FAILED, DRAINING, or HOSTER_FULL at `capacity`.

@@ -113,4 +113,8 @@ export class MovingAverage {
   add(seconds: number): void {
     this.#value = this.#value === 0 ? seconds : this.#value + STEP_WEIGHT * (seconds - this.#value);
   }
+
+  forget(): void {
+    this.#value = 0;
+  }
 }

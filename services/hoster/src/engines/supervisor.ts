@@ -70,6 +70,10 @@ export class EngineSupervisor {
     return this.#stepTime.value;
   }
 
+  forgetSteps(): void {
+    this.#stepTime.forget();
+  }
+
   get openSequences(): number {
     return this.#state.state === 'serving' ? this.#state.serving.sequences.size : 0;
   }

@@ -100,6 +100,10 @@ export class ModelInstance implements ServedModel {
     return this.#supervisor.stepSeconds;
   }
 
+  forgetSteps(): void {
+    this.#supervisor.forgetSteps();
+  }
+
   /** Process id of its engine while it serves. */
   get enginePid(): number | undefined {
     return this.#supervisor.pid;

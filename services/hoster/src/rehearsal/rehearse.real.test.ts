@@ -30,6 +30,7 @@ test('sessions of every kind of model are moved in the middle of a turn, and not
   await rehearse({ host, sealer: counting, log, signal: new AbortController().signal });
   expect(warnings).toEqual([]);
   expect(moved).toBeGreaterThanOrEqual(2);
+  expect(host.models().map((model) => model.stepSeconds)).toEqual([0, 0, 0]);
 });
 
 test('a hoster that cannot take up a session says so, by model', async () => {

@@ -43,8 +43,12 @@ export async function rehearse({ host, sealer, log, signal }: RehearsalInit): Pr
   const began = performance.now();
   try {
     await withPrivateServer(context, async (client) => {
-      for (const model of host.models())
-        if (model.status.state === 'ready') await rehearseModel(client, model, signal, log);
+      for (const model of host.models()) {
+        if (model.status.state !== 'ready') continue;
+        await rehearseModel(client, model, signal, log);
+        // Routers compare hosters by their steps; first ones are slow.
+        model.forgetSteps();
+      }
     });
   } catch (thrown) {
     log.warn({ err: thrown }, 'moves of sessions could not be rehearsed');

@@ -177,6 +177,7 @@ export class StatefulModel implements ServedModel {
   readonly outputs = [];
   readonly capacity: number;
   stepSeconds = 0.001;
+  readonly forgetSteps = (): void => undefined;
   digest = 'sha256:00';
   status: ModelStatus = { state: 'ready' };
   /** A value that no engine survives. */

@@ -113,6 +113,7 @@ export class FakeModel implements ServedModel {
   readonly batchClass = 'exact' as const;
   readonly runtime = 'fake';
   readonly stepSeconds = 0.001;
+  readonly forgetSteps = (): void => undefined;
   readonly outputs = [];
   status: ModelStatus = { state: 'ready' };
   readonly sequences: FakeSequence[] = [];
