@@ -83,6 +83,8 @@ class ScheduleRun {
   readonly #routers: TestNode[];
   readonly #running = new Set<Stream>();
   readonly #mending = new Set<Promise<void>>();
+  /** Streams whose engine was hurt and that had no record since; and where that was. */
+  readonly #engineless = new Map<Stream, string>();
   readonly #summary: Summary;
   /** No new streams: those that run are finished. */
   #closing = false;
@@ -177,6 +179,7 @@ class ScheduleRun {
       } finally {
         clearInterval(watch);
         this.#running.delete(stream);
+        this.#engineless.delete(stream);
       }
     }
   }
@@ -206,7 +209,7 @@ class ScheduleRun {
     const until = performance.now() + WAIT_FOR_VICTIM_MS;
     let victim: TestNode | undefined;
     while (!signal.aborted && performance.now() < until) {
-      victim = this.#victim(order);
+      victim = this.#victim(fault, order);
       if (victim !== undefined) break;
       await sleep(POLL_MS, signal).catch(() => undefined);
     }
@@ -217,7 +220,7 @@ class ScheduleRun {
     this.#inflict(fault, victim);
   }
 
-  #victim(order: readonly number[]): TestNode | undefined {
+  #victim(fault: Fault, order: readonly number[]): TestNode | undefined {
     // Somebody must be left to go on with the streams, except where a fault wants nobody to be.
     const whole = this.#hosters.filter((hoster) => hoster.whole);
     if (whole.length < Math.min(2, this.#hosters.length)) return undefined;
@@ -226,7 +229,17 @@ class ScheduleRun {
     if (flowing < this.#running.size / FLOWING_SHARE) return undefined;
     return order
       .map((i) => this.#hosters[i]!)
-      .find((hoster) => hoster.whole && this.#flowing(hoster).length > 0);
+      .find(
+        (hoster) =>
+          hoster.whole &&
+          this.#flowing(hoster).length > 0 &&
+          !(hurtsEngine(fault) && this.#engineAwaited(hoster)),
+      );
+  }
+
+  /** Where two engines die at one position the turn is taken for what kills them, and rightly ended. */
+  #engineAwaited({ address }: TestNode): boolean {
+    return [...this.#engineless].some(([{ node }, at]) => at === address || node === address);
   }
 
   #flowing(hoster: TestNode): Stream[] {
@@ -240,10 +253,15 @@ class ScheduleRun {
   #inflict(fault: Fault, hoster: TestNode): void {
     const flowing = this.#flowing(hoster);
     const { model } = flowing[0]!.script;
-    const struck =
-      fault.kind === 'kill-engine' || fault.kind === 'stop-engine'
-        ? flowing.filter(({ script }) => script.model === model)
-        : flowing;
+    const struck = hurtsEngine(fault)
+      ? flowing.filter(({ script }) => script.model === model)
+      : flowing;
+    if (hurtsEngine(fault))
+      for (const stream of this.#running)
+        if (stream.node === hoster.address && stream.script.model === model) {
+          this.#engineless.set(stream, hoster.address);
+          stream.onNextRecord(() => this.#engineless.delete(stream));
+        }
     this.#summary.hit(fault.kind, struck.length);
     const at = performance.now();
     for (const stream of struck)
@@ -266,4 +284,8 @@ class ScheduleRun {
       .finally(() => this.#mending.delete(settled));
     this.#mending.add(settled);
   }
+}
+
+function hurtsEngine({ kind }: Fault): boolean {
+  return kind === 'kill-engine' || kind === 'stop-engine';
 }
