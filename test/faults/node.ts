@@ -1,6 +1,6 @@
 import { sleep } from '@cabstand/core';
 import type { FaultProxy, Service, Subnet } from '@cabstand/testing';
-import { isAlive } from '../support/processes';
+import { isAlive, servingIn } from '../support/processes';
 
 /** How long a hoster may take to leave in order, before that is a finding. */
 const LEAVE_MS = 40_000;
@@ -137,8 +137,7 @@ export class TestNode {
 
   /** Hosters log which process serves which model. */
   #noteEngine(line: string): void {
-    if (!line.includes('"model serves"')) return;
-    const { model, engine_pid: pid } = JSON.parse(line) as { model: string; engine_pid: number };
-    this.#engines.set(model, pid);
+    const serving = servingIn(line);
+    if (serving !== undefined) this.#engines.set(serving.model, serving.pid);
   }
 }

@@ -55,10 +55,23 @@ export function residentBytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
+/** What a line of a hoster's log says of which process serves which model; undefined if nothing. */
+export function servingIn(
+  line: string,
+): { readonly model: string; readonly pid: number } | undefined {
+  if (!line.includes('"model serves"')) return undefined;
+  const { model, engine_pid: pid } = JSON.parse(line) as { model: string; engine_pid: number };
+  return { model, pid };
+}
+
 /** The engines of each hoster of a subnet that serve models, as their hoster's newest output tells. */
 export function enginesOf(subnet: Subnet): number[][] {
   return subnet.hosters.map(({ child }) => {
-    const serving = child.output.split('\n').filter((line) => line.includes('"model serves"'));
-    return serving.map((line) => (JSON.parse(line) as { engine_pid: number }).engine_pid);
+    const engines = new Map<string, number>();
+    for (const line of child.output.split('\n')) {
+      const serving = servingIn(line);
+      if (serving !== undefined) engines.set(serving.model, serving.pid);
+    }
+    return [...engines.values()];
   });
 }

@@ -37,7 +37,6 @@ export type { Parameters, ParameterValue } from './manifest/parameters';
 export { validateLiveInput, validateTurnInput } from './manifest/validate';
 export type { CheckedTurn, TurnInput } from './manifest/validate';
 export { readGolden } from './verify/golden';
-export type { GoldenSequence } from './verify/golden';
 export type {
   Dimension,
   FramingSpec,

@@ -43,7 +43,6 @@ export class RemoteManager
   readonly #health: NodeHealth;
   readonly #cache: NodeCache;
   readonly #closing = new AbortController();
-  /** How many sessions were placed without a router, by address: they are spread by it. */
   #watch: { readonly first: Promise<void>; readonly over: Promise<void> } | undefined;
 
   constructor(options: RemoteManagerOptions) {
@@ -104,8 +103,8 @@ export class RemoteManager
 
   /**
    * A hoster for a session: from a router with a reservation, from the cache where no router answers or
-   * the request says so, from `hosters` without routers. Throws NO_NODE if none has room, MODEL_UNKNOWN, ROUTER_UNREACHABLE
-   * if there is neither a router nor a cached node.
+   * the request says so, from `hosters` without routers. Throws NO_NODE if none has room,
+   * MODEL_UNKNOWN, ROUTER_UNREACHABLE if there is neither a router nor a cached node.
    */
   async acquire(request: PlacementRequest): Promise<Placement> {
     if (this.#closing.signal.aborted)

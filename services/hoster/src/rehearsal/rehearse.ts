@@ -50,12 +50,12 @@ export async function rehearse({ host, sealer, log, signal }: RehearsalInit): Pr
         model.forgetSteps();
       }
     });
+    log.info({ ms: Math.round(performance.now() - began) }, 'moves of sessions were rehearsed');
   } catch (thrown) {
     log.warn({ err: thrown }, 'moves of sessions could not be rehearsed');
   } finally {
     await sessions.stop(0);
   }
-  log.info({ ms: Math.round(performance.now() - began) }, 'moves of sessions were rehearsed');
 }
 
 async function rehearseModel(
