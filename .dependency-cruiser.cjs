@@ -40,9 +40,10 @@ module.exports = {
     layer('rpc', ['core', 'tensor']),
     layer('auth', ['core', 'rpc']),
     layer('service', ['core', 'rpc', 'auth']),
-    layer('engine', ['core', 'tensor', 'rpc']),
+    layer('model', ['core', 'tensor']),
+    layer('engine', ['core', 'tensor', 'rpc', 'model']),
     layer('client', ['core', 'tensor', 'rpc', 'auth']),
-    layer('cli', ['core', 'tensor', 'rpc', 'auth', 'service', 'client', 'engine']),
+    layer('cli', ['core', 'tensor', 'rpc', 'auth', 'service', 'client', 'model', 'engine']),
     layer('testing', ['core', 'tensor', 'rpc', 'auth', 'client']),
   ],
   options: {

@@ -1,8 +1,8 @@
 /** Loads the engine's model: manifest, ONNX sessions, what binds them, and how it may be batched. */
 import type { InferenceSession } from 'onnxruntime-node';
-import type { BatchClass, LoadFrame, LoadedFrame } from './frames/types';
-import { loadManifest } from './manifest/load';
-import type { Manifest } from './manifest/types';
+import { loadManifest } from '@cabstand/model';
+import type { BatchClass, Manifest } from '@cabstand/model';
+import type { LoadFrame, LoadedFrame } from './frames/types';
 import { bindManifest } from './onnx/bind';
 import { describeRuntime } from './onnx/runtime';
 import { createSession } from './onnx/session';

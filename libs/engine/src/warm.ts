@@ -1,6 +1,6 @@
 /** What an engine can do ahead of its model while it waits for one: some 50 ms of each first load. */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { parseManifest } from './manifest/parse';
+import { parseManifest } from '@cabstand/model';
 
 /** An ONNX graph that gives its one float back (IR version 8, operator set 17): `y = Identity(x)`. */
 const IDENTITY =

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { listModels, loadManifest } from '@cabstand/engine';
+import { listModels, loadManifest } from '@cabstand/model';
 import { fail, messageOf, ok } from './finding';
 import type { Finding } from './finding';
 

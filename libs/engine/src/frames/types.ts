@@ -7,6 +7,7 @@
  * multiple of 8 from the start of the blob section.
  */
 import type { Reason } from '@cabstand/core';
+import type { BatchClass, Provider } from '@cabstand/model';
 import type { DType, Tensor } from '@cabstand/tensor';
 
 export const PROTOCOL_VERSION = 1;
@@ -30,9 +31,6 @@ export const FrameType = {
   STEP: 68,
   STATS: 69,
 } as const;
-
-export type Provider = 'cuda' | 'tensorrt' | 'webgpu' | 'cpu';
-export type BatchClass = 'exact' | 'tolerance' | 'unbatched';
 
 /** Loads the engine's one model. */
 export interface LoadFrame {

@@ -1,6 +1,6 @@
+import { manifestProblem } from '@cabstand/model';
+import type { Manifest } from '@cabstand/model';
 import { DTYPES, elementCount } from '@cabstand/tensor';
-import { manifestProblem } from '../manifest/problems';
-import type { Manifest } from '../manifest/types';
 import type { BoundGraph, BoundState, BoundTensor } from './bound';
 
 /** Shape and dtype of each state, from the manifest and all graphs that read or write it. */

@@ -1,10 +1,9 @@
 /** The manifest against what the ONNX files say: names, dtypes, ranks and batch axes. */
+import { elementsOf, manifestProblem, oneOf } from '@cabstand/model';
+import type { GraphInput, GraphOutput, GraphSpec, Manifest, Source } from '@cabstand/model';
 import { DTYPES } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import type { OutputMetadata } from '../frames/types';
-import { elementsOf } from '../manifest/parameters';
-import { manifestProblem, oneOf } from '../manifest/problems';
-import type { GraphInput, GraphOutput, GraphSpec, Manifest, Source } from '../manifest/types';
 import { bindStates } from './bind-states';
 import type {
   BoundGraph,

@@ -1,7 +1,7 @@
 /** A model whose manifest and ONNX files were found to fit together. */
+import type { GraphSpec, Manifest, Sink, Source } from '@cabstand/model';
 import type { DType } from '@cabstand/tensor';
 import type { OutputMetadata } from '../frames/types';
-import type { GraphSpec, Manifest, Sink, Source } from '../manifest/types';
 
 /** What ONNX Runtime tells of an input or output. */
 export interface TensorMetadata {

@@ -1,6 +1,6 @@
 import { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
-import type { Provider } from '../frames/types';
+import type { Provider } from '@cabstand/model';
 
 export interface SessionOptions {
   readonly provider: Provider;

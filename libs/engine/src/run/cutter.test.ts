@@ -1,6 +1,6 @@
 import fc from 'fast-check';
+import type { FramingSpec, InputSpec } from '@cabstand/model';
 import { tensorOf } from '@cabstand/tensor';
-import type { FramingSpec, InputSpec } from '../manifest/types';
 import { bytesOf } from './batch-tensor';
 import { FrameCutter } from './cutter';
 

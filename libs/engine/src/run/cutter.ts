@@ -1,6 +1,6 @@
+import type { FramingSpec, InputSpec } from '@cabstand/model';
 import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray, Tensor } from '@cabstand/tensor';
-import type { FramingSpec, InputSpec } from '../manifest/types';
 import type { Loaded, SavedFraming } from '../snapshot/format';
 import { unfit } from '../snapshot/bytes';
 import { allocate, bytesOf, copyAt, slice } from './batch-tensor';

@@ -1,10 +1,10 @@
 /** Records of a step. */
 import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
+import { decodeToken } from '@cabstand/model';
+import type { Manifest } from '@cabstand/model';
 import { DTYPES, elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray } from '@cabstand/tensor';
-import type { Manifest } from '../manifest/types';
-import { decodeToken } from '../manifest/vocabulary';
 import { allocate, bytesOf } from './batch-tensor';
 import { tensorPrefix } from './output';
 import type { StepWriter } from './output';

@@ -1,10 +1,10 @@
 /** One graph's inputs and outputs for a layout, allocated once and used at every step. */
 import { Tensor } from 'onnxruntime-node';
 import type { InferenceSession } from 'onnxruntime-node';
+import { elementsOf } from '@cabstand/model';
+import type { Parameters } from '@cabstand/model';
 import { elementCount } from '@cabstand/tensor';
 import type { BoundGraph, BoundInput, BoundModel, BoundOutput } from '../onnx/bound';
-import { elementsOf } from '../manifest/parameters';
-import type { Parameters } from '../manifest/parameters';
 import { BatchTensor, fill } from './batch-tensor';
 import type { Layout } from './layout';
 import { tensorPrefix } from './output';

@@ -1,10 +1,10 @@
 /** Steps of models with state: `stateful` and `generator`. */
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { BoundedMap, CabstandError } from '@cabstand/core';
+import { validateLiveInput, validateTurnInput } from '@cabstand/model';
 import type { NumericArray } from '@cabstand/tensor';
 import type { InputFrame, TurnFrame } from '../frames/types';
 import type { BoundModel } from '../onnx/bound';
-import { validateLiveInput, validateTurnInput } from '../manifest/validate';
 import { unfit } from '../snapshot/bytes';
 import { SnapshotFormat } from '../snapshot/format';
 import { allocate, bytesOf, fill } from './batch-tensor';

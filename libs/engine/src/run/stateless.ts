@@ -2,13 +2,12 @@
 import { Tensor as OrtTensor } from 'onnxruntime-node';
 import type { InferenceSession } from 'onnxruntime-node';
 import { BoundedMap, CabstandError } from '@cabstand/core';
+import { elementsOf, validateTurnInput } from '@cabstand/model';
+import type { Parameters } from '@cabstand/model';
 import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { NumericArray, Tensor } from '@cabstand/tensor';
 import type { InputFrame, TurnFrame } from '../frames/types';
 import type { BoundInput, BoundModel, BoundOutput } from '../onnx/bound';
-import { elementsOf } from '../manifest/parameters';
-import type { Parameters } from '../manifest/parameters';
-import { validateTurnInput } from '../manifest/validate';
 import { FINGERPRINT, SnapshotFormat } from '../snapshot/format';
 import type { Progress } from '../snapshot/format';
 import { charge } from './emit';

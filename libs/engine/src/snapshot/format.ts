@@ -1,8 +1,8 @@
 /** Snapshots of a model's sequences ↔ bytes. The layout is documented in docs/engine-protocol.md. */
+import type { ModelKind } from '@cabstand/model';
 import { DTYPES, elementCount } from '@cabstand/tensor';
 import type { NumericArray } from '@cabstand/tensor';
 import type { BoundModel } from '../onnx/bound';
-import type { ModelKind } from '../manifest/types';
 import { bytesOf } from '../run/batch-tensor';
 import { ByteReader, encodeHead, unfit } from './bytes';
 import type { Head } from './bytes';

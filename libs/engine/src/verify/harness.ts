@@ -1,5 +1,6 @@
 /** Runs turns on a stepper without a process around it, in batches of the caller's choosing. */
 import { CabstandError } from '@cabstand/core';
+import type { GoldenSequence, Manifest } from '@cabstand/model';
 import type { NumericArray, Tensor } from '@cabstand/tensor';
 import { decodeFrame } from '../frames/codec';
 import { PREFIX } from '../frames/layout';
@@ -11,8 +12,6 @@ import type { Sequence, Stepper } from '../run/sequence';
 import type { AnyStepper } from '../run/create';
 import { neighbourIds, neighbourTensor } from './neighbours';
 import type { Neighbour } from './neighbours';
-import type { GoldenSequence } from './golden';
-import type { Manifest } from '../manifest/types';
 
 /** What came of one sequence. */
 export interface Outcome {

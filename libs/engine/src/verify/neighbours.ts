@@ -1,7 +1,7 @@
 /** Adversarial company for a golden sequence: zeros, the largest values that are allowed, noise. */
+import type { InputSpec } from '@cabstand/model';
 import { arrayOf } from '@cabstand/tensor';
 import type { NumericArray, Tensor } from '@cabstand/tensor';
-import type { InputSpec } from '../manifest/types';
 import { allocate } from '../run/batch-tensor';
 import { uniform } from '../run/sampling';
 

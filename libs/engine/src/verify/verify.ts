@@ -1,14 +1,13 @@
 /** What is known of a model before it is announced: that it computes what it should, and how it batches. */
 import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
-import type { BatchClass } from '../frames/types';
+import { readGolden } from '@cabstand/model';
+import type { BatchClass, GoldenSequence } from '@cabstand/model';
 import type { BoundModel } from '../onnx/bound';
 import { createStepper } from '../run/create';
 import type { Sequence } from '../run/sequence';
 import { EQUAL, compareArrays, compareTensors } from './compare';
 import type { Difference } from './compare';
-import { readGolden } from './golden';
-import type { GoldenSequence } from './golden';
 import { Harness } from './harness';
 import type { Outcome } from './harness';
 import { NEIGHBOURS } from './neighbours';

@@ -1,13 +1,7 @@
 /** What the session core needs of models and engines; it knows nothing of processes and frames. */
 import type { CabstandError } from '@cabstand/core';
-import type {
-  BatchClass,
-  Manifest,
-  OutputMetadata,
-  Provider,
-  SnapshotItem,
-  TurnEnd,
-} from '@cabstand/engine';
+import type { OutputMetadata, SnapshotItem, TurnEnd } from '@cabstand/engine';
+import type { BatchClass, Manifest, Provider } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 
 export type ModelStatus =

@@ -1,5 +1,5 @@
 import { CabstandError } from '@cabstand/core';
-import type { Provider } from '@cabstand/engine';
+import type { Provider } from '@cabstand/model';
 import { firstProvider } from './providers';
 
 const refused = new CabstandError('VERIFICATION_FAILED', 'it computes something else');

@@ -1,6 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { Reason } from '@cabstand/core';
-import type { Provider } from '@cabstand/engine';
+import type { Provider } from '@cabstand/model';
 
 /** What another provider cannot mend. */
 const FINAL: ReadonlySet<Reason> = new Set<Reason>(['MANIFEST_INVALID', 'INVALID_ARGUMENT']);

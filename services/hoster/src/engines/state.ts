@@ -1,5 +1,6 @@
 import { CabstandError } from '@cabstand/core';
-import type { BatchClass, LoadedFrame } from '@cabstand/engine';
+import type { LoadedFrame } from '@cabstand/engine';
+import type { BatchClass } from '@cabstand/model';
 import type { Serving } from './serving';
 
 /** What an engine is doing, as its supervisor sees it. */

@@ -1,7 +1,8 @@
 /** Real processes that fail on demand; see faulty-engine.fixture.mjs. */
 import path from 'node:path';
 import { CabstandError, systemClock } from '@cabstand/core';
-import type { Manifest, Provider, TurnEnd } from '@cabstand/engine';
+import type { TurnEnd } from '@cabstand/engine';
+import type { Manifest, Provider } from '@cabstand/model';
 import type { EngineDeath, EngineLog } from './observer';
 import { noObserver } from './observer';
 import { resolveEngineOptions } from './options';

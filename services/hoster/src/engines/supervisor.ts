@@ -1,6 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { Reason, Timer } from '@cabstand/core';
-import type { LoadedFrame, Manifest, Provider } from '@cabstand/engine';
+import type { LoadedFrame } from '@cabstand/engine';
+import type { Manifest, Provider } from '@cabstand/model';
 import type { Sequence, SequenceOptions, SequenceSink } from './contract';
 import type { EngineProcess } from './engine-process';
 import { launchEngine } from './launch';

@@ -1,5 +1,5 @@
 import { CabstandError, abortReason } from '@cabstand/core';
-import { validateTurnInput } from '@cabstand/engine';
+import { validateTurnInput } from '@cabstand/model';
 import type { ServerCall, ServerStreamHandler, v1 } from '@cabstand/rpc';
 import type { ServedModel } from '../engines/contract';
 import type { ResumeSpec } from '../sessions/resume';

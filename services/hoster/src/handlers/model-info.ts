@@ -1,7 +1,8 @@
 /** What a model takes and gives, in the contract's words. */
 import { DTYPES } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
-import type { Dimension, InputSpec, Manifest, OutputMetadata } from '@cabstand/engine';
+import type { OutputMetadata } from '@cabstand/engine';
+import type { Dimension, InputSpec, Manifest } from '@cabstand/model';
 import type { v1 } from '@cabstand/rpc';
 import type { BrokenModel, ModelStatus, ServedModel } from '../engines/contract';
 import { wireBatchClass } from './wire';

@@ -1,6 +1,6 @@
 /** Calls that go on with a session which this hoster may not have. */
 import { CabstandError, invalid } from '@cabstand/core';
-import { validateLiveInput, validateTurnInput } from '@cabstand/engine';
+import { validateLiveInput, validateTurnInput } from '@cabstand/model';
 import type { ServerCall, v1 } from '@cabstand/rpc';
 import type { ServedModel } from '../engines/contract';
 import type { LivePart } from '../sessions/live-input';

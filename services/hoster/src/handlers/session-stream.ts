@@ -1,5 +1,5 @@
 import { CabstandError, abortReason } from '@cabstand/core';
-import { validateLiveInput, validateTurnInput } from '@cabstand/engine';
+import { validateLiveInput, validateTurnInput } from '@cabstand/model';
 import type { BidiHandler, ServerCall, StreamWriter, v1 } from '@cabstand/rpc';
 import { sameEpoch } from '../sessions/epoch';
 import type { Session } from '../sessions/session';

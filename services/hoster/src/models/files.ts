@@ -1,8 +1,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
-import { loadManifest } from '@cabstand/engine';
-import type { Manifest } from '@cabstand/engine';
+import { loadManifest } from '@cabstand/model';
+import type { Manifest } from '@cabstand/model';
 
 /**
  * Watches over the files of a loaded model: an engine that restarts reads them again, and must read

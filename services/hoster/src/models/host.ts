@@ -1,6 +1,6 @@
 import { CabstandError, invalid } from '@cabstand/core';
-import { loadManifest } from '@cabstand/engine';
-import type { Manifest } from '@cabstand/engine';
+import { loadManifest } from '@cabstand/model';
+import type { Manifest } from '@cabstand/model';
 import type { BrokenModel, ModelHost } from '../engines/contract';
 import { EngineProcess } from '../engines/engine-process';
 import { SocketFolder } from '../engines/socket-folder';

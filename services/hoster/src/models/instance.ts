@@ -1,6 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { BatchClass, LoadedFrame, Manifest, OutputMetadata, Provider } from '@cabstand/engine';
+import type { LoadedFrame, OutputMetadata } from '@cabstand/engine';
+import type { BatchClass, Manifest, Provider } from '@cabstand/model';
 import type {
   ModelStatus,
   Sequence,

@@ -1,7 +1,7 @@
 import { freemem } from 'node:os';
 import { stat } from 'node:fs/promises';
 import { CabstandError } from '@cabstand/core';
-import type { Manifest } from '@cabstand/engine';
+import type { Manifest } from '@cabstand/model';
 
 /** An engine before it holds weights: Node and ONNX Runtime. */
 export const ENGINE_BYTES = 96 * 1024 * 1024;

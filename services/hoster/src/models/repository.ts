@@ -1,7 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CabstandError, invalid } from '@cabstand/core';
-import { listModels, listVersions } from '@cabstand/engine';
+import { listModels, listVersions } from '@cabstand/model';
 
 /** Where models lie: name → folder. With several repositories the first that has a name gives it. */
 export class ModelRepository {

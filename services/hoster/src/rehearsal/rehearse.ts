@@ -6,7 +6,7 @@
 import { CabstandError, linkSignals, systemClock } from '@cabstand/core';
 import { ticketVerifier } from '@cabstand/auth';
 import type { Sealer } from '@cabstand/auth';
-import { readGolden } from '@cabstand/engine';
+import { readGolden } from '@cabstand/model';
 import type { RpcClient } from '@cabstand/rpc';
 import { toWire } from '@cabstand/tensor';
 import type { ModelHost, ServedModel } from '../engines/contract';

@@ -4,7 +4,8 @@
  * makes one for each part.
  */
 import { CabstandError } from '@cabstand/core';
-import type { Manifest, TurnEnd } from '@cabstand/engine';
+import type { TurnEnd } from '@cabstand/engine';
+import type { Manifest } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 import type {
   ModelStatus,

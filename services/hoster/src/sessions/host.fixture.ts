@@ -3,7 +3,8 @@ import type { CabstandError } from '@cabstand/core';
 import { CabstandError as AnError } from '@cabstand/core';
 import { authConfigSchema, createSealer } from '@cabstand/auth';
 import type { Sealer } from '@cabstand/auth';
-import type { Manifest, TurnEnd } from '@cabstand/engine';
+import type { TurnEnd } from '@cabstand/engine';
+import type { Manifest } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 import type {
   ModelStatus,

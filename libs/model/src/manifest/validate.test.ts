@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import { tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
-import { BUNDLED } from '../engine.fixture';
+import { BUNDLED } from '../models.fixture';
 import { loadManifest } from './load';
 import type { Manifest } from './types';
 import { validateLiveInput, validateTurnInput } from './validate';

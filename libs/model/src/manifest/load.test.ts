@@ -2,9 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
-import { bindManifest } from '../onnx/bind';
-import type { GraphMetadata } from '../onnx/bound';
-import { BUNDLED, OWN, SHARED } from '../engine.fixture';
+import { BUNDLED, OWN, SHARED } from '../models.fixture';
 import { loadManifest } from './load';
 
 let root: string;
@@ -99,89 +97,4 @@ test.each([
 test('a version that is not there is named with those that are', async () => {
   const error = await loading(join(BUNDLED, 'silero-vad'), '7');
   expect(error.message).toMatch(/got "7", expected one of the versions 1$/);
-});
-
-describe('against the ONNX file', () => {
-  const metadata = (
-    change: (graph: {
-      inputs: { name: string; isTensor: boolean; type: string; shape: (string | number)[] }[];
-      outputs: { name: string; isTensor: boolean; type: string; shape: (string | number)[] }[];
-    }) => void,
-  ): GraphMetadata[] => {
-    const graph = {
-      inputs: [
-        { name: 'input', isTensor: true, type: 'float32', shape: ['', ''] },
-        { name: 'state', isTensor: true, type: 'float32', shape: [2, '', 128] },
-        { name: 'sr', isTensor: true, type: 'int64', shape: [] },
-      ] as { name: string; isTensor: boolean; type: string; shape: (string | number)[] }[],
-      outputs: [
-        { name: 'output', isTensor: true, type: 'float32', shape: ['', 1] },
-        { name: 'stateN', isTensor: true, type: 'float32', shape: ['', '', ''] },
-      ] as { name: string; isTensor: boolean; type: string; shape: (string | number)[] }[],
-    };
-    change(graph);
-    return [graph];
-  };
-
-  test('what fits is bound, with the size of its state', async () => {
-    const manifest = await loadManifest(join(BUNDLED, 'silero-vad'));
-    const bound = bindManifest(
-      manifest,
-      metadata(() => undefined),
-    );
-    expect(bound).toMatchObject({ batchable: true, stateBytes: 1024 });
-    expect(bound.outputs).toEqual([
-      { name: 'speech_probability', dtype: 'float32', shape: [1, 1] },
-    ]);
-  });
-
-  test.each<[string, Parameters<typeof metadata>[0], string]>([
-    [
-      'a batch axis that is fixed',
-      ({ inputs }) => inputs[0]?.shape.splice(0, 1, 4),
-      'a free dimension',
-    ],
-    [
-      'a batch axis beyond the rank',
-      ({ inputs }) => inputs[1]?.shape.splice(0, 2),
-      'less than the rank',
-    ],
-    [
-      'another dtype',
-      ({ inputs }) => {
-        (inputs[0] as { type: string }).type = 'int64';
-      },
-      'float32',
-    ],
-    ['another rank', ({ inputs }) => inputs[0]?.shape.push(3), 'rank 2'],
-    [
-      'an input without a source',
-      ({ inputs }) => inputs.push({ name: 'mask', isTensor: true, type: 'bool', shape: [] }),
-      'a source for mask',
-    ],
-    ['an input that is not there', ({ inputs }) => inputs.splice(2, 1), 'one of input, state'],
-    [
-      'a map as output',
-      ({ outputs }) => {
-        (outputs[0] as { isTensor: boolean }).isTensor = false;
-      },
-      'ZipMap',
-    ],
-    [
-      'bfloat16',
-      ({ outputs }) => {
-        (outputs[0] as { type: string }).type = 'bfloat16';
-      },
-      'one of float32',
-    ],
-    [
-      'a frame of another length',
-      ({ inputs }) => inputs[0]?.shape.splice(1, 1, 512),
-      'framing.carry + framing.frame, 576',
-    ],
-    ['a state of another shape', ({ outputs }) => outputs[1]?.shape.splice(2, 1, 64), 'stateN'],
-  ])('%s is refused', async (_, change, message) => {
-    const manifest = await loadManifest(join(BUNDLED, 'silero-vad'));
-    expect(() => bindManifest(manifest, metadata(change))).toThrow(message);
-  });
 });

@@ -1,6 +1,14 @@
 /** The normalised manifest: complete, checked, with every default filled in. See docs/adding-a-model.md. */
 import type { DType } from '@cabstand/tensor';
-import type { BatchClass, Provider } from '../frames/types';
+
+/** Execution providers of ONNX Runtime. */
+export type Provider = 'cuda' | 'tensorrt' | 'webgpu' | 'cpu';
+
+/**
+ * What running rows of different callers together does to them: nothing, bit by bit; less than the
+ * tolerance; or more, so that each runs alone.
+ */
+export type BatchClass = 'exact' | 'tolerance' | 'unbatched';
 
 export type ModelKind = 'stateless' | 'stateful' | 'generator';
 export type GraphRun = 'once' | 'per-item' | 'per-step';
