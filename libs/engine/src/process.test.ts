@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { float32Of, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { BUNDLED, Engine, OWN, SHARED } from './engine.fixture';
-import { decodeChunk } from './run/chunk';
+import { decodeChunk } from './verify/decode-chunk';
 
 jest.setTimeout(60_000);
 

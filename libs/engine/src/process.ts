@@ -5,12 +5,12 @@ import { Connection } from './connection';
 import type { Frame } from './frames/codec';
 import { PROTOCOL_VERSION } from './frames/types';
 import type { LoadFrame } from './frames/types';
-import { loadModel } from './model';
-import { describeRuntime } from './onnx/runtime';
+import { loadModel } from './load';
+import { describeRuntime } from './graphs/onnx-runtime';
 import { parseProcessOptions } from './options';
-import { StepLoop } from './run/loop';
-import type { WorkFrame } from './run/loop';
-import type { Sequence } from './run/sequence';
+import { StepLoop } from './runtime/step-loop';
+import type { WorkFrame } from './runtime/step-loop';
+import type { Sequence } from './runtime/sequence';
 import { warmUp } from './warm';
 
 const STATS_PERIOD_MS = 1000;

@@ -5,7 +5,7 @@ import { float32Of, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { BUNDLED, Engine, OWN, SHARED } from './engine.fixture';
 import type { SnapshotItem, StepItem } from './frames/types';
-import { decodeChunk } from './run/chunk';
+import { decodeChunk } from './verify/decode-chunk';
 
 jest.setTimeout(120_000);
 

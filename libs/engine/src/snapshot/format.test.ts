@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { CabstandError } from '@cabstand/core';
-import type { BoundModel } from '../onnx/bound';
+import type { BoundModel } from '../graphs/bound';
 import { SnapshotFormat } from './format';
 import type { Progress, Saved } from './format';
 

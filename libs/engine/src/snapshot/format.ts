@@ -2,8 +2,8 @@
 import type { ModelKind } from '@cabstand/model';
 import { DTYPES, elementCount } from '@cabstand/tensor';
 import type { NumericArray } from '@cabstand/tensor';
-import type { BoundModel } from '../onnx/bound';
-import { bytesOf } from '../run/batch-tensor';
+import type { BoundModel } from '../graphs/bound';
+import { bytesOf } from '../graphs/batch-tensor';
 import { ByteReader, encodeHead, unfit } from './bytes';
 import type { Head } from './bytes';
 

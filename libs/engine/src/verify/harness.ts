@@ -4,12 +4,12 @@ import type { GoldenSequence, Manifest } from '@cabstand/model';
 import type { NumericArray, Tensor } from '@cabstand/tensor';
 import { decodeFrame } from '../frames/codec';
 import { PREFIX } from '../frames/layout';
-import { decodeChunk } from '../run/chunk';
-import type { DecodedChunk } from '../run/chunk';
-import { StepWriter } from '../run/output';
-import { RecurrentStepper } from '../run/recurrent';
-import type { Sequence, Stepper } from '../run/sequence';
-import type { AnyStepper } from '../run/create';
+import { decodeChunk } from './decode-chunk';
+import type { DecodedChunk } from './decode-chunk';
+import { StepWriter } from '../output/step-writer';
+import { RecurrentStepper } from '../kinds/recurrent';
+import type { Sequence, Stepper } from '../runtime/sequence';
+import type { AnyStepper } from '../kinds/create';
 import { neighbourIds, neighbourTensor } from './neighbours';
 import type { Neighbour } from './neighbours';
 

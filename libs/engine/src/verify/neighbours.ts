@@ -2,8 +2,8 @@
 import type { InputSpec } from '@cabstand/model';
 import { arrayOf } from '@cabstand/tensor';
 import type { NumericArray, Tensor } from '@cabstand/tensor';
-import { allocate } from '../run/batch-tensor';
-import { uniform } from '../run/sampling';
+import { allocate } from '../graphs/batch-tensor';
+import { uniform } from '../output/sampling';
 
 export const NEIGHBOURS = ['zeros', 'large', 'noise'] as const;
 export type Neighbour = (typeof NEIGHBOURS)[number];

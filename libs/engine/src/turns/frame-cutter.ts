@@ -3,7 +3,7 @@ import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray, Tensor } from '@cabstand/tensor';
 import type { Loaded, SavedFraming } from '../snapshot/format';
 import { unfit } from '../snapshot/bytes';
-import { allocate, bytesOf, copyAt, slice } from './batch-tensor';
+import { allocate, bytesOf, copyAt, slice } from '../graphs/batch-tensor';
 
 interface Part {
   readonly from: 'earlier' | 'turn' | 'live' | 'padding';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import type { NumericArray } from '@cabstand/tensor';
-import type { BoundState } from '../onnx/bound';
-import { Layouts } from './layout';
-import type { Occupant } from './layout';
+import type { BoundState } from '../graphs/bound';
+import { Layouts } from './row-store';
+import type { Occupant } from './row-store';
 
 const state = (shape: readonly number[], batchAxis: number): BoundState => ({
   name: 's',

@@ -7,17 +7,17 @@ import type { Parameters } from '@cabstand/model';
 import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { NumericArray, Tensor } from '@cabstand/tensor';
 import type { InputFrame, TurnFrame } from '../frames/types';
-import type { BoundInput, BoundModel, BoundOutput } from '../onnx/bound';
+import type { BoundInput, BoundModel, BoundOutput } from '../graphs/bound';
 import { FINGERPRINT, SnapshotFormat } from '../snapshot/format';
 import type { Progress } from '../snapshot/format';
-import { charge } from './emit';
-import { runError } from './errors';
-import type { StepWriter } from './output';
-import { sharedTensor } from './prepared';
-import { joinRows, splitRows, writeResult } from './rows';
-import type { Values } from './rows';
-import { endTurn, newSequence } from './sequence';
-import type { ActiveTurn, Sequence, Stepper } from './sequence';
+import { charge } from '../output/record';
+import { runError } from '../runtime/run-error';
+import type { StepWriter } from '../output/step-writer';
+import { sharedTensor } from '../graphs/buffers';
+import { joinRows, splitRows, writeResult } from '../graphs/rows';
+import type { Values } from '../graphs/rows';
+import { endTurn, newSequence } from '../runtime/sequence';
+import type { ActiveTurn, Sequence, Stepper } from '../runtime/sequence';
 
 const GROUPS = 256;
 

@@ -4,8 +4,8 @@ import { DTYPES, fromWire } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { decodeFrame } from '../frames/codec';
 import { PREFIX } from '../frames/layout';
-import { decodeChunk } from './chunk';
-import { StepWriter, stringTensorBytes, tensorPrefix } from './output';
+import { decodeChunk } from '../verify/decode-chunk';
+import { StepWriter, stringTensorBytes, tensorPrefix } from './step-writer';
 
 const NUMERIC = (Object.keys(DTYPES) as DType[]).filter((dtype) => dtype !== 'string');
 

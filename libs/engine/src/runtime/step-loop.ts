@@ -10,7 +10,7 @@ import type {
   TurnFrame,
 } from '../frames/types';
 import { unfit } from '../snapshot/bytes';
-import { StepWriter } from './output';
+import { StepWriter } from '../output/step-writer';
 import { Scheduler, isReady } from './scheduler';
 import { endTurn, turnEnd, writeSnapshot } from './sequence';
 import type { ActiveTurn, Sequence, Stepper } from './sequence';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import type { FramingSpec, InputSpec } from '@cabstand/model';
 import { tensorOf } from '@cabstand/tensor';
-import { bytesOf } from './batch-tensor';
-import { FrameCutter } from './cutter';
+import { bytesOf } from '../graphs/batch-tensor';
+import { FrameCutter } from './frame-cutter';
 
 const spec = (framing: FramingSpec, channels: number): InputSpec => ({
   name: framing.input,

@@ -1,8 +1,8 @@
 /** State in batch layout: what a step writes is what the next one reads, without a copy. */
-import type { BoundState } from '../onnx/bound';
-import { BatchTensor, allocate } from './batch-tensor';
+import type { BoundState } from '../graphs/bound';
+import { BatchTensor, allocate } from '../graphs/batch-tensor';
 import type { NumericArray } from '@cabstand/tensor';
-import type { Group } from './sequence';
+import type { Group } from '../runtime/sequence';
 
 /** A sequence as layouts see it. */
 export interface Occupant {

@@ -3,11 +3,11 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { loadManifest } from '@cabstand/model';
 import type { BatchClass, Manifest } from '@cabstand/model';
 import type { LoadFrame, LoadedFrame } from './frames/types';
-import { bindManifest } from './onnx/bind';
-import { describeRuntime } from './onnx/runtime';
-import { createSession } from './onnx/session';
-import { createStepper } from './run/create';
-import type { Stepper } from './run/sequence';
+import { bindManifest } from './graphs/bind';
+import { describeRuntime } from './graphs/onnx-runtime';
+import { createSession } from './graphs/session';
+import { createStepper } from './kinds/create';
+import type { Stepper } from './runtime/sequence';
 import { verifyModel } from './verify/verify';
 
 export interface LoadedModel {

@@ -2,8 +2,8 @@
 import { elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray } from '@cabstand/tensor';
 import { allocate, bytesOf } from './batch-tensor';
-import { stringTensorBytes, tensorPrefix } from './output';
-import type { StepWriter } from './output';
+import { stringTensorBytes, tensorPrefix } from '../output/step-writer';
+import type { StepWriter } from '../output/step-writer';
 
 /** Elements of a tensor. */
 export type Values = NumericArray | readonly string[];

@@ -4,10 +4,10 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { elementsOf } from '@cabstand/model';
 import type { Parameters } from '@cabstand/model';
 import { elementCount } from '@cabstand/tensor';
-import type { BoundGraph, BoundInput, BoundModel, BoundOutput } from '../onnx/bound';
+import type { BoundGraph, BoundInput, BoundModel, BoundOutput } from './bound';
 import { BatchTensor, fill } from './batch-tensor';
-import type { Layout } from './layout';
-import { tensorPrefix } from './output';
+import type { Layout } from '../state/row-store';
+import { tensorPrefix } from '../output/step-writer';
 
 export interface RunnableGraph {
   readonly bound: BoundGraph;

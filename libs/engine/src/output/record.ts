@@ -5,12 +5,12 @@ import { decodeToken } from '@cabstand/model';
 import type { Manifest } from '@cabstand/model';
 import { DTYPES, elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray } from '@cabstand/tensor';
-import { allocate, bytesOf } from './batch-tensor';
-import { tensorPrefix } from './output';
-import type { StepWriter } from './output';
-import type { Emit, PreparedGraph } from './prepared';
+import { allocate, bytesOf } from '../graphs/batch-tensor';
+import { tensorPrefix } from './step-writer';
+import type { StepWriter } from './step-writer';
+import type { Emit, PreparedGraph } from '../graphs/buffers';
 import { chooseToken } from './sampling';
-import type { RecurrentSequence, RecurrentTurn } from './turn';
+import type { RecurrentSequence, RecurrentTurn } from '../turns/turn';
 
 type Results = readonly Record<string, OrtTensor>[];
 

@@ -1,5 +1,5 @@
 import type { InferenceSession } from 'onnxruntime-node';
-import type { BoundModel } from '../onnx/bound';
+import type { BoundModel } from '../graphs/bound';
 import { RecurrentStepper } from './recurrent';
 import { StatelessStepper } from './stateless';
 

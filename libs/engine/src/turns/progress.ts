@@ -1,10 +1,10 @@
 /** How far a turn of a model with state is: what a snapshot within a turn holds, and going on from it. */
 import { createHash } from 'node:crypto';
-import type { BoundModel } from '../onnx/bound';
+import type { BoundModel } from '../graphs/bound';
 import { unfit } from '../snapshot/bytes';
 import { FINGERPRINT } from '../snapshot/format';
 import type { Progress } from '../snapshot/format';
-import type { FrameCutter } from './cutter';
+import type { FrameCutter } from './frame-cutter';
 import type { RecurrentTurn, StagePlan } from './turn';
 
 export function progressOf(turn: RecurrentTurn, cutter: FrameCutter | undefined): Progress {

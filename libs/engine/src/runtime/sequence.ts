@@ -1,7 +1,7 @@
 import type { CabstandError } from '@cabstand/core';
 import type { InputFrame, TurnEnd, TurnFrame } from '../frames/types';
 import type { Progress } from '../snapshot/format';
-import type { StepWriter } from './output';
+import type { StepWriter } from '../output/step-writer';
 
 /** A turn that runs. */
 export interface ActiveTurn {

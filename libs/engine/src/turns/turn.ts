@@ -8,13 +8,13 @@ import { Tensor as OnnxTensor } from 'onnxruntime-node';
 import { elementsOf, encodeText } from '@cabstand/model';
 import type { GraphRun, Parameters } from '@cabstand/model';
 import type { TurnFrame } from '../frames/types';
-import type { BoundInput, BoundModel } from '../onnx/bound';
-import type { FrameCutter } from './cutter';
-import type { Occupant } from './layout';
-import { sharedKey, sharedTensor } from './prepared';
-import type { GroupFeeds, RunnableGraph } from './prepared';
-import type { Sampling } from './sampling';
-import type { ActiveTurn, Sequence } from './sequence';
+import type { BoundInput, BoundModel } from '../graphs/bound';
+import type { FrameCutter } from './frame-cutter';
+import type { Occupant } from '../state/row-store';
+import { sharedKey, sharedTensor } from '../graphs/buffers';
+import type { GroupFeeds, RunnableGraph } from '../graphs/buffers';
+import type { Sampling } from '../output/sampling';
+import type { ActiveTurn, Sequence } from '../runtime/sequence';
 
 /** Graphs that run after one another in one step. */
 export interface StagePlan {
