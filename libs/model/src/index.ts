@@ -10,29 +10,34 @@ export { manifestProblem, oneOf } from './manifest/problems';
 export { validateLiveInput, validateTurnInput } from './manifest/validate';
 export type { CheckedTurn, TurnInput } from './manifest/validate';
 export { readGolden } from './golden/golden';
-export type { GoldenSequence } from './golden/golden';
+export type { GoldenSequence, GoldenTurn } from './golden/golden';
+export { KINDS } from './manifest/kinds';
+export type { Manifest, Provenance } from './manifest/types';
 export type {
   BatchClass,
-  Dimension,
-  FramingSpec,
   GenerationSpec,
+  GoldenSpec,
   GraphInput,
   GraphOutput,
   GraphRun,
   GraphSpec,
-  InputSpec,
-  Manifest,
-  Media,
-  ModelKind,
-  OutputSpec,
-  ParameterSpec,
-  Provenance,
+  ModelProgram,
   Provider,
   Sink,
   Source,
   StateSpec,
+} from './manifest/program';
+export type {
+  Dimension,
+  FramedInput,
+  InputSpec,
+  Media,
+  ModelKind,
+  ModelSignature,
+  OutputSpec,
+  ParameterSpec,
   TextInput,
   TextOutput,
   TextSpec,
   Vocabulary,
-} from './manifest/types';
+} from './manifest/signature';

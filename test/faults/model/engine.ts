@@ -22,9 +22,9 @@ const MANIFEST = {
   inputs: [{ name: 'x', dtype: 'uint8', alsoDtypes: [], shape: ['values'] }],
   takesLiveInput: true,
   takesPrompt: false,
-  framing: { input: 'x' },
+  framed: [{ input: 'x', axis: 0, hop: 1 }],
+  rows: [],
   text: {},
-  graphs: [],
   limits: { maxInputBytes: 65_536, maxSequenceLength: 65_536 },
 } as unknown as ServedModel['manifest'];
 

@@ -14,7 +14,9 @@ export function bindStates(manifest: Manifest, graphs: readonly BoundGraph[]): B
       ...graph.inputs.filter(
         ({ source }) => source.from === 'state' && source.state === state.name,
       ),
-      ...graph.outputs.filter(({ sink }) => sink.to === 'state' && sink.state === state.name),
+      ...graph.outputs.filter(({ sinks }) =>
+        sinks.some((sink) => sink.to === 'state' && sink.state === state.name),
+      ),
     ]);
     const [first] = tensors;
     if (first === undefined) return fail(key, state.name, 'a graph that uses it');

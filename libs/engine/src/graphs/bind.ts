@@ -1,5 +1,5 @@
 /** The manifest against what the ONNX files say: names, dtypes, ranks and batch axes. */
-import { elementsOf, manifestProblem, oneOf } from '@cabstand/model';
+import { KINDS, elementsOf, manifestProblem, oneOf } from '@cabstand/model';
 import type { GraphInput, GraphOutput, GraphSpec, Manifest, Source } from '@cabstand/model';
 import { DTYPES } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
@@ -74,12 +74,13 @@ function bindGraph(manifest: Manifest, spec: GraphSpec, metadata: GraphMetadata)
   });
   const outputs = spec.outputs.flatMap((bound): BoundOutput[] => {
     const found = metadata.outputs.find(({ name }) => name === bound.name);
-    if (bound.sink.to === 'nothing' || found === undefined) return [];
+    if (bound.sinks.length === 0 || found === undefined) return [];
     const outputKey = `${key}.outputs.${bound.name}`;
     const tensor = bindTensor(manifest, outputKey, bound, found);
-    if (bound.sink.to === 'logits' && (tensor.dtype !== 'float32' || tensor.dims.length < 1))
+    const scores = bound.sinks.some(({ to }) => to === 'logits');
+    if (scores && (tensor.dtype !== 'float32' || tensor.dims.length < 1))
       throw problem(manifest, outputKey, tensor.dtype, 'float32 scores');
-    return [{ ...tensor, sink: bound.sink }];
+    return [{ ...tensor, sinks: bound.sinks }];
   });
   return { spec, inputs, outputs };
 }
@@ -122,17 +123,16 @@ function checkSource(manifest: Manifest, key: string, source: Source, tensor: Bo
   const wantDtype = (wanted: readonly string[]): void => {
     if (!wanted.includes(dtype)) throw problem(manifest, key, dtype, wanted.join(' or '));
   };
-  if (dtype === 'string' && (source.from !== 'input' || manifest.kind !== 'stateless'))
+  if (dtype === 'string' && (source.from !== 'input' || !KINDS[manifest.kind].oneGraph))
     throw problem(manifest, key, dtype, 'numbers: strings are taken by stateless models only');
   switch (source.from) {
     case 'input':
     case 'frame': {
-      const name = source.from === 'input' ? source.input : manifest.framing?.input;
-      const input = manifest.inputs.find((one) => one.name === name);
+      const input = manifest.inputs.find((one) => one.name === source.input);
       if (input === undefined) return;
       wantDtype([input.dtype]);
       const rank = input.shape.length;
-      const ranks = manifest.kind === 'stateless' ? [rank] : [rank + rows];
+      const ranks = KINDS[manifest.kind].oneGraph ? [rank] : [rank + rows];
       if (!ranks.includes(dims.length))
         throw problem(
           manifest,
@@ -140,17 +140,16 @@ function checkSource(manifest: Manifest, key: string, source: Source, tensor: Bo
           `rank ${dims.length}`,
           `rank ${ranks.join(' or ')} for inputs.${input.name}`,
         );
-      const { framing } = manifest;
-      if (source.from === 'input' || framing === undefined) return;
-      const axis =
-        batchAxis !== null && framing.axis >= batchAxis ? framing.axis + 1 : framing.axis;
+      const framed = manifest.framed.find((one) => one.input === source.input);
+      if (source.from === 'input' || framed === undefined) return;
+      const axis = batchAxis !== null && framed.axis >= batchAxis ? framed.axis + 1 : framed.axis;
       const size = dims[axis];
-      if (size !== undefined && size !== framing.frame + framing.carry)
+      if (size !== undefined && size !== framed.frame + framed.carry)
         throw problem(
           manifest,
           key,
           size,
-          `framing.carry + framing.frame, ${framing.frame + framing.carry}`,
+          `framing.carry + framing.frame, ${framed.frame + framed.carry}`,
         );
       return;
     }
@@ -185,9 +184,11 @@ function checkSource(manifest: Manifest, key: string, source: Source, tensor: Bo
 function describeOutputs(manifest: Manifest, graphs: readonly BoundGraph[]): OutputMetadata[] {
   const bound = graphs.flatMap(({ outputs }) => outputs);
   return manifest.outputs.map(({ name }) => {
-    const output = bound.find(({ sink }) => sink.to === 'emit' && sink.output === name);
+    const output = bound.find(({ sinks }) =>
+      sinks.some((sink) => sink.to === 'emit' && sink.output === name),
+    );
     if (output === undefined) return { name, dtype: 'int64', shape: [1] };
-    const one = manifest.kind === 'stateless' ? -1 : 1;
+    const one = KINDS[manifest.kind].oneGraph ? -1 : 1;
     const shape = output.dims.map((size, axis) => (axis === output.batchAxis ? one : (size ?? -1)));
     return { name, dtype: output.dtype, shape };
   });

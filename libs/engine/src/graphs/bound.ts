@@ -30,7 +30,8 @@ export interface BoundInput extends BoundTensor {
 }
 
 export interface BoundOutput extends BoundTensor {
-  readonly sink: Exclude<Sink, { to: 'nothing' }>;
+  /** At least one. */
+  readonly sinks: readonly Sink[];
 }
 
 export interface BoundGraph {

@@ -87,7 +87,9 @@ export function prepareGraph(
     else rowInputs.push({ input, batch });
   }
   for (const output of graph.bound.outputs) {
-    const { sink, name } = output;
+    const { sinks, name } = output;
+    const [sink] = sinks;
+    if (sink === undefined) continue;
     if (sink.to === 'state') {
       writes.push({ name, state: stateIndex(sink.state) });
       continue;
@@ -109,10 +111,11 @@ export function prepareGraph(
 /** Shape of one row of an input, 1 at the batch axis. */
 function rowShape(model: BoundModel, input: BoundInput, group: GroupFeeds): number[] {
   const { source, batchAxis } = input;
-  const { framing, inputs, parameters } = model.manifest;
+  const { framed, inputs, parameters } = model.manifest;
   const withAxis = (shape: readonly number[]): number[] =>
     batchAxis === null ? [...shape] : shape.toSpliced(batchAxis, 0, 1);
-  if (source.from === 'frame' && framing !== undefined) {
+  const framing = framed.find((one) => source.from === 'frame' && one.input === source.input);
+  if (framing !== undefined) {
     const spec = inputs.find(({ name }) => name === framing.input);
     const shape = (spec?.shape ?? []).map((size, axis) =>
       axis === framing.axis ? framing.carry + framing.frame : Number(size),

@@ -230,8 +230,9 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
     out: StepWriter,
   ): void {
     out.beginChunk(sequence.id, turn.number);
-    this.#outputs.forEach(({ sink, dtype, batchAxis, name }, index) => {
-      if (sink.to !== 'emit') return;
+    this.#outputs.forEach(({ sinks, dtype, batchAxis, name }, index) => {
+      const [sink] = sinks;
+      if (sink?.to !== 'emit') return;
       const dims = results[name]?.dims ?? [];
       writeResult(out, sink.output, dtype, dims, batchAxis, turn.pieces[index] ?? []);
     });

@@ -11,7 +11,7 @@ const model = (digest: string, over: object = {}): BoundModel =>
       kind: 'stateful',
       digest,
       inputs: [{ name: 'audio', dtype: 'float32', shape: ['n'] }],
-      framing: { input: 'audio', axis: 0, frame: 8, hop: 6, carry: 3 },
+      framed: [{ input: 'audio', axis: 0, frame: 8, hop: 6, carry: 3 }],
     },
     states: [
       { name: 'h', dtype: 'float32', shape: [2, 1, 4] },

@@ -1,4 +1,5 @@
 /** Snapshots of a model's sequences ↔ bytes. The layout is documented in docs/engine-protocol.md. */
+import { KINDS } from '@cabstand/model';
 import type { ModelKind } from '@cabstand/model';
 import { DTYPES, elementCount } from '@cabstand/tensor';
 import type { NumericArray } from '@cabstand/tensor';
@@ -9,7 +10,6 @@ import type { Head } from './bytes';
 
 const MAGIC = 'CSNP';
 const VERSION = 1;
-const KINDS: Readonly<Record<ModelKind, number>> = { stateless: 1, stateful: 2, generator: 3 };
 const HAS_FRAMING = 1;
 const HAS_TURN = 2;
 /** Bytes of the hash that tells a turn's parameters. */
@@ -78,7 +78,8 @@ export class SnapshotFormat {
   readonly #largest: number;
 
   constructor(model: BoundModel) {
-    const { kind, digest, framing, inputs } = model.manifest;
+    const { kind, digest, inputs } = model.manifest;
+    const [framing] = model.manifest.framed;
     this.#model = model;
     this.#begin = encodeBegin(kind, digest, model.states.length);
     this.#states = model.states.map(({ name, dtype, shape }) => ({ name, dtype, shape }));
@@ -110,7 +111,7 @@ export class SnapshotFormat {
     );
     if (framing !== undefined && this.#carried !== undefined) {
       const { seen, carried, kept } = framing;
-      const axis = this.#model.manifest.framing?.axis ?? 0;
+      const axis = this.#model.manifest.framed[0]?.axis ?? 0;
       const items = kept.length / this.#itemElements;
       const shape = this.#carried.shape.with(axis, items);
       pieces.push(u32(seen), this.#carriedHead, bytesOf(carried));
@@ -137,7 +138,8 @@ export class SnapshotFormat {
     const digest = reader.text();
     if (digest !== manifest.digest)
       throw unfit('model', `of model ${digest.slice(0, 80)}, expected ${manifest.digest}`);
-    if (kind !== KINDS[manifest.kind]) throw unfit('model', `kind ${kind} is not ${manifest.kind}`);
+    if (kind !== KINDS[manifest.kind].snapshotId)
+      throw unfit('model', `kind ${kind} is not ${manifest.kind}`);
     if (sections > (HAS_FRAMING | HAS_TURN)) throw unfit('format', `sections ${sections}`);
     if ((sections & HAS_FRAMING) !== (this.#carried === undefined ? 0 : HAS_FRAMING))
       throw unfit('state', `carried samples do not fit a model ${manifest.name}`);
@@ -153,7 +155,7 @@ export class SnapshotFormat {
   }
 
   #readFraming(reader: ByteReader, expected: Head): NonNullable<Loaded['framing']> {
-    const { framing } = this.#model.manifest;
+    const [framing] = this.#model.manifest.framed;
     const { axis, frame, hop } = framing ?? { axis: 0, frame: 0, hop: 0 };
     const seen = reader.u32();
     if (seen !== 0 && seen !== frame - hop)
@@ -176,7 +178,7 @@ function encodeBegin(kind: ModelKind, digest: string, states: number): Buffer {
   const bytes = Buffer.alloc(12 + text.length);
   bytes.write(MAGIC, 'latin1');
   bytes.writeUInt16LE(VERSION, 4);
-  bytes[6] = KINDS[kind];
+  bytes[6] = KINDS[kind].snapshotId;
   bytes.writeUInt16LE(text.length, 8);
   text.copy(bytes, 10);
   bytes.writeUInt16LE(states, 10 + text.length);

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
-import type { FramingSpec, InputSpec } from '@cabstand/model';
+import type { FramedInput, InputSpec } from '@cabstand/model';
 import { tensorOf } from '@cabstand/tensor';
 import { bytesOf } from '../graphs/batch-tensor';
 import { FrameCutter } from './frame-cutter';
 
-const spec = (framing: FramingSpec, channels: number): InputSpec => ({
+const spec = (framing: FramedInput, channels: number): InputSpec => ({
   name: framing.input,
   dtype: 'float32',
   alsoDtypes: [],
@@ -19,7 +19,7 @@ const spec = (framing: FramingSpec, channels: number): InputSpec => ({
 /** Turns of whole numbers, cut the slow and obvious way. */
 function naive(
   turns: readonly (readonly number[])[],
-  { frame, hop, carry, remainder }: FramingSpec,
+  { frame, hop, carry, remainder }: FramedInput,
 ): number[][] {
   const frames: number[][] = [];
   let history = new Array<number>(carry).fill(0);
@@ -59,12 +59,13 @@ test('frames are what cutting the naive way gives, whatever the parts and turns'
       fc.array(fc.array(fc.integer({ min: 1, max: 7 }), { maxLength: 4 }), { maxLength: 4 }),
       (frame, wantedHop, carry, remainder, wantedAxis, channels, turns) => {
         const axis = channels === 0 ? 0 : wantedAxis;
-        const framing: FramingSpec = {
+        const framing: FramedInput = {
           input: 'x',
           axis,
           frame,
           hop: Math.min(frame, wantedHop),
           carry,
+          carryValue: 0,
           remainder,
           formats: ['float32'],
         };
@@ -119,12 +120,13 @@ test('frames are what cutting the naive way gives, whatever the parts and turns'
 });
 
 test('int16 samples are divided by 32768', () => {
-  const framing: FramingSpec = {
+  const framing: FramedInput = {
     input: 'x',
     axis: 0,
     frame: 2,
     hop: 2,
     carry: 0,
+    carryValue: 0,
     remainder: 'keep',
     formats: ['float32', 'int16'],
   };
@@ -143,8 +145,9 @@ test('a cutter restored at any frame goes on as if nothing had happened', () => 
       carry: fc.integer({ min: 0, max: 4 }),
       remainder: fc.constantFrom('keep' as const, 'pad' as const, 'drop' as const),
     })
-    .map(({ frame, hop, ...rest }): FramingSpec => ({
+    .map(({ frame, hop, ...rest }): FramedInput => ({
       ...rest,
+      carryValue: 0,
       input: 'x',
       axis: 1,
       frame,

@@ -1,4 +1,4 @@
-import type { FramingSpec, InputSpec } from '@cabstand/model';
+import type { FramedInput, InputSpec } from '@cabstand/model';
 import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray, Tensor } from '@cabstand/tensor';
 import type { Loaded, SavedFraming } from '../snapshot/format';
@@ -31,7 +31,7 @@ export interface UsedInput {
  * by `advance`, after the step succeeded.
  */
 export class FrameCutter {
-  readonly #framing: FramingSpec;
+  readonly #framing: FramedInput;
   readonly #dtype: DType;
   /** Blocks before the framed axis, and elements of one item behind it. */
   readonly #outer: number;
@@ -53,7 +53,7 @@ export class FrameCutter {
   /** No more input follows in this turn. */
   #finishing = false;
 
-  constructor(framing: FramingSpec, input: InputSpec) {
+  constructor(framing: FramedInput, input: InputSpec) {
     const shape = input.shape.map((size) => (typeof size === 'number' ? size : 1));
     this.#framing = framing;
     this.#dtype = input.dtype;

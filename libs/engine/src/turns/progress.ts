@@ -27,13 +27,13 @@ export function checkProgress(
   progress: Progress,
 ): void {
   const { stage, items, item, inputUsed, partUsed, records, steps, token, tokens } = progress;
-  const { kind, framing, generation } = model.manifest;
+  const { kind, framed, generation } = model.manifest;
   const isToken = token < vocabularySize(model) || token === (generation?.start ?? 0);
   const reading = plan[stage]?.run === 'per-item';
   const fits =
     stage < plan.length &&
     (reading ? item < items : item <= items) &&
-    (framing !== undefined || (partUsed === 0 && inputUsed <= 1)) &&
+    (framed.length > 0 || (partUsed === 0 && inputUsed <= 1)) &&
     (kind !== 'generator' || (inputUsed === 0 && tokens === records)) &&
     records === steps &&
     isToken;
@@ -46,7 +46,9 @@ export function checkProgress(
 
 function vocabularySize({ graphs }: BoundModel): number {
   const outputs = graphs.flatMap((graph) => graph.outputs);
-  return outputs.find(({ sink }) => sink.to === 'logits')?.dims.at(-1) ?? Infinity;
+  return (
+    outputs.find(({ sinks }) => sinks.some(({ to }) => to === 'logits'))?.dims.at(-1) ?? Infinity
+  );
 }
 
 /**

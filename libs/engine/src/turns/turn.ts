@@ -83,10 +83,10 @@ export function startTurn(
   frame: TurnFrame,
   parameters: Parameters,
 ): RecurrentTurn {
-  const { generation, framing } = model.manifest;
+  const { generation, framed } = model.manifest;
   const items = promptIds(model, frame);
   // Without framing, live input brings its sets in parts; otherwise the turn brings the only one.
-  const brings = framing !== undefined || !frame.live || frame.inputs.length > 0;
+  const brings = framed.length > 0 || !frame.live || frame.inputs.length > 0;
   const number = (name: string): number => Number(parameters[name] ?? 0);
   const skipsItems = items.length === 0 && plan[0]?.run === 'per-item';
   return {

@@ -1,6 +1,6 @@
 /** Runs turns on a stepper without a process around it, in batches of the caller's choosing. */
 import { CabstandError } from '@cabstand/core';
-import type { GoldenSequence, Manifest } from '@cabstand/model';
+import type { GoldenTurn, Manifest } from '@cabstand/model';
 import type { NumericArray, Tensor } from '@cabstand/tensor';
 import { decodeFrame } from '../frames/codec';
 import { PREFIX } from '../frames/layout';
@@ -40,7 +40,7 @@ export class Harness {
   }
 
   /** Opens a sequence and begins the golden turn; as a neighbour, with other values of the same shape. */
-  begin(golden: GoldenSequence, neighbour?: { kind: Neighbour; seed: number }): Sequence {
+  begin(golden: GoldenTurn, neighbour?: { kind: Neighbour; seed: number }): Sequence {
     const sequence = this.#stepper.open(this.#next, 0);
     this.#next += 1;
     sequence.records = Infinity;

@@ -2,7 +2,7 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import { readGolden } from '@cabstand/model';
-import type { BatchClass, GoldenSequence } from '@cabstand/model';
+import type { BatchClass, GoldenTurn } from '@cabstand/model';
 import type { BoundModel } from '../graphs/bound';
 import { createStepper } from '../kinds/create';
 import type { Sequence } from '../runtime/sequence';
@@ -44,7 +44,9 @@ export async function verifyModel(
   const begun = performance.now();
   const elapsed = (): number => (performance.now() - begun) / 1000;
   const { manifest } = model;
-  const golden = await readGolden(manifest);
+  const { file } = manifest.golden;
+  if (file === undefined) throw new CabstandError('MANIFEST_INVALID', 'no golden data');
+  const golden = (await readGolden(file)).flatMap(({ turns }) => turns);
   const harness = new Harness(manifest, createStepper(model, sessions, maxBatch));
   progress('verifying: golden data');
   const alone = await runAlone(harness, golden);
@@ -65,7 +67,7 @@ export async function verifyModel(
     for (const position of positions) {
       const difference = await trials.run(size, position, steps);
       exact &&= difference.equal;
-      if (difference.error > manifest.golden.tolerance)
+      if (difference.error > manifest.golden.rtol)
         return { batchClass: 'unbatched', maxBatch: 1, goldenError, seconds: elapsed() };
     }
     verified = size;
@@ -80,7 +82,7 @@ export async function verifyModel(
 }
 
 /** All golden sequences, interleaved, each step alone. */
-async function runAlone(harness: Harness, golden: readonly GoldenSequence[]): Promise<Outcome[]> {
+async function runAlone(harness: Harness, golden: readonly GoldenTurn[]): Promise<Outcome[]> {
   const sequences = golden.map((one) => harness.begin(one));
   for (let going = true; going;) {
     going = false;
@@ -98,10 +100,10 @@ async function runAlone(harness: Harness, golden: readonly GoldenSequence[]): Pr
 /** The largest difference to the golden data, which must be within the tolerance. */
 function checkGolden(
   model: BoundModel,
-  golden: readonly GoldenSequence[],
+  golden: readonly GoldenTurn[],
   outcomes: readonly Outcome[],
 ): number {
-  const { tolerance } = model.manifest.golden;
+  const { rtol: tolerance } = model.manifest.golden;
   const join = model.manifest.text.output?.join ?? '';
   let worst: Difference & { place: string } = { ...EQUAL, place: '' };
   golden.forEach(({ records }, index) => {
@@ -142,20 +144,18 @@ function failed(
   error?: number,
 ): CabstandError {
   const figures =
-    error === undefined
-      ? ''
-      : ` (off by ${error} at worst, tolerance ${manifest.golden.tolerance})`;
+    error === undefined ? '' : ` (off by ${error} at worst, tolerance ${manifest.golden.rtol})`;
   return new CabstandError(
     'VERIFICATION_FAILED',
     `${manifest.name}: ${where}: got ${got}, golden data says ${expected}${figures}`,
     {
       metadata: {
-        file: manifest.golden.file,
+        file: manifest.golden.file ?? '',
         field: where,
         value: got,
         expected,
         ...(error !== undefined && { error: String(error) }),
-        tolerance: String(manifest.golden.tolerance),
+        tolerance: String(manifest.golden.rtol),
       },
     },
   );
@@ -167,7 +167,7 @@ class Trials {
 
   constructor(
     readonly harness: Harness,
-    readonly golden: readonly GoldenSequence[],
+    readonly golden: readonly GoldenTurn[],
     readonly alone: readonly Outcome[],
   ) {}
 
@@ -177,7 +177,7 @@ class Trials {
     for (let left = steps; left > 0;) {
       const index = this.#turn % this.golden.length;
       this.#turn += 1;
-      const subject = this.golden[index] as GoldenSequence;
+      const subject = this.golden[index] as GoldenTurn;
       const rows = Array.from({ length: size }, (_, row) => {
         if (row === position) return this.harness.begin(subject);
         const kind = NEIGHBOURS[(row + this.#turn) % NEIGHBOURS.length] ?? 'noise';

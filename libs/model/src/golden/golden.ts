@@ -5,14 +5,18 @@ import { z } from 'zod';
 import { CabstandError } from '@cabstand/core';
 import { DTYPES, elementCount, isDType } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
-import type { Manifest } from '../manifest/types';
 
 interface GoldenRecord {
   readonly outputs: readonly Tensor[];
   readonly text: string;
 }
 
+/** Turns of one session, in order. */
 export interface GoldenSequence {
+  readonly turns: readonly GoldenTurn[];
+}
+
+export interface GoldenTurn {
   readonly prompt: string;
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly inputs: readonly Tensor[];
@@ -31,31 +35,34 @@ const tensor = z.strictObject({
   encoding: z.literal('gzip').optional(),
 });
 
+const turn = z.strictObject({
+  prompt: z.string().nullable().default(null),
+  parameters: z.record(z.string(), z.unknown()).default({}),
+  inputs: z.record(z.string(), tensor).default({}),
+  records: z
+    .array(
+      z.strictObject({
+        outputs: z.record(z.string(), tensor),
+        text: z.string().default(''),
+      }),
+    )
+    .min(1),
+});
+
+/** A sequence of a single turn may be written as that turn. */
+const sequence = z.union([
+  z.strictObject({ turns: z.array(turn).min(1) }),
+  turn.transform((only) => ({ turns: [only] })),
+]);
+
 const golden = z.strictObject({
   made_by: z.string(),
   reference: z.string(),
-  sequences: z
-    .array(
-      z.strictObject({
-        prompt: z.string().nullable().default(null),
-        parameters: z.record(z.string(), z.unknown()).default({}),
-        inputs: z.record(z.string(), tensor).default({}),
-        records: z
-          .array(
-            z.strictObject({
-              outputs: z.record(z.string(), tensor),
-              text: z.string().default(''),
-            }),
-          )
-          .min(1),
-      }),
-    )
-    .min(FEWEST_SEQUENCES),
+  sequences: z.array(sequence).min(FEWEST_SEQUENCES),
 });
 
 /** @throws CabstandError MANIFEST_INVALID naming the file and what is wrong in it. */
-export async function readGolden(manifest: Manifest): Promise<GoldenSequence[]> {
-  const { file } = manifest.golden;
+export async function readGolden(file: string): Promise<GoldenSequence[]> {
   const broken = (key: string, why: string): CabstandError =>
     new CabstandError('MANIFEST_INVALID', `${file}: ${key}: ${why}`, {
       metadata: { file, field: key, expected: why },
@@ -85,16 +92,21 @@ export async function readGolden(manifest: Manifest): Promise<GoldenSequence[]> 
         throw broken(`${key}.${name}`, `expected ${bytes} bytes for its shape, got ${data.length}`);
       return { name, dtype, shape, data };
     });
-  const sequences = result.data.sequences.map((sequence, index) => ({
-    prompt: sequence.prompt ?? '',
-    parameters: sequence.parameters,
-    inputs: tensors(sequence.inputs, `sequences.${index}.inputs`),
-    records: sequence.records.map((record, number) => ({
-      outputs: tensors(record.outputs, `sequences.${index}.records.${number}.outputs`),
+  const turnOf = (written: z.output<typeof turn>, key: string): GoldenTurn => ({
+    prompt: written.prompt ?? '',
+    parameters: written.parameters,
+    inputs: tensors(written.inputs, `${key}.inputs`),
+    records: written.records.map((record, number) => ({
+      outputs: tensors(record.outputs, `${key}.records.${number}.outputs`),
       text: record.text,
     })),
+  });
+  const sequences = result.data.sequences.map(({ turns }, index) => ({
+    turns: turns.map((one, number) => turnOf(one, `sequences.${index}.turns.${number}`)),
   }));
-  const steps = sequences.reduce((sum, { records }) => sum + records.length, 0);
+  const steps = sequences
+    .flatMap(({ turns }) => turns)
+    .reduce((sum, { records }) => sum + records.length, 0);
   if (steps < FEWEST_STEPS)
     throw broken('sequences', `expected ${FEWEST_STEPS} records or more, got ${steps}`);
   return sequences;

@@ -6,9 +6,12 @@ import { checkManifest } from './check';
 import { modelDigest } from './digest';
 import { normalise } from './normalise';
 import { parseManifest } from './parse';
-import { manifestProblem } from './problems';
+import type { Vocabularies } from './normalise-generation';
+import { Problems, manifestProblem } from './problems';
+import type { Report } from './problems';
 import type { WrittenManifest } from './schema';
-import type { Manifest, Vocabulary } from './types';
+import type { Vocabulary } from './signature';
+import type { Manifest } from './types';
 import { listVersions } from './versions';
 import { vocabularyOf } from './vocabulary';
 
@@ -47,48 +50,70 @@ export async function loadManifest(
         : `one of the versions ${versions.join(', ')}`,
     );
   const versionFolder = join(folder, chosen);
-  await checkFiles(written, file, folder, versionFolder);
-  const vocabularies = await readVocabularies(written, file, versionFolder);
-  const manifest = normalise(written, {
-    file,
-    folder,
-    version: chosen,
-    versionFolder,
-    digest: options.digest === false ? '' : await modelDigest(file, versionFolder),
-    vocabularies,
-  });
-  checkManifest(manifest);
+  const problems = new Problems(file);
+  await checkFiles(written, versionFolder, problems.report);
+  const manifest = normalise(
+    written,
+    {
+      file,
+      folder,
+      version: chosen,
+      versionFolder,
+      digest: options.digest === false ? '' : await modelDigest(file, versionFolder),
+      vocabularies: await readVocabularies(written, file, versionFolder, problems),
+      golden: await goldenFile(written, folder, problems.report),
+    },
+    problems.report,
+  );
+  checkManifest(manifest, problems.report);
+  problems.throwIfAny();
   return manifest;
+}
+
+const GOLDEN = 'golden.json';
+
+/** Golden data that lies where it usually does is used without being named. */
+async function goldenFile(
+  { golden }: WrittenManifest,
+  folder: string,
+  report: Report,
+): Promise<string | undefined> {
+  const path = join(folder, golden.file ?? GOLDEN);
+  if (await exists(path)) return path;
+  if (golden.file !== undefined)
+    report('golden.file', golden.file, `a file that exists; there is no ${path}`);
+  return undefined;
 }
 
 async function checkFiles(
   written: WrittenManifest,
-  file: string,
-  folder: string,
   versionFolder: string,
+  report: Report,
 ): Promise<void> {
-  for (const [name, graph] of Object.entries(written.graphs))
-    await mustExist(join(versionFolder, graph.file), file, `graphs.${name}.file`, graph.file);
-  await mustExist(join(folder, written.golden.file), file, 'golden.file', written.golden.file);
+  for (const [name, graph] of Object.entries(written.graphs)) {
+    const path = join(versionFolder, graph.file);
+    if (!(await exists(path)))
+      report(`graphs.${name}.file`, graph.file, `a file that exists; there is no ${path}`);
+  }
 }
 
-async function mustExist(path: string, file: string, key: string, value: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isFile() !== true)
-    throw manifestProblem(file, key, value, `a file that exists; there is no ${path}`);
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() === true;
 }
 
 async function readVocabularies(
   written: WrittenManifest,
   file: string,
   versionFolder: string,
-): Promise<{ input?: Vocabulary; output?: Vocabulary }> {
-  const read = async (side: 'input' | 'output'): Promise<Vocabulary | undefined> => {
+  problems: Problems,
+): Promise<Vocabularies> {
+  const readSide = async (side: 'input' | 'output'): Promise<Vocabulary | undefined> => {
     const name = written.text[side]?.vocabulary;
     if (name === undefined) return undefined;
     const key = `text.${side}.vocabulary`;
     const path = join(versionFolder, name);
-    await mustExist(path, file, key, name);
+    if (!(await exists(path)))
+      throw manifestProblem(file, key, name, `a file that exists; there is no ${path}`);
     const text = await readText(path, file, key, LARGEST_VOCABULARY);
     let tokens: unknown;
     try {
@@ -111,6 +136,11 @@ async function readVocabularies(
       throw manifestProblem(file, key, name, `a list without repetitions in ${path}`);
     return vocabularyOf(tokens);
   };
+  const read = (side: 'input' | 'output'): Promise<Vocabulary | undefined> =>
+    readSide(side).catch((error: unknown) => {
+      problems.add(CabstandError.from(error, 'MANIFEST_INVALID'));
+      return undefined;
+    });
   const [input, output] = [await read('input'), await read('output')];
   return { ...(input && { input }), ...(output && { output }) };
 }

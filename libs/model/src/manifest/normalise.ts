@@ -1,21 +1,15 @@
 /** The written manifest → the complete one: every default filled in, every name resolved. */
 import { join } from 'node:path';
-import { manifestProblem, oneOf } from './problems';
+import { KINDS } from './kinds';
+import { normaliseGeneration, normaliseParameters, normaliseText } from './normalise-generation';
+import type { Vocabularies } from './normalise-generation';
+import { bindFrames, formatsOf, framedInputs } from './normalise-framing';
+import { oneOf } from './problems';
+import type { Report } from './problems';
+import type { GraphInput, GraphOutput, GraphSpec, Sink, Source } from './program';
 import type { WrittenManifest } from './schema';
-import type {
-  GenerationSpec,
-  GraphInput,
-  GraphOutput,
-  GraphSpec,
-  InputSpec,
-  Manifest,
-  Media,
-  OutputSpec,
-  ParameterSpec,
-  Sink,
-  TextSpec,
-  Vocabulary,
-} from './types';
+import type { InputSpec, Media, ModelKind, ModelSignature, OutputSpec } from './signature';
+import type { Manifest } from './types';
 
 export interface Surroundings {
   readonly file: string;
@@ -23,22 +17,37 @@ export interface Surroundings {
   readonly version: string;
   readonly versionFolder: string;
   readonly digest: string;
-  readonly vocabularies: { readonly input?: Vocabulary; readonly output?: Vocabulary };
+  readonly vocabularies: Vocabularies;
+  /** Absolute; undefined where there is no golden data. */
+  readonly golden: string | undefined;
 }
 
 type Written<K extends keyof WrittenManifest> = NonNullable<WrittenManifest[K]>;
 
-export function normalise(written: WrittenManifest, around: Surroundings): Manifest {
+/** Numbers agree with golden data within this, absolutely and relatively, unless the manifest says more. */
+const TOLERANCE = 1e-4;
+
+export function normalise(
+  written: WrittenManifest,
+  around: Surroundings,
+  report: Report,
+): Manifest {
   const { file } = around;
-  const { kind, framing } = written;
+  const kind = written.kind ?? kindOf(written);
   const generation =
     written.generation === undefined
       ? undefined
-      : normaliseGeneration(written.generation, file, around.vocabularies.output);
-  const graphs = Object.entries(written.graphs).map(([name, graph]) =>
-    normaliseGraph(name, graph, file, around.versionFolder),
+      : normaliseGeneration(written.generation, around.vocabularies.output, report);
+  const framed = framedInputs(written, report);
+  const graphs = bindFrames(
+    Object.entries(written.graphs).map(([name, graph]) =>
+      normaliseGraph(name, graph, around.versionFolder),
+    ),
+    framed,
+    report,
   );
-  const text = normaliseText(written, around);
+  const text = normaliseText(written, around.vocabularies, report);
+  const tolerance = written.golden.tolerance ?? TOLERANCE;
   return {
     folder: around.folder,
     file,
@@ -50,18 +59,21 @@ export function normalise(written: WrittenManifest, around: Surroundings): Manif
     provenance: written.provenance,
     providers: [...new Set(written.providers)],
     graphs,
+    dims: written.dims,
     state: Object.entries(written.state).map(([name, state]) => ({
       name,
       initial: state.initial === 'zeros' ? 0 : state.initial,
       shape: state.shape,
       scope: state.scope,
+      window: state.window,
     })),
-    parameters: normaliseParameters(written, generation, file),
+    parameters: normaliseParameters(written, generation, report),
     inputs: Object.entries(written.inputs).map(([name, input]) =>
-      normaliseInput(name, input, framing?.input === name ? framing.formats : []),
+      normaliseInput(name, input, written.dims, formatsOf(name, framed)),
     ),
-    outputs: outputsOf(written, graphs, file),
-    framing: framing && { ...framing, hop: framing.hop ?? framing.frame },
+    outputs: outputsOf(written, kind, graphs, report),
+    framed,
+    rows: rowsOf(kind, graphs),
     generation,
     text,
     batching: { class: written.batching.class, maxBatch: written.batching.max_batch },
@@ -71,18 +83,25 @@ export function normalise(written: WrittenManifest, around: Surroundings): Manif
       maxStateBytes: written.limits.max_state_bytes,
     },
     golden: {
-      file: join(around.folder, written.golden.file),
-      tolerance: written.golden.tolerance,
+      file: around.golden,
+      atol: written.golden.atol ?? tolerance,
+      rtol: written.golden.rtol ?? tolerance,
     },
-    takesPrompt: kind === 'generator' && text.input !== undefined,
-    takesLiveInput: kind === 'stateful',
+    takesPrompt: KINDS[kind].generates && text.input !== undefined,
+    takesLiveInput: KINDS[kind].takesLiveInput,
   };
+}
+
+/** What the sections say that there are. */
+function kindOf(written: WrittenManifest): ModelKind {
+  if (written.generation !== undefined) return 'generator';
+  const keepsState = written.framing !== undefined || Object.keys(written.state).length > 0;
+  return keepsState ? 'stateful' : 'stateless';
 }
 
 function normaliseGraph(
   name: string,
   graph: Written<'graphs'>[string],
-  file: string,
   versionFolder: string,
 ): GraphSpec {
   return {
@@ -92,42 +111,46 @@ function normaliseGraph(
     inputs: Object.entries(graph.inputs).map(
       ([inputName, { batch_axis, ...source }]): GraphInput => ({
         name: inputName,
-        source: source,
+        source: sourceOf(source),
         batchAxis: batch_axis,
       }),
     ),
     outputs: Object.entries(graph.outputs).map(([outputName, output]): GraphOutput => ({
       name: outputName,
-      sink: sinkOf(output, file, `graphs.${name}.outputs.${outputName}`),
+      sinks: sinksOf(output),
       batchAxis: output.batch_axis,
     })),
   };
 }
 
-function sinkOf(
-  output: Written<'graphs'>[string]['outputs'][string],
-  file: string,
-  key: string,
-): Sink {
+type WrittenSource = Omit<Written<'graphs'>[string]['inputs'][string], 'batch_axis'>;
+
+/** A frame without a name is one of the only framed input: `bindFrames` knows which that is. */
+function sourceOf(written: WrittenSource): Source {
+  const source = written as Source | { from: 'frame'; input?: string };
+  return source.from === 'frame' ? { from: 'frame', input: source.input ?? '' } : source;
+}
+
+function sinksOf(output: Written<'graphs'>[string]['outputs'][string]): Sink[] {
   const sinks: Sink[] = [];
   if (output.emit !== undefined) sinks.push({ to: 'emit', output: output.emit });
   if (output.state !== undefined) sinks.push({ to: 'state', state: output.state });
   if (output.logits === true) sinks.push({ to: 'logits' });
-  if (sinks.length > 1)
-    throw manifestProblem(file, key, output, 'at most one of emit, state, logits');
-  return sinks[0] ?? { to: 'nothing' };
+  return sinks;
 }
 
+/** Free dimensions that the manifest fixes for the graphs are fixed for callers too. */
 function normaliseInput(
   name: string,
   input: Written<'inputs'>[string],
+  dims: Readonly<Record<string, number>>,
   formats: readonly ('float32' | 'int16')[],
 ): InputSpec {
   return {
     name,
     dtype: input.dtype,
     alsoDtypes: formats.filter((format) => format !== input.dtype),
-    shape: input.shape,
+    shape: input.shape.map((size) => (typeof size === 'string' ? (dims[size] ?? size) : size)),
     minimum: input.minimum,
     maximum: input.maximum,
     allowNan: input.allow_nan,
@@ -142,144 +165,34 @@ function mediaOf(media: Written<'inputs'>[string]['media']): Media | undefined {
   return media?.text === undefined ? undefined : { kind: 'text' };
 }
 
+function rowsOf(kind: ModelKind, graphs: readonly GraphSpec[]): ModelSignature['rows'] {
+  if (!KINDS[kind].oneGraph) return [];
+  return (graphs[0]?.inputs ?? []).flatMap(({ source, batchAxis }) =>
+    source.from === 'input' && batchAxis !== null ? [{ input: source.input, axis: batchAxis }] : [],
+  );
+}
+
 function outputsOf(
   written: WrittenManifest,
+  kind: ModelKind,
   graphs: readonly GraphSpec[],
-  file: string,
+  report: Report,
 ): OutputSpec[] {
+  const { generates } = KINDS[kind];
   const emitted = graphs.flatMap((graph) =>
-    graph.outputs.flatMap(({ sink }) => (sink.to === 'emit' ? [sink.output] : [])),
+    graph.outputs.flatMap(({ sinks }) =>
+      sinks.flatMap((sink) => (sink.to === 'emit' ? [sink.output] : [])),
+    ),
   );
-  if (written.kind === 'generator') emitted.push('token');
+  if (generates) emitted.push('token');
   for (const name of Object.keys(written.outputs))
     if (!emitted.includes(name))
-      throw manifestProblem(
-        file,
-        `outputs.${name}`,
-        name,
-        `an output that a graph emits: ${oneOf(name, emitted)}`,
-      );
+      report(`outputs.${name}`, name, `an output that a graph emits: ${oneOf(name, emitted)}`);
   return emitted.map((name) => ({
     name,
     description:
       written.outputs[name]?.description ??
-      (written.kind === 'generator' ? 'Id of the token that this step chose.' : ''),
+      (generates ? 'Id of the token that this step chose.' : ''),
     labels: written.outputs[name]?.labels ?? [],
   }));
-}
-
-function normaliseGeneration(
-  generation: Written<'generation'>,
-  file: string,
-  vocabulary: Vocabulary | undefined,
-): GenerationSpec {
-  const id = (token: string | number, key: string): number => {
-    if (typeof token === 'number') return token;
-    const found = vocabulary?.ids.get(token);
-    if (found === undefined)
-      throw manifestProblem(file, key, token, 'a token id, or a token of text.output.vocabulary');
-    return found;
-  };
-  return {
-    start: id(generation.start, 'generation.start'),
-    stop: generation.stop.map((token, index) => id(token, `generation.stop.${index}`)),
-    maxTokens: generation.max_tokens,
-    temperature: generation.sampling.temperature,
-    topK: generation.sampling.top_k,
-  };
-}
-
-function normaliseText(written: WrittenManifest, around: Surroundings): TextSpec {
-  const { input, output } = written.text;
-  const { vocabularies, file } = around;
-  return {
-    input: input &&
-      vocabularies.input && {
-        vocabulary: vocabularies.input,
-        split: input.split,
-        case: input.case,
-        append: input.append.map((token, index) => {
-          const id = vocabularies.input?.ids.get(token);
-          if (id === undefined)
-            throw manifestProblem(
-              file,
-              `text.input.append.${index}`,
-              token,
-              'a token of text.input.vocabulary',
-            );
-          return id;
-        }),
-      },
-    output: output && vocabularies.output && { vocabulary: vocabularies.output, join: output.join },
-  };
-}
-
-function normaliseParameters(
-  written: WrittenManifest,
-  generation: GenerationSpec | undefined,
-  file: string,
-): ParameterSpec[] {
-  const parameters = Object.entries(written.parameters).map(([name, parameter]): ParameterSpec => ({
-    name,
-    dtype: parameter.dtype,
-    shape: parameter.shape,
-    default: parameter.default,
-    oneOf: parameter.one_of,
-    minimum: parameter.minimum,
-    maximum: parameter.maximum,
-    description: parameter.description,
-  }));
-  if (generation === undefined) return parameters;
-  const sampling = samplingParameters(generation);
-  for (const { name } of sampling)
-    if (name in written.parameters)
-      throw manifestProblem(
-        file,
-        `parameters.${name}`,
-        name,
-        'another name: every generator has this parameter already',
-      );
-  return [...parameters, ...sampling];
-}
-
-function samplingParameters(generation: GenerationSpec): ParameterSpec[] {
-  const scalar = { shape: [], oneOf: undefined } as const;
-  return [
-    {
-      ...scalar,
-      name: 'seed',
-      dtype: 'int64',
-      default: 0,
-      minimum: 0,
-      maximum: Number.MAX_SAFE_INTEGER,
-      description: 'Where temperature is above 0: the same seed draws the same tokens.',
-    },
-    {
-      ...scalar,
-      name: 'temperature',
-      dtype: 'float64',
-      default: generation.temperature,
-      minimum: 0,
-      maximum: 100,
-      description: '0 takes the most likely token; higher values draw more freely.',
-    },
-    {
-      ...scalar,
-      name: 'top_k',
-      dtype: 'int32',
-      default: generation.topK,
-      minimum: 0,
-      maximum: 2 ** 31 - 1,
-      description: 'Draw among the k most likely tokens only; 0 for all.',
-    },
-    {
-      ...scalar,
-      name: 'max_tokens',
-      dtype: 'int32',
-      default: generation.maxTokens,
-      minimum: 1,
-      maximum: generation.maxTokens,
-      description: 'The turn ends after this many tokens.',
-    },
-  ];
 }

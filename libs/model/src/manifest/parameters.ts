@@ -3,7 +3,7 @@ import { invalid } from '@cabstand/core';
 import { DTYPES, elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray } from '@cabstand/tensor';
 import { oneOf } from './problems';
-import type { ParameterSpec } from './types';
+import type { ParameterSpec } from './signature';
 
 export type ParameterValue = number | boolean | readonly number[];
 export type Parameters = Readonly<Record<string, ParameterValue>>;

@@ -2,7 +2,7 @@
 import { LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { CabstandError } from '@cabstand/core';
-import { manifestProblem, nearest } from './problems';
+import { manifestProblem, nearest, problemsOf } from './problems';
 import { manifestSchema } from './schema';
 import type { WrittenManifest } from './schema';
 
@@ -22,31 +22,62 @@ export function parseManifest(text: string, file: string): WrittenManifest {
   const written: unknown = document.toJS({ maxAliasCount: 100 });
   const result = manifestSchema.safeParse(written);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  if (issue === undefined) throw manifestProblem(file, '(root)', written, 'a manifest');
-  throw problemOf(issue, written, file);
+  const [first, ...others] = result.error.issues.flatMap((issue) =>
+    problemsOfIssue(issue, written, file),
+  );
+  if (first === undefined) throw manifestProblem(file, '(root)', written, 'a manifest');
+  throw problemsOf(file, [first, ...others]);
 }
 
-function problemOf(issue: z.core.$ZodIssue, written: unknown, file: string): CabstandError {
-  const path = issue.path.map(String);
-  if (issue.code === 'unrecognized_keys') {
-    const key = issue.keys[0] ?? '';
-    const known = keysAt(manifestSchema, issue.path, written);
-    const guess = nearest(key, known);
-    const expected =
-      (known.length === 0 ? 'no such key' : `one of the keys ${known.join(', ')}`) +
-      (guess === undefined ? '' : `; did you mean ${guess}?`);
-    return new CabstandError(
-      'MANIFEST_INVALID',
-      `${file}: ${[...path, key].join('.')}: unknown key, expected ${expected}`,
-      { metadata: { file, field: [...path, key].join('.'), expected } },
+function problemsOfIssue(issue: z.core.$ZodIssue, written: unknown, file: string): CabstandError[] {
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => unknownKey(key, issue.path, written, file));
+  if (issue.code === 'invalid_union' && !('discriminator' in issue && issue.discriminator)) {
+    // The alternative that got furthest says most: a list of framings has its mistake deep inside.
+    const best = issue.errors.reduce<readonly z.core.$ZodIssue[]>(
+      (deepest, one) => (depthOf(one) > depthOf(deepest) ? one : deepest),
+      [],
     );
+    if (depthOf(best) > 0)
+      return best.flatMap((inner) =>
+        problemsOfIssue({ ...inner, path: [...issue.path, ...inner.path] }, written, file),
+      );
   }
-  return manifestProblem(
-    file,
-    path.join('.') || '(root)',
-    valueAt(written, issue.path),
-    expectation(issue),
+  return [
+    manifestProblem(
+      file,
+      issue.path.map(String).join('.') || '(root)',
+      valueAt(written, issue.path),
+      expectation(issue),
+    ),
+  ];
+}
+
+function depthOf(issues: readonly z.core.$ZodIssue[]): number {
+  return Math.max(
+    0,
+    ...issues.map(({ path, code }) => path.length + (code === 'unrecognized_keys' ? 1 : 0)),
+  );
+}
+
+function unknownKey(
+  key: string,
+  path: readonly PropertyKey[],
+  written: unknown,
+  file: string,
+): CabstandError {
+  const known = keysAt(manifestSchema, path, written);
+  const guess = nearest(key, known);
+  const expected =
+    (known.length === 0 ? 'no such key' : `one of the keys ${known.join(', ')}`) +
+    (guess === undefined ? '' : `; did you mean ${guess}?`);
+  const field = [...path.map(String), key].join('.');
+  return new CabstandError(
+    'MANIFEST_INVALID',
+    `${file}: ${field}: unknown key, expected ${expected}`,
+    {
+      metadata: { file, field, expected },
+    },
   );
 }
 
@@ -105,7 +136,11 @@ function unwrap(schema: z.core.$ZodType, written: unknown): z.core.$ZodType | un
   if (def.type === 'optional' || def.type === 'default' || def.type === 'nullable')
     return unwrap((def as z.core.$ZodOptionalDef).innerType, written);
   if (def.type !== 'union') return schema;
-  if (!('discriminator' in def)) return undefined;
+  if (!('discriminator' in def)) {
+    // An object or a list of such: the keys are those of the object.
+    const { options: plain } = def as z.core.$ZodUnionDef;
+    return plain.find((option) => option._zod.def.type === 'object');
+  }
   const { options, discriminator } = def as z.core.$ZodDiscriminatedUnionDef;
   const chosen = valueAt(written, [discriminator]);
   return options.find((option) => option._zod.propValues?.[discriminator]?.has(chosen as string));

@@ -15,8 +15,53 @@ export function manifestProblem(
   );
 }
 
-/** Throws an error of one manifest. */
-export type Fail = (key: string, value: unknown, expected: string) => never;
+/** Notes what is wrong with one key of a manifest. */
+export type Report = (key: string, value: unknown, expected: string) => void;
+
+/** All that is wrong with one manifest: who mends it wants to hear of everything at once. */
+export class Problems {
+  readonly #file: string;
+  readonly #found: CabstandError[] = [];
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  get any(): boolean {
+    return this.#found.length > 0;
+  }
+
+  readonly report: Report = (key, value, expected) => {
+    this.add(manifestProblem(this.#file, key, value, expected));
+  };
+
+  add(problem: CabstandError): void {
+    // The same key may be wrong in the same way for two reasons.
+    if (!this.#found.some(({ message }) => message === problem.message)) this.#found.push(problem);
+  }
+
+  /** @throws CabstandError MANIFEST_INVALID with every problem; its metadata are those of the first. */
+  throwIfAny(): void {
+    const [first] = this.#found;
+    if (first === undefined) return;
+    throw problemsOf(this.#file, [first, ...this.#found.slice(1)]);
+  }
+}
+
+/** One error for all of them. */
+export function problemsOf(
+  file: string,
+  problems: readonly [CabstandError, ...CabstandError[]],
+): CabstandError {
+  const [first] = problems;
+  if (problems.length === 1) return first;
+  const lines = problems.map(({ message }) => `\n  ${message.replace(`${file}: `, '')}`);
+  return new CabstandError(
+    'MANIFEST_INVALID',
+    `${file}: ${problems.length} problems:${lines.join('')}`,
+    { metadata: { ...first.metadata, problems: String(problems.length) } },
+  );
+}
 
 /** The nearest of `choices` to a mistyped word, or undefined if none is near. */
 export function nearest(word: string, choices: readonly string[]): string | undefined {

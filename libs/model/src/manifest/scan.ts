@@ -2,7 +2,7 @@
 import { invalid } from '@cabstand/core';
 import { arrayOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
-import type { InputSpec } from './types';
+import type { InputSpec } from './signature';
 
 /** Throws INPUT_NOT_FINITE or INPUT_OUT_OF_RANGE naming the element. */
 export function scanValues(input: InputSpec, tensor: Tensor, field: string): void {

@@ -23,8 +23,9 @@ const positive = z
   .min(1)
   .max(2 ** 31 - 1);
 const bytes = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
-const batchAxis = z.int().min(0).max(7).nullable();
-const batched = { batch_axis: batchAxis };
+const axis = z.int().min(0).max(7);
+const batchAxis = axis.nullable();
+const batched = { batch_axis: batchAxis.default(null) };
 const fileName = z
   .string()
   .min(1)
@@ -34,7 +35,7 @@ const fileName = z
 
 const graphInput = z.discriminatedUnion('from', [
   z.strictObject({ from: z.literal('input'), input: name, ...batched }),
-  z.strictObject({ from: z.literal('frame'), ...batched }),
+  z.strictObject({ from: z.literal('frame'), input: name.optional(), ...batched }),
   z.strictObject({ from: z.literal('item'), ...batched }),
   z.strictObject({ from: z.literal('token'), ...batched }),
   z.strictObject({ from: z.literal('state'), state: name, ...batched }),
@@ -42,7 +43,7 @@ const graphInput = z.discriminatedUnion('from', [
   z.strictObject({
     from: z.literal('constant'),
     value: z.union([z.number(), z.array(z.number()).min(1)]),
-    batch_axis: batchAxis.default(null),
+    ...batched,
   }),
 ]);
 
@@ -55,15 +56,18 @@ const graphOutput = z.strictObject({
 
 const graph = z.strictObject({
   file: fileName,
-  run: z.enum(['once', 'per-item', 'per-step']),
+  run: z.enum(['once', 'per-item', 'per-step']).default('per-step'),
   inputs: z.record(z.string(), graphInput),
   outputs: z.record(z.string(), graphOutput),
 });
 
+const tolerance = z.number().min(0).max(1e6);
+
 const state = z.strictObject({
-  initial: z.union([z.literal('zeros'), z.number()]),
+  initial: z.union([z.literal('zeros'), z.number()]).default('zeros'),
   shape: z.array(positive).max(8).optional(),
   scope: z.enum(['session', 'turn']).default('session'),
+  window: z.strictObject({ axis }).optional(),
 });
 
 const parameter = z.strictObject({
@@ -94,7 +98,7 @@ const media = z.strictObject({
 
 const input = z.strictObject({
   dtype: z.enum(dtypes),
-  shape: z.array(z.union([positive, name])).max(8),
+  shape: z.array(z.union([whole, name])).max(8),
   minimum: z.number().optional(),
   maximum: z.number().optional(),
   allow_nan: z.boolean().default(false),
@@ -102,19 +106,36 @@ const input = z.strictObject({
   media: media.optional(),
 });
 
+const framing = z.strictObject({
+  input: z.union([name, z.array(name).min(1).max(8)]),
+  axis: axis.default(0),
+  frame: positive,
+  hop: positive.optional(),
+  carry: whole.default(0),
+  carry_value: z.number().default(0),
+  remainder: z.enum(['keep', 'pad', 'drop']).default('keep'),
+  formats: z
+    .array(z.enum(['float32', 'int16']))
+    .min(1)
+    .default(['float32']),
+});
+
 export const manifestSchema = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'a name of [a-z0-9][a-z0-9._-]{0,63}'),
-  kind: z.enum(['stateless', 'stateful', 'generator']),
-  description: z.string().min(1),
-  provenance: z.strictObject({
-    source: z.string().min(1),
-    version: z.string(),
-    digest: z.string(),
-    licence: z.string().min(1),
-    script: z.string(),
-  }),
+  kind: z.enum(['stateless', 'stateful', 'generator']).optional(),
+  description: z.string().default(''),
+  provenance: z
+    .strictObject({
+      source: z.string().optional(),
+      version: z.string().optional(),
+      digest: z.string().optional(),
+      licence: z.string().optional(),
+      script: z.string().optional(),
+    })
+    .default({}),
   providers: z.array(z.enum(providers)).min(1).default(['cpu']),
   graphs: z.record(name, graph),
+  dims: z.record(z.string().min(1), whole).default({}),
   state: z.record(name, state).default({}),
   parameters: z.record(name, parameter).default({}),
   inputs: z.record(name, input),
@@ -127,20 +148,7 @@ export const manifestSchema = z.strictObject({
       }),
     )
     .default({}),
-  framing: z
-    .strictObject({
-      input: name,
-      axis: z.int().min(0).max(7).default(0),
-      frame: positive,
-      hop: positive.optional(),
-      carry: whole.default(0),
-      remainder: z.enum(['keep', 'pad', 'drop']).default('keep'),
-      formats: z
-        .array(z.enum(['float32', 'int16']))
-        .min(1)
-        .default(['float32']),
-    })
-    .optional(),
+  framing: z.union([framing, z.array(framing).min(1).max(8)]).optional(),
   generation: z
     .strictObject({
       start: z.union([z.string(), whole]),
@@ -180,10 +188,14 @@ export const manifestSchema = z.strictObject({
       max_state_bytes: bytes.optional(),
     })
     .default({ max_input_bytes: 16 * 1024 * 1024, max_sequence_length: 4096 }),
-  golden: z.strictObject({
-    file: fileName.default('golden.json'),
-    tolerance: z.number().min(0).default(1e-4),
-  }),
+  golden: z
+    .strictObject({
+      file: fileName.optional(),
+      tolerance: tolerance.optional(),
+      atol: tolerance.optional(),
+      rtol: tolerance.optional(),
+    })
+    .default({}),
 });
 
 export type WrittenManifest = z.output<typeof manifestSchema>;

@@ -6,7 +6,9 @@ import { resolveParameters } from './parameters';
 import type { Parameters } from './parameters';
 import { oneOf } from './problems';
 import { scanValues } from './scan';
-import type { InputSpec, Manifest } from './types';
+import { KINDS } from './kinds';
+import type { InputSpec, ModelSignature } from './signature';
+
 import { encodeText } from './vocabulary';
 
 export interface TurnInput {
@@ -30,66 +32,97 @@ export interface CheckedTurn {
  * @param values also look at every element (NaN, range); default true.
  * @throws CabstandError of class `caller` naming field, value and what was expected.
  */
-export function validateTurnInput(manifest: Manifest, turn: TurnInput, values = true): CheckedTurn {
-  const parameters = resolveParameters(manifest.parameters, turn.parameters);
+export function validateTurnInput(
+  signature: ModelSignature,
+  turn: TurnInput,
+  values = true,
+): CheckedTurn {
+  const parameters = resolveParameters(signature.parameters, turn.parameters);
   const live = turn.live === true;
-  if (live && !manifest.takesLiveInput)
-    throw invalid('INVALID_ARGUMENT', 'live', true, `no live input for a ${manifest.kind} model`);
-  const bytes = checkTensors(manifest, turn.tensors, values);
+  if (live && !signature.takesLiveInput)
+    throw invalid('INVALID_ARGUMENT', 'live', true, `no live input for a ${signature.kind} model`);
+  const bytes = checkTensors(signature, turn.tensors, values);
   const given = new Set(turn.tensors.map(({ name }) => name));
-  const text = textInput(manifest);
-  if (turn.prompt !== '') checkPrompt(manifest, turn.prompt, text !== undefined && given.has(text));
-  for (const input of manifest.inputs) {
+  const text = textInput(signature);
+  if (turn.prompt !== '')
+    checkPrompt(signature, turn.prompt, text !== undefined && given.has(text));
+  for (const input of signature.inputs) {
     if (given.has(input.name)) continue;
     if (input.name === text && turn.prompt !== '') continue;
-    if (live && input.name === streamedInput(manifest)) continue;
+    if (live && streamedInputs(signature).includes(input.name)) continue;
     const expected =
-      input.name === text && manifest.takesPrompt
+      input.name === text && signature.takesPrompt
         ? `a prompt, or tensor ${input.name}`
         : `tensor ${describe(input)}`;
     throw invalid('INPUT_MISSING', `input ${input.name}`, undefined, expected);
   }
-  if (text === undefined && manifest.takesPrompt && turn.prompt === '')
+  if (text === undefined && signature.takesPrompt && turn.prompt === '')
     throw invalid('INPUT_MISSING', 'prompt', turn.prompt, 'some text');
-  checkRows(manifest, turn.tensors);
+  checkRows(signature, turn.tensors);
+  checkInStep(signature, turn.tensors);
   return { parameters, bytes };
 }
 
 /** Checks a part of live input. */
 export function validateLiveInput(
-  manifest: Manifest,
+  signature: ModelSignature,
   tensors: readonly Tensor[],
   values = true,
 ): void {
-  const streamed = streamedInput(manifest);
-  if (!manifest.takesLiveInput || streamed === undefined)
+  if (!signature.takesLiveInput || signature.inputs.length === 0)
     throw invalid('INVALID_ARGUMENT', 'live input', undefined, 'a model that takes live input');
-  checkTensors(manifest, tensors, values);
+  checkTensors(signature, tensors, values);
+  const streamed = streamedInputs(signature);
   for (const { name } of tensors)
-    if (manifest.framing !== undefined && name !== streamed)
-      throw invalid('INPUT_UNKNOWN', 'tensor', name, `only ${streamed} in a part of live input`);
-  if (manifest.framing !== undefined || tensors.length === 0) return;
-  for (const input of manifest.inputs)
-    if (!tensors.some(({ name }) => name === input.name))
+    if (!streamed.includes(name))
+      throw invalid(
+        'INPUT_UNKNOWN',
+        'tensor',
+        name,
+        `only ${streamed.join(', ')} in a part of live input`,
+      );
+  if (tensors.length === 0) return;
+  for (const input of signature.inputs)
+    if (streamed.includes(input.name) && !tensors.some(({ name }) => name === input.name))
       throw invalid('INPUT_MISSING', `input ${input.name}`, undefined, `tensor ${describe(input)}`);
+  checkInStep(signature, tensors);
 }
 
-/** The input whose parts make a stream: the framed one, or without framing all of them together. */
-function streamedInput(manifest: Manifest): string | undefined {
-  return manifest.framing?.input ?? manifest.inputs[0]?.name;
+/** Inputs whose parts make a stream: the framed ones, or without framing all of them together. */
+function streamedInputs({ framed, inputs }: ModelSignature): readonly string[] {
+  return framed.length > 0 ? framed.map(({ input }) => input) : inputs.map(({ name }) => name);
+}
+
+/** Inputs that are framed in step bring as many hops each. */
+function checkInStep({ framed }: ModelSignature, tensors: readonly Tensor[]): void {
+  const [first] = framed;
+  const leading = tensors.find(({ name }) => name === first?.input);
+  const items = leading?.shape[first?.axis ?? 0];
+  if (first === undefined || items === undefined) return;
+  for (const { input, axis, hop } of framed.slice(1)) {
+    const tensor = tensors.find(({ name }) => name === input);
+    const size = tensor?.shape[axis];
+    if (size === undefined || size * first.hop === items * hop) continue;
+    throw invalid(
+      'INPUT_SHAPE',
+      `tensor ${input} shape`,
+      tensor?.shape,
+      `${(items * hop) / first.hop} items at axis ${axis}, in step with the ${items} of ${first.input}`,
+    );
+  }
 }
 
 /** The input that a prompt stands for. */
-function textInput(manifest: Manifest): string | undefined {
-  if (manifest.kind !== 'generator') return undefined;
-  return manifest.inputs.find(({ media }) => media?.kind === 'text')?.name;
+function textInput(signature: ModelSignature): string | undefined {
+  if (!KINDS[signature.kind].generates) return undefined;
+  return signature.inputs.find(({ media }) => media?.kind === 'text')?.name;
 }
 
-function checkPrompt(manifest: Manifest, prompt: string, also: boolean): void {
-  if (manifest.text.input === undefined || !manifest.takesPrompt)
+function checkPrompt(signature: ModelSignature, prompt: string, also: boolean): void {
+  if (signature.text.input === undefined || !signature.takesPrompt)
     throw invalid('INPUT_UNKNOWN', 'prompt', prompt, 'none: this model takes tensors');
   if (also) throw invalid('INVALID_ARGUMENT', 'prompt', prompt, 'a prompt or its tensor, not both');
-  const { maxSequenceLength, maxInputBytes } = manifest.limits;
+  const { maxSequenceLength, maxInputBytes } = signature.limits;
   // Before encoding: the text alone says when it is far too long.
   if (prompt.length > maxInputBytes)
     throw invalid(
@@ -98,7 +131,7 @@ function checkPrompt(manifest: Manifest, prompt: string, also: boolean): void {
       `${prompt.length} characters`,
       `at most ${maxInputBytes}`,
     );
-  const ids = encodeText(prompt, manifest.text.input);
+  const ids = encodeText(prompt, signature.text.input);
   if (ids.length > maxSequenceLength)
     throw invalid(
       'LIMIT_EXCEEDED',
@@ -108,24 +141,28 @@ function checkPrompt(manifest: Manifest, prompt: string, also: boolean): void {
     );
 }
 
-function checkTensors(manifest: Manifest, tensors: readonly Tensor[], values: boolean): number {
-  const names = manifest.inputs.map(({ name }) => name);
+function checkTensors(
+  signature: ModelSignature,
+  tensors: readonly Tensor[],
+  values: boolean,
+): number {
+  const names = signature.inputs.map(({ name }) => name);
   const seen = new Set<string>();
   let bytes = 0;
   for (const tensor of tensors) {
-    const input = manifest.inputs.find(({ name }) => name === tensor.name);
+    const input = signature.inputs.find(({ name }) => name === tensor.name);
     if (input === undefined)
       throw invalid('INPUT_UNKNOWN', 'tensor', tensor.name, oneOf(tensor.name, names));
     if (seen.has(tensor.name))
       throw invalid('INVALID_ARGUMENT', `tensor ${tensor.name}`, 'twice', 'each input once');
     seen.add(tensor.name);
-    bytes += checkTensor(manifest, input, tensor);
+    bytes += checkTensor(signature, input, tensor);
     if (values && tensor.dtype !== 'string') scanValues(input, tensor, `tensor ${input.name}`);
   }
   return bytes;
 }
 
-function checkTensor(manifest: Manifest, input: InputSpec, tensor: Tensor): number {
+function checkTensor(signature: ModelSignature, input: InputSpec, tensor: Tensor): number {
   const field = `tensor ${input.name}`;
   const { dtype, shape } = tensor;
   const dtypes = [input.dtype, ...input.alsoDtypes];
@@ -146,7 +183,7 @@ function checkTensor(manifest: Manifest, input: InputSpec, tensor: Tensor): numb
   });
   const count = elementCount(shape);
   const bytes = tensor.strings === undefined ? tensor.data.byteLength : stringBytes(tensor.strings);
-  const { maxInputBytes, maxSequenceLength } = manifest.limits;
+  const { maxInputBytes, maxSequenceLength } = signature.limits;
   if (!Number.isSafeInteger(count) || bytes > maxInputBytes)
     throw invalid('LIMIT_EXCEEDED', field, `${bytes} bytes`, `at most ${maxInputBytes} bytes`);
   if (dtype === 'string') {
@@ -161,23 +198,21 @@ function checkTensor(manifest: Manifest, input: InputSpec, tensor: Tensor): numb
       `${bytes} bytes`,
       `${count * DTYPES[dtype].bytes} bytes for ${dtype} [${shape.join(', ')}]`,
     );
-  if (manifest.kind === 'generator' && input.media?.kind === 'text' && count > maxSequenceLength)
+  if (KINDS[signature.kind].generates && input.media?.kind === 'text' && count > maxSequenceLength)
     throw invalid('LIMIT_EXCEEDED', field, `${count} tokens`, `at most ${maxSequenceLength}`);
   return bytes;
 }
 
 /** Batched inputs of a stateless turn must have the same number of rows. */
-function checkRows(manifest: Manifest, tensors: readonly Tensor[]): void {
-  if (manifest.kind !== 'stateless') return;
+function checkRows(signature: ModelSignature, tensors: readonly Tensor[]): void {
   let rows: number | undefined;
-  for (const { source, batchAxis } of manifest.graphs[0]?.inputs ?? []) {
-    if (source.from !== 'input' || batchAxis === null) continue;
-    const tensor = tensors.find(({ name }) => name === source.input);
-    const size = tensor?.shape[batchAxis];
+  for (const { input, axis } of signature.rows) {
+    const tensor = tensors.find(({ name }) => name === input);
+    const size = tensor?.shape[axis];
     if (rows !== undefined && size !== rows)
       throw invalid(
         'INPUT_SHAPE',
-        `tensor ${source.input} shape`,
+        `tensor ${input} shape`,
         tensor?.shape,
         `${rows} rows, as the other inputs`,
       );

@@ -1,6 +1,6 @@
 /** Text ↔ token ids. Pure: main refuses what the vocabulary lacks before an engine sees it. */
 import { invalid } from '@cabstand/core';
-import type { TextInput, TextOutput, Vocabulary } from './types';
+import type { TextInput, TextOutput, Vocabulary } from './signature';
 
 export function vocabularyOf(tokens: readonly string[]): Vocabulary {
   return { tokens, ids: new Map(tokens.map((token, id) => [token, id])) };

@@ -30,7 +30,7 @@ export function modelInfo(model: ServedModel, freeSlots: number): v1.ModelInfo {
     parameters: JSON.stringify(parameterTable(manifest)),
     takes_prompt: manifest.takesPrompt,
     takes_live_input: manifest.takesLiveInput,
-    frame_hop: manifest.framing?.hop ?? 0,
+    frame_hop: manifest.framed[0]?.hop ?? 0,
     failure: status.state === 'failed' ? status.error.message : '',
     checkpoints: true,
     runtime: model.runtime,

@@ -86,7 +86,9 @@ async function turnOf({ name, manifest }: ServedModel): Promise<{
   readonly turn: RehearsedTurn;
   readonly chunks: number;
 }> {
-  const golden = await readGolden(manifest);
+  const { file } = manifest.golden;
+  const sequences = file === undefined ? [] : await readGolden(file);
+  const golden = sequences.flatMap(({ turns }) => turns.slice(0, 1));
   const [first] = golden.sort((a, b) => a.records.length - b.records.length);
   if (first === undefined) throw new CabstandError('INTERNAL', 'no golden data');
   const { prompt, parameters, inputs, records } = first;
