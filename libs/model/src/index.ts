@@ -11,6 +11,10 @@ export { validateLiveInput, validateTurnInput } from './manifest/validate';
 export type { CheckedTurn, TurnInput } from './manifest/validate';
 export { readGolden } from './golden/golden';
 export type { GoldenSequence } from './golden/golden';
+export { readGraph } from './onnx-file/read';
+export { dependsOn, operators } from './onnx-file/reach';
+export type { OnnxElementType } from './onnx-file/element-types';
+export type { GraphNode, GraphSummary, GraphValue, Subgraph } from './onnx-file/types';
 export type {
   BatchClass,
   Dimension,
