@@ -6,7 +6,7 @@ import { SignatureAuthorizer } from './signature';
 import type { RequestVerifierOptions } from './signature-request';
 
 export const alice = member('alice-1', { principal: 'alice' });
-export const server = member('router-1', { principal: 'router', roles: ['router'] });
+const server = member('router-1', { principal: 'router', roles: ['router'] });
 export const keys = new StaticKeySet([alice.known, server.known]);
 
 /** A server that verifies, a client that signs, and their clocks; the client's is ahead. */
