@@ -5,8 +5,9 @@ import type { TurnInput } from '../protocol/types';
 
 /**
  * Input tensors: a list, or by name. A bare array becomes a tensor of one dimension whose dtype
- * follows from the array; float16, bool and more dimensions need `tensorOf`. Memory is shared, so
- * arrays must not change until the turn has started.
+ * follows from the array, a bare list of strings a string tensor; bool and more dimensions need
+ * `tensorOf`, float16 is made of numbers by `tensorFrom`. Memory is shared, so arrays must not change
+ * until the turn has started.
  */
 export type TensorInput =
   readonly Tensor[] | Readonly<Record<string, Tensor | NumericArray | readonly string[]>>;
@@ -31,7 +32,7 @@ function isTensor(value: unknown): value is Tensor {
 }
 
 function isStrings(value: unknown): value is readonly string[] {
-  return Array.isArray(value);
+  return Array.isArray(value) && value.every((text) => typeof text === 'string');
 }
 
 export function turnInput(
