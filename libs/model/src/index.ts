@@ -9,6 +9,8 @@ export type { Parameters, ParameterValue } from './manifest/parameters';
 export { manifestProblem, oneOf } from './manifest/problems';
 export { validateLiveInput, validateTurnInput } from './manifest/validate';
 export type { CheckedTurn, TurnInput } from './manifest/validate';
+export { exampleTurns } from './examples/examples';
+export type { ExampleOptions, TurnExample } from './examples/examples';
 export { readGolden } from './golden/golden';
 export type { GoldenSequence, GoldenTurn } from './golden/golden';
 export { KINDS } from './manifest/kinds';
