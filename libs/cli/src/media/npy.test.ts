@@ -28,7 +28,7 @@ test('a scalar and a vector have their shapes', () => {
 });
 
 const utf32 = (...texts: string[]): Buffer =>
-  Buffer.from(Uint32Array.from(texts.flatMap((text) => [...text].map(code))).buffer);
+  Buffer.from(Uint32Array.from(texts.flatMap((text) => Array.from(text, code))).buffer);
 const code = (character: string): number => character.codePointAt(0) ?? 0;
 const text = (shape: string, data: Buffer): Buffer =>
   npy(`{'descr': '<U3', 'fortran_order': False, 'shape': ${shape}, }`, data);
