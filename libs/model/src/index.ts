@@ -15,6 +15,8 @@ export { readGolden } from './golden/golden';
 export type { GoldenSequence, GoldenTurn } from './golden/golden';
 export { KINDS } from './manifest/kinds';
 export type { Manifest, Provenance } from './manifest/types';
+export { readNpy, writeNpy } from './npy/npy';
+export { readNpz, writeNpz } from './npy/npz';
 export { readGraph } from './onnx-file/read';
 export { dependsOn, operators } from './onnx-file/reach';
 export type { OnnxElementType } from './onnx-file/element-types';
