@@ -5,9 +5,9 @@
  */
 import { CabstandError } from '@cabstand/core';
 import type { TurnEnd } from '@cabstand/engine';
-import type { Manifest } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 import type {
+  ModelHost,
   ModelStatus,
   Sequence,
   SequenceOptions,
@@ -15,6 +15,7 @@ import type {
   ServedModel,
   TurnStart,
 } from '../engines/contract';
+import { ANY_INPUT } from './manifest.fixture';
 
 interface Turn {
   readonly turn: number;
@@ -171,7 +172,7 @@ export class StatefulSequence implements Sequence {
 export class StatefulModel implements ServedModel {
   readonly name = 'fake';
   readonly version = '1';
-  readonly manifest = { kind: 'stateful' } as unknown as Manifest;
+  readonly manifest = ANY_INPUT;
   readonly provider = 'cpu' as const;
   readonly batchClass = 'exact' as const;
   readonly runtime = 'fake';
@@ -228,11 +229,23 @@ export class StatefulModel implements ServedModel {
   }
 }
 
-export class StatefulHost {
+export class StatefulHost implements ModelHost {
   readonly model: StatefulModel;
 
   constructor(capacity?: number) {
     this.model = new StatefulModel(capacity);
+  }
+
+  models(): StatefulModel[] {
+    return [this.model];
+  }
+
+  broken(): [] {
+    return [];
+  }
+
+  settled(): Promise<void> {
+    return Promise.resolve();
   }
 
   resolve(name: string): StatefulModel {
@@ -244,5 +257,17 @@ export class StatefulHost {
   onChange(listener: () => void): () => void {
     this.model.listeners.add(listener);
     return () => void this.model.listeners.delete(listener);
+  }
+
+  load(): Promise<StatefulModel> {
+    return Promise.resolve(this.model);
+  }
+
+  unload(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve();
   }
 }
