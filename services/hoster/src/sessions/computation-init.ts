@@ -1,6 +1,7 @@
 import type { CabstandError, Clock } from '@cabstand/core';
 import type { ServedModel } from '../engines/contract';
 import type { Delivery } from './delivery';
+import type { InputCheck } from './input-check';
 import type { SessionOptionsWithDefaults } from './options';
 import type { RebuildPlan } from './resume';
 import type { StateAt } from './state-at';
@@ -29,6 +30,7 @@ export interface ComputationEvents {
 
 export interface ComputationInit {
   readonly model: ServedModel;
+  readonly inputs: InputCheck;
   readonly priority: number;
   readonly named: boolean;
   readonly durable: boolean;

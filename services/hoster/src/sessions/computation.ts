@@ -61,7 +61,7 @@ export class Computation implements SequenceSink {
       onGone: (error) => events.over(endAfter(error)),
       onRetry: () => this.#feed.pump(),
     });
-    this.#feed = new LiveFeed(this.#turns, this.#seat);
+    this.#feed = new LiveFeed(this.#turns, this.#seat, init.inputs);
     this.#seat.take(this.#rebuild.state?.data ?? Buffer.alloc(0));
   }
 
@@ -125,8 +125,8 @@ export class Computation implements SequenceSink {
   }
 
   /** A part of live input; see `Session.input`. */
-  input(turn: number, part: number, tensors: readonly Tensor[], last: boolean, check: () => void) {
-    this.#feed.take(turn, part, tensors, last, check);
+  input(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void {
+    this.#feed.take(turn, part, tensors, last);
   }
 
   /** Ends a turn before its next step; its end of turn follows. */

@@ -240,13 +240,20 @@ describe('a session', () => {
     expect(session.startTurn(0, content())).toBe('started');
     expect(session.startTurn(0, content())).toBe('running');
     expect(reasonOf(() => session.startTurn(0, content('other')))).toBe('TURN_CONFLICT');
-    const tensors = [tensorOf('x', new Float32Array([1]))];
-    expect(reasonOf(() => session.startTurn(0, { ...content(), tensors }))).toBe('TURN_CONFLICT');
+    const valued = (value: number): TurnContent => ({
+      ...content(''),
+      tensors: [tensorOf('x', new Float32Array([value]))],
+    });
+    expect(reasonOf(() => session.startTurn(0, valued(1)))).toBe('TURN_CONFLICT');
     expect(reasonOf(() => session.startTurn(1, content()))).toBe('SESSION_BUSY');
     b.host.model.last.finish();
     expect(session.startTurn(1, content())).toBe('started');
     expect(reasonOf(() => session.startTurn(0, content()))).toBe('TURN_OUT_OF_ORDER');
     expect(b.host.model.last.turns.map(({ turn }) => turn)).toEqual([0, 1]);
+    b.host.model.last.finish();
+    expect(session.startTurn(2, valued(1))).toBe('started');
+    expect(session.startTurn(2, valued(1))).toBe('running');
+    expect(reasonOf(() => session.startTurn(2, valued(2)))).toBe('TURN_CONFLICT');
   });
 
   it('fences lower epochs off and lets a higher one take over', async () => {

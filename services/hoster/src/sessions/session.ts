@@ -7,6 +7,7 @@ import type { ComputationEvents } from './computation-init';
 import { Delivery } from './delivery';
 import { endedError, movedError } from './ended-error';
 import { compareEpoch, fenced } from './epoch';
+import type { InputCheck } from './input-check';
 import { Offers } from './offers';
 import type { SessionFacts } from './session-facts';
 import type { SessionDeps, SessionInit } from './session-init';
@@ -49,6 +50,7 @@ export class Session implements SessionFacts {
   readonly retention: Retention;
   readonly openedAt: number;
   readonly #deps: SessionDeps;
+  readonly #inputs: InputCheck;
   readonly #delivery: Delivery;
   readonly #computation: Computation;
   readonly #offers: Offers;
@@ -70,6 +72,7 @@ export class Session implements SessionFacts {
     this.retention = init.retention;
     this.#epoch = init.epoch;
     this.#deps = deps;
+    this.#inputs = init.inputs;
     this.openedAt = deps.clock.monotonic();
     const { journalRecords, journalBytes } = deps.options;
     this.#delivery = new Delivery({
@@ -82,6 +85,7 @@ export class Session implements SessionFacts {
     this.#state = { kind: 'orphaned', timer: undefined };
     this.#computation = new Computation({
       model: init.model,
+      inputs: init.inputs,
       priority: init.priority,
       named: init.named,
       durable: this.durable,
@@ -238,9 +242,11 @@ export class Session implements SessionFacts {
 
   /**
    * Starts a turn, or finds that it was sent before.
-   * Throws TURN_OUT_OF_ORDER, TURN_CONFLICT, SESSION_BUSY, LIMIT_EXCEEDED or SESSION_ENDED.
+   * Throws what checking the content throws (see `InputCheck`), TURN_OUT_OF_ORDER, TURN_CONFLICT,
+   * SESSION_BUSY, LIMIT_EXCEEDED or SESSION_ENDED.
    */
   startTurn(turn: number, content: TurnContent): TurnOutcome {
+    this.#inputs.turn(content);
     this.#checkOpen();
     return this.#computation.startTurn(turn, content);
   }
@@ -252,18 +258,13 @@ export class Session implements SessionFacts {
   }
 
   /**
-   * A part of live input. One that came before is ignored, as is one for a turn that is over.
-   * `check` runs only for a new part. Throws INVALID_ARGUMENT for gaps.
+   * A part of live input. One that came before is ignored, as is one for a turn that is over. Throws
+   * INVALID_ARGUMENT for gaps, what checking a new part throws (see `InputCheck`), LIMIT_EXCEEDED or
+   * SESSION_ENDED.
    */
-  input(
-    turn: number,
-    part: number,
-    tensors: readonly Tensor[],
-    last: boolean,
-    check: () => void = () => undefined,
-  ): void {
+  input(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void {
     this.#checkOpen();
-    this.#computation.input(turn, part, tensors, last, check);
+    this.#computation.input(turn, part, tensors, last);
   }
 
   /** The turn that runs and the part of its live input that is to come; undefined for none. */

@@ -8,6 +8,7 @@ import { endedError, movedError } from './ended-error';
 import { Departure } from './departure';
 import type { Openness } from './departure';
 import { Engineless } from './engineless';
+import { InputCheck } from './input-check';
 import type { SessionObserver } from './observer';
 import { withDefaults } from './options';
 import type { SessionOptions, SessionOptionsWithDefaults } from './options';
@@ -15,7 +16,7 @@ import { planRebuild } from './resume';
 import type { RebuildPlan, ResumeSpec } from './resume';
 import { Session } from './session';
 import { decodeState } from './state-at';
-import type { Epoch, Retention, SessionEnd, SessionStatus } from './types';
+import type { Epoch, Retention, SessionEnd, SessionStatus, TurnContent } from './types';
 import { checkRevival, takeOver } from './takeover';
 import { WaitQueue } from './wait-queue';
 
@@ -29,8 +30,8 @@ export interface OpenRequest {
   readonly priority: number;
   /** Goes on with a session from elsewhere: see `resumable`. */
   readonly resume?: ResumeSpec | undefined;
-  /** Checks the caller's input against the model before anything is taken. */
-  readonly check?: (model: ServedModel) => void;
+  /** Of the turn that the caller will start: checked before anything is taken, and then no more. */
+  readonly content?: TurnContent;
   readonly onQueued?: (position: number) => void;
 }
 
@@ -40,6 +41,13 @@ export interface SessionsInit {
   readonly observer: SessionObserver;
   readonly sealer: Sealer;
   readonly options?: SessionOptions;
+}
+
+/** What a request comes to with one version of a model. */
+interface Prepared {
+  readonly model: ServedModel;
+  readonly plan: RebuildPlan | undefined;
+  readonly inputs: InputCheck;
 }
 
 interface Remembered {
@@ -123,7 +131,8 @@ export class Sessions {
   /**
    * Opens a session, at once or, where a queue is configured, when a slot falls free.
    * Throws DRAINING, MODEL_UNKNOWN and its like, SESSION_EXISTS, SESSION_ENDED, NOT_SESSION_OWNER,
-   * QUOTA_EXCEEDED, HOSTER_FULL, and what `check` throws.
+   * QUOTA_EXCEEDED, HOSTER_FULL, CHECKPOINT_INVALID, and what checking its input throws (see
+   * `InputCheck`).
    */
   async open(request: OpenRequest, signal: AbortSignal): Promise<Session> {
     throwIfAborted(signal);
@@ -141,14 +150,13 @@ export class Sessions {
     const resume = request.resume !== undefined;
     if (id !== undefined) this.#checkFree(id, principal, resume);
     const model = this.#init.host.resolve(request.model);
-    const plan = this.#plan(request, model);
-    request.check?.(model);
+    const prepared = this.#prepare(request, model);
     const queued = this.#queue.lengthOf(model.name);
     const free = (resume || queued === 0) && this.#admission.hasSlot(model, resume);
     if (!free && this.#queue.full) throw this.#admission.full(model, queued);
     this.#admission.enter({ principal, resume }, model, queued);
     try {
-      return free ? this.#create(request, model, plan) : await this.#wait(request, model, signal);
+      return free ? this.#create(request, prepared) : await this.#wait(request, prepared, signal);
     } catch (error) {
       this.#admission.leave(principal);
       throw error;
@@ -263,7 +271,7 @@ export class Sessions {
     return cut;
   }
 
-  #create(request: OpenRequest, model: ServedModel, plan: RebuildPlan | undefined): Session {
+  #create(request: OpenRequest, { model, plan, inputs }: Prepared): Session {
     const session: Session = new Session(
       {
         id: request.id ?? `anonymous-${randomUUID()}`,
@@ -273,6 +281,7 @@ export class Sessions {
         retention: request.retention,
         epoch: request.epoch,
         priority: request.priority,
+        inputs,
         plan,
       },
       {
@@ -292,6 +301,15 @@ export class Sessions {
     return session;
   }
 
+  /** Checks all that a request brings against the model. */
+  #prepare(request: OpenRequest, model: ServedModel): Prepared {
+    const plan = this.#plan(request, model);
+    const inputs = new InputCheck(model);
+    if (request.resume !== undefined) inputs.replay(request.resume.turns);
+    if (request.content !== undefined) inputs.turn(request.content);
+    return { model, plan, inputs };
+  }
+
   /** Checks a resume against the model's weights. */
   #plan(request: OpenRequest, model: ServedModel): RebuildPlan | undefined {
     const { id: session = '', principal, resume } = request;
@@ -308,8 +326,9 @@ export class Sessions {
     return planRebuild(resume, decodeState(body, position));
   }
 
-  async #wait(request: OpenRequest, first: ServedModel, signal: AbortSignal): Promise<Session> {
+  async #wait(request: OpenRequest, prepared: Prepared, signal: AbortSignal): Promise<Session> {
     const { id, principal, epoch } = request;
+    const { model: first } = prepared;
     if (id !== undefined)
       this.#waiting.set(id, { principal, model: first.name, epoch: epoch.counter });
     try {
@@ -320,7 +339,7 @@ export class Sessions {
           // The version that serves may have changed while this one waited.
           const model = this.#init.host.resolve(request.model);
           return this.#admission.hasSlot(model, request.resume !== undefined)
-            ? this.#create(request, model, this.#plan(request, model))
+            ? this.#create(request, model === first ? prepared : this.#prepare(request, model))
             : undefined;
         },
         onPosition: (position) => request.onQueued?.(position),
