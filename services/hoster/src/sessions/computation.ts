@@ -2,7 +2,7 @@ import { CabstandError } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { TurnEnd } from '@cabstand/engine';
 import type { EngineSnapshot, Sequence, SequenceSink } from '../engines/contract';
-import { deathAt, isPoisoned, poisonedError } from './deaths';
+import { EngineDeaths, poisonedError } from './deaths';
 import type { ComputationInit } from './computation-init';
 import { encodeChunk, encodeEndOfTurn, encodeInput } from './encode';
 import type { RecordHeader } from './encode';
@@ -10,12 +10,12 @@ import { endAfter, shortOf } from './engine-ends';
 import { EngineSeat } from './engine-seat';
 import { Freeze } from './freeze';
 import { LiveInput } from './live-input';
-import type { LiveStart } from './live-input';
 import { LiveFeed } from './live-feed';
-import { Rebuild } from './rebuild';
+import { Rebuild, stateOf } from './rebuild';
 import { RecordWriter } from './record-writer';
 import { SnapshotPolicy } from './snapshot-policy';
-import type { Deaths, StateAt } from './state-at';
+import { liveStart } from './state-at';
+import type { StateAt } from './state-at';
 import { TurnTiming } from './timing';
 import { turnDigest } from './turn-digest';
 import { Turns } from './turns';
@@ -36,11 +36,11 @@ export class Computation implements SequenceSink {
   readonly #records: RecordWriter;
   readonly #freeze: Freeze;
   readonly #timing: TurnTiming;
+  readonly #deaths: EngineDeaths;
   /** Came directly before the end of its turn. */
   #ending: EngineSnapshot | undefined;
   /** A turn that is to be cancelled once the engine has caught up. */
   #cancelled: number | undefined;
-  #deaths: Deaths | undefined;
 
   /** Takes a slot of the model. Throws what `ServedModel.openSequence` throws. */
   constructor(init: ComputationInit) {
@@ -54,7 +54,7 @@ export class Computation implements SequenceSink {
     this.#records = new RecordWriter(session, observer, delivery, state?.position ?? 0);
     this.#freeze = new Freeze(clock, options.freezeMs);
     this.#timing = new TurnTiming(clock);
-    this.#deaths = state?.deaths;
+    this.#deaths = new EngineDeaths(state?.deaths);
     this.#seat = new EngineSeat({
       model: session.model,
       sink: this,
@@ -106,7 +106,7 @@ export class Computation implements SequenceSink {
 
   /** Whether its turn may be what killed the engine, twice at the same position. */
   get suspected(): boolean {
-    return this.#seat.waiting && isPoisoned(this.#deaths, this.#records.next);
+    return this.#seat.waiting && this.#deaths.suspects(this.#records.next);
   }
 
   /** Throws TURN_OUT_OF_ORDER, TURN_CONFLICT, SESSION_BUSY, LIMIT_EXCEEDED or HOSTER_FULL. */
@@ -116,14 +116,7 @@ export class Computation implements SequenceSink {
     if (planned !== undefined && turnDigest(planned.content) === digest) return 'running';
     const outcome = this.#turns.judge(turn, digest);
     if (outcome !== 'started') return outcome;
-    const { keptRecords } = this.#init.delivery;
-    const { journalRecords } = this.#init.deps.options;
-    if (keptRecords > journalRecords)
-      throw new CabstandError(
-        'LIMIT_EXCEEDED',
-        `${keptRecords} records wait for acknowledgement: acknowledge them before the next turn`,
-        { metadata: { field: 'turn', limit: String(journalRecords) } },
-      );
+    this.#init.delivery.checkNextTurn();
     this.#begin(turn, content, digest, this.#seat.sequence);
     return 'started';
   }
@@ -185,7 +178,7 @@ export class Computation implements SequenceSink {
       const within = !state.ended && state.turn === running.turn && state.data.byteLength > 0;
       const { content } = this.#rebuild;
       if (content !== undefined) sequence.startTurn(running.turn, content, within);
-      running.live?.rewind(within ? startOf(state) : { next: 0, reported: 0 });
+      running.live?.rewind(within ? liveStart(state) : { next: 0, reported: 0 });
     });
     if (done === undefined) {
       this.#records.moveTo(before);
@@ -196,7 +189,7 @@ export class Computation implements SequenceSink {
     if (this.#records.caughtUp) this.#onCaughtUp();
     deps.observer.rebuilt?.(session, done.cause.reason, done.seconds);
     // A hoster that dies with the next engine could not tell any more.
-    if (this.#deaths !== undefined) events.checkpointed();
+    if (this.#deaths.last !== undefined) events.checkpointed();
     events.advanced();
     return true;
   }
@@ -249,7 +242,7 @@ export class Computation implements SequenceSink {
       this.#ending = snapshot;
       return;
     }
-    this.#rebuild.snapshot(this.#stateOf(running, snapshot, this.#records.next));
+    this.#rebuild.snapshot(stateOf(running, snapshot, this.#records.next, this.#deaths.last));
     running.live?.release(snapshot.partsTaken);
     if (!this.#freeze.snapshot()) this.#seat.sequence?.snapshot();
     this.#init.events.checkpointed();
@@ -272,8 +265,7 @@ export class Computation implements SequenceSink {
     this.#cancelled = undefined;
     const ending = this.#ending;
     this.#ending = undefined;
-    const state =
-      ending === undefined ? undefined : this.#stateOf(running, ending, this.#records.next + 1);
+    const state = ending && stateOf(running, ending, this.#records.next + 1, this.#deaths.last);
     if (session.durable) this.#rebuild.turnEnded(state);
     deps.observer.turnEnded?.(session, end.reason, end.steps);
     events.turnEnded();
@@ -300,10 +292,7 @@ export class Computation implements SequenceSink {
       events.over(endAfter(status.state === 'failed' ? status.error : error));
       return;
     }
-    if (this.#computes) {
-      this.#deaths = deathAt(this.#deaths, this.#records.next);
-      this.#rebuild.noteDeaths(this.#deaths);
-    }
+    if (this.#computes) this.#rebuild.noteDeaths(this.#deaths.count(this.#records.next));
     this.#seat.wait(error);
     delivery.resetCredit();
     this.#freeze.release();
@@ -332,7 +321,7 @@ export class Computation implements SequenceSink {
     const live = content.live
       ? new LiveInput(
           { parts: liveParts, bytes: liveBytes, keep: session.durable },
-          restored && startOf(restored),
+          restored && liveStart(restored),
         )
       : undefined;
     this.#turns.start(turn, digest, awaited ? state.firstPosition : this.#records.next, live);
@@ -370,10 +359,7 @@ export class Computation implements SequenceSink {
     const position = this.#records.next;
     const written = this.#records.write(turn, kind, encode);
     if (written === 'dropped' && this.#records.caughtUp) this.#onCaughtUp();
-    if (this.#deaths !== undefined && position >= this.#deaths.position) {
-      this.#deaths = undefined;
-      deps.onSurvived();
-    }
+    if (this.#deaths.survived(position)) deps.onSurvived();
     events.advanced();
   }
 
@@ -381,22 +367,4 @@ export class Computation implements SequenceSink {
     const turn = this.#turns.running?.turn;
     if (turn !== undefined && this.#cancelled === turn) this.#seat.sequence?.cancel(turn);
   }
-
-  #stateOf(running: RunningTurn, snapshot: EngineSnapshot, position: number): StateAt {
-    const { turn, digest = '', firstPosition, live } = running;
-    return {
-      position,
-      turn,
-      ended: snapshot.ended,
-      digest,
-      firstPosition,
-      parts: snapshot.ended ? 0 : snapshot.partsTaken,
-      reported: snapshot.ended ? 0 : (live?.reported ?? 0),
-      deaths: this.#deaths,
-      // The frame that brought it holds the whole batch.
-      data: Buffer.from(snapshot.data),
-    };
-  }
 }
-
-const startOf = ({ parts, reported }: StateAt): LiveStart => ({ next: parts, reported });

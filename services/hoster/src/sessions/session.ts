@@ -5,7 +5,7 @@ import { checkpointSealer } from './checkpoint-sealer';
 import { Computation } from './computation';
 import type { ComputationEvents } from './computation-init';
 import { Delivery } from './delivery';
-import { endedError, movedError } from './ended-error';
+import { attachedAnew, endedError, movedError } from './ended-error';
 import { compareEpoch, fenced } from './epoch';
 import type { InputCheck } from './input-check';
 import { InputRoom } from './input-room';
@@ -22,7 +22,6 @@ import type {
   SessionEnd,
   SessionNotice,
   SessionState,
-  SessionStatus,
   TurnContent,
   TurnOutcome,
 } from './types';
@@ -153,19 +152,6 @@ export class Session implements SessionFacts {
     return this.#delivery.outstanding;
   }
 
-  status(): SessionStatus {
-    return {
-      id: this.id,
-      state: this.state,
-      position: this.#delivery.next,
-      turn: this.turn,
-      acknowledged: this.#delivery.base - 1,
-      epoch: this.#epoch.counter,
-      model: this.model.name,
-      end: this.end,
-    };
-  }
-
   /** Throws EPOCH_FENCED for a consumer that has lost; a higher epoch raises the session's. */
   claim(epoch: Epoch): void {
     const before = this.#epoch;
@@ -192,12 +178,7 @@ export class Session implements SessionFacts {
     this.checkAttach(epoch, from);
     const start = from ?? this.#delivery.base;
     this.claim(epoch);
-    this.#replace(
-      // Of two calls of one consumer the later is not always the one that it reads.
-      new CabstandError('CANCELLED', 'the session was attached anew by another call', {
-        metadata: { replaced_by: 'same_consumer' },
-      }),
-    );
+    this.#replace(attachedAnew());
     this.#reader.attach(consumer);
     if (this.turnRuns) this.#offers.again();
     this.#delivery.attach(consumer, start);

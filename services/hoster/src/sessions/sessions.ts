@@ -15,6 +15,8 @@ import type { SessionOptions, SessionOptionsWithDefaults } from './options';
 import { planRebuild } from './resume';
 import type { RebuildPlan, ResumeSpec } from './resume';
 import { Session } from './session';
+import { statusOf, waitingStatus } from './session-status';
+import type { Waiting } from './session-status';
 import { decodeState } from './state-at';
 import type { Epoch, Retention, SessionEnd, SessionStatus, TurnContent } from './types';
 import { checkRevival, takeOver } from './takeover';
@@ -62,8 +64,8 @@ export class Sessions {
   readonly options: SessionOptionsWithDefaults;
   readonly #init: SessionsInit;
   readonly #live = new Map<string, Session>();
-  /** Named sessions that wait for a slot: id to principal and model. */
-  readonly #waiting = new Map<string, { principal: string; model: string; epoch: number }>();
+  /** Named sessions that wait for a slot, by id. */
+  readonly #waiting = new Map<string, Waiting>();
   readonly #ended: BoundedMap<string, Remembered>;
   readonly #admission: Admission;
   readonly #queue: WaitQueue<Session>;
@@ -174,7 +176,7 @@ export class Sessions {
       checkOwner(session.principal, principal);
       if (takeOver(session, epoch, spec)) return session;
       session.abort({ reason: 'migrated', error: movedError(id) });
-      this.#ended.set(id, { principal, status: session.status(), anewFor: epoch });
+      this.#ended.set(id, { principal, status: statusOf(session), anewFor: epoch });
       return undefined;
     }
     const ended = this.#ended.get(id);
@@ -234,21 +236,11 @@ export class Sessions {
     const session = this.#live.get(id);
     const ended = this.#ended.get(id);
     const waiting = this.#waiting.get(id);
-    const owner = session?.principal ?? ended?.principal ?? waiting?.principal;
-    if (owner === undefined) throw unknown(id);
-    checkOwner(owner, principal);
-    if (session !== undefined) return session.status();
-    if (ended !== undefined) return ended.status;
-    return {
-      id,
-      state: 'waiting',
-      position: 0,
-      turn: -1,
-      acknowledged: -1,
-      epoch: waiting?.epoch ?? 0,
-      model: waiting?.model ?? '',
-      end: undefined,
-    };
+    const found = session ?? ended ?? waiting;
+    if (found === undefined) throw unknown(id);
+    checkOwner(found.principal, principal);
+    if ('status' in found) return found.status;
+    return found instanceof Session ? statusOf(found) : waitingStatus(id, found);
   }
 
   /** Throws DRAINING once the hoster stops: even open sessions start no more turns. */
@@ -359,7 +351,7 @@ export class Sessions {
     this.#admission.leave(session.principal);
     this.#admission.lived(session.model.name, lived);
     if (session.named)
-      this.#ended.set(session.id, { principal: session.principal, status: session.status() });
+      this.#ended.set(session.id, { principal: session.principal, status: statusOf(session) });
     this.#init.observer.ended?.(session, end, lived / 1000);
     this.#departure.ended(end);
     this.#queue.serve();
