@@ -120,15 +120,16 @@ export class StatefulSequence implements Sequence {
   step(): boolean {
     const turn = this.#turn;
     if (this.closed || turn === undefined) return false;
-    if (this.#asked) {
-      this.#snap(turn, false);
-      return true;
-    }
     if (turn.cancelled) return this.#end(turn, 'cancelled');
     const over = turn.live
       ? turn.last && turn.taken === turn.parts.length
       : turn.made === turn.size;
     if (over) return this.#end(turn, 'completed');
+    // A turn that is over gives the snapshot of its end instead, as engines do.
+    if (this.#asked) {
+      this.#snap(turn, false);
+      return true;
+    }
     if (this.#records <= 0 || this.#bytes <= 0) return false;
     if (turn.live && turn.taken === turn.parts.length) return false;
     const value = turn.live ? (turn.parts[turn.taken] ?? 0) : turn.made;
