@@ -1,7 +1,8 @@
 export { DTYPES, DTYPE_NUMBERS, dtypeFromWire, dtypeOfNumber, isDType } from './dtype';
 export type { DType, NumericArray, WireDType } from './dtype';
 export { float16Bits, float16Numbers } from './float16';
-export { numbersOf } from './numbers';
+export { arrayFrom, fillValue, numbersOf, tensorFrom } from './numbers';
+export type { ElementValue } from './numbers';
 export { MAX_RANK, arrayOf, elementCount, float32Of, stringTensor, tensorOf } from './tensor';
 export type { Tensor } from './tensor';
 export { fromWire, toWire } from './wire';
