@@ -2,7 +2,6 @@
 import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import { elementCount } from '@cabstand/tensor';
-import type { NumericArray } from '@cabstand/tensor';
 import type { BoundOutput } from '../graphs/bound';
 import { bytesOf } from '../graphs/batch-tensor';
 import { stringTensorBytes, tensorPrefix } from './step-writer';
