@@ -13,6 +13,10 @@ export { readGolden } from './golden/golden';
 export type { GoldenSequence, GoldenTurn } from './golden/golden';
 export { KINDS } from './manifest/kinds';
 export type { Manifest, Provenance } from './manifest/types';
+export { readGraph } from './onnx-file/read';
+export { dependsOn, operators } from './onnx-file/reach';
+export type { OnnxElementType } from './onnx-file/element-types';
+export type { GraphNode, GraphSummary, GraphValue, Subgraph } from './onnx-file/types';
 export type {
   BatchClass,
   GenerationSpec,

@@ -6,13 +6,18 @@ import type { DType, NumericArray } from './dtype';
 export interface Tensor {
   readonly name: string;
   readonly dtype: DType;
-  /** Sizes of all dimensions; empty for a scalar. */
+  /** Sizes of all dimensions; empty for a scalar. A size of 0 makes a tensor without elements. */
   readonly shape: readonly number[];
   readonly data: Uint8Array;
   readonly strings?: readonly string[];
 }
 
 export const MAX_RANK = 8;
+
+/** A size that a dimension can have: a whole number from 0 on. */
+export function isSize(size: unknown): size is number {
+  return typeof size === 'number' && Number.isSafeInteger(size) && size >= 0;
+}
 
 /** Number of elements of a shape (1 for a scalar). */
 export function elementCount(shape: readonly number[]): number {
@@ -31,13 +36,7 @@ export function tensorOf(
   shape: readonly number[] = [array.length],
   dtype: DType = dtypeOf(array),
 ): Tensor {
-  if (elementCount(shape) !== array.length)
-    throw invalid(
-      'INPUT_BYTES',
-      `tensor ${name}`,
-      array.length,
-      `${elementCount(shape)} elements for shape [${shape.join(', ')}]`,
-    );
+  checkCount(name, array.length, shape);
   return {
     name,
     dtype,
@@ -51,7 +50,20 @@ export function stringTensor(
   strings: readonly string[],
   shape: readonly number[] = [strings.length],
 ): Tensor {
+  checkCount(name, strings.length, shape);
   return { name, dtype: 'string', shape, data: new Uint8Array(0), strings };
+}
+
+function checkCount(name: string, count: number, shape: readonly number[]): void {
+  if (!shape.every(isSize))
+    throw invalid('INPUT_SHAPE', `tensor ${name} shape`, shape, 'sizes of at least 0');
+  if (elementCount(shape) === count) return;
+  throw invalid(
+    'INPUT_BYTES',
+    `tensor ${name}`,
+    count,
+    `${elementCount(shape)} elements for shape [${shape.join(', ')}]`,
+  );
 }
 
 function dtypeOf(array: NumericArray): DType {
@@ -62,7 +74,7 @@ function dtypeOf(array: NumericArray): DType {
 
 /**
  * The elements as a typed array: a view where the bytes are aligned, otherwise a copy. float16 gives
- * its bits as a Uint16Array.
+ * its bits as a Uint16Array; `numbersOf` gives its numbers.
  */
 export function arrayOf(tensor: Tensor): NumericArray {
   const { array: View, bytes } = DTYPES[tensor.dtype];

@@ -1,7 +1,7 @@
 import { invalid } from '@cabstand/core';
 import { DTYPES, dtypeFromWire } from './dtype';
 import type { WireDType } from './dtype';
-import { MAX_RANK, elementCount } from './tensor';
+import { MAX_RANK, elementCount, isSize } from './tensor';
 import type { Tensor } from './tensor';
 
 /** cabstand.v1.Tensor as the loaded proto gives it (keepCase, enums: String, longs: Number). */
@@ -34,8 +34,8 @@ export function toWire(tensor: Tensor): WireTensorOut {
 }
 
 /**
- * Checks a received tensor: known dtype, at most 8 dimensions of at least 1, exactly the bytes its
- * shape asks for. A batch of zero never gets past this (it aborts ONNX Runtime). Shares memory.
+ * Checks a received tensor: known dtype, at most 8 dimensions of at least 0, exactly the bytes its
+ * shape asks for. Shares memory.
  */
 export function fromWire(wire: WireTensor): Tensor {
   const name = wire.name ?? '';
@@ -46,9 +46,8 @@ export function fromWire(wire: WireTensor): Tensor {
   const shape = (wire.shape ?? []).map(Number);
   if (shape.length > MAX_RANK)
     throw invalid('INPUT_RANK', `${field} rank`, shape.length, `at most ${MAX_RANK}`);
-  for (const size of shape)
-    if (!Number.isSafeInteger(size) || size < 1)
-      throw invalid('INPUT_SHAPE', `${field} shape`, shape, 'dimensions of at least 1');
+  if (!shape.every(isSize))
+    throw invalid('INPUT_SHAPE', `${field} shape`, shape, 'dimensions of at least 0');
   const count = elementCount(shape);
   if (!Number.isSafeInteger(count))
     throw invalid('INPUT_SHAPE', `${field} shape`, shape, 'fewer elements');

@@ -27,6 +27,43 @@ test('a scalar and a vector have their shapes', () => {
   expect(parseNpy('x', vector, 'x.npy')).toMatchObject({ dtype: 'uint8', shape: [3] });
 });
 
+const utf32 = (...texts: string[]): Buffer =>
+  Buffer.from(Uint32Array.from(texts.flatMap((text) => Array.from(text, code))).buffer);
+const code = (character: string): number => character.codePointAt(0) ?? 0;
+const text = (shape: string, data: Buffer): Buffer =>
+  npy(`{'descr': '<U3', 'fortran_order': False, 'shape': ${shape}, }`, data);
+
+test('text of fixed width is read, without the zeros that fill it up', () => {
+  // As numpy.save writes numpy.array([['abc', 'ü'], ['', '😀\u0000x']]).
+  const file = text('(2, 2)', utf32('abc', 'ü\0\0', '\0\0\0', '😀\0x'));
+  expect(parseNpy('x', file, 'x.npy')).toMatchObject({
+    dtype: 'string',
+    shape: [2, 2],
+    strings: ['abc', 'ü', '', '😀\0x'],
+  });
+  expect(parseNpy('x', text('()', utf32('a\0\0')), 'x.npy')).toMatchObject({
+    shape: [],
+    strings: ['a'],
+  });
+  expect(parseNpy('x', text('(0, 2)', Buffer.alloc(0)), 'x.npy')).toMatchObject({
+    shape: [0, 2],
+    strings: [],
+  });
+});
+
+test('an array without elements is read', () => {
+  const file = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 3), }", Buffer.alloc(0));
+  expect(parseNpy('x', file, 'x.npy')).toMatchObject({ dtype: 'float32', shape: [0, 3] });
+});
+
+test('a file that NumPy wrote is read', () => {
+  // numpy.save(file, numpy.array(['ab', 'é'])), NumPy 2.
+  const header = "{'descr': '<U2', 'fortran_order': False, 'shape': (2,), }";
+  const file = npy(header.padEnd(117), utf32('ab', 'é\0'));
+  expect(file.length).toBe(128 + 16);
+  expect(parseNpy('x', file, 'x.npy').strings).toEqual(['ab', 'é']);
+});
+
 test.each([
   ['other bytes', Buffer.from('hello'), /signature/],
   ['version 9', npy('{}', floats, 9), /version 9/],
@@ -36,6 +73,23 @@ test.each([
     npy("{'descr': '>f4', 'fortran_order': False, 'shape': (6,), }", floats),
     /type >f4/,
   ],
+  [
+    'Python objects',
+    npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", Buffer.alloc(8)),
+    /Python objects.*\|O/,
+  ],
+  [
+    'big-endian text',
+    npy("{'descr': '>U3', 'fortran_order': False, 'shape': (1,), }", Buffer.alloc(12)),
+    /type >U3/,
+  ],
+  [
+    'text of no width',
+    npy("{'descr': '<U0', 'fortran_order': False, 'shape': (9999999999,), }", Buffer.alloc(0)),
+    /type <U0/,
+  ],
+  ['missing text', text('(2,)', utf32('abc')), /holds 12 bytes, its shape needs 24/],
+  ['half a character', text('(1,)', Buffer.alloc(12, 0xd8)), /no characters/],
   [
     'a structure',
     npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (6,), }", floats),

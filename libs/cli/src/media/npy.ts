@@ -1,6 +1,7 @@
-import { DTYPES, MAX_RANK, elementCount } from '@cabstand/tensor';
+import { DTYPES, MAX_RANK, elementCount, stringTensor } from '@cabstand/tensor';
 import type { DType, Tensor } from '@cabstand/tensor';
 import { UsageError } from '../errors';
+import { decodeText, textBytes, textWidth } from './npy-text';
 
 const MAGIC = Buffer.from('\u0093NUMPY', 'latin1');
 
@@ -22,7 +23,7 @@ const BY_DESCR: Readonly<Record<string, DType>> = {
 
 /**
  * Reads NumPy's .npy format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
- * Shares the file's memory.
+ * Shares the file's memory, except for text (`<U…`).
  */
 export function parseNpy(name: string, file: Buffer, path: string): Tensor {
   if (!file.subarray(0, MAGIC.length).equals(MAGIC))
@@ -41,11 +42,17 @@ export function parseNpy(name: string, file: Buffer, path: string): Tensor {
   const sizes = /'shape'\s*:\s*\(([0-9,\sL]*)\)/.exec(header)?.[1];
   if (order === undefined || sizes === undefined)
     throw wrong(path, 'its header lacks fortran_order or shape');
-  const dtype = descr === undefined ? undefined : BY_DESCR[descr];
+  if (descr?.startsWith('|O') === true)
+    throw new UsageError(
+      `${path} holds Python objects (type ${descr}), which are not read`,
+      "For text, save array.astype('U'); for numbers, array.astype('float32') or another type of fixed size.",
+    );
+  const width = descr === undefined ? undefined : textWidth(descr);
+  const dtype = width === undefined ? BY_DESCR[descr ?? ''] : 'string';
   if (dtype === undefined)
     throw wrong(
       path,
-      `its type ${descr ?? '(a structure)'} is not one of ${Object.keys(BY_DESCR).join(' ')}`,
+      `its type ${descr ?? '(a structure)'} is not one of ${Object.keys(BY_DESCR).join(' ')} <U…`,
     );
   const shape = sizes
     .split(',')
@@ -56,10 +63,14 @@ export function parseNpy(name: string, file: Buffer, path: string): Tensor {
   if (order === 'True' && shape.length > 1)
     throw wrong(path, 'it is in Fortran order: save numpy.ascontiguousarray(array)');
   const data = file.subarray(start + length);
-  const expected = elementCount(shape) * DTYPES[dtype].bytes;
+  const element = width === undefined ? DTYPES[dtype].bytes : textBytes(width);
+  const expected = elementCount(shape) * element;
   if (data.length !== expected)
     throw wrong(path, `it holds ${data.length} bytes, its shape needs ${expected}`);
-  return { name, dtype, shape, data };
+  if (width === undefined) return { name, dtype, shape, data };
+  const strings = decodeText(data, width);
+  if (strings === undefined) throw wrong(path, 'it holds code points that are no characters');
+  return stringTensor(name, strings, shape);
 }
 
 function wrong(path: string, what: string): UsageError {

@@ -1,4 +1,4 @@
-import { arrayOf } from '@cabstand/tensor';
+import { jsonElements } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import type { OutputChunk, OutputEnd, OutputRenderer } from './output';
 
@@ -27,18 +27,10 @@ export function jsonLine(value: unknown): string {
   return `${JSON.stringify(value)}\n`;
 }
 
-/** Numbers that JSON lacks (NaN, infinities) and 64-bit integers beyond 2^53 are strings. */
+/** What JSON numbers cannot hold (NaN, infinities, integers beyond 2^53) is text. */
 export function tensorJson(tensor: Tensor, base64: boolean): Record<string, unknown> {
   const { dtype, shape } = tensor;
-  if (tensor.strings !== undefined) return { dtype, shape, data: tensor.strings };
-  // float16 has no numbers in JavaScript: its bytes it is.
-  if (base64 || dtype === 'float16')
+  if (base64 && dtype !== 'string')
     return { dtype, shape, base64: Buffer.from(tensor.data).toString('base64') };
-  return { dtype, shape, data: Array.from<number | bigint, unknown>(arrayOf(tensor), element) };
-}
-
-function element(value: number | bigint): number | string {
-  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value.toString();
+  return { dtype, shape, data: jsonElements(tensor) };
 }

@@ -1,4 +1,4 @@
-import { arrayOf } from '@cabstand/tensor';
+import { numbersOf } from '@cabstand/tensor';
 import { bar } from './bar';
 import type { OutputChunk, OutputRenderer } from './output';
 import { printable, visibleLength } from './style';
@@ -22,7 +22,7 @@ export class LabelRenderer implements OutputRenderer {
   chunk({ outputs }: OutputChunk): string {
     const tensor = outputs.find(({ name }) => name === this.#output);
     if (tensor === undefined) return '';
-    const values = Array.from(arrayOf(tensor), Number);
+    const values = Array.from(numbersOf(tensor), Number);
     const classes = this.#labels.length;
     const rows = Math.floor(values.length / classes);
     let text = '';

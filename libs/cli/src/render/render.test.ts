@@ -1,4 +1,5 @@
-import { tensorOf } from '@cabstand/tensor';
+import { stringTensor, tensorFrom, tensorOf } from '@cabstand/tensor';
+import type { Tensor } from '@cabstand/tensor';
 import { bar, level } from './bar';
 import { JsonRenderer, tensorJson } from './json';
 import { LabelRenderer } from './labels';
@@ -122,6 +123,35 @@ test('other tensors show their first elements', () => {
   expect(renderer.finish(done)).toBe('completed after 3 steps\n');
 });
 
+test.each<[string, Tensor, string]>([
+  ['float16', tensorFrom('x', 'float16', [0.1, 2]), 'float16 [2]  0.099976 2'],
+  ['bool', tensorFrom('x', 'bool', [true, false]), 'bool [2]  true false'],
+  ['a scalar', tensorFrom('x', 'float32', [0.5], []), 'float32 []  0.50000'],
+  ['nothing', tensorFrom('x', 'float32', [], [0, 3]), 'float32 [0, 3]  (no elements)'],
+  [
+    'large integers',
+    tensorFrom('x', 'uint64', ['18446744073709551615']),
+    'uint64 [1]  18446744073709551615',
+  ],
+  [
+    'strings',
+    stringTensor('x', ['a b', '\u001b[2J\u009b']),
+    'string [2]  "a b" "\\u001b[2J\ufffd"',
+  ],
+  ['no strings', stringTensor('x', []), 'string [0]  (no elements)'],
+])('%s: elements as people write them', (_, tensor, text) => {
+  const line = new TensorRenderer(style).chunk(chunk(0, { outputs: [tensor] }));
+  expect(line).toBe(`     0  x ${text}\n`);
+});
+
+test('labels of float16 are ranked by their numbers', () => {
+  const renderer = new LabelRenderer('o', ['a', 'b'], style);
+  const [first] = renderer
+    .chunk(chunk(0, { outputs: [tensorFrom('o', 'float16', [0.25, 0.75])] }))
+    .split('\n');
+  expect(first).toMatch(/^b .* 75.00 %$/);
+});
+
 describe('JSON', () => {
   test('one object per line, read back exactly', () => {
     const line = new JsonRenderer(false).chunk(probability(3, 0.1));
@@ -143,6 +173,18 @@ describe('JSON', () => {
       1,
       '1152921504606846976',
     ]);
+  });
+
+  test('strings, bools and float16 are what they mean', () => {
+    const data = (tensor: Tensor) => tensorJson(tensor, false)['data'];
+    expect(data(stringTensor('x', ['a', 'ü']))).toEqual(['a', 'ü']);
+    expect(data(tensorFrom('x', 'bool', [true, false]))).toEqual([true, false]);
+    expect(data(tensorFrom('x', 'float16', [0.5, NaN]))).toEqual([0.5, 'NaN']);
+    expect(tensorJson(stringTensor('x', ['a']), true)).toEqual({
+      dtype: 'string',
+      shape: [1],
+      data: ['a'],
+    });
   });
 
   test('base64 holds the bytes', () => {

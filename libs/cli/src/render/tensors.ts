@@ -1,5 +1,5 @@
-import { arrayOf } from '@cabstand/tensor';
-import type { Tensor } from '@cabstand/tensor';
+import { DTYPES, elementCount, numbersOf } from '@cabstand/tensor';
+import type { DType, Tensor } from '@cabstand/tensor';
 import type { OutputChunk, OutputEnd, OutputRenderer } from './output';
 import { printable } from './style';
 import type { Style } from './style';
@@ -29,19 +29,27 @@ export class TensorRenderer implements OutputRenderer {
 
 /** `name float32 [1, 4]  0.1 0.2 0.3 0.4`. */
 function describeTensor(tensor: Tensor): string {
-  const head = `${tensor.name} ${tensor.dtype} [${tensor.shape.join(', ')}]`;
+  const head = `${printable(tensor.name)} ${tensor.dtype} [${tensor.shape.join(', ')}]`;
   return `${head}  ${firstElements(tensor)}`;
 }
 
-function firstElements(tensor: Tensor): string {
-  if (tensor.strings !== undefined) {
-    const shown = tensor.strings.slice(0, MOST_ELEMENTS).map((text) => JSON.stringify(text));
-    return shown.join(' ') + (tensor.strings.length > MOST_ELEMENTS ? ' …' : '');
-  }
-  if (tensor.dtype === 'float16') return `(${tensor.data.length / 2} elements)`;
-  const array = arrayOf(tensor);
-  const shown = Array.from<number | bigint>(array.subarray(0, MOST_ELEMENTS)).map((value) =>
-    typeof value === 'bigint' || Number.isInteger(value) ? String(value) : value.toPrecision(5),
-  );
-  return shown.join(' ') + (array.length > MOST_ELEMENTS ? ' …' : '');
+function firstElements({ dtype, shape, strings, data, name }: Tensor): string {
+  const count = elementCount(shape);
+  if (count === 0) return '(no elements)';
+  // Only what is shown is converted.
+  const bytes = MOST_ELEMENTS * DTYPES[dtype].bytes;
+  const shown =
+    strings === undefined
+      ? Array.from<number | bigint>(
+          numbersOf({ name, dtype, shape, data: data.subarray(0, bytes) }),
+        ).map((value) => elementText(dtype, value))
+      : strings.slice(0, MOST_ELEMENTS).map((text) => printable(JSON.stringify(text)));
+  return shown.join(' ') + (count > MOST_ELEMENTS ? ' …' : '');
+}
+
+function elementText(dtype: DType, value: number | bigint): string {
+  if (dtype === 'bool') return String(value !== 0);
+  return typeof value === 'bigint' || Number.isInteger(value)
+    ? String(value)
+    : value.toPrecision(5);
 }

@@ -1,4 +1,4 @@
-import { arrayOf } from '@cabstand/tensor';
+import { numbersOf } from '@cabstand/tensor';
 import { level } from './bar';
 import type { OutputChunk, OutputEnd, OutputRenderer } from './output';
 import type { Style } from './style';
@@ -47,7 +47,7 @@ export class TimelineRenderer implements OutputRenderer {
 
   chunk(chunk: OutputChunk): string {
     const tensor = chunk.outputs.find(({ name }) => name === this.#options.output);
-    const value = tensor === undefined ? NaN : Number(arrayOf(tensor)[0] ?? NaN);
+    const value = tensor === undefined ? NaN : Number(numbersOf(tensor)[0] ?? NaN);
     const { frameSeconds, style, live } = this.#options;
     let text = '';
     const column = this.#frames % this.#perLine;

@@ -1,12 +1,13 @@
 import { invalid } from '@cabstand/core';
-import { stringTensor, tensorOf } from '@cabstand/tensor';
+import { elementToJson, stringTensor, tensorOf } from '@cabstand/tensor';
 import type { NumericArray, Tensor } from '@cabstand/tensor';
 import type { TurnInput } from '../protocol/types';
 
 /**
  * Input tensors: a list, or by name. A bare array becomes a tensor of one dimension whose dtype
- * follows from the array; float16, bool and more dimensions need `tensorOf`. Memory is shared, so
- * arrays must not change until the turn has started.
+ * follows from the array, a bare list of strings a string tensor; bool and more dimensions need
+ * `tensorOf`, float16 is made of numbers by `tensorFrom`. Memory is shared, so arrays must not change
+ * until the turn has started.
  */
 export type TensorInput =
   readonly Tensor[] | Readonly<Record<string, Tensor | NumericArray | readonly string[]>>;
@@ -31,7 +32,7 @@ function isTensor(value: unknown): value is Tensor {
 }
 
 function isStrings(value: unknown): value is readonly string[] {
-  return Array.isArray(value);
+  return Array.isArray(value) && value.every((text) => typeof text === 'string');
 }
 
 export function turnInput(
@@ -42,7 +43,10 @@ export function turnInput(
   let json = '';
   if (parameters !== undefined) {
     try {
-      json = JSON.stringify(parameters);
+      // JSON has no bigint; 64-bit parameters take decimal text beyond 2^53.
+      json = JSON.stringify(parameters, (_, value: unknown) =>
+        typeof value === 'bigint' ? elementToJson('int64', value) : value,
+      );
     } catch {
       throw invalid('PARAMETER_INVALID', 'parameters', 'a value without a JSON form', 'JSON');
     }

@@ -12,7 +12,7 @@ const tensor: fc.Arbitrary<Tensor> = fc
   .record({
     name: fc.string({ maxLength: 20 }),
     dtype: fc.constantFrom(...(Object.keys(DTYPES) as DType[])),
-    shape: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }),
+    shape: fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 }),
   })
   .chain(({ name, dtype, shape }): fc.Arbitrary<Tensor> => {
     const count = shape.reduce((product, size) => product * size, 1);

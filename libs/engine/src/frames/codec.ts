@@ -1,6 +1,6 @@
 /** Frames ↔ bytes. The layout is documented in docs/engine-protocol.md. */
 import { CabstandError, invalid } from '@cabstand/core';
-import { DTYPES, elementCount, isDType } from '@cabstand/tensor';
+import { DTYPES, elementCount, isDType, isSize } from '@cabstand/tensor';
 import type { DType, Tensor } from '@cabstand/tensor';
 import { decodeCredits, decodeStep, encodeCredits, encodeStep } from './packed';
 import { checkHeader } from './headers';
@@ -140,11 +140,9 @@ function readTensor(frame: string, header: unknown, payload: Buffer, blobStart: 
   return strings === undefined ? tensor : { ...tensor, strings };
 }
 
-/** Sizes of zero pass here: they are a caller's mistake, and what comes of it is its turn's end. */
 function isTensorHeader(value: unknown): value is TensorHeader {
   if (typeof value !== 'object' || value === null) return false;
   const { name, dtype, shape, offset, bytes, strings } = value as Record<string, unknown>;
-  const isSize = (size: unknown): boolean => Number.isSafeInteger(size) && (size as number) >= 0;
   return (
     typeof name === 'string' &&
     typeof dtype === 'string' &&

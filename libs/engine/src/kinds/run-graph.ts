@@ -1,10 +1,11 @@
 /** One graph for all rows of a step: inputs in, outputs and state out. */
-import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { NumericArray } from '@cabstand/tensor';
 import { allocate, copyAt, slice } from '../graphs/batch-tensor';
 import type { PreparedGraph } from '../graphs/buffers';
 import type { JointRun, Rows, RunTap } from '../graphs/joint-run';
+import { QUIET } from '../graphs/session';
 import { blocksOf } from '../output/output-rows';
 import type { Layout } from '../state/row-store';
 import { appendToWindow } from '../state/window';
@@ -20,9 +21,6 @@ export interface RunWatch {
   readonly tap: RunTap | undefined;
 }
 
-/** A caller's input that a run fails for is the caller's to hear of, not the log's. */
-const QUIETLY: InferenceSession.RunOptions = { logSeverityLevel: 4 };
-
 /**
  * Runs a graph, and moves the states that it writes on. Throws what ONNX Runtime throws, or MODEL_FAILED
  * for outputs that do not have what they should; states that it moved on are the caller's to take back.
@@ -37,7 +35,7 @@ export async function runGraph(
   fillRows(prepared, rows);
   for (const { name, state } of reads) feeds[name] = layout.stateTensor(state, 0).tensor;
   for (const { name, state } of replaces) fetches[name] = layout.stateTensor(state, 1).tensor;
-  const results = (await graph.session.run(feeds, fetches, QUIETLY)) as JointRun['results'];
+  const results = (await graph.session.run(feeds, fetches, QUIET)) as JointRun['results'];
   if (rows.length > 1)
     watch.tap?.({
       graph: graph.bound,

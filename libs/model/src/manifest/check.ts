@@ -119,10 +119,7 @@ function checkInputs(manifest: Manifest, report: Report): void {
     if (!used) report(key, input.name, 'an input that a graph or the framing takes');
     if (input.minimum !== undefined && input.maximum !== undefined && input.minimum > input.maximum)
       report(`${key}.minimum`, input.minimum, `at most the maximum, ${input.maximum}`);
-    if (
-      (input.minimum !== undefined || input.maximum !== undefined) &&
-      (input.dtype === 'string' || input.dtype === 'float16')
-    )
+    if ((input.minimum !== undefined || input.maximum !== undefined) && input.dtype === 'string')
       report(`${key}.dtype`, input.dtype, 'a dtype that can be compared with minimum and maximum');
     const fixed = input.shape.map((size) => (typeof size === 'number' ? size : 1));
     const bytes = elementCount(fixed) * DTYPES[input.dtype].bytes;

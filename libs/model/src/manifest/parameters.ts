@@ -1,24 +1,19 @@
 /** Turn parameters: JSON from callers → values that every graph input can be made from. */
 import { invalid } from '@cabstand/core';
-import { DTYPES, elementCount } from '@cabstand/tensor';
-import type { DType, NumericArray } from '@cabstand/tensor';
+import {
+  arrayFrom,
+  elementCount,
+  elementToJson,
+  expectedElement,
+  readElement,
+} from '@cabstand/tensor';
+import type { DType, JsonElement, NumericArray } from '@cabstand/tensor';
 import { oneOf } from './problems';
 import type { ParameterSpec } from './signature';
 
-export type ParameterValue = number | boolean | readonly number[];
+/** Survives JSON: groups and digests of turns are made from it. */
+export type ParameterValue = JsonElement | readonly JsonElement[];
 export type Parameters = Readonly<Record<string, ParameterValue>>;
-
-const INTEGER_RANGE: Partial<Record<DType, readonly [number, number]>> = {
-  int8: [-(2 ** 7), 2 ** 7 - 1],
-  int16: [-(2 ** 15), 2 ** 15 - 1],
-  int32: [-(2 ** 31), 2 ** 31 - 1],
-  int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
-  uint8: [0, 2 ** 8 - 1],
-  uint16: [0, 2 ** 16 - 1],
-  uint32: [0, 2 ** 32 - 1],
-  uint64: [0, Number.MAX_SAFE_INTEGER],
-  bool: [0, 1],
-};
 
 /** All parameters of a turn, defaults filled in. Throws PARAMETER_INVALID naming the parameter. */
 export function resolveParameters(
@@ -37,49 +32,45 @@ export function resolveParameters(
   return values;
 }
 
-/** Throws PARAMETER_INVALID unless the value is what the parameter takes. */
+/**
+ * The value as it goes on: 64-bit integers as numbers up to 2^53 and as decimal text beyond, bools as
+ * true or false. Throws PARAMETER_INVALID unless it is what the parameter takes.
+ */
 export function checkParameter(spec: ParameterSpec, value: unknown, field: string): ParameterValue {
+  if (!Array.isArray(value)) return checkElement(spec, value, field);
+  if (spec.shape.length === 0) throw invalid('PARAMETER_INVALID', field, value, 'one value');
   const count = elementCount(spec.shape);
-  const elements: readonly unknown[] = Array.isArray(value) ? value : [value];
-  const single = spec.shape.length === 0;
-  if (single && Array.isArray(value)) throw invalid('PARAMETER_INVALID', field, value, 'one value');
-  if (!single && elements.length !== count && Array.isArray(value))
+  if (value.length !== count)
     throw invalid('PARAMETER_INVALID', field, value, `a list of ${count} numbers`);
-  for (const element of elements) checkElement(spec, element, field);
-  return value as ParameterValue;
+  return value.map((element: unknown) => checkElement(spec, element, field));
 }
 
-function checkElement(spec: ParameterSpec, element: unknown, field: string): void {
+function checkElement(spec: ParameterSpec, element: unknown, field: string): JsonElement {
+  const { dtype, minimum, maximum } = spec;
   const fail = (expected: string): never => {
     throw invalid('PARAMETER_INVALID', field, element, expected);
   };
-  const value = typeof element === 'boolean' && spec.dtype === 'bool' ? Number(element) : element;
-  if (typeof value !== 'number' || !Number.isFinite(value)) return fail(`a ${spec.dtype}`);
-  const range = INTEGER_RANGE[spec.dtype];
-  if (range !== undefined && (!Number.isInteger(value) || value < range[0] || value > range[1]))
-    fail(`a whole number that fits ${spec.dtype}`);
-  if (spec.oneOf !== undefined && !spec.oneOf.includes(value))
+  const wide = dtype === 'int64' || dtype === 'uint64';
+  const value = typeof element === 'string' && !wide ? undefined : readElement(dtype, element);
+  if (value === undefined || !Number.isFinite(Number(value))) return fail(expectedElement(dtype));
+  // Comparisons, unlike `includes`, are exact between a bigint and a number.
+  if (spec.oneOf !== undefined && !spec.oneOf.some((one) => value >= one && value <= one))
     fail(`one of ${spec.oneOf.join(', ')}`);
-  if (spec.minimum !== undefined && value < spec.minimum) fail(`at least ${spec.minimum}`);
-  if (spec.maximum !== undefined && value > spec.maximum) fail(`at most ${spec.maximum}`);
+  if (minimum !== undefined && value < minimum) fail(`at least ${minimum}`);
+  if (maximum !== undefined && value > maximum) fail(`at most ${maximum}`);
+  return elementToJson(dtype, value);
 }
 
-/** `count` elements of a dtype from one number (repeated) or as many as there are elements. */
+/**
+ * `count` elements of a dtype from one value (repeated) or as many as there are elements. Undefined
+ * for strings.
+ */
 export function elementsOf(
   value: ParameterValue,
   dtype: DType,
   count: number,
 ): NumericArray | undefined {
-  const { array: Elements, bytes } = DTYPES[dtype];
-  if (Elements === undefined || dtype === 'float16') return undefined;
-  const elements = new Elements(new ArrayBuffer(count * bytes), 0, count);
-  for (let index = 0; index < count; index += 1) {
-    const element = Array.isArray(value)
-      ? ((value as readonly number[])[index] ?? 0)
-      : Number(value);
-    if (elements instanceof BigInt64Array || elements instanceof BigUint64Array)
-      elements[index] = BigInt(Math.trunc(element));
-    else elements[index] = element;
-  }
-  return elements;
+  if (dtype === 'string') return undefined;
+  const valueAt = typeof value === 'object' ? (index: number) => value[index] ?? 0 : () => value;
+  return arrayFrom(dtype, count, valueAt);
 }

@@ -1,6 +1,6 @@
 /** Finds NaN, infinities and values out of range without allocating per element. */
 import { invalid } from '@cabstand/core';
-import { arrayOf } from '@cabstand/tensor';
+import { numbersOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import type { InputSpec } from './signature';
 
@@ -11,11 +11,7 @@ export function scanValues(input: InputSpec, tensor: Tensor, field: string): voi
     scanRange(tensor.data, 0, 1, field);
     return;
   }
-  const values = arrayOf(tensor);
-  if (dtype === 'float16') {
-    if (!input.allowNan) scanFloat16(values as Uint16Array, field);
-    return;
-  }
+  const values = numbersOf(tensor);
   const { minimum, maximum } = input;
   if (values instanceof BigInt64Array || values instanceof BigUint64Array) {
     if (minimum === undefined && maximum === undefined) return;
@@ -33,7 +29,7 @@ export function scanValues(input: InputSpec, tensor: Tensor, field: string): voi
   const scale = dtype === 'int16' && input.dtype === 'float32' ? 32768 : 1;
   const low = (minimum ?? -Infinity) * scale;
   const high = (maximum ?? Infinity) * scale;
-  const floating = dtype === 'float32' || dtype === 'float64';
+  const floating = values instanceof Float32Array || values instanceof Float64Array;
   if (floating && !input.allowNan) {
     for (let index = 0; index < values.length; index += 1) {
       const value = values[index] as number;
@@ -54,12 +50,6 @@ function scanRange(values: ArrayLike<number>, low: number, high: number, field: 
     const value = values[index] as number;
     if (value < low || value > high) throw outOfRange(field, index, value, low, high);
   }
-}
-
-/** Bits of a float16 with all exponent bits set are NaN or an infinity. */
-function scanFloat16(bits: Uint16Array, field: string): void {
-  for (let index = 0; index < bits.length; index += 1)
-    if (((bits[index] as number) & 0x7c00) === 0x7c00) throw notFinite(field, index, NaN);
 }
 
 function notFinite(field: string, index: number, value: number): Error {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
-import { tensorOf } from '@cabstand/tensor';
+import { stringTensor, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { BUNDLED } from '../models.fixture';
 import { loadManifest } from './load';
@@ -44,6 +44,7 @@ test('what fits passes, with defaults filled in', () => {
   });
   validateTurnInput(vad, turn([tensorOf('audio', Int16Array.of(-32768, 32767))]));
   validateTurnInput(vad, turn([], { live: true }));
+  validateTurnInput(vad, turn([audio()]));
   validateTurnInput(g2p, turn([], { prompt: 'Word' }));
   validateTurnInput(
     g2p,
@@ -53,6 +54,46 @@ test('what fits passes, with defaults filled in', () => {
     images,
     turn([tensorOf('image', new Float32Array(2 * 3 * 48 * 192), [2, 3, 48, 192])]),
   );
+});
+
+test('a free dimension may be 0, a fixed one only if it is; rows are at least one', () => {
+  const input = { ...images.inputs[0]!, shape: ['n', 'm', 0] };
+  const manifest = { ...images, inputs: [input] };
+  const check = (...shape: number[]) =>
+    validateTurnInput(manifest, turn([tensorOf('image', new Float32Array(0), shape)]));
+  check(2, 0, 0);
+  check(2, 3, 0);
+  expect(() => check(2, 0, 1)).toThrow(/\[n, m, 0\]/);
+  expect(() => check(0, 3, 0)).toThrow(/at least 1 row: dimension 0 counts the rows/);
+  // Where no row axis is declared, nothing counts rows.
+  const alone = { ...manifest, rows: [] };
+  validateTurnInput(alone, turn([tensorOf('image', new Float32Array(0), [0, 3, 0])]));
+});
+
+test('scalars and strings are checked as other tensors are', () => {
+  const [graph] = images.graphs;
+  const [spec] = images.inputs;
+  const bound = (name: string) => ({
+    name,
+    source: { from: 'input' as const, input: name },
+    batchAxis: null,
+  });
+  const manifest: Manifest = {
+    ...images,
+    graphs: [{ ...graph!, inputs: [bound('words'), bound('scalar')] }],
+    inputs: [
+      { ...spec!, name: 'words', dtype: 'string', shape: ['n'], minimum: undefined },
+      { ...spec!, name: 'scalar', shape: [] },
+    ],
+  };
+  const scalar = tensorOf('scalar', Float32Array.of(0.5), []);
+  expect(validateTurnInput(manifest, turn([scalar, stringTensor('words', ['é', ''])]))).toEqual({
+    parameters: {},
+    bytes: 6,
+  });
+  validateTurnInput(manifest, turn([scalar, stringTensor('words', [])]));
+  const short = { ...stringTensor('words', ['a']), shape: [2] };
+  expect(reasonOf(() => validateTurnInput(manifest, turn([scalar, short])))).toBe('INPUT_BYTES');
 });
 
 test.each<[string, () => unknown, string]>([
@@ -77,7 +118,6 @@ test.each<[string, () => unknown, string]>([
     () => validateTurnInput(vad, turn([tensorOf('audio', new Float32Array(2), [1, 2])])),
     'INPUT_RANK',
   ],
-  ['no samples', () => validateTurnInput(vad, turn([audio()])), 'INPUT_SHAPE'],
   [
     'a batch of zero',
     () =>

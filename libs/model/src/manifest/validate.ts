@@ -1,6 +1,6 @@
 /** What a caller may send for a turn: checked in the main process before anything reaches an engine. */
 import { invalid } from '@cabstand/core';
-import { DTYPES, MAX_RANK, elementCount } from '@cabstand/tensor';
+import { DTYPES, MAX_RANK, elementCount, isSize } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { resolveParameters } from './parameters';
 import type { Parameters } from './parameters';
@@ -172,13 +172,12 @@ function checkTensor(signature: ModelSignature, input: InputSpec, tensor: Tensor
     throw invalid('INPUT_RANK', `${field} shape`, shape, `[${input.shape.join(', ')}]`);
   shape.forEach((size, axis) => {
     const wanted = input.shape[axis];
-    // A size of zero aborts ONNX Runtime.
-    if (!Number.isSafeInteger(size) || size < 1 || (typeof wanted === 'number' && size !== wanted))
+    if (!isSize(size) || (typeof wanted === 'number' && size !== wanted))
       throw invalid(
         'INPUT_SHAPE',
         `${field} shape`,
         shape,
-        `[${input.shape.join(', ')}], each at least 1`,
+        `[${input.shape.join(', ')}], each at least 0`,
       );
   });
   const count = elementCount(shape);
@@ -203,12 +202,21 @@ function checkTensor(signature: ModelSignature, input: InputSpec, tensor: Tensor
   return bytes;
 }
 
-/** Batched inputs of a stateless turn must have the same number of rows. */
+/** Batched inputs of a stateless turn must have the same number of rows, and at least one. */
 function checkRows(signature: ModelSignature, tensors: readonly Tensor[]): void {
   let rows: number | undefined;
   for (const { input, axis } of signature.rows) {
     const tensor = tensors.find(({ name }) => name === input);
     const size = tensor?.shape[axis];
+    // No other dimension is refused a size of 0, but a batch of zero rows aborts ONNX Runtime's
+    // process for some graphs.
+    if (size === 0)
+      throw invalid(
+        'INPUT_SHAPE',
+        `tensor ${input} shape`,
+        tensor?.shape,
+        `at least 1 row: dimension ${axis} counts the rows and may not be 0`,
+      );
     if (rows !== undefined && size !== rows)
       throw invalid(
         'INPUT_SHAPE',

@@ -99,7 +99,6 @@ const CASES: [string, string, v1.InferenceStreamRequest][] = [
   ['an absurd size', 'INPUT_SHAPE', tensor({ shape: [2 ** 53, 2 ** 53] })],
   ['missing bytes', 'INPUT_BYTES', tensor({ data: Buffer.alloc(7) })],
   ['a batch of zero', 'INPUT_SHAPE', image(0)],
-  ['an empty input', 'INPUT_SHAPE', tensor({ shape: [0], data: Buffer.alloc(0) })],
   ['NaN', 'INPUT_NOT_FINITE', valued(NaN)],
   ['infinity', 'INPUT_NOT_FINITE', valued(Infinity)],
   ['values out of range', 'INPUT_OUT_OF_RANGE', valued(2)],
@@ -169,6 +168,12 @@ test.each(CASES)('%s is refused: %s', async (_what, reason, request) => {
   expect(error.message.length).toBeGreaterThan(5);
   expect((await other).records).toHaveLength(61);
   await until(() => harness.sessions.size === 0);
+});
+
+test('an input without samples makes no step, and its turn ends in order', async () => {
+  const { records } = await infer(tensor({ shape: [0], data: Buffer.alloc(0) }));
+  expect(records).toHaveLength(1);
+  expect(records[0]?.end_of_turn).toMatchObject({ reason: 'END_REASON_COMPLETED', steps: 0 });
 });
 
 test('a message beyond the limit is refused before it is read', async () => {
