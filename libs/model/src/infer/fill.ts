@@ -16,7 +16,14 @@ import { PublicNames } from './public-names';
 import { axisOf, rowDimension } from './rows';
 import { FreeDimensions } from './shapes';
 import type { Dims } from './shapes';
-import { isServed, noteOnOutput, problemOfInput, problemOfOutput, takesNan } from './values';
+import {
+  isServed,
+  isTensor,
+  noteOnOutput,
+  problemOfInput,
+  problemOfOutput,
+  takesNan,
+} from './values';
 import type { ServedValue } from './values';
 
 /** A graph of the manifest, its file chosen, and what the file says; undefined where it cannot be read. */
@@ -74,15 +81,37 @@ class Filler {
   graph(name: string, { written, summary }: FoundGraph): FilledGraph {
     if (summary === undefined) return { ...written, outputs: written.outputs ?? {} };
     const key = `graphs.${name}`;
+    if (this.#refuse(key, written, summary)) return { ...written, outputs: written.outputs ?? {} };
     const rows = this.#rowsOf(written, summary);
     const inputs: Record<string, WrittenGraphInput> = { ...written.inputs };
     for (const value of summary.inputs) {
       if (Object.hasOwn(inputs, value.name)) continue;
-      const problem = problemOfInput(value);
-      if (problem !== undefined) this.#report(`${key}.inputs.${value.name}`, ...problem);
-      else inputs[value.name] = this.#source(value, written, axisOf(value.dims, rows));
+      inputs[value.name] = this.#source(value, written, axisOf(value.dims, rows));
     }
-    return { ...written, inputs, outputs: this.#outputs(key, written, summary, rows) };
+    return { ...written, inputs, outputs: this.#outputs(written, summary, rows) };
+  }
+
+  /** Reports the first tensor that cannot be served: the graph must be exported anew in any case. */
+  #refuse(key: string, written: WrittenGraph, { inputs, outputs }: GraphSummary): boolean {
+    const wanted = written.outputs === undefined ? outputs : [];
+    for (const [side, values, problemOf] of [
+      ['inputs', inputs.filter(({ name }) => !Object.hasOwn(written.inputs, name)), problemOfInput],
+      ['outputs', wanted, problemOfOutput],
+    ] as const)
+      for (const value of values) {
+        const problem = problemOf(value);
+        if (problem === undefined) continue;
+        this.#report(`${key}.${side}.${value.name}`, ...problem);
+        return true;
+      }
+    const none = wanted.length > 0 && wanted.every(({ kind }) => !isTensor(kind));
+    if (none)
+      this.#report(
+        `${key}.outputs`,
+        wanted.map(({ name, kind }) => `${kind} ${name}`),
+        'an output that is a tensor',
+      );
+    return none;
   }
 
   /** Those of the manifest completed, and those that graphs take besides. */
@@ -189,7 +218,6 @@ class Filler {
   }
 
   #outputs(
-    key: string,
     written: WrittenGraph,
     summary: GraphSummary,
     rows: string | undefined,
@@ -198,21 +226,15 @@ class Filler {
     // Generators emit tokens, and graphs that run before the steps emit nothing.
     if (KINDS[kindOf(this.#written)].generates || written.run !== 'per-step') return {};
     const outputs: Record<string, WrittenGraphOutput> = {};
-    const left: string[] = [];
     for (const value of summary.outputs) {
-      const problem = problemOfOutput(value);
       const note = noteOnOutput(value, summary);
-      if (problem !== undefined) this.#report(`${key}.outputs.${value.name}`, ...problem);
-      else if (note !== undefined) left.push(note);
+      if (note !== undefined) this.notes.push(note);
       else
         outputs[value.name] = {
           emit: this.#outputNames.unique(value.name),
           batch_axis: axisOf(value.dims, rows),
         };
     }
-    this.notes.push(...left);
-    if (left.length === summary.outputs.length)
-      this.#report(`${key}.outputs`, left, 'an output that is a tensor');
     return outputs;
   }
 }
