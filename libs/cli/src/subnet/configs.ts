@@ -5,9 +5,17 @@ import { stringify } from 'yaml';
 import { HOST, addressOf } from './layout';
 import type { ServiceAddress, SubnetLayout } from './layout';
 
+/** What the hosters of a local subnet serve. */
+export interface ServedModels {
+  /** Folder of models. */
+  readonly repository: string;
+  /** Names of those to serve; default: all. */
+  readonly only?: readonly string[] | undefined;
+}
+
 export interface ConfigOptions {
   readonly layout: SubnetLayout;
-  readonly models: string;
+  readonly models: ServedModels;
   readonly auth: boolean;
   /** How long running calls may take when a service is told to stop. */
   readonly drainMs: number;
@@ -29,7 +37,8 @@ export function writeConfigs(options: ConfigOptions): ReadonlyMap<string, string
     write(hoster, {
       node_id: hoster.name,
       routers: [addressOf(layout.router)],
-      models: [path.resolve(options.models)],
+      models: [path.resolve(options.models.repository)],
+      ...(options.models.only === undefined ? {} : { only: options.models.only }),
       auth: auth('hoster', options),
     });
   return files;
