@@ -137,7 +137,7 @@ describe('credentials', () => {
     const bare = path.join(folder.path, 'bare');
     writeConfigs({
       layout: layout({ data: bare, port: 1, adminPort: 2, hosters: 1 }),
-      models: 'm',
+      models: { repository: 'm' },
       auth: true,
       drainMs: 1,
     });
