@@ -5,7 +5,7 @@ import { elementCount } from './tensor';
 import type { Tensor } from './tensor';
 
 /** Scalars, and shapes with sizes of 0 among them. */
-export const anyShape = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 });
+const anyShape = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 });
 
 /** Tensors of every dtype, their bytes at any offset: what comes from the network is seldom aligned. */
 export const anyTensor: fc.Arbitrary<Tensor> = fc

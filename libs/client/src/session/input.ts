@@ -1,5 +1,5 @@
 import { invalid } from '@cabstand/core';
-import { stringTensor, tensorOf } from '@cabstand/tensor';
+import { elementToJson, stringTensor, tensorOf } from '@cabstand/tensor';
 import type { NumericArray, Tensor } from '@cabstand/tensor';
 import type { TurnInput } from '../protocol/types';
 
@@ -43,7 +43,10 @@ export function turnInput(
   let json = '';
   if (parameters !== undefined) {
     try {
-      json = JSON.stringify(parameters);
+      // JSON has no bigint; 64-bit parameters take decimal text beyond 2^53.
+      json = JSON.stringify(parameters, (_, value: unknown) =>
+        typeof value === 'bigint' ? elementToJson('int64', value) : value,
+      );
     } catch {
       throw invalid('PARAMETER_INVALID', 'parameters', 'a value without a JSON form', 'JSON');
     }

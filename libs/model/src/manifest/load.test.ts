@@ -58,6 +58,14 @@ test('the digest changes with the weights and with the manifest', async () => {
   expect(new Set(digests).size).toBe(3);
 });
 
+test('an input of float16 may have a minimum and a maximum, one of strings may not', async () => {
+  const image = (dtype: string) =>
+    changed(BUNDLED, 'text-orientation', 'dtype: float32', `dtype: ${dtype}`);
+  const { inputs } = await loadManifest(image('float16'));
+  expect(inputs).toMatchObject([{ dtype: 'float16', minimum: -1, maximum: 1 }]);
+  expect((await loading(image('string'))).message).toMatch(/can be compared with minimum/);
+});
+
 // What is changed, the key that the error must name, and a part of its message.
 test.each([
   ['hop: 512', 'hopp: 512', 'framing.hopp', 'did you mean hop?'],
