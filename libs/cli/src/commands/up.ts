@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { seconds, wholeNumber } from '../arguments';
 import type { CliContext } from '../context';
 import { runDemo } from '../demo';
-import { checkModels } from '../doctor/models';
+import { checkManifests } from '../doctor/models';
 import { ExitCode, UsageError } from '../errors';
 import { upGuide } from '../render/guide';
 import { DEFAULT_MODELS, layout } from '../subnet/layout';
@@ -83,7 +83,7 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
     await requireFreePorts(places);
     const count = `${flags.hosters} ${flags.hosters === 1 ? 'hoster' : 'hosters'}`;
     tell(context, 'cabstand', `${version()}, ${count}, models from ${flags.models}`);
-    await reportModels(context, flags.models);
+    await requireSome(flags.models);
     await runLocal(context, {
       places,
       models: { repository: flags.models },
@@ -101,14 +101,9 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
   }
 }
 
-/** Says which models cannot be served; throws a UsageError if that is all of them. */
-async function reportModels(context: CliContext, folder: string): Promise<void> {
-  const findings = await checkModels(folder);
-  const broken = findings.filter(({ status }) => status !== 'ok');
-  if (broken.length === findings.length) {
-    const [first] = broken;
-    throw new UsageError(broken.map(({ message }) => message).join('\n  '), first?.advice);
-  }
-  for (const { name, message } of broken)
-    tell(context, 'models', context.terminal.style.yellow(`without ${name}: ${message}`));
+/** Throws a UsageError if no manifest is valid; the hosters tell of single ones. */
+async function requireSome(folder: string): Promise<void> {
+  const findings = await checkManifests(folder);
+  if (findings.some(({ status }) => status === 'ok')) return;
+  throw new UsageError(findings.map(({ message }) => message).join('\n  '), findings[0]?.advice);
 }

@@ -18,6 +18,8 @@ export interface LocalRun {
   readonly auth: boolean;
   /** How long running sessions may take at the end. */
   readonly drainMs: number;
+  /** Engine processes kept ready without a model; default: as hosters have it. */
+  readonly spares?: number;
   /** Called when it serves. What it throws ends the subnet. */
   readonly whenUp: (
     connection: Connection,
@@ -33,7 +35,7 @@ const LONG_MS = 2 ** 30;
 /** Makes keys where there are none, starts the subnet, stays until Ctrl-C, and drains. */
 export async function runLocal(context: CliContext, run: LocalRun): Promise<void> {
   const { terminal, env } = context;
-  const { places, models, auth, drainMs } = run;
+  const { places, models, auth, drainMs, spares } = run;
   await makeKeys(context, places, auth);
   const rpc = rpcOptions(
     auth
@@ -48,7 +50,7 @@ export async function runLocal(context: CliContext, run: LocalRun): Promise<void
   });
   const subnet = new LocalSubnet({
     layout: places,
-    configs: writeConfigs({ layout: places, models, auth, drainMs }),
+    configs: writeConfigs({ layout: places, models, auth, drainMs, spares }),
     connection,
     // What is set for calling a subnet is not meant for its services.
     env: Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('CABSTAND_'))),
