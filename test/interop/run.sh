@@ -39,4 +39,4 @@ fi
 
 # Not by the environment's own scripts: it was moved.
 PYTHONPATH=$environment/stubs exec node test/interop/with-subnet.mjs \
-  "$environment/venv/bin/python" test/interop/client.py
+  "$environment/venv/bin/python" test/interop/checks.py

@@ -1,5 +1,10 @@
 const { TestEnvironment } = require('jest-environment-node');
 
+const TYPED_ARRAYS = [
+  ...[Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, BigInt64Array],
+  ...[Uint8Array, Uint16Array, Uint32Array, BigUint64Array],
+];
+
 /**
  * Node's environment with the outer realm's typed arrays: ONNX Runtime checks its tensors' data with
  * `instanceof`, and jest gives each test file a realm of its own.
@@ -7,7 +12,6 @@ const { TestEnvironment } = require('jest-environment-node');
 module.exports = class extends TestEnvironment {
   constructor(config, context) {
     super(config, context);
-    for (const type of [Float32Array, Float64Array, Uint8Array, Int32Array, BigInt64Array])
-      this.global[type.name] = type;
+    for (const type of TYPED_ARRAYS) this.global[type.name] = type;
   }
 };

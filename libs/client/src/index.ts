@@ -57,7 +57,14 @@ export type {
 
 export { CabstandError } from '@cabstand/core';
 export type { ErrorClass, Reason } from '@cabstand/core';
-export { arrayOf, float32Of, numbersOf, stringTensor, tensorFrom, tensorOf } from '@cabstand/tensor';
+export {
+  arrayOf,
+  float32Of,
+  numbersOf,
+  stringTensor,
+  tensorFrom,
+  tensorOf,
+} from '@cabstand/tensor';
 export type { DType, ElementValue, NumericArray, Tensor } from '@cabstand/tensor';
 export type { Authorizer } from '@cabstand/rpc';
 export {

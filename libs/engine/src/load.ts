@@ -1,10 +1,11 @@
 /** Loads the engine's model: manifest, ONNX sessions, what binds them, and how it may be batched. */
 import type { InferenceSession } from 'onnxruntime-node';
-import { loadManifest } from '@cabstand/model';
+import { loadManifest, readGolden } from '@cabstand/model';
 import type { BatchClass, Manifest } from '@cabstand/model';
 import type { LoadFrame, LoadedFrame } from './frames/types';
-import { bindManifest } from './graphs/bind';
+import { bindManifest, describeOutputs } from './graphs/bind';
 import { describeRuntime } from './graphs/onnx-runtime';
+import { findRowAxes } from './graphs/row-axes';
 import { createSession } from './graphs/session';
 import { createStepper } from './kinds/create';
 import type { Stepper } from './runtime/sequence';
@@ -32,12 +33,18 @@ export async function loadModel(
   const manifest: Manifest = { ...read, digest: known ?? read.digest };
   const sessions: InferenceSession[] = [];
   for (const { file } of manifest.graphs) sessions.push(await createSession(file, frame));
-  const model = bindManifest(
+  const bound = bindManifest(
     manifest,
     sessions.map(({ inputMetadata, outputMetadata }) => ({
       inputs: inputMetadata,
       outputs: outputMetadata,
     })),
+  );
+  const turns = manifest.golden.file === undefined ? [] : await readGolden(manifest.golden.file);
+  const model = await findRowAxes(
+    bound,
+    sessions,
+    turns.flatMap((sequence) => sequence.turns),
   );
   const loadSeconds = (performance.now() - begun) / 1000;
   const most = Math.min(manifest.batching.maxBatch, frame.maxBatch);
@@ -65,7 +72,7 @@ export async function loadModel(
       stateBytesPerSequence: model.stateBytes,
       loadSeconds,
       verifySeconds: verified.seconds,
-      outputs: model.outputs,
+      outputs: describeOutputs(model),
     },
   };
 }

@@ -95,13 +95,11 @@ export class Continuation {
   }
 
   /**
-   * What to send, besides the turn that runs, which follows. `newer`: a checkpoint of the position
-   * behind the delivered one. Throws SESSION_LOST where something is missing.
+   * What to send, besides the turn that runs, which follows. Throws SESSION_LOST where something is
+   * missing.
    */
-  resume(running: RunningInput, deliveredPosition: number, newer?: Checkpoint): ResumeRequest {
+  resume(running: RunningInput, deliveredPosition: number): ResumeRequest {
     const { turn, input, replayable } = running;
-    if (newer !== undefined && input !== undefined && newer.position === deliveredPosition + 1)
-      return { checkpoint: newer, replay: [], deliveredPosition, turn };
     const lost = this.#past.find((past) => past.input === undefined);
     if (lost !== undefined || input === undefined || !replayable)
       throw new CabstandError(

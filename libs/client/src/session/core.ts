@@ -1,20 +1,19 @@
 import { CabstandError, abortable, throwIfAborted } from '@cabstand/core';
 import type { ProtocolEvent, RecordEvent } from '../protocol/events';
 import type { EventSource, SessionChannel } from '../protocol/types';
-import { openAgain } from '../retry/opener';
-import { decideRetry } from '../retry/decide';
 import { Acker } from './acker';
 import { ActiveTurn } from './active-turn';
 import type { TurnHost, TurnSpec } from './active-turn';
 import type { TurnResult } from './chunk';
 import { closedError, endError, isGone, turnRefusal } from './endings';
+import { exported } from './export';
 import type { HandleContent, RunningTurn } from './handle';
 import { Move } from './move';
 import { Opening } from './opening';
 import { Recovery } from './recovery';
 import type { CoreContext, CoreState, Standing } from './standing';
 import { tell } from './telling';
-import { drain, drainCall } from './winding-up';
+import { closeOn, drainCall, readToEnd } from './winding-up';
 
 /** Acks of a durable session whose hoster does not say how often it wants them. */
 const DURABLE_ACK_EVERY = 16;
@@ -111,7 +110,7 @@ export class SessionCore implements TurnHost {
     const kept = this.#kept(spec);
     const turn = this.#makeTurn({ ...spec, input: kept ?? spec.input });
     try {
-      await this.#sendHere(turn, signal);
+      await this.#opening.here(turn, signal);
     } catch (thrown) {
       const error = CabstandError.from(thrown);
       // The hoster may have taken the turn: it is wound up, so that the next one can follow.
@@ -122,37 +121,6 @@ export class SessionCore implements TurnHost {
       throw error;
     }
     return this.#begun(turn, kept !== undefined);
-  }
-
-  async #sendHere(turn: ActiveTurn, signal: AbortSignal): Promise<void> {
-    const { state } = this;
-    const { retry } = this.#context;
-    if (state.kind === 'open')
-      try {
-        await openAgain({ ...retry, resumable: this.durable }, state.node, signal, () => {
-          this.#opening.here(state.node, turn);
-          return turn.begin(signal).catch((thrown: unknown) => {
-            if (!signal.aborted) this.#dropChannel(turn, CabstandError.from(thrown));
-            throw thrown;
-          });
-        });
-        return;
-      } catch (thrown) {
-        const error = CabstandError.from(thrown);
-        if (signal.aborted || !this.#resumes(error)) throw error;
-        turn.break(error);
-      }
-    else
-      turn.break(
-        new CabstandError('NODE_UNREACHABLE', 'this process has no stream of the session'),
-      );
-    turn.recovers = true;
-    await turn.begin(signal);
-  }
-
-  #resumes(error: CabstandError): boolean {
-    const facts = { attempts: 0, maxAttempts: 1, resumable: this.durable };
-    return decideRetry(error, { phase: 'again', ...facts }).action === 'resume';
   }
 
   #makeTurn(spec: TurnSpec): ActiveTurn {
@@ -181,30 +149,7 @@ export class SessionCore implements TurnHost {
 
   /** What another process needs to go on. Throws where there is nothing to go on with, or it cannot. */
   export(): HandleContent {
-    const standing = this.#standing;
-    const { settings } = this.#context;
-    const { home, continuation } = standing;
-    const active = this.#active;
-    if (!this.durable)
-      throw new CabstandError('INVALID_ARGUMENT', 'export: the session is not durable');
-    if (home === undefined || this.state.kind === 'closed')
-      throw new CabstandError('SESSION_UNKNOWN', 'export: no hoster has the session');
-    if (active?.live !== undefined)
-      throw new CabstandError('SESSION_BUSY', 'export: a live turn runs, end it first');
-    return {
-      sessionId: standing.sessionId,
-      model: settings.model,
-      digest: standing.digest,
-      priority: settings.priority,
-      epoch: standing.highestEpoch,
-      node: { nodeId: home.nodeId, incarnation: home.incarnation, address: home.address },
-      position: this.position,
-      turn: this.turn,
-      checkpoint: continuation.checkpoint,
-      past: continuation.past,
-      running:
-        active === undefined ? standing.pending : { start: active.position, input: active.input },
-    };
+    return exported(this.#context, this.#standing, this.#active);
   }
 
   // What a turn's stream needs.
@@ -300,29 +245,16 @@ export class SessionCore implements TurnHost {
   }
 
   async #windUp(turn: ActiveTurn): Promise<void> {
-    const late = (): void =>
-      turn.break(
-        new CabstandError('NODE_STALLED', 'the hoster did not end a cancelled turn in time'),
-      );
-    const timer = this.clock.setTimer(late, this.timeouts.closeMs, { unref: true });
     try {
       turn.recovers = true;
       turn.cancelled = true;
       this.#active = turn;
       void this.cancelTurn().catch((error: unknown) => turn.break(CabstandError.from(error)));
-      for (;;) {
-        const record = turn.poll();
-        if (record === undefined) await turn.wait(undefined);
-        else if (record.body === 'end') {
-          this.endTurn(turn, record, 0);
-          return;
-        }
-      }
+      this.endTurn(turn, await readToEnd(turn, this.clock, this.timeouts.closeMs), 0);
     } catch (thrown) {
       // An error as the turn's end is its end as well.
       if (this.turn === turn.turn) this.fail(CabstandError.from(thrown));
     } finally {
-      timer.cancel();
       turn.stop();
     }
   }
@@ -342,17 +274,8 @@ export class SessionCore implements TurnHost {
   /** A turn cannot go on; neither can its session, unless the turn was merely refused. */
   #lose(turn: ActiveTurn, error: CabstandError): void {
     if (this.state.kind === 'open' && !turn.taken && turnRefusal(error))
-      this.#dropChannel(turn, error);
+      this.#standing.dropChannel(turn.source, error);
     else if (this.turn === turn.turn) this.fail(error);
-  }
-
-  /** The session's own stream went with a turn that was refused; the session did not. */
-  #dropChannel(turn: ActiveTurn, error: CabstandError): void {
-    const { state } = this;
-    if (state.kind !== 'open' || state.channel === undefined || turn.source !== state.channel)
-      return;
-    state.channel.cancel(error);
-    this.#standing.state = { kind: 'open', node: state.node, channel: undefined };
   }
 
   /** The session cannot go on. */
@@ -360,7 +283,7 @@ export class SessionCore implements TurnHost {
     const { placement, emit } = this.#context;
     const { state } = this;
     if (state.kind === 'failed' || state.kind === 'closed') return;
-    this.#standing.state = { kind: 'failed', error };
+    this.#standing.lost(error);
     this.#move.drop(error);
     this.#active?.stop();
     if (state.kind === 'open') {
@@ -379,7 +302,7 @@ export class SessionCore implements TurnHost {
     const { state } = this;
     if (state.kind === 'closed') return;
     const standing = this.#standing;
-    standing.state = { kind: 'closed' };
+    standing.closed();
     const { protocol, emit } = this.#context;
     const { sessionId, epoch } = standing;
     const goodbye = new CabstandError('CANCELLED', 'the session was closed');
@@ -389,12 +312,7 @@ export class SessionCore implements TurnHost {
       if (state.kind === 'open') state.channel?.cancel(goodbye);
       this.#active?.break(goodbye);
     } else if (state.kind === 'open' && state.channel !== undefined) {
-      const { channel } = state;
-      channel.send({ kind: 'close', reason: 'closed by the caller' });
-      const { closeMs } = this.timeouts;
-      const timer = this.clock.setTimer(() => channel.cancel(goodbye), closeMs, { unref: true });
-      await drain(channel);
-      timer.cancel();
+      await closeOn(state.channel, goodbye, this.clock, this.timeouts.closeMs);
     } else if (state.kind === 'open' || state.kind === 'recovering') {
       await protocol
         .closeSession(state.node, { sessionId, epoch }, this.#brief)

@@ -1,7 +1,8 @@
 import { CabstandError, linkSignals } from '@cabstand/core';
 import type { OpenFields, SessionChannel, Target, TurnRequest } from '../protocol/types';
 import type { Placement } from '../remote/types';
-import { openSomewhere } from '../retry/opener';
+import { decideRetry } from '../retry/decide';
+import { openAgain, openSomewhere } from '../retry/opener';
 import type { ActiveTurn } from './active-turn';
 import { sendTurn } from './placing';
 import type { CoreContext, Standing } from './standing';
@@ -83,8 +84,43 @@ export class Opening {
     return { turn, channel };
   }
 
-  /** Sends a later turn to the hoster that has the session. */
-  here(node: Target, turn: ActiveTurn): void {
+  /**
+   * Sends a later turn to the hoster that has the session. Resolves once its first record is here: from
+   * another hoster where that one is gone and the session is durable.
+   */
+  async here(turn: ActiveTurn, signal: AbortSignal): Promise<void> {
+    const { retry, settings } = this.#context;
+    const standing = this.#standing;
+    const { state } = standing;
+    if (state.kind === 'open')
+      try {
+        await openAgain({ ...retry, resumable: settings.durable }, state.node, signal, () => {
+          this.#send(state.node, turn);
+          return turn.begin(signal).catch((thrown: unknown) => {
+            if (!signal.aborted) standing.dropChannel(turn.source, CabstandError.from(thrown));
+            throw thrown;
+          });
+        });
+        return;
+      } catch (thrown) {
+        const error = CabstandError.from(thrown);
+        if (signal.aborted || !this.#resumes(error)) throw error;
+        turn.break(error);
+      }
+    else
+      turn.break(
+        new CabstandError('NODE_UNREACHABLE', 'this process has no stream of the session'),
+      );
+    turn.recovers = true;
+    await turn.begin(signal);
+  }
+
+  #resumes(error: CabstandError): boolean {
+    const facts = { attempts: 0, maxAttempts: 1, resumable: this.#context.settings.durable };
+    return decideRetry(error, { phase: 'again', ...facts }).action === 'resume';
+  }
+
+  #send(node: Target, turn: ActiveTurn): void {
     const { protocol } = this.#context;
     const standing = this.#standing;
     let channel = standing.state.kind === 'open' ? standing.state.channel : undefined;

@@ -1,5 +1,11 @@
 import type { CabstandError, Clock } from '@cabstand/core';
-import type { Epoch, SessionChannel, SessionProtocol, Target } from '../protocol/types';
+import type {
+  Epoch,
+  EventSource,
+  SessionChannel,
+  SessionProtocol,
+  Target,
+} from '../protocol/types';
 import type { PlacementSource } from '../remote/types';
 import type { RetryContext } from '../retry/opener';
 import { Continuation } from './continuation';
@@ -31,7 +37,7 @@ export interface CoreContext {
 
 /** What a session knows of itself; what opens, runs and recovers it shares this. */
 export class Standing {
-  state: CoreState = { kind: 'idle' };
+  #state: CoreState = { kind: 'idle' };
   /** Its name at its hoster; settled once one has opened it. */
   sessionId: string;
   /** The number of the turn that runs, or of the next one. */
@@ -70,12 +76,21 @@ export class Standing {
     this.home = handle.node;
     this.pending = handle.running;
     this.claims = true;
-    this.state = { kind: 'recovering', node: handle.node };
+    this.#state = { kind: 'recovering', node: handle.node };
     this.claimAbove(handle.epoch);
+  }
+
+  get state(): CoreState {
+    return this.#state;
   }
 
   get epoch(): Epoch {
     return { counter: this.epochCounter, owner: this.#owner };
+  }
+
+  /** The highest epoch that any hoster was told. */
+  get highestEpoch(): number {
+    return this.#highestEpoch;
   }
 
   /** An epoch for a hoster that is to take over. It counts once `epochCounter` is set to it. */
@@ -94,14 +109,43 @@ export class Standing {
     this.epochCounter = this.#highestEpoch;
   }
 
+  /**
+   * Takes the session over where a hoster fenced this process off for the one that had it before.
+   * False for any other error, and where this process was not asked to take over.
+   */
+  claimsAfter(error: CabstandError): boolean {
+    const current = Number(error.metadata['current_epoch']);
+    if (error.reason !== 'EPOCH_FENCED' || !this.claims) return false;
+    if (!(current >= this.#highestEpoch)) return false;
+    this.claimAbove(current);
+    return true;
+  }
+
   /** A hoster has it. */
   opened(node: Target, channel: SessionChannel | undefined): void {
     this.home = node;
-    this.state = { kind: 'open', node, channel };
+    this.#state = { kind: 'open', node, channel };
   }
 
-  /** The highest epoch that any hoster was told. */
-  get highestEpoch(): number {
-    return this.#highestEpoch;
+  /** The session's own stream is of no use any more, if it is `source`; its hoster still has it. */
+  dropChannel(source: EventSource | undefined, error: CabstandError): void {
+    const state = this.#state;
+    if (state.kind !== 'open' || state.channel === undefined || source !== state.channel) return;
+    state.channel.cancel(error);
+    this.#state = { kind: 'open', node: state.node, channel: undefined };
+  }
+
+  /** The stream of the hoster that has it broke, or is left. Nothing where no hoster has it. */
+  broke(): void {
+    const state = this.#state;
+    if (state.kind === 'open') this.#state = { kind: 'recovering', node: state.node };
+  }
+
+  lost(error: CabstandError): void {
+    this.#state = { kind: 'failed', error };
+  }
+
+  closed(): void {
+    this.#state = { kind: 'closed' };
   }
 }

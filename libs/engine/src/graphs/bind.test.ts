@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { loadManifest } from '@cabstand/model';
 import { BUNDLED } from '../engine.fixture';
-import { bindManifest } from './bind';
+import { bindManifest, describeOutputs } from './bind';
 import type { GraphMetadata } from './bound';
 
 describe('against the ONNX file', () => {
@@ -33,7 +33,7 @@ describe('against the ONNX file', () => {
       metadata(() => undefined),
     );
     expect(bound).toMatchObject({ batchable: true, stateBytes: 1024 });
-    expect(bound.outputs).toEqual([
+    expect(describeOutputs(bound)).toEqual([
       { name: 'speech_probability', dtype: 'float32', shape: [1, 1] },
     ]);
   });

@@ -7,6 +7,7 @@ import type { OutputMetadata } from '../frames/types';
 import { bindStates } from './bind-states';
 import type {
   BoundGraph,
+  BoundState,
   BoundModel,
   BoundOutput,
   BoundTensor,
@@ -22,20 +23,35 @@ export function bindManifest(manifest: Manifest, metadata: readonly GraphMetadat
     return bindGraph(manifest, spec, found);
   });
   const states = bindStates(manifest, graphs);
-  const batchable =
-    graphs.every(
-      ({ inputs, outputs }) =>
-        inputs.some(({ batchAxis }) => batchAxis !== null) &&
-        outputs.every(({ batchAxis }) => batchAxis !== null),
-    ) && states.every(({ batchAxis }) => batchAxis !== null);
+  const unbatchedBecause = whyNotBatchable(graphs, states);
   return {
     manifest,
     graphs,
     states,
-    batchable,
+    batchable: unbatchedBecause === '',
+    unbatchedBecause,
+    notes: metadata.flatMap((found, index) => leftOut(graphs[index], found)),
     stateBytes: states.reduce((sum, { bytes }) => sum + bytes, 0),
-    outputs: describeOutputs(manifest, graphs),
   };
+}
+
+/** What of a model has no rows, so that sequences cannot share a run; empty where all of it has. */
+function whyNotBatchable(graphs: readonly BoundGraph[], states: readonly BoundState[]): string {
+  for (const { spec, inputs } of graphs)
+    if (inputs.every(({ batchAxis }) => batchAxis === null))
+      return `no input of graph ${spec.name} has a batch_axis`;
+  const fixed = states.find(({ batchAxis }) => batchAxis === null);
+  return fixed === undefined ? '' : `state ${fixed.name} has no batch_axis`;
+}
+
+/** Outputs that no contract can carry are left alone, and whoever wonders where they are is told. */
+function leftOut(graph: BoundGraph | undefined, found: GraphMetadata): string[] {
+  return found.outputs
+    .filter(({ name, isTensor }) => !isTensor && !graph?.outputs.some((one) => one.name === name))
+    .map(
+      ({ name }) =>
+        `output ${name} is no tensor (a sequence, map or optional) and is left out; class probabilities come as a tensor where the model is exported with zipmap off`,
+    );
 }
 
 function bindGraph(manifest: Manifest, spec: GraphSpec, metadata: GraphMetadata): BoundGraph {
@@ -58,7 +74,6 @@ function bindGraph(manifest: Manifest, spec: GraphSpec, metadata: GraphMetadata)
         name,
         `an output of ${spec.file}: ${oneOf(name, outputNames)}`,
       );
-  for (const output of metadata.outputs) dtypeOf(manifest, output, `${key}.outputs.${output.name}`);
   const inputs = metadata.inputs.map((found) => {
     const bound = spec.inputs.find(({ name }) => name === found.name);
     if (bound === undefined)
@@ -94,7 +109,8 @@ function bindTensor(
   const dtype = dtypeOf(manifest, found, key);
   const dims = (found.shape ?? []).map((size) => (typeof size === 'number' ? size : undefined));
   const { batchAxis } = bound;
-  if (batchAxis !== null) {
+  // The row axis of an output is found by running.
+  if (batchAxis !== null && 'source' in bound) {
     const shown = `[${(found.shape ?? []).map((size) => (size === '' ? '?' : size)).join(', ')}]`;
     if (batchAxis >= dims.length)
       throw problem(manifest, `${key}.batch_axis`, batchAxis, `less than the rank of ${shown}`);
@@ -133,7 +149,8 @@ function checkSource(manifest: Manifest, key: string, source: Source, tensor: Bo
       wantDtype([input.dtype]);
       const rank = input.shape.length;
       const ranks = KINDS[manifest.kind].oneGraph ? [rank] : [rank + rows];
-      if (!ranks.includes(dims.length))
+      // ONNX Runtime says [] of a scalar and of an unknown rank alike.
+      if (!ranks.includes(dims.length) && dims.length > 0)
         throw problem(
           manifest,
           key,
@@ -181,7 +198,8 @@ function checkSource(manifest: Manifest, key: string, source: Source, tensor: Bo
   }
 }
 
-function describeOutputs(manifest: Manifest, graphs: readonly BoundGraph[]): OutputMetadata[] {
+/** Dtypes and shapes of the public outputs; -1 where a size is known at run time only. */
+export function describeOutputs({ manifest, graphs }: BoundModel): OutputMetadata[] {
   const bound = graphs.flatMap(({ outputs }) => outputs);
   return manifest.outputs.map(({ name }) => {
     const output = bound.find(({ sinks }) =>

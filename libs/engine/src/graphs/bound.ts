@@ -1,7 +1,6 @@
 /** A model whose manifest and ONNX files were found to fit together. */
 import type { GraphSpec, Manifest, Sink, Source } from '@cabstand/model';
 import type { DType } from '@cabstand/tensor';
-import type { OutputMetadata } from '../frames/types';
 
 /** What ONNX Runtime tells of an input or output. */
 export interface TensorMetadata {
@@ -29,6 +28,7 @@ export interface BoundInput extends BoundTensor {
   readonly source: Source;
 }
 
+/** Its `batchAxis` is what the manifest says until `findRowAxes` has found what it is. */
 export interface BoundOutput extends BoundTensor {
   /** At least one. */
   readonly sinks: readonly Sink[];
@@ -58,6 +58,9 @@ export interface BoundModel {
   readonly states: readonly BoundState[];
   /** Rows of several sequences can be put together at all. */
   readonly batchable: boolean;
+  /** Why not; empty where they can. */
+  readonly unbatchedBecause: string;
+  /** What else whoever serves the model should know: one sentence each. */
+  readonly notes: readonly string[];
   readonly stateBytes: number;
-  readonly outputs: readonly OutputMetadata[];
 }

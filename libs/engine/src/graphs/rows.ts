@@ -1,11 +1,10 @@
 /** Putting rows of several callers together along an axis, and taking them apart again. */
+import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray } from '@cabstand/tensor';
-import { allocate, bytesOf } from './batch-tensor';
-import { stringTensorBytes, tensorPrefix } from '../output/step-writer';
-import type { StepWriter } from '../output/step-writer';
+import { allocate } from './batch-tensor';
 
-/** Elements of a tensor. */
+/** Elements of a tensor. float16 elements are their bits. */
 export type Values = NumericArray | readonly string[];
 
 export interface RowRange {
@@ -44,69 +43,33 @@ export function joinRows(
   return joined;
 }
 
-/** The rows of each caller; views where rows are contiguous. */
-export function splitRows(
+/** Some rows of a tensor: a view where they are contiguous, otherwise a copy. */
+export function sliceRows(
   values: Values,
   dtype: DType,
   dims: readonly number[],
   axis: number,
-  counts: readonly number[],
-): Values[] {
+  from: number,
+  count: number,
+): Values {
   const outer = elementCount(dims.slice(0, axis));
   const inner = elementCount(dims.slice(axis + 1));
+  if (outer === 1) return cut(values, from * inner, (from + count) * inner);
   const total = dims[axis] ?? 1;
-  let row = 0;
-  return counts.map((count) => {
-    const from = row;
-    row += count;
-    if (outer === 1) return cut(values, from * inner, (from + count) * inner);
-    const part = newValues(dtype, outer * count * inner);
-    for (let block = 0; block < outer; block += 1)
-      copyValues(
-        part,
-        block * count * inner,
-        values,
-        (block * total + from) * inner,
-        count * inner,
-      );
-    return part;
-  });
+  const part = newValues(dtype, outer * count * inner);
+  for (let block = 0; block < outer; block += 1)
+    copyValues(part, block * count * inner, values, (block * total + from) * inner, count * inner);
+  return part;
 }
 
-/** Writes one output tensor of a chunk from the pieces that several runs made. */
-export function writeResult(
-  out: StepWriter,
-  name: string,
-  dtype: DType,
-  dims: readonly number[],
-  batchAxis: number | null,
-  pieces: readonly { values: Values; rows: number }[],
-): void {
-  const [only] = pieces;
-  if (only === undefined) return;
-  const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0);
-  const shape = batchAxis === null ? dims : dims.with(batchAxis, rows);
-  const values =
-    pieces.length === 1
-      ? only.values
-      : joinRows(
-          dtype,
-          shape,
-          batchAxis ?? 0,
-          pieces.map((piece) => ({ ...piece, from: 0, count: piece.rows })),
-        );
-  if (isStrings(values)) {
-    const bytes = stringTensorBytes(name, shape, values);
-    out.tensor(bytes, NOTHING, 0, 0);
-    return;
-  }
-  const bytes = bytesOf(values);
-  out.tensor(tensorPrefix(name, dtype, shape, bytes.length), bytes, 0, bytes.length);
+/** A run's elements. Where JavaScript has float16 arrays ONNX Runtime gives those: their bits are meant. */
+export function valuesOf({ type, data }: OrtTensor): Values {
+  const values = data as Values;
+  if (type !== 'float16' || isStrings(values) || values instanceof Uint16Array) return values;
+  return new Uint16Array(values.buffer, values.byteOffset, values.length);
 }
 
-const NOTHING = new Uint8Array(0);
-
-function isStrings(values: Values): values is readonly string[] {
+export function isStrings(values: Values): values is readonly string[] {
   return Array.isArray(values);
 }
 

@@ -8,6 +8,9 @@ export interface SessionOptions {
   readonly threads: number;
 }
 
+/** A run that fails throws; ONNX Runtime need not write to stderr as well, for what callers may have sent. */
+export const QUIET: InferenceSession.RunOptions = { logSeverityLevel: 4 };
+
 /**
  * Loads one ONNX file. A provider that this machine lacks throws here: main tries the next one.
  *

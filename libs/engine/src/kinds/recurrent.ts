@@ -5,6 +5,7 @@ import { validateLiveInput, validateTurnInput } from '@cabstand/model';
 import type { NumericArray } from '@cabstand/tensor';
 import type { InputFrame, TurnFrame } from '../frames/types';
 import type { BoundModel } from '../graphs/bound';
+import type { RunTap } from '../graphs/joint-run';
 import { unfit } from '../snapshot/bytes';
 import { SnapshotFormat } from '../snapshot/format';
 import { allocate, bytesOf, fill } from '../graphs/batch-tensor';
@@ -35,11 +36,13 @@ export class RecurrentStepper implements Stepper<RecurrentSequence> {
   readonly #format: SnapshotFormat;
   readonly #groups = new BoundedMap<string, StageGroup>(GROUPS);
   probe: Probe | undefined;
+  tap: RunTap | undefined;
+  splits = 0;
 
   constructor(
     model: BoundModel,
     sessions: readonly InferenceSession[],
-    readonly maxBatch: number,
+    public maxBatch: number,
   ) {
     this.#model = model;
     const graphs = model.graphs.map((bound, index): RunnableGraph => ({

@@ -1,25 +1,33 @@
-/** Steps of models without state: rows of several callers in one run, one record a turn. */
+/**
+ * Steps of models without state: one record a turn. A turn's own rows run together, as they were sent;
+ * turns share a run only where that was measured to be harmless.
+ */
 import { Tensor as OrtTensor } from 'onnxruntime-node';
 import type { InferenceSession } from 'onnxruntime-node';
 import { BoundedMap, CabstandError } from '@cabstand/core';
-import { elementsOf, validateTurnInput } from '@cabstand/model';
+import { elementsOf, resolveParameters } from '@cabstand/model';
 import type { Parameters } from '@cabstand/model';
 import { arrayOf, elementCount } from '@cabstand/tensor';
-import type { NumericArray, Tensor } from '@cabstand/tensor';
+import type { Tensor } from '@cabstand/tensor';
 import type { InputFrame, TurnFrame } from '../frames/types';
-import type { BoundInput, BoundModel, BoundOutput } from '../graphs/bound';
-import { FINGERPRINT, SnapshotFormat } from '../snapshot/format';
-import type { Progress } from '../snapshot/format';
-import { charge } from '../output/record';
-import { runError } from '../runtime/run-error';
-import type { StepWriter } from '../output/step-writer';
+import type { BoundGraph, BoundInput, BoundModel, BoundOutput } from '../graphs/bound';
 import { sharedTensor } from '../graphs/buffers';
-import { joinRows, splitRows, writeResult } from '../graphs/rows';
+import type { RunTap } from '../graphs/joint-run';
+import { joinRows, sliceRows, valuesOf } from '../graphs/rows';
 import type { Values } from '../graphs/rows';
+import { QUIET } from '../graphs/session';
+import { charge } from '../output/record';
+import type { StepWriter } from '../output/step-writer';
+import { writeTensor } from '../output/tensor-record';
+import { runError } from '../runtime/run-error';
 import { endTurn, newSequence } from '../runtime/sequence';
 import type { ActiveTurn, Sequence, Stepper } from '../runtime/sequence';
+import { FINGERPRINT, SnapshotFormat } from '../snapshot/format';
+import type { Progress } from '../snapshot/format';
 
 const GROUPS = 256;
+/** Inputs that are not batched are compared byte by byte up to this size; turns with larger ones run alone. */
+const COMPARED_BYTES = 1024;
 
 /** Progress of a turn that is to begin from the start. */
 const START: Progress = {
@@ -27,21 +35,23 @@ const START: Progress = {
   ...{ stage: 0, items: 0, item: 0, token: 0, tokens: 0, fingerprint: Buffer.alloc(FINGERPRINT) },
 };
 
+/** Turns that may share a run: their inputs differ in batched rows only. */
 interface StatelessGroup {
+  /** Inputs that are not batched. */
   readonly shared: ReadonlyMap<BoundInput, OrtTensor>;
-  /** Shapes of batched inputs but for their rows. */
-  readonly shapes: ReadonlyMap<BoundInput, readonly number[]>;
+}
+
+interface RowValues {
+  readonly values: Values;
+  /** With this turn's rows at the batch axis. */
+  readonly shape: readonly number[];
 }
 
 interface StatelessTurn extends ActiveTurn {
   readonly group: StatelessGroup;
-  /** All rows of batched inputs. */
-  readonly values: ReadonlyMap<BoundInput, Values>;
+  /** Batched inputs. */
+  readonly values: ReadonlyMap<BoundInput, RowValues>;
   readonly rows: number;
-  /** Rows that ran. */
-  done: number;
-  /** By output: what they gave, where it takes several runs. */
-  readonly pieces: { values: Values; rows: number }[][];
 }
 
 export interface StatelessSequence extends Sequence {
@@ -52,21 +62,21 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
   readonly #model: BoundModel;
   readonly #session: InferenceSession;
   readonly #format: SnapshotFormat;
-  readonly #inputs: readonly BoundInput[];
-  readonly #outputs: readonly BoundOutput[];
+  readonly #graph: BoundGraph;
   readonly #groups = new BoundedMap<string, StatelessGroup>(GROUPS);
+  /** Rows that several turns may bring to one run. A turn with more runs alone. */
+  maxBatch: number;
+  splits = 0;
+  tap: RunTap | undefined;
 
-  /** @param maxBatch rows of a run; a turn with more takes several runs and still makes one record */
-  constructor(
-    model: BoundModel,
-    session: InferenceSession,
-    readonly maxBatch: number,
-  ) {
+  constructor(model: BoundModel, session: InferenceSession, maxBatch: number) {
+    const [graph] = model.graphs;
+    if (graph === undefined) throw new CabstandError('INTERNAL', 'a model without a graph');
     this.#model = model;
     this.#session = session;
     this.#format = new SnapshotFormat(model);
-    this.#inputs = model.graphs[0]?.inputs ?? [];
-    this.#outputs = model.graphs[0]?.outputs ?? [];
+    this.#graph = graph;
+    this.maxBatch = maxBatch;
   }
 
   open(id: number, priority: number): StatelessSequence {
@@ -84,22 +94,21 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
   }
 
   begin(sequence: StatelessSequence, frame: TurnFrame): void {
-    const { manifest } = this.#model;
-    const { parameters } = validateTurnInput(manifest, { ...frame, tensors: frame.inputs }, false);
-    const values = new Map<BoundInput, Values>();
+    const parameters = resolveParameters(this.#model.manifest.parameters, frame.parameters);
+    const values = new Map<BoundInput, RowValues>();
     let rows = 1;
-    for (const input of this.#inputs) {
+    for (const input of this.#graph.inputs) {
       const { source, batchAxis } = input;
       if (source.from !== 'input' || batchAxis === null) continue;
       const tensor = inputTensor(frame.inputs, source.input);
       rows = tensor.shape[batchAxis] ?? 1;
-      values.set(input, tensor.strings ?? arrayOf(tensor));
+      values.set(input, { values: tensor.strings ?? arrayOf(tensor), shape: tensor.shape });
     }
-    for (const input of this.#inputs) {
+    for (const input of this.#graph.inputs) {
       const row = parameterRow(this.#model, input, parameters);
-      if (row !== undefined) values.set(input, repeat(row, rows));
+      if (row !== undefined) values.set(input, repeat(row, rows, input));
     }
-    const group = this.#groupOf(frame.inputs, parameters);
+    const group = this.#groupOf(frame.inputs, values, parameters);
     sequence.resume = undefined;
     sequence.turn = {
       number: frame.turn,
@@ -110,8 +119,6 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
       group,
       values,
       rows,
-      done: 0,
-      pieces: this.#outputs.map(() => []),
     };
   }
 
@@ -135,16 +142,27 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
   }
 
   weight({ turn }: StatelessSequence): number {
-    return Math.min(turn === undefined ? 0 : turn.rows - turn.done, this.maxBatch);
+    return turn?.rows ?? 0;
   }
 
   async step(batch: readonly StatelessSequence[], out: StepWriter): Promise<void> {
+    const [only] = batch;
+    if (batch.length > 1) {
+      try {
+        await this.#runTogether(batch, out);
+        return;
+      } catch {
+        // Rows that are fine alone go on; only the culprit's turn ends.
+        this.splits += 1;
+        for (const sequence of batch) await this.step([sequence], out);
+        return;
+      }
+    }
+    if (only === undefined) return;
     try {
-      await this.#run(batch, out);
+      await this.#runAlone(only, out);
     } catch (error) {
-      for (const sequence of batch)
-        if (batch.length === 1) endTurn(this, sequence, out, runError(error));
-        else await this.step([sequence], out);
+      endTurn(this, only, out, runError(error));
     }
   }
 
@@ -156,119 +174,101 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
     // Nothing but the object itself.
   }
 
-  async #run(batch: readonly StatelessSequence[], out: StepWriter): Promise<void> {
-    const turns = batch.map(({ turn }) => turn as StatelessTurn);
-    const takes = turns.map((turn) => Math.min(turn.rows - turn.done, this.maxBatch));
-    const total = takes.reduce((sum, rows) => sum + rows, 0);
+  /** Outputs are what the graph gave, whatever their axes. */
+  async #runAlone(sequence: StatelessSequence, out: StepWriter): Promise<void> {
+    const turn = sequence.turn as StatelessTurn;
     const feeds: Record<string, OrtTensor> = {};
-    for (const input of this.#inputs) feeds[input.name] = this.#feed(input, turns, takes, total);
-    const fetches = this.#outputs.map(({ name }) => name);
-    const results = (await this.#session.run(feeds, fetches)) as Record<string, OrtTensor>;
-    const parts = this.#outputs.map((output) =>
-      this.#split(output, results[output.name] as OrtTensor, takes, total),
-    );
-    batch.forEach((sequence, index) => {
-      const turn = turns[index] as StatelessTurn;
-      turn.done += takes[index] as number;
-      turn.steps += 1;
-      this.#outputs.forEach((_, output) =>
-        turn.pieces[output]?.push({
-          values: parts[output]?.[index] as Values,
-          rows: takes[index] as number,
-        }),
-      );
-      if (turn.done < turn.rows || sequence.closed) return;
-      this.#emit(sequence, turn, results, out);
+    for (const input of this.#graph.inputs) {
+      const own = turn.values.get(input);
+      feeds[input.name] =
+        own === undefined
+          ? (turn.group.shared.get(input) as OrtTensor)
+          : new OrtTensor(input.dtype, own.values, own.shape);
+    }
+    const results = await this.#fetch(feeds);
+    this.#emit(sequence, turn, out, ({ name }) => {
+      const tensor = resultOf(results, name);
+      return { values: valuesOf(tensor), shape: tensor.dims };
     });
   }
 
-  #feed(
-    input: BoundInput,
-    turns: readonly StatelessTurn[],
-    takes: readonly number[],
-    total: number,
-  ): OrtTensor {
-    const shared = turns[0]?.group.shared.get(input);
-    if (shared !== undefined) return shared;
-    const shape = turns[0]?.group.shapes.get(input) ?? rowShapeOf(this.#model, input);
-    const axis = input.batchAxis ?? 0;
-    const dims = shape.with(axis, total);
-    const values = joinRows(
-      input.dtype,
-      dims,
-      axis,
-      turns.map((turn, index) => ({
-        values: turn.values.get(input) as Values,
-        rows: turn.rows,
-        from: turn.done,
-        count: takes[index] as number,
-      })),
-    );
-    return new OrtTensor(input.dtype, values, dims);
+  async #runTogether(batch: readonly StatelessSequence[], out: StepWriter): Promise<void> {
+    const turns = batch.map(({ turn }) => turn as StatelessTurn);
+    const total = turns.reduce((sum, { rows }) => sum + rows, 0);
+    const feeds: Record<string, OrtTensor> = {};
+    for (const input of this.#graph.inputs) feeds[input.name] = joined(input, turns, total);
+    const results = await this.#fetch(feeds);
+    // Before anything is written: a result that cannot be taken apart is nobody's.
+    for (const output of this.#graph.outputs) checkRows(output, results, total);
+    let from = 0;
+    const callers = turns.map(({ rows: count }) => ({ from: (from += count) - count, count }));
+    this.tap?.({ graph: this.#graph, session: this.#session, feeds, results, callers });
+    batch.forEach((sequence, index) => {
+      const { from: first, count } = callers[index] as { from: number; count: number };
+      this.#emit(sequence, turns[index] as StatelessTurn, out, ({ name, dtype, batchAxis }) => {
+        const tensor = resultOf(results, name);
+        const axis = batchAxis ?? 0;
+        return {
+          values: sliceRows(valuesOf(tensor), dtype, tensor.dims, axis, first, count),
+          shape: tensor.dims.with(axis, count),
+        };
+      });
+    });
   }
 
-  #split(
-    output: BoundOutput,
-    tensor: OrtTensor,
-    takes: readonly number[],
-    total: number,
-  ): readonly Values[] {
-    const { batchAxis } = output;
-    if (batchAxis === null || !this.#model.batchable) return takes.map(() => tensor.data as Values);
-    if (tensor.dims[batchAxis] !== total)
-      throw new CabstandError(
-        'MODEL_FAILED',
-        `output ${output.name} has shape [${tensor.dims.join(', ')}], expected ${total} rows at axis ${batchAxis}`,
-      );
-    return splitRows(tensor.data, output.dtype, tensor.dims, batchAxis, takes);
+  async #fetch(feeds: Record<string, OrtTensor>): Promise<Record<string, OrtTensor>> {
+    const names = this.#graph.outputs.map(({ name }) => name);
+    return await this.#session.run(feeds, names, QUIET);
   }
 
   #emit(
     sequence: StatelessSequence,
     turn: StatelessTurn,
-    results: Record<string, OrtTensor>,
     out: StepWriter,
+    resultFor: (output: BoundOutput) => RowValues,
   ): void {
+    turn.steps += 1;
+    if (sequence.closed) return;
     out.beginChunk(sequence.id, turn.number);
-    this.#outputs.forEach(({ sinks, dtype, batchAxis, name }, index) => {
-      const [sink] = sinks;
-      if (sink?.to !== 'emit') return;
-      const dims = results[name]?.dims ?? [];
-      writeResult(out, sink.output, dtype, dims, batchAxis, turn.pieces[index] ?? []);
-    });
+    for (const output of this.#graph.outputs) {
+      const { values, shape } = resultFor(output);
+      for (const sink of output.sinks)
+        if (sink.to === 'emit') writeTensor(out, sink.output, output.dtype, shape, values);
+    }
     charge(sequence, turn, out.endChunk());
     endTurn(this, sequence, out, 'completed');
   }
 
-  #groupOf(tensors: readonly Tensor[], parameters: Parameters): StatelessGroup {
-    const shapes = new Map<BoundInput, readonly number[]>();
+  #groupOf(
+    tensors: readonly Tensor[],
+    values: ReadonlyMap<BoundInput, RowValues>,
+    parameters: Parameters,
+  ): StatelessGroup {
     const shared = new Map<BoundInput, OrtTensor>();
     const key: unknown[] = [];
     let alone = !this.#model.batchable;
-    for (const input of this.#inputs) {
+    for (const input of this.#graph.inputs) {
       const { source, batchAxis } = input;
-      if (source.from === 'parameter' && batchAxis === null) key.push(parameters[source.parameter]);
-      if (source.from !== 'input') continue;
-      const tensor = inputTensor(tensors, source.input);
-      if (batchAxis === null) {
-        // Two callers' tensors are seldom the same: such a turn runs alone.
-        alone = true;
-        const values = (tensor.strings ?? arrayOf(tensor)) as Float32Array;
-        shared.set(input, new OrtTensor(tensor.dtype, values, tensor.shape));
-        continue;
+      const rows = values.get(input);
+      if (rows !== undefined) key.push(rows.shape.with(batchAxis ?? 0, 1));
+      else if (source.from === 'parameter') key.push(parameters[source.parameter]);
+      else if (source.from === 'input') {
+        const tensor = inputTensor(tensors, source.input);
+        const text = keyOf(tensor);
+        alone ||= text === undefined;
+        key.push(text);
+        const elements = (tensor.strings ?? arrayOf(tensor)) as Float32Array;
+        shared.set(input, new OrtTensor(tensor.dtype, elements, tensor.shape));
       }
-      const shape = tensor.shape.with(batchAxis, 1);
-      shapes.set(input, shape);
-      key.push(shape);
     }
     const text = JSON.stringify(key);
     const known = alone ? undefined : this.#groups.get(text);
     if (known !== undefined) return known;
-    for (const input of this.#inputs) {
+    for (const input of this.#graph.inputs) {
       const tensor = sharedTensor(this.#model, input, parameters);
       if (tensor !== undefined) shared.set(input, tensor);
     }
-    const group = { shapes, shared };
+    const group = { shared };
     if (!alone) this.#groups.set(text, group);
     return group;
   }
@@ -280,33 +280,85 @@ function inputTensor(tensors: readonly Tensor[], name: string): Tensor {
   return tensor;
 }
 
-function rowShapeOf(model: BoundModel, { source, batchAxis, dims }: BoundInput): readonly number[] {
-  if (source.from === 'parameter') {
-    const spec = model.manifest.parameters.find(({ name }) => name === source.parameter);
-    return (spec?.shape ?? []).toSpliced(batchAxis ?? 0, 0, 1);
-  }
-  return dims.map((size, axis) => (axis === batchAxis ? 1 : (size ?? 1)));
+/** What tells a small tensor from others; undefined where it is too large to be compared. */
+function keyOf({ shape, data, strings }: Tensor): string | undefined {
+  const content = strings === undefined ? undefined : JSON.stringify(strings);
+  if ((content?.length ?? data.byteLength) > COMPARED_BYTES) return undefined;
+  return `${shape.join(',')};${content ?? Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1')}`;
+}
+
+/** The rows of all turns of a group as one tensor. */
+function joined(input: BoundInput, turns: readonly StatelessTurn[], total: number): OrtTensor {
+  const [first] = turns;
+  const shared = first?.group.shared.get(input);
+  if (shared !== undefined) return shared;
+  const axis = input.batchAxis ?? 0;
+  const dims = (first?.values.get(input)?.shape ?? []).with(axis, total);
+  const values = joinRows(
+    input.dtype,
+    dims,
+    axis,
+    turns.map((turn) => ({
+      values: turn.values.get(input)?.values as Values,
+      rows: turn.rows,
+      from: 0,
+      count: turn.rows,
+    })),
+  );
+  return new OrtTensor(input.dtype, values, dims);
+}
+
+function resultOf(results: Readonly<Record<string, OrtTensor>>, name: string): OrtTensor {
+  const tensor = results[name];
+  if (tensor === undefined) throw new CabstandError('INTERNAL', `no output ${name}`);
+  return tensor;
+}
+
+function checkRows(
+  { name, batchAxis }: BoundOutput,
+  results: Readonly<Record<string, OrtTensor>>,
+  total: number,
+): void {
+  const { dims } = resultOf(results, name);
+  if (batchAxis === null || dims[batchAxis] !== total)
+    throw new CabstandError(
+      'MODEL_FAILED',
+      `output ${name} has shape [${dims.join(', ')}], expected ${total} rows at axis ${batchAxis}`,
+    );
 }
 
 /** One row of a batched parameter or constant. */
 function parameterRow(
-  model: BoundModel,
-  input: BoundInput,
+  { manifest }: BoundModel,
+  { source, batchAxis, dtype, dims }: BoundInput,
   parameters: Parameters,
-): NumericArray | undefined {
-  const { source, batchAxis, dtype } = input;
+): RowValues | undefined {
   if (batchAxis === null || source.from === 'input') return undefined;
-  const count = elementCount(rowShapeOf(model, input));
-  if (source.from === 'parameter')
-    return elementsOf(parameters[source.parameter] ?? 0, dtype, count);
-  return source.from === 'constant' ? elementsOf(source.value, dtype, count) : undefined;
+  const spec = manifest.parameters.find(
+    ({ name }) => source.from === 'parameter' && name === source.parameter,
+  );
+  const shape =
+    spec?.shape.toSpliced(batchAxis, 0, 1) ??
+    dims.map((size, axis) => (axis === batchAxis ? 1 : (size ?? 1)));
+  const value =
+    source.from === 'parameter'
+      ? (parameters[source.parameter] ?? 0)
+      : source.from === 'constant'
+        ? source.value
+        : 0;
+  const values = elementsOf(value, dtype, elementCount(shape));
+  return values && { values, shape };
 }
 
-/** The same row `rows` times; the batch axis of a parameter is in front of its elements. */
-function repeat(row: NumericArray, rows: number): NumericArray {
-  const Elements = row.constructor as new (length: number) => NumericArray;
-  const all = new Elements(row.length * rows);
-  for (let index = 0; index < rows; index += 1)
-    (all as Float32Array).set(row as Float32Array, index * row.length);
-  return all;
+/** The same row `rows` times along its axis. */
+function repeat(row: RowValues, rows: number, { dtype, batchAxis }: BoundInput): RowValues {
+  const axis = batchAxis ?? 0;
+  const shape = row.shape.with(axis, rows);
+  const ranges = Array.from({ length: rows }, () => ({
+    values: row.values,
+    rows: 1,
+    from: 0,
+    count: 1,
+  }));
+  return { shape, values: joinRows(dtype, shape, axis, ranges) };
 }

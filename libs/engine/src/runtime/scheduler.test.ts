@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Scheduler } from './scheduler';
 import { newSequence } from './sequence';
-import type { Sequence, Stepper } from './sequence';
+import type { Sequence } from './sequence';
 
 interface Job extends Sequence {
   readonly key: object;
@@ -9,22 +9,11 @@ interface Job extends Sequence {
 }
 
 /** Always has work; groups and weights are given. */
-const stepper = (maxBatch: number): Stepper<Job> => ({
+const stepper = (maxBatch: number): ConstructorParameters<typeof Scheduler<Job>>[0] => ({
   maxBatch,
-  open: () => {
-    throw new Error('not used');
-  },
-  begin: () => undefined,
-  input: () => undefined,
   ready: () => true,
-  done: () => false,
   group: ({ key }) => key,
   weight: ({ rows }) => Math.min(rows, maxBatch),
-  restore: () => undefined,
-  snapshot: () => Buffer.alloc(0),
-  step: () => Promise.resolve(),
-  endTurn: () => undefined,
-  release: () => undefined,
 });
 
 const KEYS = [{}, {}, {}];

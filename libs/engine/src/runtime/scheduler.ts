@@ -1,14 +1,17 @@
 /** Chooses which sequences run next. */
 import type { Group, Sequence, Stepper } from './sequence';
 
+/** What is looked at in order to choose. */
+type Steps<S extends Sequence> = Pick<Stepper<S>, 'maxBatch' | 'ready' | 'group' | 'weight'>;
+
 /** Steps of waiting that count as one level of priority: nothing starves. */
 const AGING_STEPS = 8;
 
 export class Scheduler<S extends Sequence> {
-  readonly #stepper: Stepper<S>;
+  readonly #stepper: Steps<S>;
   #step = 0;
 
-  constructor(stepper: Stepper<S>) {
+  constructor(stepper: Steps<S>) {
     this.#stepper = stepper;
   }
 
@@ -72,7 +75,10 @@ export class Scheduler<S extends Sequence> {
 }
 
 /** It has a turn with something to compute, and credit of both kinds. */
-export function isReady<S extends Sequence>(stepper: Stepper<S>, sequence: S): boolean {
+export function isReady<S extends Sequence>(
+  stepper: Pick<Stepper<S>, 'ready'>,
+  sequence: S,
+): boolean {
   return (
     sequence.turn !== undefined &&
     sequence.records > 0 &&
@@ -82,7 +88,7 @@ export function isReady<S extends Sequence>(stepper: Stepper<S>, sequence: S): b
   );
 }
 
-function inGroup<S extends Sequence>(stepper: Stepper<S>, sequence: S, group: Group): boolean {
+function inGroup<S extends Sequence>(stepper: Steps<S>, sequence: S, group: Group): boolean {
   return stepper.group(sequence) === group;
 }
 

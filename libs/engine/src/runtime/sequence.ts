@@ -1,6 +1,7 @@
 import type { CabstandError } from '@cabstand/core';
 import type { InputFrame, TurnEnd, TurnFrame } from '../frames/types';
 import type { Progress } from '../snapshot/format';
+import type { RunTap } from '../graphs/joint-run';
 import type { StepWriter } from '../output/step-writer';
 
 /** A turn that runs. */
@@ -65,8 +66,12 @@ export type Group = object;
 
 /** What one kind of model does in a step. */
 export interface Stepper<S extends Sequence = Sequence> {
-  /** Rows a run may have. */
-  readonly maxBatch: number;
+  /** Rows that sequences may bring to one run together; 1 once they were found to harm one another. */
+  maxBatch: number;
+  /** Joint runs that failed, so that their sequences ran one by one. */
+  readonly splits: number;
+  /** Sees joint runs. */
+  tap: RunTap | undefined;
   open(id: number, priority: number): S;
   /**
    * Makes a sequence that was just opened the one that a snapshot was taken of. If that was within a

@@ -72,7 +72,7 @@ export class Cursor {
           break;
         }
         case 1:
-          this.#charge(HEADER);
+          this.#charge(this.#position - start);
           this.#position = this.#after(8, end);
           break;
         case 2: {
@@ -84,7 +84,7 @@ export class Cursor {
           break;
         }
         case 5:
-          this.#charge(HEADER);
+          this.#charge(this.#position - start);
           this.#position = this.#after(4, end);
           break;
         default:

@@ -19,11 +19,6 @@ export class Listener {
     this.#server.maxConnections = maxConnections;
   }
 
-  /** Connections that are open. */
-  get connections(): number {
-    return this.#sockets.size;
-  }
-
   /** Answers the bound port. Throws ADDRESS_IN_USE or CONFIG_INVALID. */
   listen(address: string): Promise<number> {
     const { host, port } = splitAddress(address);

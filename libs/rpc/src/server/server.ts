@@ -55,11 +55,6 @@ export class RpcServer {
     return this.#calls;
   }
 
-  /** Connections that are open now. */
-  get openConnections(): number {
-    return this.#listener.connections;
-  }
-
   /** Serves a service. Methods without a handler answer UNIMPLEMENTED. */
   addService<T extends MethodTable>(
     methods: T,

@@ -9,12 +9,12 @@ import { float, integer, message, text } from './writer';
 import type { Field } from './writer';
 
 /** A string in `dims` names a free dimension; '' is a free dimension without a name. No `dims`: any rank. */
-export interface OnnxTensorType {
+interface OnnxTensorType {
   readonly dtype: DType;
   readonly dims?: readonly (number | string)[] | undefined;
 }
 
-export type OnnxType =
+type OnnxType =
   | OnnxTensorType
   | { readonly sequence: OnnxType }
   | { readonly optional: OnnxType }

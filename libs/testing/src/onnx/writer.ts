@@ -7,7 +7,7 @@
 export type Field = Buffer;
 
 /** Base 128 varint; a negative number takes ten bytes, as int64 does. */
-export function varint(value: number | bigint): Buffer {
+function varint(value: number | bigint): Buffer {
   const bytes: number[] = [];
   let rest = BigInt.asUintN(64, BigInt(value));
   for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);

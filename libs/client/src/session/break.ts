@@ -1,0 +1,70 @@
+import { CabstandError } from '@cabstand/core';
+import type { SessionChannel, Target } from '../protocol/types';
+import { goneAtHoster } from '../retry/decide';
+import type { ActiveTurn } from './active-turn';
+import type { CoreContext, Standing } from './standing';
+
+/** From when a stream broke until a record shows that it goes on. */
+export interface Break {
+  readonly cause: CabstandError;
+  readonly from: Target;
+  readonly position: number;
+  readonly since: number;
+  /** Streams that took up the session and broke without a record. */
+  inRow: number;
+  /** Hosters tried. */
+  attempts: number;
+  /** Times that an engine died here. */
+  engineDeaths: number;
+  /** Where the session was taken up last. */
+  to: Target;
+}
+
+/** One search for a stream on which a turn goes on. */
+export interface GoingOn {
+  readonly context: CoreContext;
+  readonly standing: Standing;
+  readonly turn: ActiveTurn;
+  readonly broken: Break;
+  /** Aborted when the session closes, and when `recoverMs` is over. */
+  readonly signal: AbortSignal;
+  /** What stood in the way last. */
+  last: CabstandError;
+}
+
+/** Throws TURN_POISONED for the second engine that died at one position: a third would, too. */
+export function countEngineDeath(broken: Break, cause: CabstandError, position: number): void {
+  if (++broken.engineDeaths >= 2)
+    throw new CabstandError(
+      'TURN_POISONED',
+      `two engines died at position ${position}: ${cause.message}`,
+      { cause, metadata: { position: String(position) } },
+    );
+}
+
+/** A hoster that was to go on did not come to a record. */
+export function tellRetry(
+  { retry }: CoreContext,
+  { attempts }: Break,
+  error: CabstandError,
+  node: Target,
+): void {
+  retry.onRetry({ error, attempt: attempts, waitMs: 0, node });
+}
+
+/** `node` took up the session. From here on whoever has a higher epoch came later. */
+export function takenUp(
+  { standing, turn, broken }: GoingOn,
+  node: Target,
+  channel: SessionChannel,
+): void {
+  broken.to = node;
+  standing.opened(node, channel);
+  standing.claims = false;
+  if (turn.cancelled) channel.send({ kind: 'cancel', turn: turn.turn });
+}
+
+/** A hoster that answers, and does not have the session, or not what is wanted of it. */
+export function isVacant(error: CabstandError): boolean {
+  return goneAtHoster(error) || error.reason === 'POSITION_INVALID';
+}
