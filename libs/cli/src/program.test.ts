@@ -64,7 +64,7 @@ test.each(['init', 'add', 'rotate', 'token', 'show'])('keys %s --help too', asyn
   expect((await run(['keys', command, '--help'])).out).toMatch(/Example:\n {2}\$ .*cabstand keys/);
 });
 
-test.each(['check'])('model %s --help too', async (command) => {
+test.each(['add', 'check', 'golden'])('model %s --help too', async (command) => {
   expect((await run(['model', command, '--help'])).out).toMatch(
     /Examples?:\n {2}\$ .*cabstand model/,
   );
@@ -92,6 +92,8 @@ test.each([
   [['infer', '--model', 'x', '--example', '--text', 'a'], /--example and --text: give one kind/],
   [['serve', '/nowhere.onnx'], /there is no \/nowhere\.onnx/],
   [['serve', '.', '--name', 'No Name'], /is no name for a model[^]*no-name/],
+  [['model', 'golden', 'x'], /--output/],
+  [['model', 'add', '/nowhere.onnx'], /there is no \/nowhere\.onnx/],
   [['model', 'check', '/nowhere'], /there is no \/nowhere/],
   [['up', '--hosters', '0'], /from 1 to 32/],
   [['keys', 'token', 'bob', '--days', 'x'], /number of days/],
