@@ -41,7 +41,10 @@ export function unbatched(because: string): Batching {
   return { batchClass: 'unbatched', maxBatch: 1, because };
 }
 
-export async function measureBatching(trials: Trials, plan: BatchingPlan): Promise<Batching> {
+export async function measureBatching(
+  trials: Pick<Trials, 'run'>,
+  plan: BatchingPlan,
+): Promise<Batching> {
   const { maxBatch, stepSeconds, left, progress } = plan;
   const kinds = new Kinds();
   let exact = true;
