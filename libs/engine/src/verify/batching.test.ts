@@ -29,7 +29,7 @@ async function measure(show: (plan: TrialPlan) => Trial, maxBatch = 16, seconds 
 
 test('every size is tried, with valid neighbours first, and each kind at each thorough size or the next', async () => {
   const { measured, tried } = await measure(() => RAN);
-  expect(measured).toEqual({ batchClass: 'exact', maxBatch: 16, because: '' });
+  expect(measured).toEqual({ batchClass: 'exact', maxBatch: 16, because: '', complete: true });
   expect(new Set(tried.map(({ size }) => size)).size).toBe(15);
   for (const size of [2, 3, 8, 16]) {
     const of = tried.filter((plan) => plan.size === size);
@@ -79,10 +79,10 @@ test('if no neighbour is valid the model is unbatched, and says what it said', a
 
 test('sizes that there was no time for are not run', async () => {
   expect((await measure(() => RAN, 16, 8)).measured).toMatchObject({
-    ...{ batchClass: 'exact', maxBatch: 5 },
+    ...{ batchClass: 'exact', maxBatch: 5, complete: false },
   });
   expect((await measure(() => RAN, 16, 0)).measured).toMatchObject({
-    ...{ batchClass: 'unbatched', maxBatch: 1 },
+    ...{ batchClass: 'unbatched', maxBatch: 1, complete: false },
     because: 'a row takes 0.0010 s: no time was left to run several together',
   });
 });

@@ -32,6 +32,8 @@ export interface Verification {
   readonly unbatchedBecause: string;
   /** What is worth knowing, for people. */
   readonly notes: readonly string[];
+  /** False where there was no time for everything. */
+  readonly complete: boolean;
 }
 
 export interface VerifyOptions {
@@ -112,6 +114,7 @@ class Verifier {
       goldenError: reference === 'none' ? 0 : plain.worst.error,
       reference,
       unbatchedBecause: batching.because,
+      complete: batching.complete,
       notes: this.#notes,
     };
   }
