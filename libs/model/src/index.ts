@@ -2,10 +2,11 @@ export { loadManifest } from './manifest/load';
 export type { LoadManifestOptions } from './manifest/load';
 export { parseManifest } from './manifest/parse';
 export { modelDigest } from './manifest/digest';
-export { listModels, listVersions } from './manifest/versions';
+export { listModels, listVersions, modelNameOf } from './manifest/versions';
+export type { ModelEntry } from './manifest/versions';
 export { decodeToken, encodeText } from './manifest/vocabulary';
 export { elementsOf, resolveParameters } from './manifest/parameters';
-export type { Parameters, ParameterValue } from './manifest/parameters';
+export type { Parameters } from './manifest/parameters';
 export { manifestProblem, oneOf } from './manifest/problems';
 export { validateLiveInput, validateTurnInput } from './manifest/validate';
 export type { CheckedTurn, TurnInput } from './manifest/validate';
@@ -18,6 +19,11 @@ export { writeGolden } from './golden/write';
 export type { GoldenData } from './golden/write';
 export { KINDS } from './manifest/kinds';
 export type { Manifest, Provenance } from './manifest/types';
+export { inferKind } from './infer/kind';
+export type { Inference, Inferred, ProposedFraming } from './infer/kind';
+export type { InferredState } from './infer/states';
+export { manifestText } from './infer/text';
+export type { ManifestTextOptions } from './infer/text';
 export { readNpy, writeNpy } from './npy/npy';
 export { readNpz, writeNpz } from './npy/npz';
 export { readGraph } from './onnx-file/read';
@@ -47,6 +53,7 @@ export type {
   ModelSignature,
   OutputSpec,
   ParameterSpec,
+  ParameterValue,
   TextInput,
   TextOutput,
   TextSpec,
