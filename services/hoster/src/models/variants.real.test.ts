@@ -29,7 +29,7 @@ test('variants and links are models of their own names', async () => {
       ['quiet', 'ready'],
     ]);
     const [base, linked, quiet] = host.models();
-    expect(quiet?.manifest).toMatchObject({ variant: 'quiet', inputs: [{ maximum: 500 }] });
+    expect(quiet?.signature).toMatchObject({ variant: 'quiet', inputs: [{ maximum: 500 }] });
     expect(quiet?.digest).not.toBe(base?.digest);
     expect(linked?.digest).toBe(base?.digest);
     expect(await host.load('quiet')).toBe(quiet);
