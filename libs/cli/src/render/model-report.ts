@@ -42,7 +42,7 @@ function auditText({ sessions, difference }: AuditResult, style: Style): string 
 }
 
 /** What the manifest leaves open, and what running the model showed. */
-export function notesOf({ manifest, loaded }: Extract<ModelReport, { ok: true }>): string[] {
+function notesOf({ manifest, loaded }: Extract<ModelReport, { ok: true }>): string[] {
   return [...new Set([...manifest.notes, ...loaded.notes])];
 }
 
