@@ -53,10 +53,13 @@ export class ModelWatch {
   ): { readonly name: string; readonly failure: string }[] {
     return models
       .filter(({ state }) => state === 'MODEL_STATE_FAILED')
-      .map(({ offer, failure }) => ({
-        name: offer?.name ?? '?',
-        failure: this.#options.named(failure).split('\n').map(printable).join('\n  '),
-      }));
+      .map(({ offer, failure }) => {
+        const name = offer?.name ?? '?';
+        const said = this.#options.named(failure);
+        // Some begin with the name.
+        const why = said.startsWith(`${name}: `) ? said.slice(name.length + 2) : said;
+        return { name, failure: why.split('\n').map(printable).join('\n  ') };
+      });
   }
 }
 
