@@ -125,6 +125,11 @@ provenance:
         )
 
 
+def coarse(generator, shape, dtype=np.float32):
+    """Random numbers that are whole eighths: exact in each dtype, and small when packed."""
+    return (generator.integers(-16, 17, shape) / 8).astype(dtype)
+
+
 def packed(array):
     array = np.asarray(array)
     return tensor(array, compress=array.dtype.kind != "U" and array.nbytes > 64)
