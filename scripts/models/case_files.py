@@ -83,6 +83,10 @@ class Case:
         self.folder = CASES / name
         self.file = self.folder / "1" / "m.onnx"
         self.file.parent.mkdir(parents=True, exist_ok=True)
+        # Exporters name operator sets in any order.
+        opsets = sorted(model.opset_import, key=lambda one: one.domain)
+        del model.opset_import[:]
+        model.opset_import.extend(opsets)
         onnx.save(model, self.file)
         self.session = session(self.file)
 
