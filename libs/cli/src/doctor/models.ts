@@ -1,21 +1,21 @@
 import { stat } from 'node:fs/promises';
-import path from 'node:path';
 import { listModels, loadManifest } from '@cabstand/model';
+import type { ModelEntry } from '@cabstand/model';
 import { fail, messageOf, ok } from './finding';
 import type { Finding } from './finding';
 
 /** Whether the model folder and each manifest in it are in order. */
 export async function checkModels(folder: string): Promise<Finding[]> {
-  let names: string[];
+  let models: ModelEntry[];
   try {
     if (!(await stat(folder)).isDirectory()) throw new Error('it is not a folder');
-    names = await listModels(folder);
+    models = await listModels(folder);
   } catch (error) {
     return [
       fail('models', `${folder}: ${messageOf(error)}`, 'Name the model folder with --models DIR.'),
     ];
   }
-  if (names.length === 0)
+  if (models.length === 0)
     return [
       fail(
         'models',
@@ -24,9 +24,9 @@ export async function checkModels(folder: string): Promise<Finding[]> {
       ),
     ];
   return Promise.all(
-    names.map(async (name) => {
+    models.map(async ({ name, folder: own, variant }) => {
       try {
-        const { version, kind } = await loadManifest(path.join(folder, name));
+        const { version, kind } = await loadManifest(own, undefined, { variant });
         return ok(`model ${name}`, `v${version}, ${kind}: the manifest is valid`);
       } catch (error) {
         return fail(
