@@ -112,6 +112,22 @@ beforeAll(async () => {
 
 afterAll(() => served[Symbol.asyncDispose]());
 
+/** Two-dimensional rows of several callers as one input, along the axis that holds them. */
+function stacked(inputs: readonly Tensor[], axis: 0 | 1): Tensor {
+  const [first] = inputs;
+  const parts = inputs.map((one) => [...float32Of(one)]);
+  const height = first?.shape[0] ?? 0;
+  const total = inputs.reduce((sum, { shape }) => sum + (shape[axis] ?? 0), 0);
+  const name = first?.name ?? '';
+  if (axis === 0) return tensorFrom(name, 'float32', parts.flat(), [total, first?.shape[1] ?? 0]);
+  const rows = Array.from({ length: height }, (_, row) =>
+    parts.flatMap((part) =>
+      part.slice((row * part.length) / height, ((row + 1) * part.length) / height),
+    ),
+  );
+  return tensorFrom(name, 'float32', rows.flat(), [height, total]);
+}
+
 /** Callers at once, each with rows of its own: all get what ONNX Runtime gives for theirs alone. */
 async function callersAlone(
   model: string,
@@ -134,16 +150,22 @@ async function callersAlone(
 const callers = Array.from({ length: CALLERS }, (_, caller) => caller);
 
 describe('rows that leak into each other never share a run with another caller’s', () => {
-  test.each([
-    ['hidden-leak', callers.map((i) => tensorFrom('x', 'float32', [1000 + i], [1, 1]))],
-    ['leak-in-columns', callers.map(ids)],
-    ['quant-dyn', callers.map((i) => loud(1 + (i % 2), 16, i))],
-    ['quantized-inside', callers.map((i) => loud(1 + (i % 2), 4, i))],
+  test.each<[string, Tensor[], 0 | 1]>([
+    ['hidden-leak', callers.map((i) => tensorFrom('x', 'float32', [1000 + i], [1, 1])), 0],
+    ['leak-in-columns', callers.map(ids), 1],
+    ['quant-dyn', callers.map((i) => loud(1 + (i % 2), 16, i)), 0],
+    ['quantized-inside', callers.map((i) => loud(1 + (i % 2), 4, i)), 0],
   ])(
     '%s',
-    async (model, inputs) => {
+    async (model, inputs, axis) => {
       const info = await served.ready(model);
       expect(info.batchClass).toBe('unbatched');
+      const direct = await served.direct(model);
+      const shared = await direct.one({ [inputs[0]?.name ?? '']: stacked(inputs, axis) }, 'y');
+      const own: Tensor[] = [];
+      for (const input of inputs) own.push(await direct.one({ [input.name]: input }, 'y'));
+      // They would get something else if they shared a run.
+      expect(plain(shared)).not.toEqual(plain({ ...stacked(own, axis), name: 'y' }));
       const { runs, turns, joint } = await callersAlone(model, inputs);
       expect({ runs, joint }).toEqual({ runs: turns, joint: 0 });
     },

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { arrayOf, stringTensor, tensorOf } from '@cabstand/client';
-import type { NumericArray, Tensor } from '@cabstand/client';
+import type { Tensor } from '@cabstand/client';
 import { isDType } from '@cabstand/tensor';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 
@@ -56,17 +56,23 @@ function toOrt(tensor: Tensor): OrtTensor {
 }
 
 function fromOrt(name: string, { type, data, dims }: OrtTensor): Tensor {
-  if (Array.isArray(data)) return stringTensor(name, data as readonly string[], dims);
+  if (Array.isArray(data)) return stringTensor(name, data, dims);
   if (!isDType(type)) throw new Error(`${name} is of type ${type}`);
-  const array = data as NumericArray;
+  const array = data;
   if (type !== 'float16') return tensorOf(name, array, dims, type);
   // A later Node has an array type of its own for it.
   const bits = new Uint16Array(array.buffer, array.byteOffset, array.length);
   return tensorOf(name, bits, dims, type);
 }
 
-/** A tensor as a test compares it: equal only where shape, dtype and every bit are. */
+/** A tensor as a test compares and prints it: equal only where shape, dtype and every element are. */
 export function plain(tensor: Tensor): object {
   const { dtype, shape, strings } = tensor;
-  return { dtype, shape, elements: strings ?? [...arrayOf(tensor)] };
+  const elements: readonly (number | bigint | string)[] = strings ?? [...arrayOf(tensor)];
+  // Jest cannot hand a bigint from one of its processes to another, nor can JSON hold one.
+  return {
+    dtype,
+    shape,
+    elements: elements.map((one) => (typeof one === 'bigint' ? `${one}` : one)),
+  };
 }

@@ -78,6 +78,12 @@ export class Served implements AsyncDisposable {
     return info;
   }
 
+  /** The lines of the hoster's log that name a model. */
+  log(model: string): string {
+    const lines = this.#subnet.hosters.flatMap(({ child }) => child.output.split('\n'));
+    return lines.filter((line) => line.includes(`"${model}"`)).join('\n');
+  }
+
   /** What a call to a model that must not be served is refused with. */
   async refusal(model: string): Promise<CabstandError> {
     await this.info(model);
