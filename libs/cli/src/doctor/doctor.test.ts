@@ -27,7 +27,7 @@ test('the bundled models are valid; a broken one is named with its key', async (
   const bundled = await checkModels(path.resolve(__dirname, '../../../../models'));
   expect(bundled.map(({ status }) => status)).toEqual(['ok', 'ok', 'ok']);
   mkdirSync(path.join(folder.path, 'bad', '1'), { recursive: true });
-  writeFileSync(path.join(folder.path, 'bad', 'model.yaml'), 'name: bad\n');
+  writeFileSync(path.join(folder.path, 'bad', 'model.yaml'), 'kind: odd\n');
   expect(await checkModels(folder.path)).toEqual([
     expect.objectContaining({
       status: 'fail',
