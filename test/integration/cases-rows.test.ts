@@ -160,6 +160,7 @@ describe('rows that leak into each other never share a run with another callerâ€
     async (model, inputs, axis) => {
       const info = await served.ready(model);
       expect(info.batchClass).toBe('unbatched');
+      expect(await served.batchingNote(model)).not.toBe('');
       const direct = await served.direct(model);
       const shared = await direct.one({ [inputs[0]?.name ?? '']: stacked(inputs, axis) }, 'y');
       const own: Tensor[] = [];
@@ -175,6 +176,7 @@ describe('rows that leak into each other never share a run with another callerâ€
   test('though callers as many as these do share runs where rows are their own', async () => {
     const info = await served.ready('no-leak-in-columns');
     expect(info.batchClass).toBe('exact');
+    expect(await served.batchingNote('no-leak-in-columns')).toBe('');
     const { joint } = await callersAlone('no-leak-in-columns', callers.map(ids));
     expect(joint).toBeGreaterThan(0);
   }, 60_000);

@@ -10,9 +10,10 @@ import type {
   Tensor,
   TensorInput,
 } from '@cabstand/client';
+import { HosterService } from '@cabstand/rpc';
 import { Subnet, TEST_MODELS, scrape, total, until } from '@cabstand/testing';
 import { TestClient } from '../client';
-import { RawClient } from '../raw';
+import { RawClient, within } from '../raw';
 import { Direct } from './direct';
 import { writeKin } from './kin';
 import type { Kin } from './kin';
@@ -76,6 +77,16 @@ export class Served implements AsyncDisposable {
     const info = await this.info(model);
     if (info.state !== 'ready') throw new Error(`${model} is not served: ${info.failure}`);
     return info;
+  }
+
+  /** Why its rows run alone, as the hoster tells; empty where they need not. */
+  async batchingNote(model: string): Promise<string> {
+    using client = new RawClient(this.#subnet);
+    const request = { models: [model] };
+    const { models } = await client.hoster.unary(HosterService.rpc_info, request, within);
+    const [info] = models;
+    if (info === undefined) throw new Error(`rpc_info does not list ${model}`);
+    return info.batching_note;
   }
 
   /** The lines of the hoster's log that name a model. */
