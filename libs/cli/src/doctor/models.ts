@@ -1,40 +1,67 @@
 import { stat } from 'node:fs/promises';
 import { listModels, loadManifest } from '@cabstand/model';
 import type { ModelEntry } from '@cabstand/model';
-import { fail, messageOf, ok } from './finding';
+import { allOf, fail, messageOf, ok } from './finding';
 import type { Finding } from './finding';
+import { checkEntry } from '../models/check';
+import type { CheckOptions } from '../models/check';
+import { servedAs } from '../render/model-report';
 
-/** Whether the model folder and each manifest in it are in order. */
-export async function checkModels(folder: string): Promise<Finding[]> {
-  let models: ModelEntry[];
-  try {
-    if (!(await stat(folder)).isDirectory()) throw new Error('it is not a folder');
-    models = await listModels(folder);
-  } catch (error) {
-    return [
-      fail('models', `${folder}: ${messageOf(error)}`, 'Name the model folder with --models DIR.'),
-    ];
+const ADVICE =
+  'docs/adding-a-model.md lists the keys; the folder must hold what the manifest names.';
+
+/** Whether a hoster could serve each model of a folder, found out as hosters do. */
+export async function* checkModels(folder: string, options: CheckOptions): AsyncGenerator<Finding> {
+  const models = await modelsIn(folder);
+  if (!Array.isArray(models)) {
+    yield models;
+    return;
   }
-  if (models.length === 0)
-    return [
-      fail(
-        'models',
-        `${folder} holds no models`,
-        'docs/adding-a-model.md says what belongs there.',
-      ),
-    ];
+  for (const model of models) {
+    const report = await checkEntry(model, options);
+    const name = `model ${report.name}`;
+    yield report.ok
+      ? ok(name, `v${report.manifest.version}, ${report.manifest.kind}, ${servedAs(report)}`)
+      : fail(name, report.problems.join('\n'), ADVICE);
+  }
+}
+
+/**
+ * Whether the model folder and each manifest in it are in order.
+ *
+ * @param only look at these models; default: all.
+ */
+export async function checkManifests(folder: string, only?: readonly string[]): Promise<Finding[]> {
+  const found = await modelsIn(folder);
+  if (!Array.isArray(found)) return [found];
+  const models = found.filter(({ name }) => only?.includes(name) !== false);
   return Promise.all(
     models.map(async ({ name, folder: own, variant }) => {
       try {
-        const { version, kind } = await loadManifest(own, undefined, { variant });
+        const { version, kind } = await loadManifest(own, undefined, { variant, digest: false });
         return ok(`model ${name}`, `v${version}, ${kind}: the manifest is valid`);
       } catch (error) {
-        return fail(
-          `model ${name}`,
-          messageOf(error),
-          'docs/adding-a-model.md lists the keys; the folder must hold what the manifest names.',
-        );
+        return fail(`model ${name}`, allOf(error), ADVICE);
       }
     }),
+  );
+}
+
+async function modelsIn(folder: string): Promise<ModelEntry[] | Finding> {
+  try {
+    if (!(await stat(folder)).isDirectory()) throw new Error('it is not a folder');
+    const models = await listModels(folder);
+    if (models.length > 0) return models;
+  } catch (error) {
+    return fail(
+      'models',
+      `${folder}: ${messageOf(error)}`,
+      'Name the model folder with --models DIR.',
+    );
+  }
+  return fail(
+    'models',
+    `${folder} holds no models`,
+    'docs/adding-a-model.md says what belongs there.',
   );
 }

@@ -30,22 +30,43 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
   const state = model.state.replace('MODEL_STATE_', '');
   const about = [
     `${offer?.kind ?? '?'}, on ${offer?.provider === '' ? '?' : (offer?.provider ?? '?')}`,
-    `batching ${(offer?.batch_class ?? '').replace('BATCH_CLASS_', '').toLowerCase()}`,
+    `batching ${batchClass(offer)}`,
+    `reference ${referenceOf(offer)}`,
     `${model.free_slots} of ${offer?.capacity ?? 0} slots free`,
   ].join(', ');
   const rows: string[][] = [];
-  for (const input of model.inputs) rows.push([style.dim('in'), ...tensorColumns(input)]);
-  if (model.takes_prompt) rows.push([style.dim('in'), 'prompt', 'text', '--text']);
+  for (const columns of inputRows(model)) rows.push([style.dim('in'), ...columns]);
   for (const output of model.outputs) rows.push([style.dim('out'), ...tensorColumns(output)]);
-  for (const columns of parameters(model.parameters)) rows.push([style.dim('set'), ...columns]);
+  for (const columns of parameterRows(model.parameters)) rows.push([style.dim('set'), ...columns]);
   const title = `${style.bold(printable(offer?.name ?? ''))} v${printable(offer?.version ?? '')}`;
   return [
     `${title}  ${state === 'READY' ? style.green(state) : style.yellow(state)}\n`,
     `  ${printable(model.description)}\n`,
     model.failure === '' ? '' : `  ${style.red(printable(model.failure))}\n`,
     `  ${style.dim(about)}\n`,
+    model.batching_note === '' ? '' : `  ${style.dim(printable(model.batching_note))}\n`,
     table(rows).replace(/^(?=.)/gm, '  '),
   ].join('');
+}
+
+/** How a hoster batches a model, as a word; `?` where it has not said. */
+export function batchClass(offer: v1.ModelOffer__Output | null): string {
+  const name = (offer?.batch_class ?? '').replace('BATCH_CLASS_', '').toLowerCase();
+  return name === '' || name === 'unspecified' ? '?' : name;
+}
+
+/** What a model was checked against: golden, self or none; `?` where its hoster has not said. */
+export function referenceOf(offer: v1.ModelOffer__Output | null): string {
+  return offer?.reference === undefined || offer.reference === ''
+    ? '?'
+    : printable(offer.reference);
+}
+
+/** Rows of name, type, meaning: everything that a turn may bring. */
+export function inputRows(model: v1.ModelInfo__Output): string[][] {
+  const rows = model.inputs.map(tensorColumns);
+  if (model.takes_prompt) rows.push(['prompt', 'text', '--text']);
+  return rows;
 }
 
 function tensorColumns(spec: v1.TensorSpec__Output): string[] {
@@ -73,7 +94,7 @@ function tensorColumns(spec: v1.TensorSpec__Output): string[] {
 }
 
 /** Rows of name, type with default, meaning. */
-function parameters(json: string): string[][] {
+export function parameterRows(json: string): string[][] {
   try {
     const parsed = JSON.parse(json === '' ? '{}' : json) as Record<string, Record<string, unknown>>;
     return Object.entries(parsed).map(([name, { dtype, default: preset, description }]) => {

@@ -9,6 +9,8 @@ import { decodeChunk } from '../verify/decode-chunk';
 
 jest.setTimeout(60_000);
 
+const MANY = 1_000_000;
+
 const plain = (
   outputs: readonly Tensor[],
 ): { name: string; dtype: string; shape: readonly number[] }[] =>
@@ -16,8 +18,13 @@ const plain = (
     .map(({ name, dtype, shape }) => ({ name, dtype, shape: [...shape] }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 
-async function play(engine: Engine, id: number, { turns }: GoldenSequence): Promise<Tensor[][]> {
-  engine.open(id);
+async function play(
+  engine: Engine,
+  id: number,
+  { turns }: GoldenSequence,
+  records = MANY,
+): Promise<Tensor[][]> {
+  engine.open(id, records);
   for (const [turn, { inputs }] of turns.entries()) {
     engine.turn(id, inputs, { turn });
     const { end } = await engine.ended(id, turn);
@@ -36,9 +43,13 @@ test.each(['canceller', 'halves', 'wake'])('%s', async (name) => {
   const alone: Tensor[][][] = [];
   for (const [index, sequence] of sequences.entries())
     alone.push(await play(engine, index, sequence));
-  const together = await Promise.all(
-    sequences.map((sequence, index) => play(engine, 100 + index, sequence)),
-  );
+  // Credit comes for all at once, behind their first turns: so they surely run together.
+  const playing = sequences.map((sequence, index) => play(engine, 100 + index, sequence, 0));
+  engine.send({
+    type: 'CREDITS',
+    credits: sequences.map((_, index) => ({ sequence: 100 + index, records: MANY, bytes: 0 })),
+  });
+  const together = await Promise.all(playing);
   for (const played of [alone, together])
     sequences.forEach(({ turns }, index) => {
       const expected = turns.flatMap(({ records }) => records);
