@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadManifest } from '@cabstand/model';
@@ -29,7 +29,7 @@ const golden = (value: number): GoldenSequence[] => {
 
 const RESULT: Verification = {
   ...{ batchClass: 'tolerance', maxBatch: 8, goldenError: 1e-7, reference: 'golden' },
-  ...{ unbatchedBecause: '', notes: ['one'] },
+  ...{ unbatchedBecause: '', notes: ['one'], complete: true },
 };
 
 test('a result comes back for the same key only', async () => {
@@ -62,6 +62,16 @@ test.each([
   expect(await cache.read()).toBeUndefined();
   await cache.write(RESULT);
   expect(await cache.read()).toEqual(RESULT);
+});
+
+test('what time was too short for is measured again after a day', async () => {
+  const cache = new VerificationCache(folder, key);
+  await cache.write({ ...RESULT, complete: false });
+  expect(await cache.read()).toMatchObject({ complete: false });
+  const [name] = readdirSync(folder);
+  const before = new Date(Date.now() - 25 * 3_600_000);
+  utimesSync(join(folder, name!), before, before);
+  expect(await cache.read()).toBeUndefined();
 });
 
 test('the oldest entries go when there are too many, and no partial file stays', async () => {
