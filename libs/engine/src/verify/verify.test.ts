@@ -244,3 +244,84 @@ test('what was measured is kept until anything that it depends on changes', asyn
   await made.load({ cache });
   expect(made.stages.length).toBeGreaterThan(1);
 });
+
+/** Counts on; a small share of the mean of all tokens of the run is added to each row's scores, where `leak` says so. */
+const counting = (leak: number): OnnxModel => ({
+  inputs: [{ name: 'token', dtype: 'int64', dims: ['n', 1] }],
+  outputs: [{ name: 'scores', dtype: 'float32', dims: ['n', 1, 4] }],
+  nodes: [
+    node('Gather', ['table', 'token'], ['plain']),
+    node('Cast', ['token'], ['number'], { to: 1 }),
+    node('ReduceMean', ['number'], ['mean'], { keepdims: 0 }),
+    node('Mul', ['mean', 'share'], ['little']),
+    node('Add', ['plain', 'little'], ['scores']),
+  ],
+  initializers: [
+    // Token n is followed by n + 1, by far.
+    ...[{ name: 'table', dtype: 'float32' as const, shape: [4, 4] }].map((table) => ({
+      ...table,
+      values: Array.from({ length: 16 }, (_, at) => (((at >> 2) + 1) % 4 === at % 4 ? 9 : 0)),
+    })),
+    scalar('share', leak),
+  ],
+});
+
+const COUNTING = `
+kind: generator
+graphs:
+  step:
+    file: m.onnx
+    run: per-step
+    inputs: { token: { from: token, batch_axis: 0 } }
+    outputs: { scores: { logits: true, batch_axis: 0 } }
+generation: { start: 0, max_tokens: 12 }
+`;
+
+test.each([
+  [0, 'exact'],
+  [1e-2, 'unbatched'],
+] as const)(
+  'scores that depend on the neighbours by %d make %s, though no token changes',
+  async (leak, batchClass) => {
+    using made = new MadeModel(counting(leak), COUNTING);
+    const { loaded } = await made.load();
+    expect(loaded).toMatchObject({ batchClass, reference: 'self' });
+    if (leak > 0) expect(loaded.unbatchedBecause).toMatch(/output scores/);
+  },
+);
+
+test('a state that its neighbours reach is found, though no record shows it within the trial', async () => {
+  // `y` is a constant, and the state takes in the mean of all rows.
+  const graph: OnnxModel = {
+    inputs: ['x', 'a'].map((name) => ({ name, dtype: 'float32', dims: ['n', 1] })),
+    outputs: ['y', 'a2'].map((name) => ({ name, dtype: 'float32', dims: ['n', 1] })),
+    nodes: [
+      node('ReduceMean', ['x'], ['mean'], { axes: [0], keepdims: 1 }),
+      node('Add', ['a', 'mean'], ['a2']),
+      node('Mul', ['x', 'zero'], ['y']),
+    ],
+    initializers: [scalar('zero', 0)],
+  };
+  using made = new MadeModel(
+    graph,
+    `
+kind: stateful
+graphs:
+  step:
+    file: m.onnx
+    run: per-step
+    inputs:
+      x: { from: frame, batch_axis: 0 }
+      a: { from: state, state: a, batch_axis: 0 }
+    outputs:
+      y: { emit: y, batch_axis: 0 }
+      a2: { state: a, batch_axis: 0 }
+state: { a: {} }
+inputs: { x: { dtype: float32, shape: [samples] } }
+framing: { input: x, frame: 1 }
+`,
+  );
+  const { loaded } = await made.load();
+  expect(loaded).toMatchObject({ batchClass: 'unbatched' });
+  expect(loaded.unbatchedBecause).toMatch(/output a2/);
+});
