@@ -2,8 +2,8 @@
 const layer = (from, allowed) => ({
   name: `${from}-imports`,
   severity: 'error',
-  comment: `${from} may import ${allowed.join(', ') || 'no other package'}`,
-  from: { path: `^libs/${from}/` },
+  comment: `${from} may import ${allowed.join(', ') || 'no other package'}; its tests @cabstand/testing too`,
+  from: { path: `^libs/${from}/`, pathNot: '\\.test\\.ts$' },
   to: {
     path: '^(libs|services)/',
     pathNot: `^libs/(${[from, ...allowed].join('|')})/`,

@@ -16,7 +16,7 @@ const shared = {
     '^@cabstand/(router|hoster)$': '<rootDir>/services/$1/src/index.ts',
     '^@cabstand/([a-z]+)$': '<rootDir>/libs/$1/src/index.ts',
   },
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/environment.js',
   modulePathIgnorePatterns: ['/dist/'],
 };
 
@@ -36,7 +36,6 @@ module.exports = {
     {
       ...shared,
       displayName: 'integration',
-      testEnvironment: '<rootDir>/test/support/environment.js',
       rootDir: __dirname,
       testMatch: ['<rootDir>/test/integration/**/*.test.ts', '<rootDir>/test/interop/**/*.test.ts'],
     },
@@ -48,7 +47,6 @@ if (process.env.FAULTS === '1')
     {
       ...shared,
       displayName: 'faults',
-      testEnvironment: '<rootDir>/test/support/environment.js',
       rootDir: __dirname,
       testMatch: ['<rootDir>/test/faults/*.test.ts'],
     },

@@ -59,3 +59,13 @@ export function parameter(
 export function list(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
+
+/** `name=size`, several times: the size of a dimension. */
+export function dimension(
+  value: string,
+  before: Readonly<Record<string, number>> = {},
+): Record<string, number> {
+  const match = /^(.+)=(\d+)$/.exec(value);
+  if (match === null) throw new InvalidArgumentError('Expected NAME=SIZE such as width=640.');
+  return { ...before, [match[1] ?? '']: Number(match[2]) };
+}

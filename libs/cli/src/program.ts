@@ -9,6 +9,7 @@ import { registerInfo } from './commands/info';
 import { registerKeys } from './commands/keys';
 import { registerLoad, registerUnload } from './commands/load';
 import { registerNodes } from './commands/nodes';
+import { registerServe } from './commands/serve';
 import { registerService } from './commands/service';
 import { registerUp } from './commands/up';
 import { createTerminal } from './terminal';
@@ -26,6 +27,7 @@ export interface CliStreams {
 
 const EXAMPLES = `
 Examples:
+  $ cabstand serve model.onnx                               a model of your own
   $ cabstand up --demo                                      a local subnet, and one session per model
   $ cabstand infer --model silero-vad --wav speech.wav      where somebody speaks
   $ cabstand infer --model g2p --text "taxi"                how it is spoken
@@ -82,6 +84,7 @@ function createProgram(context: CliContext, streams: CliStreams): Command {
       writeErr: (text) => void streams.stderr.write(text),
       getOutHelpWidth: () => context.terminal.columns,
     });
+  registerServe(program, context);
   registerUp(program, context);
   registerInfer(program, context);
   registerNodes(program, context);

@@ -16,7 +16,7 @@ import { findCredentials, rpcOptions } from '../subnet/credentials';
 import { addressOf, demoAsset, layout } from '../subnet/layout';
 import type { SubnetLayout } from '../subnet/layout';
 import { LocalSubnet } from '../subnet/local-subnet';
-import { portFree } from '../subnet/ports';
+import { freePortsFrom } from '../subnet/subnet-ports';
 
 type Recovery = SessionEvents['recovered'][0];
 
@@ -36,13 +36,13 @@ const DRAIN_MS = 2000;
 const GRACE_MS = 5000;
 const CALL_TIMEOUT_MS = 5000;
 const FIRST_PORT = 21_000;
-const LAST_PORT = 60_000;
 
 /** Streams, kills, shows, compares. False if the stream was not what it should be. */
 export async function demoFailover(context: CliContext, models: string): Promise<boolean> {
   const data = mkdtempSync(path.join(tmpdir(), 'cabstand-demo-'));
   try {
-    const places = layout({ data, ...(await freePorts()), hosters: HOSTERS });
+    const port = await freePortsFrom(FIRST_PORT + (process.pid % 1000) * 16, 2 * (HOSTERS + 1));
+    const places = layout({ data, port, adminPort: port + HOSTERS + 1, hosters: HOSTERS });
     await generateSubnetKeys({ folder: places.keys });
     return await withSubnet(context, places, models);
   } finally {
@@ -62,7 +62,12 @@ async function withSubnet(
   const connection = new Connection({ routers, rpc, timeoutMs: CALL_TIMEOUT_MS, signal });
   const subnet = new LocalSubnet({
     layout: places,
-    configs: writeConfigs({ layout: places, models, auth: true, drainMs: DRAIN_MS }),
+    configs: writeConfigs({
+      layout: places,
+      models: { repository: models },
+      auth: true,
+      drainMs: DRAIN_MS,
+    }),
     connection,
     env: Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('CABSTAND_'))),
     tell: (name, what) => void terminal.out(`${terminal.style.dim(`${name}: ${what}`)}\n`),
@@ -263,16 +268,4 @@ async function collect(session: Session, samples: Float32Array): Promise<number[
 
 function valueOf(chunk: Chunk): number {
   return float32Of(chunk.tensor(OUTPUT))[0] ?? NaN;
-}
-
-/** Ports for a router and its hosters that nobody has. */
-async function freePorts(): Promise<{ port: number; adminPort: number }> {
-  const services = HOSTERS + 1;
-  const start = FIRST_PORT + (process.pid % 1000) * 16;
-  for (let port = start; port < LAST_PORT; port += 2 * services) {
-    const wanted = Array.from({ length: 2 * services }, (_, i) => port + i);
-    const free = await Promise.all(wanted.map((one) => portFree(one)));
-    if (free.every(Boolean)) return { port, adminPort: port + services };
-  }
-  throw new UsageError('no free ports on loopback', 'Stop something that listens.');
 }

@@ -3,7 +3,7 @@ import type { CliContext } from '../context';
 import { checkKeys } from '../doctor/keys';
 import { fail, messageOf } from '../doctor/finding';
 import type { Finding } from '../doctor/finding';
-import { checkModels } from '../doctor/models';
+import { checkManifests } from '../doctor/models';
 import { checkNode } from '../doctor/node';
 import { checkOnnx } from '../doctor/onnx';
 import { checkPorts } from '../doctor/ports';
@@ -53,7 +53,7 @@ async function doctor(context: CliContext, flags: DoctorFlags): Promise<void> {
   const checks: readonly [string, () => Promise<Finding[]> | Finding[]][] = [
     ['node', checkNode],
     ['onnx', () => checkOnnx(terminal.signal)],
-    ['models', () => checkModels(flags.models)],
+    ['models', () => checkManifests(flags.models)],
     ['keys', () => checkKeys(named ?? DEFAULT_KEYS, named !== undefined)],
     ['ports', () => checkPorts(DEFAULT_PORTS)],
     ['subnet', () => subnet(context, flags)],
@@ -97,5 +97,5 @@ function line({ status, name, message, advice }: Finding, { style }: Terminal): 
   ];
   const hint =
     advice === undefined ? '' : `${' '.repeat(6)}${style.dim(`→ ${printable(advice)}`)}\n`;
-  return `${mark}  ${style.bold(printable(name))}: ${printable(message)}\n${hint}`;
+  return `${mark}  ${style.bold(printable(name))}: ${message.split('\n').map(printable).join('\n      ')}\n${hint}`;
 }

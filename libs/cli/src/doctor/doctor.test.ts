@@ -6,7 +6,7 @@ import { CabstandError } from '@cabstand/core';
 import type { v1 } from '@cabstand/rpc';
 import { Folder } from '../media/wav.fixture';
 import type { Connection } from '../subnet/connection';
-import { checkModels } from './models';
+import { checkManifests } from './models';
 import { checkVersion } from './node';
 import { checkPorts } from './ports';
 import { checkSubnet } from './subnet';
@@ -24,18 +24,18 @@ test.each([
 });
 
 test('the bundled models are valid; a broken one is named with its key', async () => {
-  const bundled = await checkModels(path.resolve(__dirname, '../../../../models'));
+  const bundled = await checkManifests(path.resolve(__dirname, '../../../../models'));
   expect(bundled.map(({ status }) => status)).toEqual(['ok', 'ok', 'ok']);
   mkdirSync(path.join(folder.path, 'bad', '1'), { recursive: true });
   writeFileSync(path.join(folder.path, 'bad', 'model.yaml'), 'name: bad\n');
-  expect(await checkModels(folder.path)).toEqual([
+  expect(await checkManifests(folder.path)).toEqual([
     expect.objectContaining({
       status: 'fail',
       name: 'model bad',
-      message: expect.stringContaining('problems') as string,
+      message: expect.stringMatching(/graphs[^]*inputs/) as string,
     }),
   ]);
-  expect(await checkModels('/nowhere')).toEqual([expect.objectContaining({ status: 'fail' })]);
+  expect(await checkManifests('/nowhere')).toEqual([expect.objectContaining({ status: 'fail' })]);
 });
 
 test('a port that somebody else has is a warning with a way out', async () => {

@@ -26,7 +26,13 @@ export const fail = (name: string, message: string, advice: string): Finding => 
   advice,
 });
 
+/** All lines of it. */
+export function allOf(error: unknown): string {
+  return plainMessage(error instanceof Error ? error.message : String(error));
+}
+
+/** The first line of it. */
 export function messageOf(error: unknown): string {
-  const text = plainMessage(error instanceof Error ? error.message : String(error));
+  const text = allOf(error);
   return text.split('\n')[0] ?? text;
 }

@@ -1,15 +1,19 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { listModels, loadManifest } from '@cabstand/model';
-import { fail, messageOf, ok } from './finding';
+import { allOf, fail, messageOf, ok } from './finding';
 import type { Finding } from './finding';
 
-/** Whether the model folder and each manifest in it are in order. */
-export async function checkModels(folder: string): Promise<Finding[]> {
-  let names: string[];
+/**
+ * Whether the model folder and each manifest in it are in order.
+ *
+ * @param only look at these models; default: all.
+ */
+export async function checkManifests(folder: string, only?: readonly string[]): Promise<Finding[]> {
+  let names: readonly string[];
   try {
     if (!(await stat(folder)).isDirectory()) throw new Error('it is not a folder');
-    names = await listModels(folder);
+    names = only ?? (await listModels(folder));
   } catch (error) {
     return [
       fail('models', `${folder}: ${messageOf(error)}`, 'Name the model folder with --models DIR.'),
@@ -26,12 +30,14 @@ export async function checkModels(folder: string): Promise<Finding[]> {
   return Promise.all(
     names.map(async (name) => {
       try {
-        const { version, kind } = await loadManifest(path.join(folder, name));
+        const { version, kind } = await loadManifest(path.join(folder, name), undefined, {
+          digest: false,
+        });
         return ok(`model ${name}`, `v${version}, ${kind}: the manifest is valid`);
       } catch (error) {
         return fail(
           `model ${name}`,
-          messageOf(error),
+          allOf(error),
           'docs/adding-a-model.md lists the keys; the folder must hold what the manifest names.',
         );
       }

@@ -1,81 +1,14 @@
-import { DTYPES, MAX_RANK, elementCount, stringTensor } from '@cabstand/tensor';
-import type { DType, Tensor } from '@cabstand/tensor';
+import { CabstandError } from '@cabstand/core';
+import { readNpy } from '@cabstand/model';
+import type { Tensor } from '@cabstand/tensor';
 import { UsageError } from '../errors';
-import { decodeText, textBytes, textWidth } from './npy-text';
 
-const MAGIC = Buffer.from('\u0093NUMPY', 'latin1');
-
-/** NumPy's type codes, little-endian or of one byte. */
-const BY_DESCR: Readonly<Record<string, DType>> = {
-  '<f4': 'float32',
-  '<f8': 'float64',
-  '<f2': 'float16',
-  '|i1': 'int8',
-  '<i2': 'int16',
-  '<i4': 'int32',
-  '<i8': 'int64',
-  '|u1': 'uint8',
-  '<u2': 'uint16',
-  '<u4': 'uint32',
-  '<u8': 'uint64',
-  '|b1': 'bool',
-};
-
-/**
- * Reads NumPy's .npy format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
- * Shares the file's memory, except for text (`<U…`).
- */
+/** Reads a .npy file; its tensor shares the file's memory, except for text. */
 export function parseNpy(name: string, file: Buffer, path: string): Tensor {
-  if (!file.subarray(0, MAGIC.length).equals(MAGIC))
-    throw wrong(path, 'it does not start with the NumPy signature');
-  const version = file[6];
-  const wide = version !== 1;
-  if (file.length < (wide ? 12 : 10) || version === undefined || version < 1 || version > 3)
-    throw wrong(path, `version ${String(version)} is not known`);
-  const start = wide ? 12 : 10;
-  const length = wide ? file.readUInt32LE(8) : file.readUInt16LE(8);
-  if (start + length > file.length) throw wrong(path, 'its header is cut off');
-  const header = file.toString('latin1', start, start + length);
-
-  const descr = /'descr'\s*:\s*'([^']*)'/.exec(header)?.[1];
-  const order = /'fortran_order'\s*:\s*(True|False)/.exec(header)?.[1];
-  const sizes = /'shape'\s*:\s*\(([0-9,\sL]*)\)/.exec(header)?.[1];
-  if (order === undefined || sizes === undefined)
-    throw wrong(path, 'its header lacks fortran_order or shape');
-  if (descr?.startsWith('|O') === true)
-    throw new UsageError(
-      `${path} holds Python objects (type ${descr}), which are not read`,
-      "For text, save array.astype('U'); for numbers, array.astype('float32') or another type of fixed size.",
-    );
-  const width = descr === undefined ? undefined : textWidth(descr);
-  const dtype = width === undefined ? BY_DESCR[descr ?? ''] : 'string';
-  if (dtype === undefined)
-    throw wrong(
-      path,
-      `its type ${descr ?? '(a structure)'} is not one of ${Object.keys(BY_DESCR).join(' ')} <U…`,
-    );
-  const shape = sizes
-    .split(',')
-    .map((size) => size.trim())
-    .filter((size) => size !== '')
-    .map(Number);
-  if (shape.length > MAX_RANK) throw wrong(path, `it has ${shape.length} dimensions`);
-  if (order === 'True' && shape.length > 1)
-    throw wrong(path, 'it is in Fortran order: save numpy.ascontiguousarray(array)');
-  const data = file.subarray(start + length);
-  const element = width === undefined ? DTYPES[dtype].bytes : textBytes(width);
-  const expected = elementCount(shape) * element;
-  if (data.length !== expected)
-    throw wrong(path, `it holds ${data.length} bytes, its shape needs ${expected}`);
-  if (width === undefined) return { name, dtype, shape, data };
-  const strings = decodeText(data, width);
-  if (strings === undefined) throw wrong(path, 'it holds code points that are no characters');
-  return stringTensor(name, strings, shape);
-}
-
-function wrong(path: string, what: string): UsageError {
-  return new UsageError(
-    `${path} is not a .npy file that can be read: ${what}`,
-    'Write it with numpy.save(path, array).',
-  );
+  try {
+    return readNpy(name, file, path);
+  } catch (error) {
+    const { message } = CabstandError.from(error);
+    throw new UsageError(message, 'Write it with numpy.save(path, array).', error);
+  }
 }

@@ -1,4 +1,5 @@
-import { arrayOf } from '@cabstand/tensor';
+import { writeNpz } from '@cabstand/model';
+import { arrayOf, tensorOf } from '@cabstand/tensor';
 import { loadTensor, parseTensorSource } from './tensor-file';
 import { Folder } from './wav.fixture';
 
@@ -78,4 +79,15 @@ test('an empty file fills a shape without elements', async () => {
   expect(await loadTensor(parseTensorSource(`x=${file}:float32:0x2`), undefined)).toMatchObject({
     shape: [0, 2],
   });
+});
+
+test('an array of an npz file is taken by its key, which is the input’s name by default', async () => {
+  const file = folder.write(
+    'two.npz',
+    writeNpz([tensorOf('x', Float32Array.of(1)), tensorOf('other', Float32Array.of(2))]),
+  );
+  const load = (value: string) => loadTensor(parseTensorSource(value), undefined);
+  expect((await load(`x=${file}`)).data).toEqual(tensorOf('x', Float32Array.of(1)).data);
+  expect(await load(`x=${file}:other`)).toMatchObject({ name: 'x', dtype: 'float32', shape: [1] });
+  await expect(load(`y=${file}`)).rejects.toThrow(/has no array y/);
 });

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { readNpz } from '@cabstand/model';
 import { DTYPES, MAX_RANK, elementCount, isDType, isSize } from '@cabstand/tensor';
 import type { DType, Tensor } from '@cabstand/tensor';
 import { UsageError } from '../errors';
@@ -11,7 +12,9 @@ import { parseNpy } from './npy';
 export interface TensorSource {
   readonly name: string;
   readonly path: string;
-  readonly format: 'npy' | 'json' | 'raw';
+  readonly format: 'npy' | 'npz' | 'json' | 'raw';
+  /** Of the array in an npz file; default: the input's name. */
+  readonly key?: string | undefined;
   /** For raw bytes. */
   readonly dtype: DType | undefined;
   /** For raw bytes. */
@@ -19,7 +22,7 @@ export interface TensorSource {
 }
 
 const SYNTAX =
-  'NAME=FILE.npy, NAME=FILE.json or NAME=FILE:DTYPE:SHAPE (such as x=in.bin:float32:1x3x48x192)';
+  'NAME=FILE.npy, NAME=FILE.npz:KEY, NAME=FILE.json or NAME=FILE:DTYPE:SHAPE (such as x=in.bin:float32:1x3x48x192)';
 const LARGEST_FILE = 1e9;
 
 /** Parses the value of `--tensor`. */
@@ -37,6 +40,11 @@ export function parseTensorSource(value: string): TensorSource {
         `Types: ${numericTypes()}`,
       );
     return { name, path: file, format: 'raw', dtype, shape: parseShape(value, sizes) };
+  }
+  const packed = /^(.+\.npz)(?::(.+))?$/i.exec(rest);
+  if (packed !== null) {
+    const [, file = '', key] = packed;
+    return { name, path: file, format: 'npz', key, dtype: undefined, shape: undefined };
   }
   const extension = path.extname(rest).toLowerCase();
   if (extension === '.npy' || extension === '.json')
@@ -69,6 +77,8 @@ export async function loadTensor(
   switch (source.format) {
     case 'npy':
       return parseNpy(source.name, file, source.path);
+    case 'npz':
+      return npzTensor(source, file);
     case 'raw':
       return rawTensor(source, file);
     case 'json':
@@ -85,6 +95,17 @@ async function readBounded(file: string): Promise<Buffer> {
   } catch (error) {
     throw new UsageError(`cannot read ${file}: ${(error as Error).message}`, undefined, error);
   }
+}
+
+function npzTensor({ name, path: file, key = name }: TensorSource, data: Buffer): Tensor {
+  const arrays = readNpz(data, file);
+  const found = arrays.get(key);
+  if (found === undefined)
+    throw new UsageError(
+      `${file} has no array ${key}`,
+      `It has ${[...arrays.keys()].join(', ') || 'none'}: --tensor ${name}=${file}:KEY`,
+    );
+  return { ...found, name };
 }
 
 function rawTensor(

@@ -16,6 +16,13 @@ export interface InputFlags {
   readonly image?: readonly string[];
   readonly tensor?: readonly string[];
   readonly stdinAudio?: true;
+  /** Made from the model's description. */
+  readonly example?: true;
+}
+
+/** Whether the user gave no input at all. */
+export function noInput(flags: InputFlags): boolean {
+  return kindsGiven(flags).length === 0;
 }
 
 /** The input of one turn. */
@@ -29,20 +36,20 @@ export type TurnSource =
     }
   | { readonly kind: 'live'; readonly label: string; readonly audio: AudioSource };
 
-/** Throws a UsageError unless there is input of exactly one kind. */
-export function checkInputFlags(flags: InputFlags): void {
-  const given = [
+function kindsGiven(flags: InputFlags): string[] {
+  return [
+    flags.example === true ? '--example' : '',
     flags.wav === undefined ? '' : '--wav',
     flags.text === undefined ? '' : '--text',
     flags.image === undefined ? '' : '--image',
     flags.tensor === undefined ? '' : '--tensor',
     flags.stdinAudio === true ? '--stdin-audio' : '',
   ].filter((flag) => flag !== '');
-  if (given.length === 0)
-    throw new UsageError(
-      'there is no input',
-      'Give --wav FILE, --text TEXT, --image FILE, --tensor NAME=FILE or --stdin-audio.',
-    );
+}
+
+/** Throws a UsageError for input of more than one kind. */
+export function checkInputFlags(flags: InputFlags): void {
+  const given = kindsGiven(flags);
   if (given.length > 1) throw new UsageError(`${given.join(' and ')}: give one kind of input`);
   // Wrong values are found before anything is sent.
   flags.tensor?.map(parseTensorSource);

@@ -9,7 +9,7 @@ import { table } from './table';
 export function upGuide(places: SubnetLayout, auth: boolean, style: Style): string {
   const router = addressOf(places.router);
   const [hoster] = places.hosters;
-  const cabstand = commandName(process.argv[1] ?? '');
+  const cabstand = commandName();
   const flags = flagsFor(places, auth);
   const token = subnetPaths(places.keys).token('client');
   const authorization = auth ? ` -H "authorization: Bearer $(cat ${token})"` : '';
@@ -45,7 +45,7 @@ export function upGuide(places: SubnetLayout, auth: boolean, style: Style): stri
 }
 
 /** What another command has to be told, where it differs from the defaults. */
-function flagsFor(places: SubnetLayout, auth: boolean): string {
+export function flagsFor(places: SubnetLayout, auth: boolean): string {
   const router = places.router.port === 50050 ? '' : ` --router ${addressOf(places.router)}`;
   const keys =
     path.normalize(places.keys) === path.join('.cabstand', 'keys') || !auth
@@ -55,7 +55,7 @@ function flagsFor(places: SubnetLayout, auth: boolean): string {
 }
 
 /** How the user can call this program again. */
-function commandName(script: string): string {
+export function commandName(script = process.argv[1] ?? ''): string {
   return path.basename(script) === 'cabstand' && !script.includes('node_modules')
     ? 'cabstand'
     : 'npx cabstand';

@@ -34,10 +34,9 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
     `${model.free_slots} of ${offer?.capacity ?? 0} slots free`,
   ].join(', ');
   const rows: string[][] = [];
-  for (const input of model.inputs) rows.push([style.dim('in'), ...tensorColumns(input)]);
-  if (model.takes_prompt) rows.push([style.dim('in'), 'prompt', 'text', '--text']);
+  for (const columns of inputRows(model)) rows.push([style.dim('in'), ...columns]);
   for (const output of model.outputs) rows.push([style.dim('out'), ...tensorColumns(output)]);
-  for (const columns of parameters(model.parameters)) rows.push([style.dim('set'), ...columns]);
+  for (const columns of parameterRows(model.parameters)) rows.push([style.dim('set'), ...columns]);
   const title = `${style.bold(printable(offer?.name ?? ''))} v${printable(offer?.version ?? '')}`;
   return [
     `${title}  ${state === 'READY' ? style.green(state) : style.yellow(state)}\n`,
@@ -46,6 +45,13 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
     `  ${style.dim(about)}\n`,
     table(rows).replace(/^(?=.)/gm, '  '),
   ].join('');
+}
+
+/** Rows of name, type, meaning: everything that a turn may bring. */
+export function inputRows(model: v1.ModelInfo__Output): string[][] {
+  const rows = model.inputs.map(tensorColumns);
+  if (model.takes_prompt) rows.push(['prompt', 'text', '--text']);
+  return rows;
 }
 
 function tensorColumns(spec: v1.TensorSpec__Output): string[] {
@@ -73,7 +79,7 @@ function tensorColumns(spec: v1.TensorSpec__Output): string[] {
 }
 
 /** Rows of name, type with default, meaning. */
-function parameters(json: string): string[][] {
+export function parameterRows(json: string): string[][] {
   try {
     const parsed = JSON.parse(json === '' ? '{}' : json) as Record<string, Record<string, unknown>>;
     return Object.entries(parsed).map(([name, { dtype, default: preset, description }]) => {

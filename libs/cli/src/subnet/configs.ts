@@ -5,12 +5,22 @@ import { stringify } from 'yaml';
 import { HOST, addressOf } from './layout';
 import type { ServiceAddress, SubnetLayout } from './layout';
 
+/** What the hosters of a local subnet serve. */
+export interface ServedModels {
+  /** Folder of models. */
+  readonly repository: string;
+  /** Names of those to serve; default: all. */
+  readonly only?: readonly string[] | undefined;
+}
+
 export interface ConfigOptions {
   readonly layout: SubnetLayout;
-  readonly models: string;
+  readonly models: ServedModels;
   readonly auth: boolean;
   /** How long running calls may take when a service is told to stop. */
   readonly drainMs: number;
+  /** Engine processes kept ready without a model; default: as hosters have it. */
+  readonly spares?: number | undefined;
 }
 
 /** Writes the configuration of each service; answers the file of each by its name. */
@@ -21,7 +31,7 @@ export function writeConfigs(options: ConfigOptions): ReadonlyMap<string, string
   const write = (service: ServiceAddress, rest: object): void => {
     const file = path.join(layout.configs, `${service.name}.yaml`);
     const config = { ...common(service, options), ...rest };
-    writeFileSync(file, `# Written by \`cabstand up\` at each start.\n${stringify(config)}`);
+    writeFileSync(file, `# Written at each start of a local subnet.\n${stringify(config)}`);
     files.set(service.name, file);
   };
   write(layout.router, { auth: auth('router', options) });
@@ -29,7 +39,9 @@ export function writeConfigs(options: ConfigOptions): ReadonlyMap<string, string
     write(hoster, {
       node_id: hoster.name,
       routers: [addressOf(layout.router)],
-      models: [path.resolve(options.models)],
+      models: [path.resolve(options.models.repository)],
+      ...(options.models.only === undefined ? {} : { only: options.models.only }),
+      ...(options.spares === undefined ? {} : { engines: { spares: options.spares } }),
       auth: auth('hoster', options),
     });
   return files;

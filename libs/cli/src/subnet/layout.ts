@@ -35,13 +35,21 @@ export interface SubnetLayout {
 
 export interface LayoutOptions {
   readonly data: string;
+  /** Folder of configurations and logs; default: `data`. */
+  readonly run?: string;
   readonly port: number;
   readonly adminPort: number;
   readonly hosters: number;
 }
 
 /** Ports count up from the router's: the router, then each hoster. */
-export function layout({ data, port, adminPort, hosters }: LayoutOptions): SubnetLayout {
+export function layout({
+  data,
+  run = data,
+  port,
+  adminPort,
+  hosters,
+}: LayoutOptions): SubnetLayout {
   const service = (name: string, i: number): ServiceAddress => ({
     name,
     port: port + i,
@@ -50,8 +58,8 @@ export function layout({ data, port, adminPort, hosters }: LayoutOptions): Subne
   return {
     data,
     keys: path.join(data, 'keys'),
-    logs: path.join(data, 'logs'),
-    configs: path.join(data, 'config'),
+    logs: path.join(run, 'logs'),
+    configs: path.join(run, 'config'),
     router: service('router', 0),
     hosters: Array.from({ length: hosters }, (_, i) => service(`hoster-${i + 1}`, i + 1)),
   };

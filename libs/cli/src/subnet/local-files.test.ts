@@ -62,7 +62,12 @@ describe('configurations', () => {
   const places = layout({ data: folder.path, port: 51050, adminPort: 9050, hosters: 2 });
 
   test('hosters know their router, their keys and their own ports', () => {
-    const files = writeConfigs({ layout: places, models: 'models', auth: true, drainMs: 5000 });
+    const files = writeConfigs({
+      layout: places,
+      models: { repository: 'models' },
+      auth: true,
+      drainMs: 5000,
+    });
     expect([...files.keys()]).toEqual(['router', 'hoster-1', 'hoster-2']);
     expect(parse(readFileSync(files.get('hoster-2')!, 'utf8'))).toEqual({
       listen: '127.0.0.1:51052',
@@ -81,7 +86,12 @@ describe('configurations', () => {
   });
 
   test('without authentication they say so', () => {
-    const files = writeConfigs({ layout: places, models: 'models', auth: false, drainMs: 5000 });
+    const files = writeConfigs({
+      layout: places,
+      models: { repository: 'models' },
+      auth: false,
+      drainMs: 5000,
+    });
     expect(parse(readFileSync(files.get('router')!, 'utf8'))).toMatchObject({
       auth: { mode: 'none' },
     });
@@ -127,7 +137,7 @@ describe('credentials', () => {
     const bare = path.join(folder.path, 'bare');
     writeConfigs({
       layout: layout({ data: bare, port: 1, adminPort: 2, hosters: 1 }),
-      models: 'm',
+      models: { repository: 'm' },
       auth: true,
       drainMs: 1,
     });

@@ -5,6 +5,7 @@ import { Child } from './child';
 import type { Connection } from './connection';
 import { addressOf, adminUrl } from './layout';
 import type { ServiceAddress, SubnetLayout } from './layout';
+import { ModelWatch } from './model-watch';
 import { servicePath } from './service-path';
 import type { ServiceName } from './service-path';
 
@@ -21,14 +22,19 @@ export interface LocalSubnetOptions {
 
 const POLL_MS = 100;
 const START_DEADLINE_MS = 120_000;
+/** For hosters: models take their time to load and to be verified. */
+const LOAD_DEADLINE_MS = 900_000;
 /** Said only when it takes longer than this. */
 const PATIENCE_MS = 3000;
 const PROBLEMS = 5;
+/** What a hoster says of itself when all has been tried (services/hoster/src/hoster.ts). */
+const NOTHING_TO_SERVE = 'no model can be served';
 
 /** A router and hosters as child processes of this one. */
 export class LocalSubnet {
   readonly #options: LocalSubnetOptions;
   readonly #children = new Map<string, Child>();
+  readonly #models: ModelWatch;
   readonly #killAll = (): void => this.#children.forEach((child) => child.kill());
   #up = false;
   #stopping = false;
@@ -37,6 +43,7 @@ export class LocalSubnet {
 
   constructor(options: LocalSubnetOptions) {
     this.#options = options;
+    this.#models = new ModelWatch(options.connection, (what) => options.tell('models', what));
     mkdirSync(options.layout.logs, { recursive: true });
     const { router, hosters } = options.layout;
     this.#add(router, 'router');
@@ -47,10 +54,10 @@ export class LocalSubnet {
   /** Starts everything and waits until it serves. Rejects with why it does not; then `stop` follows. */
   async start(): Promise<void> {
     const { layout, tell } = this.#options;
-    this.#child(layout.router).start();
+    // All at once: a hoster that is ready before the router tries again until it is there.
+    for (const service of [layout.router, ...layout.hosters]) this.#child(service).start();
     await this.#ready(layout.router);
     tell('router', `is up at ${addressOf(layout.router)}`);
-    for (const hoster of layout.hosters) this.#child(hoster).start();
     await Promise.all(layout.hosters.map((hoster) => this.#serving(hoster)));
     this.#up = true;
   }
@@ -110,6 +117,7 @@ export class LocalSubnet {
     const { connection, tell } = this.#options;
     const begun = performance.now();
     await this.#ready(service);
+    if (service.name !== 'router') await this.#models.look(addressOf(service));
     await this.#until(service, async () => {
       if (service.name === 'router') return '';
       const nodes = await connection.nodes().catch((error: unknown) => {
@@ -130,24 +138,47 @@ export class LocalSubnet {
   }
 
   #ready(service: ServiceAddress): Promise<void> {
-    return this.#until(service, async () => {
-      try {
-        const response = await fetch(adminUrl(service, 'readyz'), {
-          signal: AbortSignal.timeout(2000),
-        });
-        const { ready, reasons } = (await response.json()) as {
-          ready: boolean;
-          reasons: Readonly<Record<string, string>>;
-        };
-        return ready ? '' : Object.values(reasons).join('; ') || 'not ready';
-      } catch {
-        return 'it does not answer yet';
-      }
-    });
+    return this.#until(
+      service,
+      async () => {
+        try {
+          const response = await fetch(adminUrl(service, 'readyz'), {
+            signal: AbortSignal.timeout(2000),
+          });
+          const { ready, reasons } = (await response.json()) as {
+            ready: boolean;
+            reasons: Readonly<Record<string, string>>;
+          };
+          if (ready) return '';
+          return await this.#whyNot(service, reasons);
+        } catch (error) {
+          if (CabstandError.is(error)) throw error;
+          return 'it does not answer yet';
+        }
+      },
+      service.name === 'router' ? START_DEADLINE_MS : LOAD_DEADLINE_MS,
+    );
+  }
+
+  /** Throws when it will not be ready, as far as anybody can tell. */
+  async #whyNot(
+    service: ServiceAddress,
+    reasons: Readonly<Record<string, string>>,
+  ): Promise<string> {
+    const why = Object.values(reasons).join('; ') || 'not ready';
+    if (service.name === 'router' || this.#up) return why;
+    if (reasons['models'] === NOTHING_TO_SERVE)
+      throw await this.#models.nothing(addressOf(service));
+    const loading = await this.#models.look(addressOf(service));
+    return loading === '' ? why : `${why} (${loading})`;
   }
 
   /** Asks until nothing is missing; says what is when it takes long. */
-  async #until(service: ServiceAddress, missing: () => Promise<string>): Promise<void> {
+  async #until(
+    service: ServiceAddress,
+    missing: () => Promise<string>,
+    deadlineMs = START_DEADLINE_MS,
+  ): Promise<void> {
     const { signal, tell } = this.#options;
     const begun = performance.now();
     let said = '';
@@ -156,10 +187,10 @@ export class LocalSubnet {
       const why = await missing();
       if (why === '') return;
       const waited = performance.now() - begun;
-      if (waited > START_DEADLINE_MS)
+      if (waited > deadlineMs)
         throw new CabstandError(
           'DEADLINE_EXCEEDED',
-          `${service.name} is not ready after ${START_DEADLINE_MS / 1000} s: ${why}; see ${this.#child(service).logFile}`,
+          `${service.name} is not ready after ${deadlineMs / 1000} s: ${why}; see ${this.#child(service).logFile}`,
         );
       if (waited > PATIENCE_MS && why !== said) {
         tell(service.name, `waiting: ${why}`);

@@ -53,7 +53,9 @@ function isCabstand(pid: number): boolean {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
   try {
-    return /\bup\b/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' '));
+    return /\b(up|serve)\b/.test(
+      readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' '),
+    );
   } catch {
     return true;
   }

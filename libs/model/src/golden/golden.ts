@@ -1,113 +1,140 @@
 /** Golden data: what the model answers, from an outside reference. */
-import { readFile } from 'node:fs/promises';
-import { gunzipSync } from 'node:zlib';
+import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { CabstandError } from '@cabstand/core';
-import { DTYPES, elementCount, isDType } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
+import { problemsOfIssue } from '../manifest/issues';
+import { Problems, manifestProblem, oneOf } from '../manifest/problems';
+import type { ModelSignature } from '../manifest/signature';
+import { validateTurnInput } from '../manifest/validate';
+import { goldenSchema, sequenceSchemas } from './schema';
+import type { WrittenTensor, WrittenTurn } from './schema';
+import { TensorReader } from './tensors';
+import type { GoldenSequence, GoldenTurn } from './types';
 
-interface GoldenRecord {
-  readonly outputs: readonly Tensor[];
-  readonly text: string;
+const LARGEST_FILE = 256 * 1024 * 1024;
+
+/** A turn and where it stands in the file. */
+interface Placed {
+  readonly turn: WrittenTurn;
+  readonly key: string;
 }
 
-/** Turns of one session, in order. */
-export interface GoldenSequence {
-  readonly turns: readonly GoldenTurn[];
-}
-
-export interface GoldenTurn {
-  readonly prompt: string;
-  readonly parameters: Readonly<Record<string, unknown>>;
-  readonly inputs: readonly Tensor[];
-  readonly records: readonly GoldenRecord[];
-}
-
-/** Fewer say little. */
-const FEWEST_STEPS = 32;
-const FEWEST_SEQUENCES = 2;
-const LARGEST_TENSOR = 1024 * 1024 * 1024;
-
-const tensor = z.strictObject({
-  dtype: z.string(),
-  shape: z.array(z.int().min(1)).max(8),
-  base64: z.string(),
-  encoding: z.literal('gzip').optional(),
-});
-
-const turn = z.strictObject({
-  prompt: z.string().nullable().default(null),
-  parameters: z.record(z.string(), z.unknown()).default({}),
-  inputs: z.record(z.string(), tensor).default({}),
-  records: z
-    .array(
-      z.strictObject({
-        outputs: z.record(z.string(), tensor),
-        text: z.string().default(''),
-      }),
-    )
-    .min(1),
-});
-
-/** A sequence of a single turn may be written as that turn. */
-const sequence = z.union([
-  z.strictObject({ turns: z.array(turn).min(1) }),
-  turn.transform((only) => ({ turns: [only] })),
-]);
-
-const golden = z.strictObject({
-  made_by: z.string(),
-  reference: z.string(),
-  sequences: z.array(sequence).min(FEWEST_SEQUENCES),
-});
-
-/** @throws CabstandError MANIFEST_INVALID naming the file and what is wrong in it. */
-export async function readGolden(file: string): Promise<GoldenSequence[]> {
-  const broken = (key: string, why: string): CabstandError =>
-    new CabstandError('MANIFEST_INVALID', `${file}: ${key}: ${why}`, {
-      metadata: { file, field: key, expected: why },
+/**
+ * Reads a model's golden data.
+ *
+ * @param signature also check that a caller could send the inputs, and that the model has the outputs.
+ * @throws CabstandError MANIFEST_INVALID naming the file and everything that is wrong in it.
+ */
+export async function readGolden(
+  file: string,
+  signature?: ModelSignature,
+): Promise<GoldenSequence[]> {
+  const problems = new Problems(file);
+  const written = await readSequences(file, problems);
+  const reader = new TensorReader(file, problems.report);
+  await reader.open(
+    written.flat().flatMap(({ turn }) => tensorsOf(turn)),
+    'npz',
+  );
+  const sequences = written.map((placed) => ({
+    turns: placed.map(({ turn, key }) => turnOf(turn, key, reader)),
+  }));
+  // What could not be read would be refused a second time, as something else.
+  if (!problems.any && signature !== undefined)
+    written.forEach((placed, index) => {
+      placed.forEach(({ key }, number) => {
+        const turn = sequences[index]?.turns[number];
+        if (turn !== undefined) checkTurn(turn, key, { file, signature, problems });
+      });
     });
-  let written: unknown;
-  try {
-    written = JSON.parse(await readFile(file, 'utf8'));
-  } catch (error) {
-    throw broken('(file)', `expected JSON: ${CabstandError.from(error).message}`);
-  }
-  const result = golden.safeParse(written);
+  problems.throwIfAny();
+  return sequences;
+}
+
+async function readSequences(file: string, problems: Problems): Promise<Placed[][]> {
+  const written = await readJson(file);
+  const result = goldenSchema.safeParse(written);
   if (!result.success) {
-    const [issue] = result.error.issues;
-    throw broken(issue?.path.join('.') ?? '(root)', issue?.message ?? 'not golden data');
+    for (const issue of result.error.issues)
+      for (const one of problemsOfIssue(issue, goldenSchema, written, file)) problems.add(one);
+    return [];
   }
-  const tensors = (
-    named: Readonly<Record<string, z.output<typeof tensor>>>,
-    key: string,
-  ): Tensor[] =>
-    Object.entries(named).map(([name, { dtype, shape, base64, encoding }]) => {
-      const raw = Buffer.from(base64, 'base64');
-      const data = encoding === 'gzip' ? gunzipSync(raw, { maxOutputLength: LARGEST_TENSOR }) : raw;
-      if (!isDType(dtype) || dtype === 'string')
-        throw broken(`${key}.${name}.dtype`, `expected a dtype of numbers, got ${dtype}`);
-      const bytes = elementCount(shape) * DTYPES[dtype].bytes;
-      if (data.length !== bytes)
-        throw broken(`${key}.${name}`, `expected ${bytes} bytes for its shape, got ${data.length}`);
-      return { name, dtype, shape, data };
-    });
-  const turnOf = (written: z.output<typeof turn>, key: string): GoldenTurn => ({
+  return result.data.sequences.map((value, index) => {
+    const key = `sequences.${index}`;
+    const several = 'turns' in value;
+    const schema = several ? sequenceSchemas.turns : sequenceSchemas.turn;
+    const sequence = schema.safeParse(value);
+    if (!sequence.success) {
+      // Its paths begin at the sequence; keys of the file begin above.
+      const above = z.object({ sequences: z.array(schema) });
+      for (const issue of sequence.error.issues) {
+        const path = ['sequences', index, ...issue.path];
+        for (const one of problemsOfIssue({ ...issue, path }, above, written, file))
+          problems.add(one);
+      }
+      return [];
+    }
+    const { data } = sequence;
+    return 'turns' in data
+      ? data.turns.map((turn, number) => ({ turn, key: `${key}.turns.${number}` }))
+      : [{ turn: data, key }];
+  });
+}
+
+async function readJson(file: string): Promise<unknown> {
+  try {
+    const { size } = await stat(file);
+    if (size > LARGEST_FILE)
+      throw new Error(`it has ${size} bytes, at most ${LARGEST_FILE} are read; use npz`);
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    const why = `golden data in JSON: ${CabstandError.from(error).message}`;
+    throw manifestProblem(file, '(file)', file, why);
+  }
+}
+
+function tensorsOf({ inputs, records }: WrittenTurn): WrittenTensor[] {
+  return [inputs, ...records.map(({ outputs }) => outputs)].flatMap((named) =>
+    Object.values(named),
+  );
+}
+
+function turnOf(written: WrittenTurn, key: string, reader: TensorReader): GoldenTurn {
+  const read = (named: Readonly<Record<string, WrittenTensor>>, at: string): Tensor[] =>
+    Object.entries(named).map(([name, one]) => reader.read(name, one, `${at}.${name}`));
+  return {
     prompt: written.prompt ?? '',
     parameters: written.parameters,
-    inputs: tensors(written.inputs, `${key}.inputs`),
-    records: written.records.map((record, number) => ({
-      outputs: tensors(record.outputs, `${key}.records.${number}.outputs`),
-      text: record.text,
+    inputs: read(written.inputs, `${key}.inputs`),
+    records: written.records.map(({ outputs, text }, number) => ({
+      outputs: read(outputs, `${key}.records.${number}.outputs`),
+      text,
     })),
+  };
+}
+
+interface Checked {
+  readonly file: string;
+  readonly signature: ModelSignature;
+  readonly problems: Problems;
+}
+
+function checkTurn(turn: GoldenTurn, key: string, { file, signature, problems }: Checked): void {
+  const { prompt, parameters, inputs } = turn;
+  try {
+    validateTurnInput(signature, { prompt, parameters, tensors: inputs });
+  } catch (error) {
+    const { message, metadata } = CabstandError.from(error);
+    const why = `${file}: ${key}: what no caller could send: ${message}`;
+    problems.add(
+      new CabstandError('MANIFEST_INVALID', why, { metadata: { ...metadata, file, field: key } }),
+    );
+  }
+  const names = signature.outputs.map(({ name }) => name);
+  turn.records.forEach(({ outputs }, number) => {
+    for (const { name } of outputs)
+      if (!names.includes(name))
+        problems.report(`${key}.records.${number}.outputs.${name}`, name, oneOf(name, names));
   });
-  const sequences = result.data.sequences.map(({ turns }, index) => ({
-    turns: turns.map((one, number) => turnOf(one, `sequences.${index}.turns.${number}`)),
-  }));
-  const steps = sequences
-    .flatMap(({ turns }) => turns)
-    .reduce((sum, { records }) => sum + records.length, 0);
-  if (steps < FEWEST_STEPS)
-    throw broken('sequences', `expected ${FEWEST_STEPS} records or more, got ${steps}`);
-  return sequences;
 }

@@ -6,7 +6,8 @@
 import { CabstandError, linkSignals, systemClock } from '@cabstand/core';
 import { ticketVerifier } from '@cabstand/auth';
 import type { Sealer } from '@cabstand/auth';
-import { readGolden } from '@cabstand/model';
+import { exampleTurns, readGolden } from '@cabstand/model';
+import type { GoldenTurn, Manifest } from '@cabstand/model';
 import type { RpcClient } from '@cabstand/rpc';
 import { toWire } from '@cabstand/tensor';
 import type { ModelHost, ServedModel } from '../engines/contract';
@@ -66,9 +67,15 @@ async function rehearseModel(
 ): Promise<void> {
   using limit = linkSignals([stopping], { ms: LONGEST_MS, what: 'rehearsing', clock: systemClock });
   try {
-    const { turn, chunks } = await turnOf(model);
+    const rehearsed = await turnOf(model);
+    if (rehearsed === undefined) return;
+    // What is made up may be no input that the model can do anything with.
+    const alone = async (): Promise<number | undefined> =>
+      await moveSession(client, rehearsed.turn, limit.signal).catch(() => undefined);
+    const chunks = rehearsed.chunks ?? (await alone());
+    if (chunks === undefined) return;
     for (let round = 0; round < ROUNDS; round++) {
-      const got = await moveSession(client, turn, limit.signal);
+      const got = await moveSession(client, rehearsed.turn, limit.signal);
       if (got !== chunks)
         throw new CabstandError('INTERNAL', `a turn had ${got} records, expected ${chunks}`);
     }
@@ -81,20 +88,37 @@ async function rehearseModel(
   }
 }
 
-/** The shortest golden turn. */
-async function turnOf({ name, manifest }: ServedModel): Promise<{
+/** What a caller would send. */
+type GivenTurn = Omit<GoldenTurn, 'records'>;
+
+interface Rehearsed {
   readonly turn: RehearsedTurn;
-  readonly chunks: number;
-}> {
-  const { file } = manifest.golden;
-  const sequences = file === undefined ? [] : await readGolden(file);
-  const golden = sequences.flatMap(({ turns }) => turns.slice(0, 1));
-  const [first] = golden.sort((a, b) => a.records.length - b.records.length);
-  if (first === undefined) throw new CabstandError('INTERNAL', 'no golden data');
-  const { prompt, parameters, inputs, records } = first;
+  /** Records that it has; undefined where the turn is made up. */
+  readonly chunks: number | undefined;
+}
+
+/** The shortest golden turn, or one that is made up. Undefined where no input can be made. */
+async function turnOf({ name, manifest }: ServedModel): Promise<Rehearsed | undefined> {
+  const golden = await shortestGolden(manifest);
+  const [example] = golden === undefined ? exampleTurns(manifest, { count: 1 }) : [];
+  const chosen: GivenTurn | undefined = golden?.turn ?? example;
+  if (chosen === undefined) return undefined;
+  const { prompt, parameters, inputs } = chosen;
   const tensors = inputs.map((tensor) => toWire(tensor));
   const live = manifest.takesLiveInput && inputs.length > 0;
   const input = { prompt, inputs: live ? [] : tensors, parameters: JSON.stringify(parameters) };
   const turn = { model: name, input, live: live ? tensors : undefined };
-  return { turn, chunks: records.length };
+  return { turn, chunks: golden?.chunks };
+}
+
+/** First turns only: others need those before them. */
+async function shortestGolden({
+  golden,
+}: Manifest): Promise<{ turn: GivenTurn; chunks: number } | undefined> {
+  if (golden.file === undefined) return undefined;
+  const turns = (await readGolden(golden.file)).flatMap((sequence) => sequence.turns.slice(0, 1));
+  const [first] = turns.sort((a, b) => a.records.length - b.records.length);
+  if (first === undefined) return undefined;
+  const { prompt, parameters, inputs, records } = first;
+  return { turn: { prompt, parameters, inputs }, chunks: records.length };
 }

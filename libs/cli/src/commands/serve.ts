@@ -1,0 +1,126 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Command } from 'commander';
+import { CabstandError } from '@cabstand/core';
+import { exampleTurns } from '@cabstand/model';
+import { seconds, wholeNumber } from '../arguments';
+import type { CliContext } from '../context';
+import { checkManifests } from '../doctor/models';
+import { signatureOf } from '../media/model-signature';
+import { serveGuide } from '../render/serve-guide';
+import { findModels } from '../served/find';
+import { makeRepository } from '../served/repository';
+import type { ServedModels } from '../subnet/configs';
+import { addressOf } from '../subnet/layout';
+import { runLocal } from '../subnet/run-local';
+import { claimPlaces } from '../subnet/served-places';
+import { tell } from '../subnet/tell';
+import { version } from '../version';
+
+interface ServeFlags {
+  readonly name?: string;
+  readonly hosters: number;
+  readonly port?: number;
+  readonly adminPort?: number;
+  readonly data: string;
+  readonly auth: boolean;
+  readonly drain: number;
+}
+
+const DRAIN_MS = 2000;
+const MOST_HOSTERS = 32;
+
+/** `cabstand serve`. */
+export function registerServe(program: Command, context: CliContext): void {
+  program
+    .command('serve <path>')
+    .summary('serve a model of your own: an ONNX file, a folder, a repository')
+    .description(
+      'Starts a router and a hoster on loopback that serve what lies at PATH, says how to call it, and stays until Ctrl-C. No manifest is needed: what the ONNX file says is enough.',
+    )
+    .option('--name <name>', 'the name that callers use; default: from the file or folder')
+    .option('--hosters <n>', 'how many hosters', wholeNumber(1, MOST_HOSTERS), 1)
+    .option(
+      '--port <port>',
+      'the router\u2019s port; hosters have the next ones (default: free ones from 50050)',
+      wholeNumber(1, 65_000),
+    )
+    .option(
+      '--admin-port <port>',
+      'the same for metrics and health (default: free ones from 8050)',
+      wholeNumber(1, 65_000),
+    )
+    .option('--data <dir>', 'keys, configuration and logs', '.cabstand')
+    .option('--no-auth', 'without authentication: every process of this machine may call')
+    .option('--drain <time>', 'how long running sessions may take at the end', seconds, DRAIN_MS)
+    .addHelpText(
+      'after',
+      `
+PATH is one of
+  model.onnx                         a file, with external data beside it
+  folder/*.onnx                      a model for each file
+  name/<version>/*.onnx              a model with versions, with or without name/model.yaml
+  folder/name/<version>/*.onnx       a repository, as Triton has them too
+
+Files stay where they are and as they are. Ends with 1 when nothing can be served, with the reason.
+\`cabstand model add\` keeps a model in a repository, and says what its manifest could add.
+
+Examples:
+  $ cabstand serve model.onnx
+  $ cabstand serve exported/ --name sentiment
+  $ cabstand serve /srv/triton-models --hosters 2 --port 51050`,
+    )
+    .action((where: string, flags: ServeFlags) => serve(context, where, flags));
+}
+
+async function serve(context: CliContext, where: string, flags: ServeFlags): Promise<void> {
+  const { terminal } = context;
+  const found = await findModels(where, flags.name);
+  mkdirSync(flags.data, { recursive: true, mode: 0o700 });
+  using places = await claimPlaces(flags);
+  const { layout, moved, run } = places;
+  tell(context, 'cabstand', `${version()}, serves ${where}`);
+  if (moved) tell(context, 'ports', `${layout.router.port} and on: the usual ones are taken`);
+  const models: ServedModels =
+    found.kind === 'repository'
+      ? { repository: found.repository, only: found.names }
+      : { repository: path.join(run, 'models') };
+  if (found.kind === 'loose') await makeRepository(models.repository, found.models);
+  await requireSome(models);
+  await runLocal(context, {
+    places: layout,
+    models,
+    auth: flags.auth,
+    drainMs: flags.drain,
+    // For trying things out: an engine that dies takes a second longer to come back.
+    spares: 0,
+    whenUp: async (connection) => {
+      const [hoster] = layout.hosters;
+      if (hoster === undefined) return;
+      const info = await connection.info(addressOf(hoster));
+      const ready = info.models.filter(({ state }) => state === 'MODEL_STATE_READY');
+      const examples = ready.map((model) => ({
+        model,
+        inputs: exampleTurns(signatureOf(model), { count: 1 })[0]?.inputs,
+      }));
+      const save = (name: string, text: string): string => saveRequest(run, name, text);
+      await terminal.out(serveGuide(examples, layout, flags.auth, terminal.style, save));
+    },
+  });
+}
+
+/** Manifests that are wrong need no subnet to be found. Throws when there is nothing else. */
+async function requireSome({ repository, only }: ServedModels): Promise<void> {
+  const findings = await checkManifests(repository, only);
+  const broken = findings.filter(({ status }) => status === 'fail');
+  if (broken.length < findings.length) return;
+  const reasons = broken.map(({ message }) => `\n  ${message.replaceAll('\n', '\n  ')}`);
+  throw new CabstandError('MODEL_FAILED', `no model can be served:${reasons.join('')}`);
+}
+
+function saveRequest(run: string, name: string, text: string): string {
+  const file = path.join(run, 'requests', name);
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, text);
+  return file;
+}

@@ -1,0 +1,115 @@
+import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+import { onnxModel } from '@cabstand/testing';
+import { UsageError } from '../errors';
+import { Folder } from '../media/wav.fixture';
+import { findModels } from './find';
+import type { Found } from './find';
+import { isModelName, modelName } from './name';
+import { makeRepository } from './repository';
+
+const root = new Folder();
+afterAll(() => root.remove());
+
+const graph = onnxModel({
+  inputs: [{ name: 'x', dtype: 'float32', dims: [2] }],
+  outputs: [{ name: 'y', dtype: 'float32', dims: [2] }],
+  nodes: [{ op: 'Neg', inputs: ['x'], outputs: ['y'] }],
+});
+
+/** Writes files by their path; answers the folder. */
+function folder(name: string, files: Readonly<Record<string, string | Buffer>>): string {
+  for (const [file, content] of Object.entries(files)) {
+    mkdirSync(path.join(root.path, name, path.dirname(file)), { recursive: true });
+    root.write(path.join(name, file), content);
+  }
+  return path.join(root.path, name);
+}
+
+const summary = (found: Found): unknown =>
+  found.kind === 'repository'
+    ? found
+    : Object.fromEntries(found.models.map(({ name, files }) => [name, [...files.keys()].sort()]));
+
+test('a file is a model of its name', async () => {
+  const file = path.join(folder('one', { 'My Net (v2).onnx': graph }), 'My Net (v2).onnx');
+  expect(summary(await findModels(file))).toEqual({ 'my-net-v2': ['1/My Net (v2).onnx'] });
+  expect(summary(await findModels(file, 'net'))).toEqual({ net: ['1/My Net (v2).onnx'] });
+});
+
+test('a folder of files is a model for each; a single one has the folder’s name', async () => {
+  expect(summary(await findModels(folder('Sentiment', { 'model.onnx': graph })))).toEqual({
+    sentiment: ['1/model.onnx'],
+  });
+  const two = folder('two', { 'a.onnx': graph, 'A!.onnx': graph });
+  expect(summary(await findModels(two))).toEqual({ a: ['1/A!.onnx'], 'a-2': ['1/a.onnx'] });
+  await expect(findModels(two, 'x')).rejects.toThrow(/there are 2 models/);
+});
+
+test('what lies as in a repository is served as it lies, whether it has manifests or not', async () => {
+  const repository = folder('triton', {
+    'ranker/1/model.onnx': graph,
+    'ranker/2/model.onnx': graph,
+    'other/1/model.onnx': graph,
+    'other/config.pbtxt': '',
+    'notes/readme.txt': '',
+  });
+  const names = ['other', 'ranker'];
+  expect(await findModels(repository)).toEqual({ kind: 'repository', repository, names });
+  expect(await findModels(path.join(repository, 'ranker'))).toEqual({
+    ...{ kind: 'repository', repository, names: ['ranker'] },
+  });
+});
+
+test('names that callers could not use are changed in a repository of links', async () => {
+  const repository = folder('upper', {
+    'DenseNet_ONNX/1/model.onnx': graph,
+    'DenseNet_ONNX/config.pbtxt': '',
+    'flat/model.onnx': graph,
+  });
+  expect(summary(await findModels(repository))).toEqual({
+    densenet_onnx: ['1/model.onnx', 'config.pbtxt'],
+    flat: ['1/model.onnx'],
+  });
+});
+
+test('a folder with a manifest and no versions is one version of the name that is written', async () => {
+  const lone = folder('lone', {
+    'model.yaml': 'name: words # of a text\n',
+    'net.onnx': graph,
+    'letters.json': '[]',
+    'golden.json': '{}',
+  });
+  expect(summary(await findModels(lone))).toEqual({
+    words: ['1/letters.json', '1/net.onnx', 'golden.json', 'model.yaml'],
+  });
+});
+
+test('what holds no model says what was looked for', async () => {
+  await expect(findModels('/nowhere/at/all')).rejects.toThrow(UsageError);
+  const text = folder('text', { 'a.txt': '' });
+  await expect(findModels(path.join(text, 'a.txt'))).rejects.toThrow(/is no ONNX file/);
+  await expect(findModels(text)).rejects.toThrow(/holds no model/);
+  await expect(findModels(text, 'No!')).rejects.toThrow(/is no name for a model/);
+});
+
+test('links lead to the files, and are replaced without touching them', async () => {
+  const own = folder('own', { 'net.onnx': graph });
+  symlinkSync(path.join(own, 'net.onnx'), path.join(own, 'alias.onnx'));
+  const found = await findModels(own);
+  if (found.kind !== 'loose') throw new Error('expected links');
+  const repository = path.join(root.path, 'made');
+  for (let i = 0; i < 2; i++) await makeRepository(repository, found.models);
+  expect(readdirSync(repository).sort()).toEqual(['alias', 'net']);
+  for (const name of ['alias', 'net'])
+    expect(readFileSync(path.join(repository, name, '1', `${name}.onnx`))).toEqual(graph);
+  expect(readFileSync(path.join(own, 'net.onnx'))).toEqual(graph);
+  await makeRepository(repository, []);
+  expect(existsSync(repository)).toBe(false);
+  expect(readdirSync(own).sort()).toEqual(['alias.onnx', 'net.onnx']);
+});
+
+test.each(['ResNet 50 (v2)', '___', '日本', `${'x'.repeat(63)}-tail`, '..', 'a.', ''])(
+  '%j becomes a name that callers can use',
+  (text) => expect(isModelName(modelName(text))).toBe(true),
+);

@@ -1,0 +1,30 @@
+import { copyFile, link, mkdir, realpath, rm, symlink } from 'node:fs/promises';
+import path from 'node:path';
+import type { LooseModel } from './find';
+
+/**
+ * Makes a model repository of links to the models' files; one that was there is replaced. A change of a
+ * file shows in it, and the files themselves stay as they are.
+ */
+export async function makeRepository(
+  repository: string,
+  models: readonly LooseModel[],
+): Promise<void> {
+  await rm(repository, { recursive: true, force: true });
+  for (const { name, files } of models)
+    for (const [inner, file] of files) await place(file, path.join(repository, name, inner));
+}
+
+/**
+ * A hard link where that can be: ONNX Runtime refuses external data that a symbolic link takes out of
+ * the model's folder. Else a symbolic one, or a copy on systems that have neither.
+ */
+async function place(file: string, target: string): Promise<void> {
+  await mkdir(path.dirname(target), { recursive: true });
+  const source = await realpath(file).catch(() => undefined);
+  // What is missing is told by whoever loads the model.
+  if (source === undefined) return;
+  await link(source, target)
+    .catch(() => symlink(source, target))
+    .catch(() => copyFile(source, target));
+}

@@ -1,0 +1,61 @@
+import { CabstandError } from '@cabstand/core';
+import type { v1 } from '@cabstand/rpc';
+import { printable } from '../render/style';
+import type { Connection } from './connection';
+
+/** Follows how the models of local hosters load, and says which cannot be served as soon as it is known. */
+export class ModelWatch {
+  readonly #connection: Connection;
+  readonly #tell: (what: string) => void;
+  readonly #told = new Set<string>();
+
+  constructor(connection: Connection, tell: (what: string) => void) {
+    this.#connection = connection;
+    this.#tell = tell;
+  }
+
+  /** Looks at a hoster's models and tells of new failures; answers who still loads, for people. */
+  async look(address: string): Promise<string> {
+    const models = await this.#models(address);
+    for (const { name, failure } of failed(models)) {
+      const told = `${name}: ${failure}`;
+      // Every hoster has the same models, and the same to say about them.
+      if (this.#told.has(told)) continue;
+      this.#told.add(told);
+      this.#tell(`cannot serve ${told}`);
+    }
+    return models.flatMap(loading).join(', ');
+  }
+
+  /** Why there is nothing to serve, for a hoster that says so. */
+  async nothing(address: string): Promise<CabstandError> {
+    const reasons = failed(await this.#models(address)).map(
+      ({ name, failure }) => `\n  ${name}: ${failure}`,
+    );
+    return new CabstandError('MODEL_FAILED', `no model can be served${reasons.join('')}`);
+  }
+
+  async #models(address: string): Promise<readonly v1.ModelInfo__Output[]> {
+    // A hoster that does not answer yet has failed nothing.
+    return this.#connection.info(address).then(
+      ({ models }) => models,
+      () => [],
+    );
+  }
+}
+
+function failed(
+  models: readonly v1.ModelInfo__Output[],
+): { readonly name: string; readonly failure: string }[] {
+  return models
+    .filter(({ state }) => state === 'MODEL_STATE_FAILED')
+    .map(({ offer, failure }) => ({
+      name: offer?.name ?? '?',
+      failure: failure.split('\n').map(printable).join('\n  '),
+    }));
+}
+
+function loading({ offer, state }: v1.ModelInfo__Output): string[] {
+  if (state !== 'MODEL_STATE_LOADING' && state !== 'MODEL_STATE_VERIFYING') return [];
+  return [`${offer?.name ?? '?'} ${state.replace('MODEL_STATE_', '').toLowerCase()}`];
+}

@@ -1,0 +1,102 @@
+import { generateSubnetKeys } from '@cabstand/auth';
+import type { CliContext } from '../context';
+import { ExitCode } from '../errors';
+import { writeConfigs } from './configs';
+import type { ServedModels } from './configs';
+import { Connection } from './connection';
+import { findCredentials, rpcOptions } from './credentials';
+import { hasSubnetKeys } from './key-folder';
+import { addressOf } from './layout';
+import type { SubnetLayout } from './layout';
+import { LocalSubnet } from './local-subnet';
+import { tell } from './tell';
+
+/** A local subnet that is to run until Ctrl-C. */
+export interface LocalRun {
+  readonly places: SubnetLayout;
+  readonly models: ServedModels;
+  readonly auth: boolean;
+  /** How long running sessions may take at the end. */
+  readonly drainMs: number;
+  /** Engine processes kept ready without a model; default: as hosters have it. */
+  readonly spares?: number;
+  /** Called when it serves. What it throws ends the subnet. */
+  readonly whenUp: (
+    connection: Connection,
+    rpc: ReturnType<typeof rpcOptions>,
+  ) => Promise<void> | void;
+}
+
+const CALL_TIMEOUT_MS = 5000;
+/** Beyond what services allow themselves, before they are killed. */
+const GRACE_MS = 5000;
+const LONG_MS = 2 ** 30;
+
+/** Makes keys where there are none, starts the subnet, stays until Ctrl-C, and drains. */
+export async function runLocal(context: CliContext, run: LocalRun): Promise<void> {
+  const { terminal, env } = context;
+  const { places, models, auth, drainMs, spares } = run;
+  await makeKeys(context, places, auth);
+  const rpc = rpcOptions(
+    auth
+      ? findCredentials({ credentials: places.keys }, {}, 'client')
+      : { auth: { mode: 'none' }, tls: undefined, source: 'none' },
+  );
+  const connection = new Connection({
+    routers: [addressOf(places.router)],
+    rpc,
+    timeoutMs: CALL_TIMEOUT_MS,
+    signal: terminal.signal,
+  });
+  const subnet = new LocalSubnet({
+    layout: places,
+    configs: writeConfigs({ layout: places, models, auth, drainMs, spares }),
+    connection,
+    // What is set for calling a subnet is not meant for its services.
+    env: Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('CABSTAND_'))),
+    tell: (name, what) => tell(context, name, what),
+    signal: terminal.signal,
+  });
+  try {
+    await subnet.start();
+    await run.whenUp(connection, rpc);
+    await untilAborted(terminal.signal);
+    await terminal.out('\n');
+  } finally {
+    connection.close();
+    await stop(context, subnet, drainMs);
+  }
+}
+
+async function makeKeys(context: CliContext, { keys }: SubnetLayout, auth: boolean): Promise<void> {
+  const { style } = context.terminal;
+  if (!auth) {
+    tell(context, 'keys', style.yellow('none: every process of this machine may call'));
+    return;
+  }
+  const made = !hasSubnetKeys(keys);
+  if (made) await generateSubnetKeys({ folder: keys });
+  tell(context, 'keys', `${made ? 'made' : 'those'} in ${keys}`);
+}
+
+async function stop(context: CliContext, subnet: LocalSubnet, drainMs: number): Promise<void> {
+  tell(context, 'stop', 'draining and stopping; Ctrl-C again stops at once');
+  if (await subnet.stop(drainMs + GRACE_MS)) tell(context, 'stop', 'everything has stopped');
+  else {
+    tell(context, 'stop', 'some had to be killed; see the logs');
+    context.exit(ExitCode.FAILURE);
+  }
+}
+
+/** Holds the process until then: nothing else may. */
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const awake = setInterval(() => undefined, LONG_MS);
+    const done = (): void => {
+      clearInterval(awake);
+      resolve();
+    };
+    if (signal.aborted) done();
+    else signal.addEventListener('abort', done, { once: true });
+  });
+}
