@@ -28,8 +28,8 @@ export async function loadModel(
 ): Promise<LoadedModel> {
   const begun = performance.now();
   progress('loading');
-  const known = frame.digest;
-  const read = await loadManifest(frame.folder, frame.version, { digest: known === undefined });
+  const { folder, version, variant, digest: known } = frame;
+  const read = await loadManifest(folder, version, { digest: known === undefined, variant });
   const manifest: Manifest = { ...read, digest: known ?? read.digest };
   const sessions: InferenceSession[] = [];
   for (const { file } of manifest.graphs) sessions.push(await createSession(file, frame));

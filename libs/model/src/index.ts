@@ -2,10 +2,11 @@ export { loadManifest } from './manifest/load';
 export type { LoadManifestOptions } from './manifest/load';
 export { parseManifest } from './manifest/parse';
 export { modelDigest } from './manifest/digest';
-export { listModels, listVersions } from './manifest/versions';
+export { listModels, listVersions, modelNameOf } from './manifest/versions';
+export type { ModelEntry } from './manifest/versions';
 export { decodeToken, encodeText } from './manifest/vocabulary';
 export { elementsOf, resolveParameters } from './manifest/parameters';
-export type { Parameters, ParameterValue } from './manifest/parameters';
+export type { Parameters } from './manifest/parameters';
 export { manifestProblem, oneOf } from './manifest/problems';
 export { validateLiveInput, validateTurnInput } from './manifest/validate';
 export type { CheckedTurn, TurnInput } from './manifest/validate';
@@ -47,6 +48,7 @@ export type {
   ModelSignature,
   OutputSpec,
   ParameterSpec,
+  ParameterValue,
   TextInput,
   TextOutput,
   TextSpec,

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
-import path from 'node:path';
 import { listModels, loadManifest } from '@cabstand/model';
+import type { ModelEntry } from '@cabstand/model';
 import { allOf, fail, messageOf, ok } from './finding';
 import type { Finding } from './finding';
 
@@ -10,16 +10,16 @@ import type { Finding } from './finding';
  * @param only look at these models; default: all.
  */
 export async function checkManifests(folder: string, only?: readonly string[]): Promise<Finding[]> {
-  let names: readonly string[];
+  let models: ModelEntry[];
   try {
     if (!(await stat(folder)).isDirectory()) throw new Error('it is not a folder');
-    names = only ?? (await listModels(folder));
+    models = (await listModels(folder)).filter(({ name }) => only?.includes(name) ?? true);
   } catch (error) {
     return [
       fail('models', `${folder}: ${messageOf(error)}`, 'Name the model folder with --models DIR.'),
     ];
   }
-  if (names.length === 0)
+  if (models.length === 0)
     return [
       fail(
         'models',
@@ -28,11 +28,9 @@ export async function checkManifests(folder: string, only?: readonly string[]): 
       ),
     ];
   return Promise.all(
-    names.map(async (name) => {
+    models.map(async ({ name, folder: own, variant }) => {
       try {
-        const { version, kind } = await loadManifest(path.join(folder, name), undefined, {
-          digest: false,
-        });
+        const { version, kind } = await loadManifest(own, undefined, { digest: false, variant });
         return ok(`model ${name}`, `v${version}, ${kind}: the manifest is valid`);
       } catch (error) {
         return fail(

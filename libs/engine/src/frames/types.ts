@@ -35,9 +35,11 @@ export const FrameType = {
 /** Loads the engine's one model. */
 export interface LoadFrame {
   readonly type: 'LOAD';
-  /** Folder of the model (holds model.yaml). */
+  /** Folder of the model. */
   readonly folder: string;
   readonly version: string;
+  /** Variant of the manifest. Absent: the model itself. */
+  readonly variant?: string;
   /** `sha256:…` of manifest and weights, bound into snapshots. Absent: the engine reads the files for it. */
   readonly digest?: string;
   readonly provider: Provider;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { CabstandError } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
+import { goldenName } from '../manifest/versions';
 import { writeNpz } from '../npy/npz';
 import type { WrittenTensor } from './schema';
 import type { GoldenSequence, GoldenTurn } from './types';
@@ -16,19 +17,28 @@ export interface GoldenData {
   readonly sequences: readonly GoldenSequence[];
 }
 
-const ARCHIVE = 'golden-data.npz';
-/** Bytes from which on a tensor goes into the archive, and from which on it is gzipped. */
+interface Archive {
+  readonly name: string;
+  readonly tensors: Tensor[];
+}
+
+/** Bytes from which on a tensor goes into an archive, and from which on it is gzipped. */
 const ARCHIVED = 1024 * 1024;
 const GZIPPED = 64;
 
 /**
  * Writes golden.json into the model's folder, and golden-data.npz beside it where a tensor of numbers is
- * larger than 1 MiB. Answers the path of golden.json.
+ * larger than 1 MiB; those of a variant have its name in theirs. Answers the path of golden.json.
  */
-export async function writeGolden(folder: string, data: GoldenData): Promise<string> {
-  const archived: Tensor[] = [];
+export async function writeGolden(
+  folder: string,
+  data: GoldenData,
+  variant?: string,
+): Promise<string> {
+  const name = goldenName(variant);
+  const archive: Archive = { name: name.replace(/\.json$/, '-data.npz'), tensors: [] };
   const named = (tensors: readonly Tensor[]): Record<string, WrittenTensor> =>
-    Object.fromEntries(tensors.map((tensor) => [tensor.name, writtenTensor(tensor, archived)]));
+    Object.fromEntries(tensors.map((tensor) => [tensor.name, writtenTensor(tensor, archive)]));
   const turnOf = ({ prompt, parameters, inputs, records }: GoldenTurn): unknown => ({
     prompt: prompt === '' ? null : prompt,
     parameters,
@@ -40,13 +50,14 @@ export async function writeGolden(folder: string, data: GoldenData): Promise<str
     return only !== undefined && others.length === 0 ? turnOf(only) : { turns: turns.map(turnOf) };
   });
   const written = { made_by: data.madeBy, reference: data.reference, sequences };
-  if (archived.length > 0) await replace(join(folder, ARCHIVE), writeNpz(archived));
-  const file = join(folder, 'golden.json');
+  if (archive.tensors.length > 0)
+    await replace(join(folder, archive.name), writeNpz(archive.tensors));
+  const file = join(folder, name);
   await replace(file, `${JSON.stringify(written, null, 2)}\n`);
   return file;
 }
 
-function writtenTensor(tensor: Tensor, archived: Tensor[]): WrittenTensor {
+function writtenTensor(tensor: Tensor, archive: Archive): WrittenTensor {
   const { name, dtype, data, strings } = tensor;
   const shape = [...tensor.shape];
   if (dtype === 'string') {
@@ -55,9 +66,9 @@ function writtenTensor(tensor: Tensor, archived: Tensor[]): WrittenTensor {
     return { dtype, shape, strings: [...strings] };
   }
   if (data.byteLength > ARCHIVED) {
-    const key = `x${archived.length}`;
-    archived.push({ ...tensor, name: key });
-    return { npz: ARCHIVE, key };
+    const key = `x${archive.tensors.length}`;
+    archive.tensors.push({ ...tensor, name: key });
+    return { npz: archive.name, key };
   }
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const packed = bytes.length > GZIPPED ? gzipSync(bytes) : bytes;

@@ -43,3 +43,16 @@ export const KINDS: Readonly<Record<ModelKind, KindRow>> = {
     snapshotId: 3,
   },
 };
+
+/** What the sections of a manifest say that it is. */
+export function kindOf(written: {
+  readonly kind?: ModelKind | undefined;
+  readonly generation?: object | undefined;
+  readonly framing?: object | undefined;
+  readonly state: object;
+}): ModelKind {
+  if (written.kind !== undefined) return written.kind;
+  if (written.generation !== undefined) return 'generator';
+  const keepsState = written.framing !== undefined || Object.keys(written.state).length > 0;
+  return keepsState ? 'stateful' : 'stateless';
+}

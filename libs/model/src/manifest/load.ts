@@ -1,30 +1,34 @@
-/** Reads and checks a model's manifest; what only the ONNX files can tell is checked in bind.ts. */
+/** Reads and checks what a folder says of its model; what only ONNX Runtime can tell is found by the engine. */
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
+import { fillManifest } from '../infer/fill';
 import { checkManifest } from './check';
 import { modelDigest } from './digest';
+import { findGraphs } from './graph-files';
 import { normalise } from './normalise';
-import { parseManifest } from './parse';
 import type { Vocabularies } from './normalise-generation';
+import { parseManifest } from './parse';
 import { Problems, manifestProblem } from './problems';
 import type { Report } from './problems';
 import type { WrittenManifest } from './schema';
 import type { Vocabulary } from './signature';
 import type { Manifest } from './types';
-import { listVersions } from './versions';
+import { goldenName, listVersions, modelNameOf } from './versions';
 import { vocabularyOf } from './vocabulary';
 
 export interface LoadManifestOptions {
   /** Compute the digest, which reads all weights. Default true. */
   readonly digest?: boolean;
+  /** One of the manifest's variants. Default: the model itself. */
+  readonly variant?: string | undefined;
 }
 
 const LARGEST_MANIFEST = 1024 * 1024;
 const LARGEST_VOCABULARY = 64 * 1024 * 1024;
 
 /**
- * Loads the manifest of the model in `folder`.
+ * Loads what is served from `folder`. model.yaml may be missing, or leave out what the ONNX files say.
  *
  * @param version default: the highest there is.
  * @throws CabstandError MANIFEST_INVALID naming file, key, value and what was expected.
@@ -32,36 +36,34 @@ const LARGEST_VOCABULARY = 64 * 1024 * 1024;
 export async function loadManifest(
   folder: string,
   version?: string,
-  options: LoadManifestOptions = {},
+  { digest = true, variant }: LoadManifestOptions = {},
 ): Promise<Manifest> {
   const file = join(folder, 'model.yaml');
-  const written = parseManifest(await readText(file, file, '(file)', LARGEST_MANIFEST), file);
-  if (written.name !== basename(folder))
-    throw manifestProblem(file, 'name', written.name, `the folder's name, ${basename(folder)}`);
-  const versions = await listVersions(folder);
-  const chosen = version ?? versions[0];
-  if (chosen === undefined || !versions.includes(chosen))
-    throw manifestProblem(
-      file,
-      'version',
-      chosen,
-      versions.length === 0
-        ? `a folder ${join(folder, '1')} with the ONNX files`
-        : `one of the versions ${versions.join(', ')}`,
-    );
+  const named = variant === undefined ? file : `${file} (variant ${variant})`;
+  const text = (await exists(file)) ? await readText(file, file, '(file)', LARGEST_MANIFEST) : '';
+  const written = parseManifest(text, named, variant);
+  const name = nameOf(written, folder, variant, named);
+  const chosen = await chooseVersion(folder, version, named);
   const versionFolder = join(folder, chosen);
-  const problems = new Problems(file);
-  await checkFiles(written, versionFolder, problems.report);
+  const problems = new Problems(named);
+  const graphs = await findGraphs(written, versionFolder, problems.report);
+  // What a file that cannot be read leaves open would be reported again and again.
+  if ([...graphs.values()].some((one) => one.summary === undefined && !one.written.outputs))
+    problems.throwIfAny();
+  if (graphs.size === 0) problems.throwIfAny();
+  const filled = fillManifest(written, name, graphs, problems.report);
   const manifest = normalise(
-    written,
+    filled.manifest,
     {
       file,
       folder,
       version: chosen,
       versionFolder,
-      digest: options.digest === false ? '' : await modelDigest(file, versionFolder),
-      vocabularies: await readVocabularies(written, file, versionFolder, problems),
-      golden: await goldenFile(written, folder, problems.report),
+      digest: digest ? await modelDigest(file, versionFolder, variant) : '',
+      vocabularies: await readVocabularies(written, named, versionFolder, problems),
+      golden: await goldenFile(written, folder, variant, problems.report),
+      variant,
+      notes: filled.notes,
     },
     problems.report,
   );
@@ -70,31 +72,53 @@ export async function loadManifest(
   return manifest;
 }
 
-const GOLDEN = 'golden.json';
+/** That of the variant or the folder. */
+function nameOf(
+  written: WrittenManifest,
+  folder: string,
+  variant: string | undefined,
+  file: string,
+): string {
+  const own = modelNameOf(basename(folder));
+  if (variant !== undefined) {
+    if (variant === own) throw manifestProblem(file, 'variants', variant, "not the model's name");
+    return variant;
+  }
+  if (written.name !== undefined && written.name !== own)
+    throw manifestProblem(file, 'name', written.name, `the folder's name, ${own}`);
+  return own;
+}
 
-/** Golden data that lies where it usually does is used without being named. */
+async function chooseVersion(
+  folder: string,
+  version: string | undefined,
+  file: string,
+): Promise<string> {
+  const versions = await listVersions(folder);
+  const chosen = version ?? versions[0];
+  if (chosen !== undefined && versions.includes(chosen)) return chosen;
+  throw manifestProblem(
+    file,
+    'version',
+    chosen,
+    versions.length === 0
+      ? `a folder ${join(folder, '1')} with the ONNX files`
+      : `one of the versions ${versions.join(', ')}`,
+  );
+}
+
+/** Golden data that lie where they usually do are used without being named. */
 async function goldenFile(
   { golden }: WrittenManifest,
   folder: string,
+  variant: string | undefined,
   report: Report,
 ): Promise<string | undefined> {
-  const path = join(folder, golden.file ?? GOLDEN);
+  const path = join(folder, golden.file ?? goldenName(variant));
   if (await exists(path)) return path;
   if (golden.file !== undefined)
     report('golden.file', golden.file, `a file that exists; there is no ${path}`);
   return undefined;
-}
-
-async function checkFiles(
-  written: WrittenManifest,
-  versionFolder: string,
-  report: Report,
-): Promise<void> {
-  for (const [name, graph] of Object.entries(written.graphs)) {
-    const path = join(versionFolder, graph.file);
-    if (!(await exists(path)))
-      report(`graphs.${name}.file`, graph.file, `a file that exists; there is no ${path}`);
-  }
 }
 
 async function exists(path: string): Promise<boolean> {

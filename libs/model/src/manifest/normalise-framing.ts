@@ -56,13 +56,26 @@ function inputsLike(named: readonly string[], axis: number, written: WrittenMani
     .map(([name]) => name);
 }
 
-/** `frame` sources get the name of their input, and inputs that are framed become frames. */
+/**
+ * Inputs that are framed become frames. A `frame` source that names no input is the framed input of the
+ * graph input's name, or the only one that no other takes.
+ */
 export function bindFrames(
   graphs: readonly GraphSpec[],
   framed: readonly FramedInput[],
   report: Report,
 ): GraphSpec[] {
   const names = framed.map(({ input }) => input);
+  const taken = new Set(
+    graphs.flatMap((graph) =>
+      graph.inputs.flatMap(({ name, source }) => {
+        if (source.from === 'input') return [source.input];
+        return source.from === 'frame' ? [source.input === '' ? name : source.input] : [];
+      }),
+    ),
+  );
+  const left = names.filter((name) => !taken.has(name));
+  const only = names.length === 1 ? names[0] : left.length === 1 ? left[0] : undefined;
   const bind = (graph: GraphSpec, input: GraphInput): GraphInput => {
     const { source } = input;
     if (source.from === 'input' && names.includes(source.input))
@@ -70,13 +83,13 @@ export function bindFrames(
     if (source.from !== 'frame') return input;
     const key = `graphs.${graph.name}.inputs.${input.name}`;
     if (framed.length === 0) report(`${key}.from`, 'frame', 'a framing section, or another source');
-    else if (source.input === '' && framed.length > 1)
-      report(`${key}.input`, undefined, `which framed input it is: ${names.join(', ')}`);
     else if (source.input !== '' && !names.includes(source.input))
       report(`${key}.input`, source.input, `a framed input: ${oneOf(source.input, names)}`);
-    return source.input === ''
-      ? { ...input, source: { from: 'frame', input: names[0] ?? '' } }
-      : input;
+    if (source.input !== '') return input;
+    const found = names.includes(input.name) ? input.name : only;
+    if (found === undefined && framed.length > 0)
+      report(`${key}.input`, undefined, `which framed input it is: ${names.join(', ')}`);
+    return { ...input, source: { from: 'frame', input: found ?? '' } };
   };
   return graphs.map((graph) => ({
     ...graph,

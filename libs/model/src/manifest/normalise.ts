@@ -1,13 +1,20 @@
 /** The written manifest → the complete one: every default filled in, every name resolved. */
 import { join } from 'node:path';
-import { KINDS } from './kinds';
+import { DTYPES, elementCount } from '@cabstand/tensor';
+import { KINDS, kindOf } from './kinds';
 import { normaliseGeneration, normaliseParameters, normaliseText } from './normalise-generation';
 import type { Vocabularies } from './normalise-generation';
 import { bindFrames, formatsOf, framedInputs } from './normalise-framing';
 import { oneOf } from './problems';
 import type { Report } from './problems';
 import type { GraphInput, GraphOutput, GraphSpec, Sink, Source } from './program';
-import type { WrittenManifest } from './schema';
+import type {
+  FilledGraph,
+  FilledManifest,
+  WrittenGraphInput,
+  WrittenGraphOutput,
+  WrittenManifest,
+} from './schema';
 import type { InputSpec, Media, ModelKind, ModelSignature, OutputSpec } from './signature';
 import type { Manifest } from './types';
 
@@ -18,6 +25,8 @@ export interface Surroundings {
   readonly versionFolder: string;
   readonly digest: string;
   readonly vocabularies: Vocabularies;
+  readonly variant: string | undefined;
+  readonly notes: readonly string[];
   /** Absolute; undefined where there is no golden data. */
   readonly golden: string | undefined;
 }
@@ -26,14 +35,12 @@ type Written<K extends keyof WrittenManifest> = NonNullable<WrittenManifest[K]>;
 
 /** Numbers agree with golden data within this, absolutely and relatively, unless the manifest says more. */
 const TOLERANCE = 1e-4;
+/** Bytes of an input, unless the manifest says otherwise. */
+const ROOM = 16 * 1024 * 1024;
 
-export function normalise(
-  written: WrittenManifest,
-  around: Surroundings,
-  report: Report,
-): Manifest {
+export function normalise(written: FilledManifest, around: Surroundings, report: Report): Manifest {
   const { file } = around;
-  const kind = written.kind ?? kindOf(written);
+  const kind = kindOf(written);
   const generation =
     written.generation === undefined
       ? undefined
@@ -47,10 +54,15 @@ export function normalise(
     report,
   );
   const text = normaliseText(written, around.vocabularies, report);
+  const inputs = Object.entries(written.inputs).map(([name, input]) =>
+    normaliseInput(name, input, written.dims, formatsOf(name, framed)),
+  );
   const tolerance = written.golden.tolerance ?? TOLERANCE;
   return {
     folder: around.folder,
     file,
+    variant: around.variant,
+    notes: around.notes,
     version: around.version,
     digest: around.digest,
     name: written.name,
@@ -68,9 +80,7 @@ export function normalise(
       window: state.window,
     })),
     parameters: normaliseParameters(written, generation, report),
-    inputs: Object.entries(written.inputs).map(([name, input]) =>
-      normaliseInput(name, input, written.dims, formatsOf(name, framed)),
-    ),
+    inputs,
     outputs: outputsOf(written, kind, graphs, report),
     framed,
     rows: rowsOf(kind, graphs),
@@ -78,7 +88,7 @@ export function normalise(
     text,
     batching: { class: written.batching.class, maxBatch: written.batching.max_batch },
     limits: {
-      maxInputBytes: written.limits.max_input_bytes,
+      maxInputBytes: written.limits.max_input_bytes ?? roomFor(inputs),
       maxSequenceLength: written.limits.max_sequence_length,
       maxStateBytes: written.limits.max_state_bytes,
     },
@@ -92,18 +102,7 @@ export function normalise(
   };
 }
 
-/** What the sections say that there are. */
-function kindOf(written: WrittenManifest): ModelKind {
-  if (written.generation !== undefined) return 'generator';
-  const keepsState = written.framing !== undefined || Object.keys(written.state).length > 0;
-  return keepsState ? 'stateful' : 'stateless';
-}
-
-function normaliseGraph(
-  name: string,
-  graph: Written<'graphs'>[string],
-  versionFolder: string,
-): GraphSpec {
+function normaliseGraph(name: string, graph: FilledGraph, versionFolder: string): GraphSpec {
   return {
     name,
     file: join(versionFolder, graph.file),
@@ -123,7 +122,17 @@ function normaliseGraph(
   };
 }
 
-type WrittenSource = Omit<Written<'graphs'>[string]['inputs'][string], 'batch_axis'>;
+/** Inputs that are large even as a single row get room for some. */
+function roomFor(inputs: readonly InputSpec[]): number {
+  const rows = inputs.map(
+    ({ dtype, shape }) =>
+      elementCount(shape.map((size) => (typeof size === 'number' ? size : 1))) *
+      DTYPES[dtype].bytes,
+  );
+  return Math.min(2 ** 30, Math.max(ROOM, 4 * Math.max(0, ...rows)));
+}
+
+type WrittenSource = Omit<WrittenGraphInput, 'batch_axis'>;
 
 /** A frame without a name is one of the only framed input: `bindFrames` knows which that is. */
 function sourceOf(written: WrittenSource): Source {
@@ -131,7 +140,7 @@ function sourceOf(written: WrittenSource): Source {
   return source.from === 'frame' ? { from: 'frame', input: source.input ?? '' } : source;
 }
 
-function sinksOf(output: Written<'graphs'>[string]['outputs'][string]): Sink[] {
+function sinksOf(output: WrittenGraphOutput): Sink[] {
   const sinks: Sink[] = [];
   if (output.emit !== undefined) sinks.push({ to: 'emit', output: output.emit });
   if (output.state !== undefined) sinks.push({ to: 'state', state: output.state });

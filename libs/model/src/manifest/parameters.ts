@@ -9,10 +9,8 @@ import {
 } from '@cabstand/tensor';
 import type { DType, JsonElement, NumericArray } from '@cabstand/tensor';
 import { oneOf } from './problems';
-import type { ParameterSpec } from './signature';
+import type { ParameterSpec, ParameterValue } from './signature';
 
-/** Survives JSON: groups and digests of turns are made from it. */
-export type ParameterValue = JsonElement | readonly JsonElement[];
 export type Parameters = Readonly<Record<string, ParameterValue>>;
 
 /** All parameters of a turn, defaults filled in. Throws PARAMETER_INVALID naming the parameter. */

@@ -1,12 +1,30 @@
 /** YAML text → the written manifest, or an error that names file, key, value and what was expected. */
 import { LineCounter, parseDocument } from 'yaml';
 import { CabstandError } from '@cabstand/core';
+import { problemsOfIssue } from './issues';
 import { manifestProblem, problemsOf } from './problems';
 import { manifestSchema } from './schema';
 import type { WrittenManifest } from './schema';
-import { problemsOfIssue } from './issues';
+import { ofVariant } from './variants';
 
-export function parseManifest(text: string, file: string): WrittenManifest {
+/**
+ * @param variant merged over the rest; undefined for the model itself.
+ * @throws CabstandError MANIFEST_INVALID naming all that is wrong.
+ */
+export function parseManifest(text: string, file: string, variant?: string): WrittenManifest {
+  const written = parseYaml(text, file) ?? {};
+  const chosen = variant === undefined ? written : ofVariant(written, variant, file);
+  const result = manifestSchema.safeParse(chosen);
+  if (result.success) return result.data;
+  const [first, ...others] = result.error.issues.flatMap((issue) =>
+    problemsOfIssue(issue, manifestSchema, chosen, file),
+  );
+  if (first === undefined) throw manifestProblem(file, '(root)', chosen, 'a manifest');
+  throw problemsOf(file, [first, ...others]);
+}
+
+/** @throws CabstandError MANIFEST_INVALID naming line and column. */
+export function parseYaml(text: string, file: string): unknown {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const broken = document.errors[0];
@@ -19,12 +37,5 @@ export function parseManifest(text: string, file: string): WrittenManifest {
     );
   }
   // Bounds what aliases may expand to.
-  const written: unknown = document.toJS({ maxAliasCount: 100 });
-  const result = manifestSchema.safeParse(written);
-  if (result.success) return result.data;
-  const [first, ...others] = result.error.issues.flatMap((issue) =>
-    problemsOfIssue(issue, manifestSchema, written, file),
-  );
-  if (first === undefined) throw manifestProblem(file, '(root)', written, 'a manifest');
-  throw problemsOf(file, [first, ...others]);
+  return document.toJS({ maxAliasCount: 100 });
 }

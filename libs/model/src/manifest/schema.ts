@@ -55,10 +55,10 @@ const graphOutput = z.strictObject({
 });
 
 const graph = z.strictObject({
-  file: fileName,
+  file: fileName.optional(),
   run: z.enum(['once', 'per-item', 'per-step']).default('per-step'),
-  inputs: z.record(z.string(), graphInput),
-  outputs: z.record(z.string(), graphOutput),
+  inputs: z.record(z.string(), graphInput).default({}),
+  outputs: z.record(z.string(), graphOutput).optional(),
 });
 
 const tolerance = z.number().min(0).max(1e6);
@@ -70,10 +70,18 @@ const state = z.strictObject({
   window: z.strictObject({ axis }).optional(),
 });
 
+/** Beyond 2^53 a number loses its last digits. */
+const wideInteger = z.string().regex(/^-?[0-9]{1,20}$/, 'a whole number, as text');
+
 const parameter = z.strictObject({
   dtype: z.enum(dtypes).exclude(['string']),
   shape: z.array(positive).max(8).default([]),
-  default: z.union([z.number(), z.boolean(), z.array(z.number()).min(1)]),
+  default: z.union([
+    z.number(),
+    z.boolean(),
+    wideInteger,
+    z.array(z.union([z.number(), wideInteger])).min(1),
+  ]),
   one_of: z.array(z.number()).min(1).optional(),
   minimum: z.number().optional(),
   maximum: z.number().optional(),
@@ -120,8 +128,12 @@ const framing = z.strictObject({
     .default(['float32']),
 });
 
+const modelName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'a name of [a-z0-9][a-z0-9._-]{0,63}');
+
 export const manifestSchema = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'a name of [a-z0-9][a-z0-9._-]{0,63}'),
+  name: modelName.optional(),
   kind: z.enum(['stateless', 'stateful', 'generator']).optional(),
   description: z.string().default(''),
   provenance: z
@@ -134,11 +146,11 @@ export const manifestSchema = z.strictObject({
     })
     .default({}),
   providers: z.array(z.enum(providers)).min(1).default(['cpu']),
-  graphs: z.record(name, graph),
+  graphs: z.record(name, graph).default({}),
   dims: z.record(z.string().min(1), whole).default({}),
   state: z.record(name, state).default({}),
   parameters: z.record(name, parameter).default({}),
-  inputs: z.record(name, input),
+  inputs: z.record(name, input).default({}),
   outputs: z
     .record(
       name,
@@ -183,11 +195,11 @@ export const manifestSchema = z.strictObject({
     .default({ max_batch: 16 }),
   limits: z
     .strictObject({
-      max_input_bytes: bytes.default(16 * 1024 * 1024),
+      max_input_bytes: bytes.optional(),
       max_sequence_length: positive.default(4096),
       max_state_bytes: bytes.optional(),
     })
-    .default({ max_input_bytes: 16 * 1024 * 1024, max_sequence_length: 4096 }),
+    .default({ max_sequence_length: 4096 }),
   golden: z
     .strictObject({
       file: fileName.optional(),
@@ -196,6 +208,21 @@ export const manifestSchema = z.strictObject({
       rtol: tolerance.optional(),
     })
     .default({}),
+  variants: z.record(modelName, z.looseObject({})).default({}),
 });
 
 export type WrittenManifest = z.output<typeof manifestSchema>;
+export type WrittenGraph = WrittenManifest['graphs'][string];
+export type WrittenGraphInput = WrittenGraph['inputs'][string];
+export type WrittenGraphOutput = NonNullable<WrittenGraph['outputs']>[string];
+
+/** What the ONNX files say filled in. */
+export interface FilledManifest extends WrittenManifest {
+  readonly name: string;
+  readonly graphs: Record<string, FilledGraph>;
+}
+
+export type FilledGraph = WrittenGraph & {
+  readonly file: string;
+  readonly outputs: Record<string, WrittenGraphOutput>;
+};

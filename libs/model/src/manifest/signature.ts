@@ -1,5 +1,5 @@
 /** What callers of a model see: what it takes, what it gives, its limits. Nothing of how it computes. */
-import type { DType } from '@cabstand/tensor';
+import type { DType, JsonElement } from '@cabstand/tensor';
 
 export type ModelKind = 'stateless' | 'stateful' | 'generator';
 
@@ -34,11 +34,14 @@ export interface ModelSignature {
   readonly rows: readonly { readonly input: string; readonly axis: number }[];
 }
 
+/** Survives JSON: groups and digests of turns are made from it. */
+export type ParameterValue = JsonElement | readonly JsonElement[];
+
 export interface ParameterSpec {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  readonly default: number | boolean | readonly number[];
+  readonly default: ParameterValue;
   readonly oneOf: readonly number[] | undefined;
   readonly minimum: number | undefined;
   readonly maximum: number | undefined;

@@ -3,10 +3,14 @@ import type { ModelProgram } from './program';
 import type { ModelSignature } from './signature';
 
 export interface Manifest extends ModelSignature, ModelProgram {
-  /** Folder of the model; holds model.yaml. */
+  /** Folder of the model. */
   readonly folder: string;
-  /** Path of model.yaml, as errors name it. */
+  /** Path of model.yaml, as errors name it. There may be none. */
   readonly file: string;
+  /** The variant of model.yaml that this is; undefined for the model itself. */
+  readonly variant: string | undefined;
+  /** What was left out or taken for granted; none of it is an error. */
+  readonly notes: readonly string[];
   /** Where the weights came from, as far as that is known. */
   readonly provenance: Provenance;
 }

@@ -1,23 +1,87 @@
-import { readdir } from 'node:fs/promises';
+/** What lies in a model repository. */
+import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { onnxFiles } from './graph-files';
+import { parseYaml } from './parse';
+import { variantNames } from './variants';
+
+/** A model that a repository holds. */
+export interface ModelEntry {
+  readonly name: string;
+  readonly folder: string;
+  /** For `loadManifest`; undefined for the model itself. */
+  readonly variant: string | undefined;
+}
 
 /** The versions of a model, newest first. Empty if there are none. */
 export async function listVersions(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isDirectory() && /^[1-9][0-9]{0,8}$/.test(entry.name))
-    .map((entry) => entry.name)
+  const names = await foldersIn(folder);
+  return names
+    .filter((name) => /^[1-9][0-9]{0,8}$/.test(name))
     .sort((a, b) => Number(b) - Number(a));
 }
 
-/** Names of the folders of a repository that hold a model.yaml, sorted. */
-export async function listModels(repository: string): Promise<string[]> {
-  const entries = await readdir(repository, { withFileTypes: true });
-  const names: string[] = [];
-  for (const entry of entries) {
-    if (!entry.isDirectory()) continue;
-    const files = await readdir(join(repository, entry.name));
-    if (files.includes('model.yaml')) names.push(entry.name);
+/**
+ * Models and their variants, sorted by name: the folders of a repository with a model.yaml, or a version that
+ * holds ONNX files. Of two with one name the first is taken.
+ */
+export async function listModels(repository: string): Promise<ModelEntry[]> {
+  const models = new Map<string, ModelEntry>();
+  const add = (entry: ModelEntry): void => {
+    if (!models.has(entry.name)) models.set(entry.name, entry);
+  };
+  const variants: ModelEntry[] = [];
+  for (const name of (await foldersIn(repository)).sort()) {
+    const folder = join(repository, name);
+    const manifest = await readFile(join(folder, 'model.yaml'), 'utf8').catch(() => undefined);
+    if (manifest === undefined && !(await holdsGraphs(folder))) continue;
+    add({ name: modelNameOf(name), folder, variant: undefined });
+    for (const variant of variantsOf(manifest ?? '', folder))
+      variants.push({ name: variant, folder, variant });
   }
-  return names.sort();
+  variants.forEach(add);
+  return [...models.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** A folder's name as one of a model: in lower case, `-` for what a name cannot have. */
+export function modelNameOf(folder: string): string {
+  const name = folder
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]/g, '-')
+    .replace(/^[^a-z0-9]+/, '')
+    .slice(0, 64);
+  return name === '' ? 'model' : name;
+}
+
+/** The usual name of golden data. */
+export function goldenName(variant?: string): string {
+  return variant === undefined ? 'golden.json' : `golden-${variant}.json`;
+}
+
+/** Whoever loads a model whose manifest is no YAML is told so. */
+function variantsOf(manifest: string, folder: string): string[] {
+  try {
+    return variantNames(parseYaml(manifest, folder));
+  } catch {
+    return [];
+  }
+}
+
+async function holdsGraphs(folder: string): Promise<boolean> {
+  const [newest] = await listVersions(folder);
+  return newest !== undefined && (await onnxFiles(join(folder, newest))).length > 0;
+}
+
+/** Links to folders are folders. */
+async function foldersIn(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const linked = entry.isSymbolicLink() && (await isFolder(join(folder, entry.name)));
+    if (entry.isDirectory() || linked) names.push(entry.name);
+  }
+  return names;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }

@@ -151,6 +151,7 @@ export class EngineSupervisor {
         type: 'LOAD',
         folder: manifest.folder,
         version: manifest.version,
+        ...(manifest.variant === undefined ? {} : { variant: manifest.variant }),
         digest: manifest.digest,
         provider,
         threads: options.threads,

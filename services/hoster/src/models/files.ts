@@ -26,11 +26,12 @@ export class LoadedFiles {
     const manifest = this.#manifest;
     const stamp = await stampOf(manifest);
     if (stamp === this.#stamp) return;
-    const { digest } = await loadManifest(manifest.folder, manifest.version);
+    const { folder, version, variant } = manifest;
+    const { digest } = await loadManifest(folder, version, { variant });
     if (digest !== manifest.digest)
       throw new CabstandError(
         'MANIFEST_INVALID',
-        `${manifest.folder}: the files of version ${manifest.version} changed after it was loaded; load the model again`,
+        `${folder}: the files of version ${version} changed after it was loaded; load the model again`,
         { metadata: { file: manifest.file, loaded: manifest.digest, found: digest } },
       );
     this.#stamp = stamp;
@@ -46,8 +47,12 @@ async function stampOf({ file, folder, version }: Manifest): Promise<string> {
     .sort();
   const lines: string[] = [];
   for (const name of [file, ...files]) {
-    const { size, mtimeMs, ino } = await stat(name);
-    lines.push(`${name}:${size}:${mtimeMs}:${ino}`);
+    const found = await stat(name).catch((error: unknown) => {
+      // A model may have no manifest, and one that is added changes what it is.
+      if (name === file) return undefined;
+      throw error;
+    });
+    lines.push(`${name}:${found?.size}:${found?.mtimeMs}:${found?.ino}`);
   }
   return lines.join('\n');
 }

@@ -1,6 +1,6 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import { loadManifest } from '@cabstand/model';
-import type { Manifest } from '@cabstand/model';
+import type { Manifest, ModelEntry } from '@cabstand/model';
 import type { BrokenModel, ModelHost } from '../engines/contract';
 import { EngineProcess } from '../engines/engine-process';
 import { SocketFolder } from '../engines/socket-folder';
@@ -31,8 +31,8 @@ export async function openModelHost(options: ModelHostOptions): Promise<ModelHos
         `one of ${[...found.keys()].join(', ')}`,
       );
   const host = new Host(resolved, repository, await SocketFolder.create(resolved.socketParent));
-  for (const [name, folder] of found)
-    if (resolved.only?.includes(name) !== false) host.begin(name, folder);
+  for (const entry of found.values())
+    if (resolved.only?.includes(entry.name) !== false) host.begin(entry);
   return host;
 }
 
@@ -83,10 +83,10 @@ class Host implements ModelHost {
   }
 
   /** First load of a model at start: tried again later where that can help. */
-  begin(name: string, folder: string): void {
+  begin(entry: ModelEntry): void {
     void this.#track(
-      this.#inTurn(name, async () => {
-        const manifest = await this.#readManifest(name, folder, undefined);
+      this.#inTurn(entry.name, async () => {
+        const manifest = await this.#readManifest(entry, undefined);
         await this.#loadInstance(manifest, true);
       }),
     );
@@ -134,8 +134,8 @@ class Host implements ModelHost {
     this.#assertRunning();
     return await this.#track(
       this.#inTurn(model, async () => {
-        const { folder } = await this.#repository.find(model, version);
-        const manifest = await this.#readManifest(model, folder, version);
+        const entry = await this.#repository.find(model, version);
+        const manifest = await this.#readManifest(entry, version);
         const current = this.#current.get(model);
         if (
           current?.version === manifest.version &&
@@ -186,12 +186,11 @@ class Host implements ModelHost {
   }
 
   async #readManifest(
-    name: string,
-    folder: string,
+    { name, folder, variant }: ModelEntry,
     version: string | undefined,
   ): Promise<Manifest> {
     try {
-      const manifest = await loadManifest(folder, version);
+      const manifest = await loadManifest(folder, version, { variant });
       this.#broken.delete(name);
       return manifest;
     } catch (thrown) {

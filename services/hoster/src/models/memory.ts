@@ -1,6 +1,8 @@
 import { freemem } from 'node:os';
 import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
+import { readGraph } from '@cabstand/model';
 import type { Manifest } from '@cabstand/model';
 
 /** An engine before it holds weights: Node and ONNX Runtime. */
@@ -13,10 +15,16 @@ export function availableMemory(): number {
   return Math.min(process.availableMemory(), freemem());
 }
 
-/** An estimate of what an engine for this model needs. */
+/** An estimate of what an engine for this model needs. Weights may lie in files of their own. */
 export async function memoryNeeded(manifest: Manifest): Promise<number> {
+  const files = new Set<string>();
+  for (const { file } of manifest.graphs) {
+    const { externalFiles } = await readGraph(file);
+    for (const name of externalFiles) files.add(join(dirname(file), name));
+    files.add(file);
+  }
   let weights = 0;
-  for (const graph of manifest.graphs) weights += (await stat(graph.file)).size;
+  for (const file of files) weights += (await stat(file).catch(() => undefined))?.size ?? 0;
   return ENGINE_BYTES + WEIGHTS_FACTOR * weights;
 }
 

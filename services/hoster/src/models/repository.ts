@@ -2,8 +2,9 @@ import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CabstandError, invalid } from '@cabstand/core';
 import { listModels, listVersions } from '@cabstand/model';
+import type { ModelEntry } from '@cabstand/model';
 
-/** Where models lie: name → folder. With several repositories the first that has a name gives it. */
+/** Where models lie, by name. With several repositories the first that has a name gives it. */
 export class ModelRepository {
   readonly #folders: readonly string[];
 
@@ -14,32 +15,30 @@ export class ModelRepository {
   }
 
   /** Reads the disk anew: models may have been added. Throws INVALID_ARGUMENT for a missing folder. */
-  async scan(): Promise<ReadonlyMap<string, string>> {
-    const models = new Map<string, string>();
+  async scan(): Promise<ReadonlyMap<string, ModelEntry>> {
+    const models = new Map<string, ModelEntry>();
     for (const repository of this.#folders) {
       const found = await stat(repository).catch(() => undefined);
       if (found?.isDirectory() !== true)
         throw invalid('INVALID_ARGUMENT', 'models.repositories', repository, 'a folder of models');
-      for (const name of await listModels(repository))
-        if (!models.has(name)) models.set(name, await realpath(path.join(repository, name)));
+      // A model is named after its folder here, also where that is a link to another.
+      for (const entry of await listModels(await realpath(repository)))
+        if (!models.has(entry.name)) models.set(entry.name, entry);
     }
     return models;
   }
 
-  /** Folder and version to load. Throws MODEL_NOT_HERE. */
-  async find(
-    model: string,
-    version: string | undefined,
-  ): Promise<{ readonly folder: string; readonly version: string | undefined }> {
-    const folder = (await this.scan()).get(model);
-    if (folder === undefined)
+  /** What to load. Throws MODEL_NOT_HERE. */
+  async find(model: string, version: string | undefined): Promise<ModelEntry> {
+    const entry = (await this.scan()).get(model);
+    if (entry === undefined)
       throw new CabstandError('MODEL_NOT_HERE', `the repository has no model ${model}`, {
         metadata: { model },
       });
-    if (version !== undefined && !(await listVersions(folder)).includes(version))
+    if (version !== undefined && !(await listVersions(entry.folder)).includes(version))
       throw new CabstandError('MODEL_NOT_HERE', `${model} has no version ${version}`, {
         metadata: { model, version },
       });
-    return { folder, version };
+    return entry;
   }
 }

@@ -1,0 +1,51 @@
+/** Whether tensors of ONNX files can be served, and what to say of those that cannot. */
+import { DTYPES, isDType } from '@cabstand/tensor';
+import type { DType } from '@cabstand/tensor';
+import type { GraphSummary, GraphValue } from '../onnx-file/types';
+import { operators } from '../onnx-file/reach';
+
+/** A tensor with a dtype that is served and a rank. */
+export interface ServedValue extends GraphValue {
+  readonly dtype: DType;
+  readonly dims: NonNullable<GraphValue['dims']>;
+}
+
+/** What keeps an input from being served, as a pair of what is there and what is expected. */
+export function problemOfInput(value: GraphValue): [found: string, expected: string] | undefined {
+  const { kind, dtype, dims } = value;
+  if (kind !== 'tensor') return [`a ${kind} input`, 'a tensor: callers send nothing else'];
+  if (!isDType(dtype)) return [dtype, servedDtypes()];
+  if (dims === undefined)
+    return ['a tensor of any rank', 'a rank: export with a shape, or fix it with shape inference'];
+  return undefined;
+}
+
+/** Likewise for an output. One without a type is taken for a tensor: ONNX Runtime finds out which. */
+export function problemOfOutput({ kind, dtype }: GraphValue): [string, string] | undefined {
+  return kind === 'tensor' && !isDType(dtype) ? [dtype, servedDtypes()] : undefined;
+}
+
+export function isServed(value: GraphValue): value is ServedValue {
+  return problemOfInput(value) === undefined;
+}
+
+/** Why an output is left out; undefined for one that can be emitted. */
+export function noteOnOutput(value: GraphValue, summary: GraphSummary): string | undefined {
+  const { kind, name } = value;
+  if (kind === 'tensor' || kind === 'unknown') return undefined;
+  const note = `${kind} output ${name} left out`;
+  return operators(summary).has('ai.onnx.ml:ZipMap')
+    ? `${note}: for class probabilities as a tensor export with zipmap=False`
+    : `${note}: only tensors are served`;
+}
+
+/** Models with these take NaN as a missing value, or ask for it. */
+const TAKES_NAN = /^(IsNaN|IsInf|ai\.onnx\.ml:(Imputer|TreeEnsemble.*))$/;
+
+export function takesNan(summary: GraphSummary): boolean {
+  return [...operators(summary)].some((operator) => TAKES_NAN.test(operator));
+}
+
+function servedDtypes(): string {
+  return `one of ${Object.keys(DTYPES).join(', ')}`;
+}

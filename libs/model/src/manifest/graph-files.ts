@@ -1,0 +1,73 @@
+/** The ONNX files of a version, and which graph of the manifest each is. */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CabstandError } from '@cabstand/core';
+import type { FoundGraph } from '../infer/fill';
+import { readGraph } from '../onnx-file/read';
+import type { GraphSummary } from '../onnx-file/types';
+import type { Report } from './problems';
+import type { WrittenGraph, WrittenManifest } from './schema';
+
+/** The graph of a manifest that names none. */
+const MAIN = 'main';
+const USUAL_FILE = 'model.onnx';
+
+/** Reads the file of every graph; what cannot be read is reported. */
+export async function findGraphs(
+  written: WrittenManifest,
+  versionFolder: string,
+  report: Report,
+): Promise<Map<string, FoundGraph>> {
+  const names = Object.keys(written.graphs);
+  const graphs: Record<string, WrittenGraph> =
+    names.length === 0 ? { [MAIN]: { run: 'per-step', inputs: {} } } : written.graphs;
+  const files = await onnxFiles(versionFolder);
+  const found = new Map<string, FoundGraph>();
+  for (const [name, graph] of Object.entries(graphs)) {
+    const file = graph.file ?? usualFile(name, files, names.length <= 1);
+    if (file === undefined) {
+      const expected =
+        files.length === 0
+          ? `an ONNX file in ${versionFolder}; there is none`
+          : `which of ${files.join(', ')} it is`;
+      report(names.length === 0 ? 'graphs' : `graphs.${name}.file`, undefined, expected);
+      continue;
+    }
+    const summary = await summaryOf(join(versionFolder, file), `graphs.${name}.file`, file, report);
+    found.set(name, { written: { ...graph, file }, summary });
+  }
+  return found;
+}
+
+/** Names of the ONNX files right in a folder. Empty where there is no such folder. */
+export async function onnxFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(folder).catch(() => []);
+  return entries.filter((name) => name.endsWith('.onnx')).sort();
+}
+
+/** The one of the graph's name; for a single graph the only one, or model.onnx. */
+function usualFile(graph: string, files: readonly string[], single: boolean): string | undefined {
+  const own = `${graph}.onnx`;
+  if (files.includes(own)) return own;
+  if (!single) return undefined;
+  if (files.includes(USUAL_FILE)) return USUAL_FILE;
+  return files.length === 1 ? files[0] : undefined;
+}
+
+async function summaryOf(
+  path: string,
+  key: string,
+  file: string,
+  report: Report,
+): Promise<GraphSummary | undefined> {
+  if ((await stat(path).catch(() => undefined))?.isFile() !== true) {
+    report(key, file, `a file that exists; there is no ${path}`);
+    return undefined;
+  }
+  try {
+    return await readGraph(path);
+  } catch (error) {
+    report(key, file, `an ONNX file: ${CabstandError.from(error).message}`);
+    return undefined;
+  }
+}
