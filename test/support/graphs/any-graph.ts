@@ -63,10 +63,15 @@ export function anyGraph(seed: number): AnyGraph {
   if (last !== undefined) outputs.push(last);
   if (made.length > 1 && random.next() < 0.4) outputs.push(random.pick(made.slice(0, -1)));
   if (random.next() < 0.15) outputs.push(constantOutput(graph));
+  // What a graph does not say has to be found out.
+  const sparing = random.next() < 0.3;
+  const rows = random.pick(['batch', 'N', 'batch_size', 'n', '']);
   const file = onnxModel({
-    inputs: inputs.map(({ name, dtype, dims }) => graphValue(name, dtype, dims, seed)),
-    // Of any shape: what a graph does not say has to be found out.
-    outputs: outputs.map(({ name, dtype }): OnnxValue => ({ name, dtype })),
+    inputs: inputs.map((input) => graphValue(input, { rows, width: 'width' })),
+    // Free sizes of outputs that are not rows need not be those of inputs.
+    outputs: outputs.map((output) =>
+      sparing ? { name: output.name, dtype: output.dtype } : graphValue(output, { rows }),
+    ),
     nodes: graph.nodes,
     initializers: graph.initializers,
   });
@@ -90,7 +95,7 @@ function rowInputs(graph: GraphBuilder, inputs: GraphInput[]): Value[] {
       // Long ones are summed up in another order by other kernels, and have odd ends.
       return kind < 0.15 ? 0 : kind < 0.3 ? random.int(15, 40) : random.int(1, 4);
     });
-    const name = `x${inputs.length}`;
+    const name = random.next() < 0.15 ? `net/${inputs.length}:x` : `x${inputs.length}`;
     inputs.push({ name, dtype, dims, most: undefined });
     live.push({ name, dtype, dims, mixed: false, rounded: false, faithful: true });
   }
@@ -137,7 +142,7 @@ function withSide(graph: GraphBuilder, side: Value, live: readonly Value[]): Val
 
 function constantOutput(graph: GraphBuilder): Value {
   const constant = graph.weights('float32', [graph.random.int(1, 3)]);
-  return graph.node('Identity', [constant], plain('', 'float32', [3]));
+  return graph.node('Identity', [constant], plain('', 'float32', ['width']));
 }
 
 /** Between an input and an output that lose nothing, so that the leak shows. */
@@ -177,14 +182,14 @@ function plain(name: string, dtype: DType, dims: readonly Size[]): Value {
   return { name, dtype, dims, mixed: false, rounded: false, faithful: rowAxis({ dims }) !== undefined };
 }
 
-function graphValue(name: string, dtype: DType, dims: readonly Size[], seed: number): OnnxValue {
-  const rows = ['batch', 'N', 'batch_size', 'n', ''][seed % 5] ?? '';
-  const sizes = dims.map((size) => (size === 'rows' ? rows : size));
-  return { name, dtype, dims: sizes };
+/** @param names what the file calls free sizes; unnamed where there is none */
+function graphValue(
+  { name, dtype, dims }: Pick<Value, 'name' | 'dtype' | 'dims'>,
+  names: Readonly<Partial<Record<string, string>>>,
+): OnnxValue {
+  return {
+    name,
+    dtype,
+    dims: dims.map((size) => (typeof size === 'string' ? (names[size] ?? '') : size)),
+  };
 }
-
-/** Axes at which outputs follow the rows if nothing leaks. */
-export function declaredAxis(value: Pick<Value, 'dims'>): number | null {
-  return rowAxis(value) ?? null;
-}
-
