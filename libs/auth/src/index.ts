@@ -44,8 +44,6 @@ export type {
   TokenSource,
   Tokens,
 } from './token-source';
-export { Quota } from './quota';
-export type { QuotaOptions } from './quota';
 export { rotateKey } from './rotate';
 export type { RotateOptions } from './rotate';
 export { DEFAULT_MEMBERS, addMember, generateSubnetKeys, issueToken } from './subnet';

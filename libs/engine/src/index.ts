@@ -1,5 +1,6 @@
 export { FrameType, PROTOCOL_VERSION } from './frames/types';
 export type {
+  AuditFrame,
   CancelFrame,
   CloseFrame,
   CreditsFrame,
@@ -7,11 +8,13 @@ export type {
   FromEngine,
   HelloFrame,
   InputFrame,
+  KnownModel,
   LoadedFrame,
   LoadFrame,
   OpenFrame,
   OutputMetadata,
   ProgressFrame,
+  ReferenceKind,
   ShutdownFrame,
   SnapshotFrame,
   SnapshotItem,
@@ -22,6 +25,8 @@ export type {
   TurnEnd,
   TurnFrame,
 } from './frames/types';
+export { checkModel } from './check';
+export type { AuditResult, CheckOptions, CheckResult, RecordedTurn } from './check';
 export { decodeFrame, encodeFrame } from './frames/codec';
 export type { Frame } from './frames/codec';
 export { FrameReader } from './frames/reader';

@@ -1,21 +1,35 @@
 /** Loads the engine's model: manifest, ONNX sessions, what binds them, and how it may be batched. */
 import type { InferenceSession } from 'onnxruntime-node';
-import { loadManifest, readGolden } from '@cabstand/model';
-import type { BatchClass, Manifest } from '@cabstand/model';
-import type { LoadFrame, LoadedFrame } from './frames/types';
+import { CabstandError } from '@cabstand/core';
+import { exampleTurns, loadManifest, readGolden } from '@cabstand/model';
+import type { BatchClass, GoldenSequence, Manifest } from '@cabstand/model';
+import type { KnownModel, LoadFrame, LoadedFrame } from './frames/types';
 import { bindManifest, describeOutputs } from './graphs/bind';
+import type { BoundModel } from './graphs/bound';
 import { describeRuntime } from './graphs/onnx-runtime';
 import { findRowAxes } from './graphs/row-axes';
 import { createSession } from './graphs/session';
 import { createStepper } from './kinds/create';
 import type { Stepper } from './runtime/sequence';
+import { VerificationCache } from './verify/cache';
+import type { TurnPlan } from './verify/harness';
 import { verifyModel } from './verify/verify';
+import type { Verification } from './verify/verify';
 
 export interface LoadedModel {
+  readonly model: BoundModel;
+  readonly sessions: readonly InferenceSession[];
   readonly stepper: Stepper;
   readonly stateBytes: number;
   readonly loaded: LoadedFrame;
+  /** Notes for all later loads that rows of several callers may not run together. */
+  readonly rememberUnbatched: (because: string) => Promise<void>;
 }
+
+/** Verification takes no longer than about this, golden data apart. */
+const BUDGET_SECONDS = 30;
+/** Inputs to try where there is no golden data: several of each style. */
+const EXAMPLES = 16;
 
 /**
  * Loads and, where asked to, verifies the model.
@@ -40,28 +54,40 @@ export async function loadModel(
       outputs: outputMetadata,
     })),
   );
-  const turns = manifest.golden.file === undefined ? [] : await readGolden(manifest.golden.file);
-  const model = await findRowAxes(
-    bound,
-    sessions,
-    turns.flatMap((sequence) => sequence.turns),
-  );
+  const { file } = manifest.golden;
+  const golden = file === undefined ? undefined : await readGolden(file, manifest);
+  const turns = golden?.flatMap((sequence) => sequence.turns) ?? examplesOf(manifest);
+  const model = await findRowAxes(bound, sessions, turns);
   const loadSeconds = (performance.now() - begun) / 1000;
   const most = Math.min(manifest.batching.maxBatch, frame.maxBatch);
+  const cache = cacheOf(frame, manifest, golden, most);
+  const verifying = performance.now();
   const verified = frame.verify
-    ? await verifyModel(model, sessions, most, progress)
-    : {
-        batchClass: frame.known?.batchClass ?? 'unbatched',
-        maxBatch: most,
-        goldenError: 0,
-        seconds: 0,
-      };
-  const batchClass = lower(verified.batchClass, manifest.batching.class);
-  const maxBatch = batchClass === 'unbatched' ? 1 : verified.maxBatch;
+    ? await verifiedOnce(cache, () =>
+        verifyModel(model, sessions, {
+          maxBatch: most,
+          provider: frame.provider,
+          threads: frame.threads,
+          golden,
+          examples: golden === undefined ? turns : [],
+          budgetSeconds: BUDGET_SECONDS,
+          progress,
+        }),
+      )
+    : knownBefore(frame.known, most);
+  const verifySeconds = frame.verify ? (performance.now() - verifying) / 1000 : 0;
+  const { batchClass, because } = lowered(verified, manifest.batching.class);
+  const maxBatch = batchClass === 'unbatched' ? 1 : Math.min(most, verified.maxBatch);
   const stepper = createStepper(model, sessions, maxBatch);
   return {
+    model,
+    sessions,
     stepper: stepper as unknown as Stepper,
     stateBytes: model.stateBytes,
+    rememberUnbatched: async (reason) => {
+      const now: Verification = { ...verified, batchClass: 'unbatched', unbatchedBecause: reason };
+      await keep(cache, { ...now, maxBatch: 1 });
+    },
     loaded: {
       type: 'LOADED',
       provider: frame.provider,
@@ -69,18 +95,70 @@ export async function loadModel(
       maxBatch,
       runtime: describeRuntime(),
       goldenError: verified.goldenError,
+      reference: verified.reference,
+      unbatchedBecause: batchClass === 'unbatched' ? because : '',
+      notes: [...new Set([...model.notes, ...verified.notes])],
       stateBytesPerSequence: model.stateBytes,
       loadSeconds,
-      verifySeconds: verified.seconds,
+      verifySeconds,
       outputs: describeOutputs(model),
     },
+  };
+}
+
+function examplesOf(manifest: Manifest): TurnPlan[] {
+  return exampleTurns(manifest, { count: EXAMPLES });
+}
+
+function cacheOf(
+  { cache, provider, threads }: LoadFrame,
+  manifest: Manifest,
+  golden: readonly GoldenSequence[] | undefined,
+  maxBatch: number,
+): VerificationCache | undefined {
+  if (cache === undefined || cache === '') return undefined;
+  const runtime = describeRuntime();
+  return new VerificationCache(cache, { manifest, golden, runtime, provider, threads, maxBatch });
+}
+
+async function verifiedOnce(
+  cache: VerificationCache | undefined,
+  verify: () => Promise<Verification>,
+): Promise<Verification> {
+  const before = await cache?.read();
+  if (before !== undefined) return before;
+  const verified = await verify();
+  await keep(cache, verified);
+  return verified;
+}
+
+async function keep(cache: VerificationCache | undefined, verified: Verification): Promise<void> {
+  try {
+    await cache?.write(verified);
+  } catch (error) {
+    process.stderr.write(`engine: result not kept: ${CabstandError.from(error).message}\n`);
+  }
+}
+
+function knownBefore(known: KnownModel | undefined, most: number): Verification {
+  return {
+    batchClass: known?.batchClass ?? 'unbatched',
+    maxBatch: known?.maxBatch ?? most,
+    goldenError: known?.goldenError ?? 0,
+    reference: known?.reference ?? 'none',
+    unbatchedBecause: known?.unbatchedBecause ?? 'it was not verified',
+    notes: known?.notes ?? [],
   };
 }
 
 const ORDER: readonly BatchClass[] = ['unbatched', 'tolerance', 'exact'];
 
 /** A manifest may only lower the class. */
-function lower(measured: BatchClass, declared: BatchClass | undefined): BatchClass {
-  if (declared === undefined) return measured;
-  return ORDER.indexOf(declared) < ORDER.indexOf(measured) ? declared : measured;
+function lowered(
+  { batchClass, unbatchedBecause }: Verification,
+  declared: BatchClass | undefined,
+): { batchClass: BatchClass; because: string } {
+  const lower = declared !== undefined && ORDER.indexOf(declared) < ORDER.indexOf(batchClass);
+  if (!lower) return { batchClass, because: unbatchedBecause };
+  return { batchClass: declared, because: 'the manifest says so: batching.class' };
 }

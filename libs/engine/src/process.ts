@@ -11,6 +11,7 @@ import { parseProcessOptions } from './options';
 import { StepLoop } from './runtime/step-loop';
 import type { WorkFrame } from './runtime/step-loop';
 import type { Sequence } from './runtime/sequence';
+import { Auditor, reasonOf } from './verify/audit';
 import { warmUp } from './warm';
 
 const STATS_PERIOD_MS = 1000;
@@ -79,10 +80,20 @@ function main(): void {
   const load = async (frame: LoadFrame): Promise<void> => {
     state = { name: 'loading' };
     beNice(frame.nice);
-    const { stepper, stateBytes, loaded } = await loadModel(frame, (stage) =>
-      connection.send({ type: 'PROGRESS', stage }),
+    const { model, stepper, stateBytes, loaded, rememberUnbatched } = await loadModel(
+      frame,
+      (stage) => connection.send({ type: 'PROGRESS', stage }),
     );
-    const loop = new StepLoop(stepper, connection, frame.maxSequences);
+    const auditor = new Auditor(stepper, {
+      batchClass: loaded.batchClass,
+      limits: model.manifest.golden,
+      share: frame.audit ?? 0,
+      onDifference: (finding) => {
+        connection.send(finding);
+        void rememberUnbatched(reasonOf(finding));
+      },
+    });
+    const loop = new StepLoop(stepper, connection, frame.maxSequences, auditor);
     state = { name: 'serving', loop };
     connection.send(loaded);
     every(systemClock, STATS_PERIOD_MS, () => {
@@ -95,6 +106,8 @@ function main(): void {
         sequences,
         stateBytes: sequences * stateBytes,
         ready,
+        audits: auditor.passed,
+        auditSeconds: auditor.seconds,
       });
     });
     await loop.run(new AbortController().signal);

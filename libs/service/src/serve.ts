@@ -1,5 +1,5 @@
 import type { ServerCredentials } from '@grpc/grpc-js';
-import type { Authorizer, Admit } from '@cabstand/rpc';
+import type { Authorizer } from '@cabstand/rpc';
 import { RpcServer, healthDefinition, packageDefinition } from '@cabstand/rpc';
 import type { AuthConfig } from '@cabstand/auth';
 import { AdminServer } from './admin';
@@ -30,16 +30,12 @@ export interface ServeOptions {
   readonly authorizer: Authorizer;
   /** Default: no TLS. */
   readonly credentials?: ServerCredentials;
-  /** Rate limits and quotas beyond the authorizer's. */
-  readonly admit?: Admit;
   /** Names of the services that `register` adds: `cabstand.v1.RouterService`. */
   readonly services: readonly string[];
   /** Adds the services. */
   readonly register: (server: RpcServer) => void;
   /** Health of parts of the service. Default: it has none. */
   readonly health?: PartsHealth;
-  /** Definitions of further protos that reflection should show, each as `loadProto` gives it. */
-  readonly definitions?: typeof packageDefinition;
 }
 
 export interface Serving {
@@ -67,7 +63,6 @@ export async function serveRpc(
   const server = new RpcServer({
     authorizer: options.authorizer,
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
-    ...(options.admit === undefined ? {} : { admit: options.admit }),
     limits: {
       maxMessageBytes: config.rpc.max_message_bytes,
       maxConcurrentStreams: config.rpc.max_concurrent_streams,
@@ -88,7 +83,7 @@ export async function serveRpc(
     parts: options.health,
   });
   if (config.reflection) {
-    const definitions = { ...packageDefinition, ...healthDefinition, ...options.definitions };
+    const definitions = { ...packageDefinition, ...healthDefinition };
     addReflection(server, definitions, [...options.services, 'grpc.health.v1.Health'], { open });
   }
   const deadlineMs = config.shutdown_seconds * 1000;

@@ -1,94 +1,107 @@
-import { cpus } from 'node:os';
 import { z } from 'zod';
 import { addressSchema, commonSections } from '@cabstand/service';
+import { ENGINE_LIMITS } from './engines/options';
+import { MOST_MS } from './limits';
+import type { Limit } from './limits';
+import { STANDARD_DRAIN_MS } from './models/options';
+import { SESSION_LIMITS } from './sessions/options';
 
-const count = z
-  .int()
-  .min(1)
-  .max(2 ** 31 - 1);
-const seconds = z.number().positive().max(86_400);
-const bytes = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
+/** A limit as a plain number. */
+function number([standard, least, most, share]: Limit) {
+  return (share === undefined ? z.int() : z.number()).min(least).max(most).default(standard);
+}
+
+/** A limit that options have in milliseconds, configured in seconds. */
+function seconds([standard, , most]: Limit) {
+  return z
+    .number()
+    .positive()
+    .max(most / 1000)
+    .default(standard / 1000);
+}
 
 const limitsSchema = z.strictObject({
-  max_sessions: count.default(1024).describe('Sessions open at once, over all models.'),
-  max_sessions_per_model: count.default(64).describe('Sessions open at once in one model.'),
-  max_sessions_per_principal: count
-    .default(256)
-    .describe('Sessions of one principal, those without a reader too.'),
-  resume_headroom: z
-    .number()
-    .min(0)
-    .max(0.9)
-    .default(0.05)
-    .describe('Share of a model’s slots kept for sessions that go on from elsewhere.'),
-  journal_records: count
-    .default(256)
-    .describe('Records of a session kept, or computed ahead of its reader, at most.'),
-  journal_bytes: bytes.default(4 * 1024 * 1024).describe('The same in bytes.'),
-  live_parts: count
-    .default(1024)
-    .describe('Parts of live input that wait for the engine, for each session.'),
-  live_bytes: bytes.default(16 * 1024 * 1024).describe('The same in bytes.'),
-  queue_length: z
-    .int()
-    .min(0)
-    .max(100_000)
-    .default(0)
-    .describe('Sessions that may wait for a slot; 0: a full hoster refuses at once.'),
-  queue_wait_seconds: seconds.default(10).describe('Longest wait for a slot.'),
-  orphan_timeout_seconds: seconds
-    .default(60)
-    .describe('A durable session that lost its reader within a turn ends after this.'),
-  idle_timeout_seconds: seconds.default(300).describe('A session between turns ends after this.'),
-  close_timeout_seconds: seconds
-    .default(10)
-    .describe('How long the last records of a closed session may take to be read.'),
-  ended_remembered: count.default(10_000).describe('Ended sessions whose reason is remembered.'),
-  replay_seconds: seconds
-    .default(0.25)
-    .describe('Within a turn, checkpoints are so close that a replay takes at most this long.'),
-  snapshot_records: count
-    .default(256)
-    .describe('Records between two checkpoints of a turn, at most.'),
-  snapshot_seconds: seconds
-    .default(0.25)
-    .describe('A slow stream gets a checkpoint as often as this, if a replay would take any time.'),
-  rebuild_seconds: seconds
-    .default(10)
-    .describe('How long a durable session waits for its engine to come back.'),
-  moves_per_second: count
-    .default(25)
-    .describe('Durable sessions that are asked to move in a second when the hoster drains.'),
-  max_state_bytes: bytes
-    .default(1024 * 1024 * 1024)
-    .describe('State of all sessions of one model, in bytes.'),
+  max_sessions: number(SESSION_LIMITS.maxSessions).describe(
+    'Sessions open at once, over all models.',
+  ),
+  max_sessions_per_model: number(ENGINE_LIMITS.sessionsPerModel).describe(
+    'Sessions open at once in one model.',
+  ),
+  max_sessions_per_principal: number(SESSION_LIMITS.maxSessionsPerPrincipal).describe(
+    'Sessions of one principal, those without a reader too.',
+  ),
+  resume_headroom: number(SESSION_LIMITS.resumeHeadroom).describe(
+    'Share of a model’s slots kept for sessions that go on from elsewhere.',
+  ),
+  journal_records: number(SESSION_LIMITS.journalRecords).describe(
+    'Records of a session kept, or computed ahead of its reader, at most.',
+  ),
+  journal_bytes: number(SESSION_LIMITS.journalBytes).describe('The same in bytes.'),
+  live_parts: number(SESSION_LIMITS.liveParts).describe(
+    'Parts of live input that wait for the engine, for each session.',
+  ),
+  live_bytes: number(SESSION_LIMITS.liveBytes).describe('The same in bytes.'),
+  queue_length: number(SESSION_LIMITS.queueLength).describe(
+    'Sessions that may wait for a slot; 0: a full hoster refuses at once.',
+  ),
+  queue_wait_seconds: seconds(SESSION_LIMITS.queueWaitMs).describe('Longest wait for a slot.'),
+  orphan_timeout_seconds: seconds(SESSION_LIMITS.orphanTimeoutMs).describe(
+    'A durable session that lost its reader within a turn ends after this.',
+  ),
+  idle_timeout_seconds: seconds(SESSION_LIMITS.idleTimeoutMs).describe(
+    'A session between turns ends after this.',
+  ),
+  close_timeout_seconds: seconds(SESSION_LIMITS.closeTimeoutMs).describe(
+    'How long the last records of a closed session may take to be read.',
+  ),
+  ended_remembered: number(SESSION_LIMITS.endedRemembered).describe(
+    'Ended sessions whose reason is remembered.',
+  ),
+  replay_seconds: seconds(SESSION_LIMITS.replayMs).describe(
+    'Within a turn, checkpoints are so close that a replay takes at most this long.',
+  ),
+  snapshot_records: number(SESSION_LIMITS.snapshotRecords).describe(
+    'Records between two checkpoints of a turn, at most.',
+  ),
+  snapshot_seconds: seconds(SESSION_LIMITS.snapshotMs).describe(
+    'A slow stream gets a checkpoint as often as this, if a replay would take any time.',
+  ),
+  rebuild_seconds: seconds(SESSION_LIMITS.rebuildMs).describe(
+    'How long a durable session waits for its engine to come back.',
+  ),
+  moves_per_second: number(SESSION_LIMITS.movesPerSecond).describe(
+    'Durable sessions that are asked to move in a second when the hoster drains.',
+  ),
+  max_state_bytes: number(ENGINE_LIMITS.maxStateBytes).describe(
+    'State of all sessions of one model, in bytes.',
+  ),
 });
 
 const enginesSchema = z.strictObject({
-  cores: count
-    .default(Math.max(1, cpus().length))
-    .describe('Cores that all engines share. Default: those of the machine.'),
-  threads: count.default(1).describe('Intra-op threads of each engine.'),
-  nice: z.int().min(0).max(19).default(5).describe('Added to the niceness of engines.'),
-  spares: z
+  cores: number(ENGINE_LIMITS.cores).describe(
+    'Cores that all engines share. Default: those of the machine.',
+  ),
+  threads: number(ENGINE_LIMITS.threads).describe('Intra-op threads of each engine.'),
+  nice: number(ENGINE_LIMITS.nice).describe('Added to the niceness of engines.'),
+  spares: number(ENGINE_LIMITS.spares).describe(
+    'Engine processes kept started without a model, so that a restart need not wait.',
+  ),
+  max_memory_bytes: z
     .int()
-    .min(0)
-    .max(16)
-    .default(1)
-    .describe('Engine processes kept started without a model, so that a restart need not wait.'),
-  max_memory_bytes: bytes
+    .min(1)
+    .max(Number.MAX_SAFE_INTEGER)
     .optional()
     .describe('An engine with more resident memory is killed. Default: what the machine has.'),
-  stall_seconds: seconds
-    .default(2)
-    .describe('An engine that has work and gives no sign for this long is killed.'),
-  load_timeout_seconds: seconds
-    .default(300)
-    .describe('Longest silence while a model is loaded and verified.'),
-  restart_seconds: seconds.default(0.2).describe('First delay between restarts.'),
-  crashes: count
-    .default(5)
-    .describe('Deaths within a minute after which a model counts as failed.'),
+  stall_seconds: seconds(ENGINE_LIMITS.stallMs).describe(
+    'An engine that has work and gives no sign for this long is killed.',
+  ),
+  load_timeout_seconds: seconds(ENGINE_LIMITS.loadTimeoutMs).describe(
+    'Longest silence while a model is loaded and verified.',
+  ),
+  restart_seconds: seconds(ENGINE_LIMITS.restartMs).describe('First delay between restarts.'),
+  crashes: number(ENGINE_LIMITS.crashes).describe(
+    'Deaths within a minute after which a model counts as failed.',
+  ),
   socket_folder: z
     .string()
     .min(1)
@@ -121,9 +134,9 @@ export const hosterConfigSchema = z.strictObject({
     .describe('Folder of models, or a list of folders.'),
   only: z.array(z.string().min(1)).default([]).describe('Serve these models only. Default: all.'),
   strict: z.boolean().default(false).describe('Do not start with a model that cannot be loaded.'),
-  replace_drain_seconds: seconds
-    .default(600)
-    .describe('How long sessions of a replaced or unloaded version may go on.'),
+  replace_drain_seconds: seconds([STANDARD_DRAIN_MS, 0, MOST_MS]).describe(
+    'How long sessions of a replaced or unloaded version may go on.',
+  ),
   limits: limitsSchema.prefault({}),
   engines: enginesSchema.prefault({}),
 });

@@ -38,24 +38,43 @@ const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
     maxBatch: 'count',
     runtime: 'string',
     goldenError: 'number',
+    reference: 'string',
+    unbatchedBecause: 'string',
+    notes: 'array',
     stateBytesPerSequence: 'count',
     loadSeconds: 'number',
     verifySeconds: 'number',
     outputs: 'array',
   },
   FAILED: { reason: 'string', message: 'string', metadata: 'object' },
+  AUDIT: {
+    batchClass: 'string',
+    output: 'string',
+    got: 'string',
+    expected: 'string',
+    error: 'number',
+    inputsDigest: 'string',
+  },
   STATS: {
     rssBytes: 'number',
     busySeconds: 'number',
     sequences: 'count',
     stateBytes: 'number',
     ready: 'count',
+    audits: 'count',
+    auditSeconds: 'number',
   },
 };
 
 /** Fields that may be absent. `restore` counts the bytes of the blob section. */
 const OPTIONAL: Partial<Record<Headers, Readonly<Record<string, Check>>>> = {
-  LOAD: { digest: 'string', variant: 'string' },
+  LOAD: {
+    digest: 'string',
+    variant: 'string',
+    known: 'object',
+    cache: 'string',
+    audit: 'number',
+  },
   OPEN: { restore: 'count', snapshots: 'boolean' },
   TURN: { continued: 'boolean' },
 };

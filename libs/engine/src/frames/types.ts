@@ -30,6 +30,7 @@ export const FrameType = {
   FAILED: 67,
   STEP: 68,
   STATS: 69,
+  AUDIT: 70,
 } as const;
 
 /** Loads the engine's one model. */
@@ -47,13 +48,35 @@ export interface LoadFrame {
   readonly threads: number;
   /** Added to the process's niceness. */
   readonly nice: number;
-  /** Run the golden steps; otherwise `known` says what they showed before. */
+  /** Verify the model; otherwise `known` says what an earlier load showed. */
   readonly verify: boolean;
-  readonly known?: { readonly batchClass: BatchClass };
+  readonly known?: KnownModel;
+  /** Folder in which results of verification are kept. Default: none are. */
+  readonly cache?: string;
+  /** Share of the busy time that audits may take, 0 to 1. Default 0: none. */
+  readonly audit?: number;
   readonly maxBatch: number;
   /** Most sequences open at once. */
   readonly maxSequences: number;
 }
+
+/** What an earlier load of the same files showed. */
+export interface KnownModel {
+  readonly batchClass: BatchClass;
+  /** Default: the largest that manifest and LOAD allow. */
+  readonly maxBatch?: number;
+  readonly goldenError?: number;
+  /** Default `none`. */
+  readonly reference?: ReferenceKind;
+  readonly unbatchedBecause?: string;
+  readonly notes?: readonly string[];
+}
+
+/**
+ * What a model's answers were checked against: golden data from outside, the same graphs unoptimised and
+ * alone on the CPU, or nothing.
+ */
+export type ReferenceKind = 'golden' | 'self' | 'none';
 
 /** Opens a sequence: one session's state. Numbers are chosen by main and not used twice. */
 export interface OpenFrame {
@@ -161,8 +184,13 @@ export interface LoadedFrame {
   /** Most rows of a run. */
   readonly maxBatch: number;
   readonly runtime: string;
-  /** Largest difference to the golden data; 0 when not verified now. */
+  /** Largest |got - expected| / max(1, |expected|) to the reference. */
   readonly goldenError: number;
+  readonly reference: ReferenceKind;
+  /** Why it is unbatched; '' if it is not. */
+  readonly unbatchedBecause: string;
+  /** What people should know of the model: one sentence each. */
+  readonly notes: readonly string[];
   readonly stateBytesPerSequence: number;
   readonly loadSeconds: number;
   readonly verifySeconds: number;
@@ -253,7 +281,27 @@ export interface StatsFrame {
   readonly sequences: number;
   readonly stateBytes: number;
   readonly ready: number;
+  /** Audits since the start that found nothing, and what all took. */
+  readonly audits: number;
+  readonly auditSeconds: number;
+}
+
+/**
+ * Rows that ran among those of other callers were run again alone, and differed by more than the batch
+ * class allows. From now on nothing is batched.
+ */
+export interface AuditFrame {
+  readonly type: 'AUDIT';
+  readonly batchClass: 'unbatched';
+  /** Of the graph, with the place of the worst element. */
+  readonly output: string;
+  readonly got: string;
+  readonly expected: string;
+  /** |got - expected| / max(1, |expected|) at that place; the largest number where it has none. */
+  readonly error: number;
+  /** `sha256:…` of the rows' inputs. */
+  readonly inputsDigest: string;
 }
 
 export type FromEngine =
-  HelloFrame | ProgressFrame | LoadedFrame | FailedFrame | StepFrame | StatsFrame;
+  HelloFrame | ProgressFrame | LoadedFrame | FailedFrame | StepFrame | StatsFrame | AuditFrame;

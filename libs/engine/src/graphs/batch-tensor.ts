@@ -1,5 +1,5 @@
 import { Tensor } from 'onnxruntime-node';
-import { DTYPES, elementCount } from '@cabstand/tensor';
+import { DTYPES, elementCount, fillValue } from '@cabstand/tensor';
 import type { DType, NumericArray } from '@cabstand/tensor';
 
 /** A tensor of one ONNX run whose rows belong to different sequences. Its memory is allocated once. */
@@ -74,11 +74,12 @@ export function allocate(dtype: DType, count: number): NumericArray {
   return new Elements(new ArrayBuffer(count * bytes), 0, count);
 }
 
-/** Sets every element. */
-export function fill(array: NumericArray, value: number): void {
+/** Sets every element to the number, as the dtype has it. */
+export function fill(dtype: DType, array: NumericArray, value: number): void {
+  const element = fillValue(dtype, value);
   if (array instanceof BigInt64Array || array instanceof BigUint64Array)
-    array.fill(BigInt(Math.trunc(value)));
-  else array.fill(value);
+    array.fill(BigInt(element));
+  else array.fill(Number(element));
 }
 
 /** A view of some elements. */

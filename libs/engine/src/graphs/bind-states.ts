@@ -10,24 +10,34 @@ export function bindStates(manifest: Manifest, graphs: readonly BoundGraph[]): B
     const fail = (field: string, value: unknown, expected: string): never => {
       throw manifestProblem(manifest.file, field, value, expected);
     };
-    const tensors = graphs.flatMap((graph): BoundTensor[] => [
-      ...graph.inputs.filter(
-        ({ source }) => source.from === 'state' && source.state === state.name,
-      ),
-      ...graph.outputs.filter(({ sinks }) =>
+    const reads = graphs.flatMap(({ inputs }) =>
+      inputs.filter(({ source }) => source.from === 'state' && source.state === state.name),
+    );
+    const writes = graphs.flatMap(({ outputs }) =>
+      outputs.filter(({ sinks }) =>
         sinks.some((sink) => sink.to === 'state' && sink.state === state.name),
       ),
-    ]);
+    );
+    const tensors: readonly BoundTensor[] = [...reads, ...writes];
     const [first] = tensors;
     if (first === undefined) return fail(key, state.name, 'a graph that uses it');
     const { batchAxis, dtype } = first;
     const rank = first.dims.length;
+    const axisOfWindow = state.window?.axis;
     if (dtype === 'string') fail(key, dtype, 'a state of numbers');
     if (state.shape !== undefined && state.shape.length !== rank)
       fail(`${key}.shape`, state.shape, `rank ${rank}, as in the graph`);
+    if (axisOfWindow !== undefined && (axisOfWindow >= rank || axisOfWindow === batchAxis))
+      fail(
+        `${key}.window.axis`,
+        axisOfWindow,
+        `less than the rank, ${rank}, and not the batch axis, ${batchAxis}`,
+      );
     const shape = Array.from({ length: rank }, (_, axis) => {
       if (axis === batchAxis) return 1;
-      const known = tensors.map(({ dims }) => dims[axis]).find((size) => size !== undefined);
+      // What is written to a window says nothing of how long the window is.
+      const telling = axis === axisOfWindow ? reads : tensors;
+      const known = telling.map(({ dims }) => dims[axis]).find((size) => size !== undefined);
       return (
         state.shape?.[axis] ??
         known ??
@@ -36,12 +46,15 @@ export function bindStates(manifest: Manifest, graphs: readonly BoundGraph[]): B
     });
     if (batchAxis !== null && state.shape !== undefined && state.shape[batchAxis] !== 1)
       fail(`${key}.shape`, state.shape, `1 at the batch axis, ${batchAxis}`);
-    for (const { name, dims, dtype: other } of tensors) {
+    for (const tensor of tensors) {
+      const { name, dims, dtype: other } = tensor;
       if (other !== dtype) fail(key, other, `${dtype}, as ${first.name}; ${name} differs`);
+      const anyLength = writes.some((one) => one === tensor) ? axisOfWindow : undefined;
       const fits =
         dims.length === rank &&
         dims.every(
-          (size, axis) => axis === batchAxis || size === undefined || size === shape[axis],
+          (size, axis) =>
+            axis === batchAxis || axis === anyLength || size === undefined || size === shape[axis],
         );
       if (!fits)
         fail(

@@ -4,10 +4,11 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { elementsOf } from '@cabstand/model';
 import type { Parameters } from '@cabstand/model';
 import { elementCount } from '@cabstand/tensor';
-import type { BoundGraph, BoundInput, BoundModel, BoundOutput } from './bound';
-import { BatchTensor, fill } from './batch-tensor';
+import { OutputRows } from '../output/output-rows';
+import { ScoreRows } from '../output/scores';
 import type { Layout } from '../state/row-store';
-import { tensorPrefix } from '../output/step-writer';
+import { BatchTensor, fill } from './batch-tensor';
+import type { BoundGraph, BoundInput, BoundModel } from './bound';
 
 export interface RunnableGraph {
   readonly bound: BoundGraph;
@@ -18,28 +19,31 @@ export interface RunnableGraph {
 interface RowInput {
   readonly input: BoundInput;
   readonly batch: BatchTensor;
+  /** Which framed input it takes; -1 for other sources. */
+  readonly framed: number;
 }
 
-/** A public output of a step. */
-export interface Emit {
+/** An input or output of a graph that is state. */
+export interface StateBinding {
+  /** In the graph. */
   readonly name: string;
-  readonly output: BoundOutput;
-  /** Where it is written; undefined where only a run tells its shape. */
-  readonly batch: BatchTensor | undefined;
-  /** Constant beginning of its bytes in a chunk. */
-  readonly prefix: Buffer;
+  /** Index of the state. */
+  readonly state: number;
 }
 
 export interface PreparedGraph {
   readonly graph: RunnableGraph;
   readonly feeds: Record<string, Tensor>;
+  /** null: ONNX Runtime allocates. */
   readonly fetches: Record<string, Tensor | null>;
   readonly rowInputs: readonly RowInput[];
-  /** Inputs and outputs that are state: name in the graph, number of the state. */
-  readonly reads: readonly { name: string; state: number }[];
-  readonly writes: readonly { name: string; state: number }[];
-  readonly emits: readonly Emit[];
-  readonly logits: { name: string; batch: BatchTensor | undefined } | undefined;
+  readonly reads: readonly StateBinding[];
+  /** Outputs that take the place of a state: they are written straight into its next copy. */
+  readonly replaces: readonly StateBinding[];
+  /** Outputs that are appended to a window along this axis. */
+  readonly appends: readonly (StateBinding & { readonly axis: number })[];
+  readonly emits: readonly OutputRows[];
+  readonly logits: ScoreRows | undefined;
 }
 
 /** What all rows of a group share. */
@@ -61,18 +65,12 @@ export function prepareGraph(
   layout: Layout,
 ): PreparedGraph {
   const feeds: Record<string, Tensor> = {};
-  const fetches: Record<string, Tensor | null> = {};
   const rowInputs: RowInput[] = [];
-  const reads: { name: string; state: number }[] = [];
-  const writes: { name: string; state: number }[] = [];
-  const emits: Emit[] = [];
-  let logits: PreparedGraph['logits'];
-  const stateIndex = (name: string): number => model.states.findIndex((one) => one.name === name);
-
+  const reads: StateBinding[] = [];
   for (const input of graph.bound.inputs) {
     const { source, name } = input;
     if (source.from === 'state') {
-      reads.push({ name, state: stateIndex(source.state) });
+      reads.push({ name, state: stateIndex(model, source.state) });
       continue;
     }
     const shared = group.shared.get(sharedKey(graph.bound, input));
@@ -83,29 +81,43 @@ export function prepareGraph(
     const shape = rowShape(model, input, group);
     const batch = new BatchTensor(input.dtype, shape, input.batchAxis, layout.size);
     feeds[name] = batch.tensor;
+    const framed = model.manifest.framed.findIndex(
+      (one) => source.from === 'frame' && one.input === source.input,
+    );
     if (source.from === 'constant') fillConstant(batch, input, layout.size);
-    else rowInputs.push({ input, batch });
+    else rowInputs.push({ input, batch, framed });
   }
-  for (const output of graph.bound.outputs) {
-    const { sinks, name } = output;
-    const [sink] = sinks;
-    if (sink === undefined) continue;
-    if (sink.to === 'state') {
-      writes.push({ name, state: stateIndex(sink.state) });
-      continue;
+  return { graph, feeds, rowInputs, reads, ...prepareOutputs(model, graph.bound) };
+}
+
+type PreparedOutputs = Pick<PreparedGraph, 'fetches' | 'replaces' | 'appends' | 'emits' | 'logits'>;
+
+/** An output may be several things at once: a record, a state, scores. */
+function prepareOutputs(model: BoundModel, graph: BoundGraph): PreparedOutputs {
+  const fetches: Record<string, Tensor | null> = {};
+  const replaces: StateBinding[] = [];
+  const appends: (StateBinding & { axis: number })[] = [];
+  const emits: OutputRows[] = [];
+  let logits: ScoreRows | undefined;
+  for (const output of graph.outputs) {
+    const { name } = output;
+    fetches[name] = null;
+    for (const sink of output.sinks) {
+      if (sink.to === 'emit') emits.push(new OutputRows(sink.output, output));
+      else if (sink.to === 'logits') logits = new ScoreRows(output);
+      else {
+        const state = stateIndex(model, sink.state);
+        const window = model.manifest.state[state]?.window;
+        if (window === undefined) replaces.push({ name, state });
+        else appends.push({ name, state, axis: window.axis });
+      }
     }
-    const batch = knownOutput(output, layout.size);
-    fetches[name] = batch?.tensor ?? null;
-    if (sink.to === 'logits') logits = { name, batch };
-    else
-      emits.push({
-        name: sink.output,
-        output,
-        batch,
-        prefix: prefixOf(sink.output, output, batch),
-      });
   }
-  return { graph, feeds, fetches, rowInputs, reads, writes, emits, logits };
+  return { fetches, replaces, appends, emits, logits };
+}
+
+function stateIndex(model: BoundModel, name: string): number {
+  return model.states.findIndex((one) => one.name === name);
 }
 
 /** Shape of one row of an input, 1 at the batch axis. */
@@ -133,7 +145,7 @@ function fillConstant(batch: BatchTensor, input: BoundInput, rows: number): void
   const { source } = input;
   if (source.from !== 'constant') return;
   if (typeof source.value === 'number') {
-    fill(batch.array, source.value);
+    fill(input.dtype, batch.array, source.value);
     return;
   }
   const row = elementsOf(source.value, input.dtype, batch.rowLength);
@@ -171,18 +183,4 @@ function constantShape(
     left = 1;
     return taken;
   });
-}
-
-function knownOutput(output: BoundOutput, rows: number): BatchTensor | undefined {
-  const { dims, batchAxis, dtype } = output;
-  if (dtype === 'string') return undefined;
-  const shape = dims.map((size, axis) => (axis === batchAxis ? 1 : size));
-  if (shape.some((size) => size === undefined)) return undefined;
-  return new BatchTensor(dtype, shape as number[], batchAxis, rows);
-}
-
-function prefixOf(name: string, output: BoundOutput, batch: BatchTensor | undefined): Buffer {
-  if (batch === undefined) return Buffer.alloc(0);
-  const shape = output.dims.map((size, axis) => (axis === output.batchAxis ? 1 : (size ?? 1)));
-  return tensorPrefix(name, output.dtype, shape, batch.rowBytes);
 }

@@ -115,7 +115,7 @@ function tokenOf({ manifest }: BoundModel, from: 'item' | 'token', turn: SampleT
 
 function filled(input: BoundInput, count: number, value: number): NumericArray {
   const array = allocate(input.dtype, count);
-  if (value !== 0) fill(array, value);
+  if (value !== 0) fill(input.dtype, array, value);
   return array;
 }
 

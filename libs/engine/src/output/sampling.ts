@@ -1,5 +1,8 @@
 /** Chooses the next token. Draws come from a counter-based generator keyed by (seed, step). */
 
+/** Numbers that compare as scores do: not float16, of which there are only the bits. */
+export type Scores = Float32Array | Float64Array;
+
 export interface Sampling {
   /** 0: the most likely token. */
   readonly temperature: number;
@@ -9,7 +12,7 @@ export interface Sampling {
 }
 
 export function chooseToken(
-  scores: Float32Array,
+  scores: Scores,
   offset: number,
   count: number,
   sampling: Sampling,
@@ -20,7 +23,7 @@ export function chooseToken(
 }
 
 /** Of equal scores the first. */
-function mostLikely(scores: Float32Array, offset: number, count: number): number {
+function mostLikely(scores: Scores, offset: number, count: number): number {
   let best = 0;
   let bestScore = -Infinity;
   for (let index = 0; index < count; index += 1) {
@@ -34,7 +37,7 @@ function mostLikely(scores: Float32Array, offset: number, count: number): number
 }
 
 function draw(
-  scores: Float32Array,
+  scores: Scores,
   offset: number,
   count: number,
   { temperature, topK, seed }: Sampling,
@@ -60,7 +63,7 @@ function draw(
 }
 
 /** Ids of the k largest scores in order of id; of equal ones the first. */
-function largest(scores: Float32Array, offset: number, count: number, k: number): number[] {
+function largest(scores: Scores, offset: number, count: number, k: number): number[] {
   const ids = Array.from({ length: count }, (_, id) => id);
   const at = (id: number): number => scores[offset + id] as number;
   ids.sort((a, b) => at(b) - at(a) || a - b);

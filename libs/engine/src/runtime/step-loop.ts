@@ -22,6 +22,15 @@ export interface FrameSink {
   drained(): Promise<void>;
 }
 
+/** What may be done when no step is. One piece at a time, no longer than a step. */
+export interface SpareWork {
+  /** Whether there is a piece, and time for it. @param busySeconds of all steps so far */
+  due(busySeconds: number): boolean;
+  /** Whether there is one that should wait no longer for an idle moment. */
+  overdue(busySeconds: number): boolean;
+  run(): Promise<void>;
+}
+
 export interface LoopStats {
   readonly busySeconds: number;
   readonly sequences: number;
@@ -36,6 +45,7 @@ export class StepLoop<S extends Sequence> {
   readonly #scheduler: Scheduler<S>;
   readonly #sink: FrameSink;
   readonly #maxSequences: number;
+  readonly #spare: SpareWork | undefined;
   readonly #out = new StepWriter();
   readonly #sequences = new Map<number, S>();
   /** Those with a turn, in the order in which turns began. */
@@ -43,11 +53,12 @@ export class StepLoop<S extends Sequence> {
   #wake: (() => void) | undefined;
   #busySeconds = 0;
 
-  constructor(stepper: Stepper<S>, sink: FrameSink, maxSequences: number) {
+  constructor(stepper: Stepper<S>, sink: FrameSink, maxSequences: number, spare?: SpareWork) {
     this.#stepper = stepper;
     this.#scheduler = new Scheduler(stepper);
     this.#sink = sink;
     this.#maxSequences = maxSequences;
+    this.#spare = spare;
   }
 
   get stats(): LoopStats {
@@ -72,8 +83,11 @@ export class StepLoop<S extends Sequence> {
       // Ends that no step brought are told before the next step starts.
       await this.#flush(0, 0);
       const batch = this.#scheduler.next(this.#active);
-      if (batch.length === 0) await this.#idle(signal);
-      else await this.#step(batch);
+      if (batch.length > 0) await this.#step(batch);
+      else if (this.#spare?.due(this.#busySeconds) !== true) await this.#idle(signal);
+      else await this.#spare.run();
+      if (batch.length > 0 && this.#spare?.overdue(this.#busySeconds) === true)
+        await this.#spare.run();
     }
     signal.removeEventListener('abort', stop);
   }

@@ -1,6 +1,6 @@
 /** Reading bytes that may be anything. */
 import { CabstandError } from '@cabstand/core';
-import { DTYPE_NUMBERS, dtypeOfNumber } from '@cabstand/tensor';
+import { DTYPES, DTYPE_NUMBERS, dtypeOfNumber, elementCount } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 
 /** What is wrong with a snapshot, as `metadata.problem` of CHECKPOINT_INVALID. */
@@ -83,4 +83,30 @@ export class ByteReader {
     const left = this.#bytes.length - this.#at;
     if (left !== 0) throw unfit('format', `${left} bytes too many`);
   }
+}
+
+/** Data of a tensor that must have this name, dtype and shape. */
+export function readExactly(reader: ByteReader, expected: Head): Buffer {
+  return dataOf(reader, reader.head(), expected);
+}
+
+/** Data behind a head that was read, which must be the expected one. */
+export function dataOf(reader: ByteReader, head: Head, expected: Head): Buffer {
+  const fits =
+    head.name === expected.name &&
+    head.dtype === expected.dtype &&
+    head.shape.length === expected.shape.length &&
+    head.shape.every((size, axis) => size === expected.shape[axis]);
+  if (!fits) throw unfit('state', `it holds ${describe(head)}, expected ${describe(expected)}`);
+  return reader.take(elementCount(expected.shape) * DTYPES[expected.dtype].bytes);
+}
+
+export function u32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32LE(value, 0);
+  return bytes;
+}
+
+function describe({ name, dtype, shape }: Head): string {
+  return `${name.slice(0, 80)}: ${dtype} [${shape.join(', ')}]`;
 }

@@ -42,7 +42,7 @@ test('state follows its sequence through any series of batches', () => {
                 (values as Float32Array).map((value) => value + id + 1),
               );
             });
-            layout.current[index] = ((layout.current[index] ?? 0) + 1) % 2;
+            layout.advance(index);
           });
           for (const id of ids) expected[id] = (expected[id] ?? 0) + id + 1;
         }
@@ -77,11 +77,11 @@ test('one row goes back to what the step read, its neighbours stay', () => {
     home: undefined,
   }));
   const layout = layouts.place(all);
-  const before = [...layout.current];
+  const before = layout.mark();
   // Only the second state is written, and twice.
   for (let write = 0; write < 2; write += 1) {
     (layout.stateTensor(1, 1).array as Float32Array).fill(write + 8);
-    layout.current[1] = (layout.current[1] ?? 0) + 1;
+    layout.advance(1);
   }
   layout.undo(1, before);
   const values = all.map((one) =>

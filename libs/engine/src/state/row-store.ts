@@ -37,12 +37,29 @@ export class Layout {
     return copies[((this.current[state] as number) + ahead) % copies.length] as BatchTensor;
   }
 
-  /** Takes one row back to what it was when these copies were current. */
-  undo(row: number, before: readonly number[]): void {
+  /** What was written to the next copy of a state is its value now. */
+  advance(state: number): void {
+    const copies = this.states[state]?.length ?? 1;
+    this.current[state] = ((this.current[state] ?? 0) + 1) % copies;
+  }
+
+  /** Which copies are current: for `rewind` and `undo`, as long as a step lasts. */
+  mark(): readonly number[] {
+    return [...this.current];
+  }
+
+  /** Takes all rows back to what they were at the mark. */
+  rewind(mark: readonly number[]): void {
+    for (let state = 0; state < mark.length; state += 1)
+      this.current[state] = mark[state] as number;
+  }
+
+  /** Takes one row back to what it was at the mark. */
+  undo(row: number, mark: readonly number[]): void {
     this.states.forEach((copies, state) => {
       const { dtype, rowLength } = copies[0] as BatchTensor;
       const values = allocate(dtype, rowLength);
-      (copies[before[state] as number] as BatchTensor).readRow(row, values);
+      (copies[mark[state] as number] as BatchTensor).readRow(row, values);
       this.stateTensor(state, 0).writeRow(row, values);
     });
   }

@@ -1,9 +1,10 @@
 import type { FramedInput, InputSpec } from '@cabstand/model';
 import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { DType, NumericArray, Tensor } from '@cabstand/tensor';
-import type { Loaded, SavedFraming } from '../snapshot/format';
 import { unfit } from '../snapshot/bytes';
-import { allocate, bytesOf, copyAt, slice } from '../graphs/batch-tensor';
+import type { LoadedFraming, SavedFraming } from '../snapshot/framing';
+import type { InputUse } from '../snapshot/progress';
+import { allocate, bytesOf, copyAt, fill, slice } from '../graphs/batch-tensor';
 
 interface Part {
   readonly from: 'earlier' | 'turn' | 'live' | 'padding';
@@ -17,18 +18,14 @@ interface Part {
 }
 
 /** How much of a turn's input frames have used up. */
-export interface UsedInput {
+export interface UsedInput extends InputUse {
   readonly partsTaken: number;
-  /** Items of the live part after those. */
-  readonly partUsed: number;
-  /** Items of the input that came with the turn. */
-  readonly inputUsed: number;
 }
 
 /**
- * Cuts the input of a session into overlapping frames with carried items in front. Holds the parts as
- * they came; each item is copied once, into the batch. `fill` changes nothing: a frame is used up only
- * by `advance`, after the step succeeded.
+ * Cuts one input of a session into overlapping frames with carried items in front. Holds the parts as
+ * they came; each item is copied into the batch as often as frames hold it. `fill` changes nothing: a
+ * frame is used up only by `advance`, after the step succeeded.
  */
 export class FrameCutter {
   readonly #framing: FramedInput;
@@ -36,7 +33,7 @@ export class FrameCutter {
   /** Blocks before the framed axis, and elements of one item behind it. */
   readonly #outer: number;
   readonly #inner: number;
-  /** The items before the next frame, zeros at first: [outer, carry, inner]. */
+  /** The items before the next frame, `carryValue` at first: [outer, carry, inner]. */
   readonly #history: NumericArray;
   #parts: Part[] = [];
   /** Where the next frame begins in the first part. */
@@ -50,8 +47,6 @@ export class FrameCutter {
   /** After a restore: items to pass over of the turn's own input and of the first live part. */
   #passInput = 0;
   #passPart = 0;
-  /** No more input follows in this turn. */
-  #finishing = false;
 
   constructor(framing: FramedInput, input: InputSpec) {
     const shape = input.shape.map((size) => (typeof size === 'number' ? size : 1));
@@ -60,11 +55,17 @@ export class FrameCutter {
     this.#outer = elementCount(shape.slice(0, framing.axis));
     this.#inner = elementCount(shape.slice(framing.axis + 1));
     this.#history = allocate(input.dtype, this.#outer * framing.carry * this.#inner);
+    if (framing.carryValue !== 0) fill(input.dtype, this.#history, framing.carryValue);
   }
 
   /** A whole frame is there. */
   get ready(): boolean {
     return this.#available >= this.#framing.frame;
+  }
+
+  /** Items wait that no frame has held yet. */
+  get unseen(): boolean {
+    return this.#available > this.#seen;
   }
 
   /** Bytes of input that wait. */
@@ -78,16 +79,24 @@ export class FrameCutter {
   }
 
   /**
-   * Adds a live part, or, with number -1, the input that comes with the turn.
+   * Whether the input is as long as what a restored turn used of it.
    *
-   * @throws CabstandError CHECKPOINT_INVALID where a restored turn used more than there is.
+   * @throws CabstandError CHECKPOINT_INVALID where it is not.
    */
+  check(tensor: Tensor, number: number): void {
+    const items = tensor.shape[this.#framing.axis] ?? 0;
+    const pass = number < 0 ? this.#passInput : this.#passPart;
+    if (pass > 0 && (pass > items || this.#parts.length > 0))
+      throw unfit('turn', `${pass} items of an input are used, ${items} came`);
+  }
+
+  /** Adds a live part, or, with number -1, the input that comes with the turn; `check` it first. */
   add(tensor: Tensor, number: number): void {
     const items = tensor.shape[this.#framing.axis] ?? 0;
     const from = number < 0 ? 'turn' : 'live';
+    // There is nothing in it to take, and a part of the turn that follows would not be the first.
+    if (items === 0 && from === 'turn') return;
     const pass = from === 'turn' ? this.#passInput : this.#passPart;
-    if (pass > 0 && (pass > items || this.#parts.length > 0))
-      throw unfit('turn', `${pass} items of an input are used, ${items} came`);
     const scaled = tensor.dtype !== this.#dtype;
     this.#push({ from, array: arrayOf(tensor), items, scaled, number });
     if (pass === 0) return;
@@ -116,7 +125,7 @@ export class FrameCutter {
   }
 
   /** Takes the place of what was saved. `used` where it was within a turn, whose input comes again. */
-  restore(saved: NonNullable<Loaded['framing']>, used: UsedInput | undefined): void {
+  restore(saved: LoadedFraming, used: UsedInput | undefined): void {
     bytesOf(this.#history).set(saved.carried);
     this.#seen = saved.seen;
     const array = allocate(this.#dtype, saved.kept.length / this.#history.BYTES_PER_ELEMENT);
@@ -127,15 +136,10 @@ export class FrameCutter {
     this.#passPart = used?.partUsed ?? 0;
   }
 
-  /** No more input follows in this turn: pads the last frame where the manifest says so. */
-  finish(): void {
-    this.#finishing = true;
-    this.#pad();
-  }
-
-  #pad(): void {
+  /** Adds zeros up to a whole frame. */
+  pad(): void {
     const missing = this.#framing.frame - this.#available;
-    if (this.#framing.remainder !== 'pad' || missing <= 0 || this.#available <= this.#seen) return;
+    if (missing <= 0) return;
     const array = allocate(this.#dtype, this.#outer * missing * this.#inner);
     this.#push({ from: 'padding', array, items: missing, scaled: false, number: -1 });
   }
@@ -146,7 +150,6 @@ export class FrameCutter {
     this.#inputUsed = 0;
     this.#passInput = 0;
     this.#passPart = 0;
-    this.#finishing = false;
     if (keep && this.#framing.remainder === 'keep') {
       this.#settle();
       return;
@@ -176,19 +179,26 @@ export class FrameCutter {
     }
   }
 
-  /** Moves on by a hop. @param filled what `fill` made */
-  advance(filled: NumericArray): void {
+  /** Moves on by a hop. */
+  advance(): void {
     const { carry, frame, hop } = this.#framing;
-    const inner = this.#inner;
-    for (let block = 0; carry > 0 && block < this.#outer; block += 1) {
-      const start = (block * (carry + frame) + hop) * inner;
-      copyAt(this.#history, slice(filled, start, carry * inner), block * carry * inner);
-    }
+    if (carry > 0) this.#carryOn(carry, hop);
     this.#offset += hop;
     this.#available -= hop;
     this.#seen = frame - hop;
     this.#drop();
-    if (this.#finishing) this.#pad();
+  }
+
+  /** The carried items of the next frame: the last ones before it, of this frame and of those before. */
+  #carryOn(carry: number, hop: number): void {
+    const inner = this.#inner;
+    const fresh = Math.min(carry, hop);
+    for (let block = 0; block < this.#outer; block += 1) {
+      const start = block * carry * inner;
+      const end = start + carry * inner;
+      if (fresh < carry) this.#history.copyWithin(start, start + fresh * inner, end);
+      this.#copy(this.#history, block, end - fresh * inner, fresh, hop - fresh);
+    }
   }
 
   /** Lets go of parts that are used up. */
@@ -208,22 +218,23 @@ export class FrameCutter {
     this.#available += part.items;
   }
 
-  #copy(target: NumericArray, block: number, start: number, count: number): void {
+  /** Copies `count` items of a block to element `start` of the target, from item `skip` on. */
+  #copy(target: NumericArray, block: number, start: number, count: number, skip = 0): void {
     const inner = this.#inner;
     let at = start;
     let left = count;
-    let offset = this.#offset;
+    let offset = this.#offset + skip;
     for (let index = 0; left > 0; index += 1) {
       const part = this.#parts[index];
       if (part === undefined) return;
-      const items = Math.min(left, part.items - offset);
+      const items = Math.min(left, Math.max(0, part.items - offset));
       const from = (block * part.items + offset) * inner;
-      if (part.scaled)
+      if (items > 0 && part.scaled)
         scale(target as Float32Array, at, part.array as Int16Array, from, items * inner);
-      else copyAt(target, slice(part.array, from, items * inner), at);
+      else if (items > 0) copyAt(target, slice(part.array, from, items * inner), at);
       at += items * inner;
       left -= items;
-      offset = 0;
+      offset = Math.max(0, offset - part.items);
     }
   }
 

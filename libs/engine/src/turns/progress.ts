@@ -2,20 +2,16 @@
 import { createHash } from 'node:crypto';
 import type { BoundModel } from '../graphs/bound';
 import { unfit } from '../snapshot/bytes';
-import { FINGERPRINT } from '../snapshot/format';
-import type { Progress } from '../snapshot/format';
-import type { FrameCutter } from './frame-cutter';
-import type { RecurrentTurn, StagePlan } from './turn';
+import { FINGERPRINT } from '../snapshot/progress';
+import type { Progress } from '../snapshot/progress';
+import type { SourceUse } from './input-source';
+import type { StagePlan } from './plan';
+import type { RecurrentTurn } from './turn';
 
-export function progressOf(turn: RecurrentTurn, cutter: FrameCutter | undefined): Progress {
-  const { number, records, steps, stage, item, token, tokens, partsUsed } = turn;
-  const used = cutter?.used ?? {
-    partsTaken: partsUsed,
-    partUsed: 0,
-    inputUsed: turn.inputUsed ? 1 : 0,
-  };
+export function progressOf(turn: RecurrentTurn, use: SourceUse): Progress {
+  const { number, records, steps, stage, item, token, tokens } = turn;
   return {
-    ...{ turn: number, records, steps, ...used, stage, items: turn.items.length, item },
+    ...{ turn: number, records, steps, ...use, stage, items: turn.items.length, item },
     ...{ token, tokens, fingerprint: fingerprintOf(turn) },
   };
 }
@@ -52,33 +48,22 @@ function vocabularySize({ graphs }: BoundModel): number {
 }
 
 /**
- * Moves a turn that was started anew to where it was.
+ * Moves a turn that was started anew to where it was; its input is the source's matter.
  *
  * @throws CabstandError CHECKPOINT_INVALID where it is not the turn that the snapshot was taken in.
  */
-export function continueTurn(turn: RecurrentTurn, progress: Progress, framed: boolean): void {
-  const { items, item, tokens, inputUsed } = progress;
-  if (items !== turn.items.length)
-    throw unfit('turn', `of a prompt of ${items} items, not ${turn.items.length}`);
+export function continueTurn(turn: RecurrentTurn, progress: Progress): void {
+  const { tokens } = progress;
   if (tokens > 0 && tokens >= turn.maxTokens)
     throw unfit('turn', `${tokens} tokens of at most ${turn.maxTokens} are there already`);
-  if (turn.stage > progress.stage)
-    throw unfit('turn', `stage ${progress.stage}, which this turn does not have`);
   if (!fingerprintOf(turn).equals(progress.fingerprint))
     throw unfit('turn', 'the parameters are not those that it began with');
-  // Framed input is passed over by the cutter.
-  if (!framed && inputUsed > 0) {
-    if (turn.sets.shift() === undefined)
-      throw unfit('turn', 'the turn began with input that is missing now');
-    turn.inputUsed = true;
-  }
   turn.stage = progress.stage;
   turn.steps = progress.steps;
   turn.records = progress.records;
   turn.parts = progress.partsTaken;
   turn.taken = progress.partsTaken;
-  turn.partsUsed = progress.partsTaken;
-  turn.item = item;
+  turn.item = progress.item;
   turn.token = progress.token;
   turn.tokens = tokens;
 }

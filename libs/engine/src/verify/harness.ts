@@ -1,115 +1,186 @@
 /** Runs turns on a stepper without a process around it, in batches of the caller's choosing. */
+import type { GoldenTurn } from '@cabstand/model';
 import { CabstandError } from '@cabstand/core';
-import type { GoldenTurn, Manifest } from '@cabstand/model';
-import type { NumericArray, Tensor } from '@cabstand/tensor';
+import type { Tensor } from '@cabstand/tensor';
 import { decodeFrame } from '../frames/codec';
 import { PREFIX } from '../frames/layout';
+import type { BoundGraph, BoundModel } from '../graphs/bound';
+import type { Rows } from '../graphs/joint-run';
+import { StepWriter } from '../output/step-writer';
+import { endTurn } from '../runtime/sequence';
+import type { Sequence, Stepper } from '../runtime/sequence';
 import { decodeChunk } from './decode-chunk';
 import type { DecodedChunk } from './decode-chunk';
-import { StepWriter } from '../output/step-writer';
-import { RecurrentStepper } from '../kinds/recurrent';
-import type { Sequence, Stepper } from '../runtime/sequence';
-import type { AnyStepper } from '../kinds/create';
-import { neighbourIds, neighbourTensor } from './neighbours';
-import type { Neighbour } from './neighbours';
+import { copyRows } from './rows';
+import type { WatchedSessions } from './watched';
+
+/** A turn as a caller sends it. */
+export type TurnPlan = Pick<GoldenTurn, 'prompt' | 'parameters' | 'inputs'>;
 
 /** What came of one sequence. */
 export interface Outcome {
   readonly chunks: DecodedChunk[];
-  /** Everything its rows got out of the graphs, state and scores included, run by run. */
-  readonly trace: NumericArray[];
+  /** What its rows got out of the graphs, state and scores included, run by run; of subjects only. */
+  readonly trace: Tensor[];
   steps: number;
   error: CabstandError | undefined;
 }
 
+/** A sequence that goes through its turns. */
+export interface Actor {
+  readonly sequence: Sequence;
+  readonly turns: readonly TurnPlan[];
+  /** Number of the turn that begins next. */
+  next: number;
+  readonly outcome: Outcome;
+  readonly role: 'subject' | 'neighbour';
+}
+
+const ALL: Rows = { from: 0, count: Infinity };
+
 export class Harness {
+  readonly #model: BoundModel;
   readonly #stepper: Stepper;
-  readonly #recurrent: RecurrentStepper | undefined;
-  readonly #manifest: Manifest;
+  readonly #watched: WatchedSessions;
   readonly #out = new StepWriter();
-  readonly #outcomes = new Map<number, Outcome>();
+  readonly #actors = new Map<number, Actor>();
   #next = 0;
 
-  constructor(manifest: Manifest, stepper: AnyStepper) {
-    this.#manifest = manifest;
+  /** @param stepper runs on the watched sessions */
+  constructor(model: BoundModel, watched: WatchedSessions, stepper: Stepper) {
+    this.#model = model;
+    this.#watched = watched;
     this.#stepper = stepper;
-    this.#recurrent = stepper instanceof RecurrentStepper ? stepper : undefined;
-    if (this.#recurrent !== undefined)
-      this.#recurrent.probe = (sequence, _name, values) =>
-        this.#outcomes.get(sequence.id)?.trace.push(values);
   }
 
-  /** Opens a sequence and begins the golden turn; as a neighbour, with other values of the same shape. */
-  begin(golden: GoldenTurn, neighbour?: { kind: Neighbour; seed: number }): Sequence {
+  start(turns: readonly TurnPlan[], role: Actor['role']): Actor {
     const sequence = this.#stepper.open(this.#next, 0);
     this.#next += 1;
     sequence.records = Infinity;
     sequence.bytes = Infinity;
-    const specs = this.#manifest.inputs;
-    const inputs = golden.inputs.map((tensor): Tensor => {
-      if (neighbour === undefined) return tensor;
-      const spec = specs.find(({ name }) => name === tensor.name);
-      return neighbourTensor(tensor, spec, neighbour.kind, neighbour.seed);
-    });
-    this.#stepper.begin(sequence, {
-      type: 'TURN',
-      sequence: sequence.id,
-      turn: 0,
-      prompt: golden.prompt,
-      parameters: golden.parameters,
-      inputs,
-      live: false,
-    });
-    if (neighbour !== undefined) this.#lead(sequence, neighbour);
-    else this.#outcomes.set(sequence.id, { chunks: [], trace: [], steps: 0, error: undefined });
-    return sequence;
+    const outcome: Outcome = { chunks: [], trace: [], steps: 0, error: undefined };
+    const actor: Actor = { sequence, turns, next: 0, outcome, role };
+    this.#actors.set(sequence.id, actor);
+    this.#settle(actor);
+    return actor;
   }
 
-  outcome(sequence: Sequence): Outcome {
-    const outcome = this.#outcomes.get(sequence.id);
-    if (outcome === undefined) throw new CabstandError('INTERNAL', 'a neighbour has no outcome');
-    return outcome;
-  }
-
-  /** Whether another step of the sequence is to come. */
-  active(sequence: Sequence): boolean {
+  /** Whether another step is to come. */
+  active({ sequence, outcome }: Actor): boolean {
+    if (outcome.error !== undefined) return false;
     return sequence.turn !== undefined && this.#stepper.ready(sequence);
   }
 
-  /** One step with the rows in this order. */
-  async step(rows: readonly Sequence[]): Promise<void> {
-    await this.#stepper.step(rows, this.#out);
-    if (!this.#out.empty) this.#collect(this.#out.take(rows.length, 0));
-    for (const sequence of rows) {
-      const outcome = this.#outcomes.get(sequence.id);
-      if (outcome !== undefined) outcome.steps += 1;
-    }
+  rows({ sequence }: Actor): number {
+    return this.#stepper.weight(sequence);
   }
 
-  end(sequence: Sequence): void {
+  mates(a: Actor, b: Actor): boolean {
+    return this.#stepper.group(a.sequence) === this.#stepper.group(b.sequence);
+  }
+
+  /**
+   * One step with the actors in this order: `joint` if all of them ran in one run of each graph, `split`
+   * if such a run failed and they ran one by one.
+   */
+  async step(batch: readonly Actor[]): Promise<'joint' | 'split' | 'apart'> {
+    const position = batch.findIndex(({ role }) => role === 'subject');
+    const trace = batch[position]?.outcome.trace;
+    const take = (graph: BoundGraph, results: Results, rows: Rows): void => {
+      for (const { name, batchAxis } of graph.outputs) {
+        const tensor = results[name];
+        if (tensor === undefined) continue;
+        const count = Math.min(rows.count, tensor.dims[batchAxis ?? 0] ?? 1);
+        trace?.push(copyRows(name, tensor, batchAxis, { from: rows.from, count }));
+      }
+    };
+    let joint: boolean | undefined;
+    this.#stepper.tap = ({ graph, results, callers }) => {
+      const rows = callers[position];
+      joint = joint !== false && callers.length === batch.length;
+      if (rows !== undefined) take(graph, results, rows);
+    };
+    if (batch.length === 1)
+      this.#watched.onRun = (graph, results) => {
+        const bound = this.#model.graphs[graph];
+        if (bound !== undefined && position === 0) take(bound, results, ALL);
+      };
+    const { splits } = this.#stepper;
+    try {
+      await this.#stepper.step(
+        batch.map(({ sequence }) => sequence),
+        this.#out,
+      );
+    } finally {
+      this.#stepper.tap = undefined;
+      this.#watched.onRun = undefined;
+    }
+    for (const actor of batch) {
+      actor.outcome.steps += 1;
+      this.#settle(actor);
+    }
+    if (this.#stepper.splits !== splits) return 'split';
+    return joint === true ? 'joint' : 'apart';
+  }
+
+  stop(actor: Actor): void {
+    const { sequence } = actor;
     if (sequence.turn !== undefined) this.#stepper.endTurn(sequence, false);
     sequence.turn = undefined;
     this.#stepper.release(sequence);
-    this.#outcomes.delete(sequence.id);
+    this.#actors.delete(sequence.id);
   }
 
-  #collect(bytes: Buffer): void {
+  /** As the step loop does after a step or a frame: ends what is over; then the next turn begins. */
+  #settle(actor: Actor): void {
+    const { sequence, turns, outcome } = actor;
+    this.#collect();
+    while (outcome.error === undefined) {
+      if (sequence.turn !== undefined) {
+        if (!this.#stepper.done(sequence)) return;
+        endTurn(this.#stepper, sequence, this.#out, 'completed');
+        this.#collect();
+        continue;
+      }
+      const plan = turns[actor.next];
+      if (plan === undefined) return;
+      this.#begin(actor, plan);
+    }
+  }
+
+  #begin(actor: Actor, { prompt, parameters, inputs }: TurnPlan): void {
+    const { sequence, role, outcome } = actor;
+    const turn = actor.next;
+    actor.next += 1;
+    try {
+      this.#stepper.begin(sequence, {
+        type: 'TURN',
+        sequence: sequence.id,
+        ...{ turn, prompt, parameters, inputs, live: false },
+      });
+    } catch (error) {
+      outcome.error = CabstandError.from(error);
+      return;
+    }
+    // A neighbour goes on where others would stop.
+    const { turn: active } = sequence;
+    if (role === 'neighbour' && active !== undefined && 'ignoreStop' in active)
+      active.ignoreStop = true;
+  }
+
+  #collect(): void {
+    if (this.#out.empty) return;
+    const bytes = this.#out.take(0, 0);
     const frame = decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX));
     if (frame.type !== 'STEP') return;
     for (const item of frame.items) {
-      const outcome = this.#outcomes.get(item.sequence);
+      const outcome = this.#actors.get(item.sequence)?.outcome;
       if (outcome === undefined) continue;
       if (item.kind === 'chunk') outcome.chunks.push(decodeChunk(item.chunk));
       if (item.kind === 'end' && item.end.reason === 'error')
         outcome.error = new CabstandError(item.end.error.reason, item.end.error.message);
     }
   }
-
-  /** A neighbour of a generator reads other tokens and goes on where others would stop. */
-  #lead(sequence: Sequence, { kind, seed }: { kind: Neighbour; seed: number }): void {
-    const turn = this.#recurrent === undefined ? undefined : sequence.turn;
-    if (turn === undefined || !('ignoreStop' in turn) || !('items' in turn)) return;
-    turn.ignoreStop = true;
-    turn.items = neighbourIds(turn.items as number[], kind, seed);
-  }
 }
+
+type Results = Parameters<NonNullable<WatchedSessions['onRun']>>[1];

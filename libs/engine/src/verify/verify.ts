@@ -1,224 +1,264 @@
 /** What is known of a model before it is announced: that it computes what it should, and how it batches. */
 import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
-import { readGolden } from '@cabstand/model';
-import type { BatchClass, GoldenTurn } from '@cabstand/model';
+import { KINDS } from '@cabstand/model';
+import type { BatchClass, GoldenSequence, Manifest, Provider } from '@cabstand/model';
+import type { ReferenceKind } from '../frames/types';
 import type { BoundModel } from '../graphs/bound';
 import { createStepper } from '../kinds/create';
-import type { Sequence } from '../runtime/sequence';
-import { EQUAL, compareArrays, compareTensors } from './compare';
-import type { Difference } from './compare';
+import type { Stepper } from '../runtime/sequence';
+import { measureBatching, unbatched } from './batching';
+import type { Batching } from './batching';
+import { asReference, compareSequences, playRestored, playTogether } from './golden';
+import type { Placed } from './golden';
+import type { Played } from './drive';
 import { Harness } from './harness';
-import type { Outcome } from './harness';
-import { NEIGHBOURS } from './neighbours';
+import type { TurnPlan } from './harness';
+import { Neighbours } from './neighbours';
+import { makeReference } from './reference';
+import type { OwnReference } from './reference';
+import { subjectsOf } from './subjects';
+import { Trials } from './trials';
+import { WatchedSessions } from './watched';
 
 export interface Verification {
   readonly batchClass: BatchClass;
   /** Largest batch that was tried: none larger is run. */
   readonly maxBatch: number;
-  /** Largest difference to the golden data. */
+  /** Largest |got - expected| / max(1, |expected|) to the reference. */
   readonly goldenError: number;
-  readonly seconds: number;
+  readonly reference: ReferenceKind;
+  /** Why it is unbatched; '' if it is not. */
+  readonly unbatchedBecause: string;
+  /** What is worth knowing, for people. */
+  readonly notes: readonly string[];
 }
 
-/** Measuring the class takes no longer than about this. */
-const LONGEST_SECONDS = 30;
-/** Steps of a trial: as many as fit in its time, within these. */
-const TRIAL_SECONDS = 0.3;
-const MOST_STEPS = 32;
-const FEWEST_STEPS = 4;
-/** Steps at batch sizes between those that are tried thoroughly. */
-const GLANCE_STEPS = 2;
+export interface VerifyOptions {
+  readonly maxBatch: number;
+  readonly provider: Provider;
+  readonly threads: number;
+  /** Answers from outside; undefined: the engine makes its own reference. */
+  readonly golden: readonly GoldenSequence[] | undefined;
+  /** Inputs that may be valid, the most plausible first; used without golden data. */
+  readonly examples: readonly TurnPlan[];
+  /** All but the golden data itself is left out once this is used up. */
+  readonly budgetSeconds: number;
+  readonly progress: (stage: string) => void;
+}
+
+/** Of the budget, for going on from snapshots. */
+const RESTORE_SHARE = 1 / 3;
+const PROGRESS_MS = 5000;
 
 /**
- * Runs the golden sequences alone, then one among adversarial neighbours at every batch size.
+ * Runs the reference through the path that serves, each step alone; then from snapshots; then subjects
+ * among neighbours at every batch size; and last the reference again, batched as it was measured.
  *
  * @throws CabstandError VERIFICATION_FAILED with figures where the provider computes something else.
  */
 export async function verifyModel(
   model: BoundModel,
   sessions: readonly InferenceSession[],
-  maxBatch: number,
-  progress: (stage: string) => void,
+  options: VerifyOptions,
 ): Promise<Verification> {
-  const begun = performance.now();
-  const elapsed = (): number => (performance.now() - begun) / 1000;
-  const { manifest } = model;
-  const { file } = manifest.golden;
-  if (file === undefined) throw new CabstandError('MANIFEST_INVALID', 'no golden data');
-  const golden = (await readGolden(file)).flatMap(({ turns }) => turns);
-  const harness = new Harness(manifest, createStepper(model, sessions, maxBatch));
-  progress('verifying: golden data');
-  const alone = await runAlone(harness, golden);
-  const goldenError = checkGolden(model, golden, alone);
-  const stepSeconds = elapsed() / alone.reduce((sum, { steps }) => sum + steps, 0);
-  if (!model.batchable || maxBatch < 2 || manifest.batching.class === 'unbatched')
-    return { batchClass: 'unbatched', maxBatch: 1, goldenError, seconds: elapsed() };
+  return await new Verifier(model, sessions, options).run();
+}
 
-  const trials = new Trials(harness, golden, alone);
-  let exact = true;
-  let verified = 1;
-  for (let size = 2; size <= maxBatch && elapsed() < LONGEST_SECONDS; size += 1) {
-    const thorough = size <= 3 || size === 8 || size === maxBatch;
-    progress(`verifying: batch ${size} of ${maxBatch}`);
-    const positions = thorough ? new Set([0, size >> 1, size - 1]) : new Set([size >> 1]);
-    const fitting = Math.floor(TRIAL_SECONDS / (stepSeconds * size));
-    const steps = thorough ? Math.min(MOST_STEPS, Math.max(FEWEST_STEPS, fitting)) : GLANCE_STEPS;
-    for (const position of positions) {
-      const difference = await trials.run(size, position, steps);
-      exact &&= difference.equal;
-      if (difference.error > manifest.golden.rtol)
-        return { batchClass: 'unbatched', maxBatch: 1, goldenError, seconds: elapsed() };
-    }
-    verified = size;
+class Verifier {
+  readonly #model: BoundModel;
+  readonly #manifest: Manifest;
+  readonly #options: VerifyOptions;
+  readonly #watched: WatchedSessions;
+  readonly #stepper: Stepper;
+  readonly #notes: string[] = [];
+  readonly #begun = performance.now();
+
+  constructor(model: BoundModel, sessions: readonly InferenceSession[], options: VerifyOptions) {
+    this.#model = model;
+    this.#manifest = model.manifest;
+    this.#options = options;
+    this.#watched = new WatchedSessions(sessions);
+    const stepper = createStepper(model, this.#watched.sessions, 1);
+    this.#stepper = stepper;
   }
-  // A model too slow to try in the time there is runs its steps alone.
-  return {
-    batchClass: verified === 1 ? 'unbatched' : exact ? 'exact' : 'tolerance',
-    maxBatch: verified,
-    goldenError,
-    seconds: elapsed(),
-  };
-}
 
-/** All golden sequences, interleaved, each step alone. */
-async function runAlone(harness: Harness, golden: readonly GoldenTurn[]): Promise<Outcome[]> {
-  const sequences = golden.map((one) => harness.begin(one));
-  for (let going = true; going;) {
-    going = false;
-    for (const sequence of sequences) {
-      if (!harness.active(sequence)) continue;
-      going = true;
-      await harness.step([sequence]);
-    }
-  }
-  const outcomes = sequences.map((sequence) => harness.outcome(sequence));
-  for (const sequence of sequences) harness.end(sequence);
-  return outcomes;
-}
-
-/** The largest difference to the golden data, which must be within the tolerance. */
-function checkGolden(
-  model: BoundModel,
-  golden: readonly GoldenTurn[],
-  outcomes: readonly Outcome[],
-): number {
-  const { rtol: tolerance } = model.manifest.golden;
-  const join = model.manifest.text.output?.join ?? '';
-  let worst: Difference & { place: string } = { ...EQUAL, place: '' };
-  golden.forEach(({ records }, index) => {
-    const { chunks, error } = outcomes[index] as Outcome;
-    const where = `sequence ${index}`;
-    if (error !== undefined) throw failed(model, where, error.message, `${records.length} records`);
-    if (chunks.length !== records.length)
-      throw failed(model, where, `${chunks.length} records`, `${records.length}`);
-    records.forEach((record, number) => {
-      const chunk = chunks[number];
-      const text = textOf(chunk?.text ?? '', number === 0 ? '' : join);
-      if (text !== record.text)
-        throw failed(model, `${where}, record ${number}, text`, text, record.text);
-      for (const expected of record.outputs) {
-        const got = chunk?.outputs.find(({ name }) => name === expected.name);
-        const place = `${where}, record ${number}, output ${expected.name}`;
-        if (got === undefined) throw failed(model, place, 'nothing', expected.dtype);
-        const difference = compareTensors(got, expected);
-        if (difference.error > worst.error) worst = { ...difference, place };
-      }
-    });
-  });
-  if (worst.error > tolerance)
-    throw failed(model, worst.place, worst.got, worst.expected, worst.error);
-  return worst.error;
-}
-
-/** Golden data has the text of one token, without what joins it to the one before. */
-function textOf(text: string, join: string): string {
-  return text.startsWith(join) ? text.slice(join.length) : text;
-}
-
-function failed(
-  { manifest }: BoundModel,
-  where: string,
-  got: string,
-  expected: string,
-  error?: number,
-): CabstandError {
-  const figures =
-    error === undefined ? '' : ` (off by ${error} at worst, tolerance ${manifest.golden.rtol})`;
-  return new CabstandError(
-    'VERIFICATION_FAILED',
-    `${manifest.name}: ${where}: got ${got}, golden data says ${expected}${figures}`,
-    {
-      metadata: {
-        file: manifest.golden.file ?? '',
-        field: where,
-        value: got,
-        expected,
-        ...(error !== undefined && { error: String(error) }),
-        tolerance: String(manifest.golden.rtol),
-      },
-    },
-  );
-}
-
-/** Golden sequences among neighbours, against the same sequences alone. */
-class Trials {
-  #turn = 0;
-
-  constructor(
-    readonly harness: Harness,
-    readonly golden: readonly GoldenTurn[],
-    readonly alone: readonly Outcome[],
-  ) {}
-
-  /** @param steps to compare, over as many golden sequences as that takes */
-  async run(size: number, position: number, steps: number): Promise<Difference> {
-    let worst = EQUAL;
-    for (let left = steps; left > 0;) {
-      const index = this.#turn % this.golden.length;
-      this.#turn += 1;
-      const subject = this.golden[index] as GoldenTurn;
-      const rows = Array.from({ length: size }, (_, row) => {
-        if (row === position) return this.harness.begin(subject);
-        const kind = NEIGHBOURS[(row + this.#turn) % NEIGHBOURS.length] ?? 'noise';
-        return this.harness.begin(subject, { kind, seed: this.#turn * 1000 + row });
-      });
-      const own = rows[position] as Sequence;
-      const outcome = this.harness.outcome(own);
-      while (left > 0 && this.harness.active(own)) {
-        await this.harness.step(rows.filter((row) => this.harness.active(row)));
-        left -= 1;
-      }
-      const difference = compareOutcomes(outcome, this.alone[index] as Outcome);
-      if (difference.error > worst.error || !difference.equal)
-        worst = difference.error >= worst.error ? difference : { ...worst, equal: false };
-      for (const row of rows) this.harness.end(row);
-    }
-    return worst;
-  }
-}
-
-/** As far as `got` went. */
-function compareOutcomes(got: Outcome, alone: Outcome): Difference {
-  let worst = EQUAL;
-  const take = (difference: Difference): void => {
-    worst = {
-      ...(difference.error > worst.error ? difference : worst),
-      equal: worst.equal && difference.equal,
+  async run(): Promise<Verification> {
+    const { golden } = this.#options;
+    const own = golden === undefined ? await this.#ownReference() : undefined;
+    const sequences = golden ?? own?.sequences ?? [];
+    const plain = await this.#plain(sequences);
+    let reference: ReferenceKind = golden === undefined ? (own?.kind ?? 'none') : 'golden';
+    if (reference === 'self' && plain.worst.ratio > 1) {
+      // Whoever runs these graphs on this provider gets this: it is no worse here than elsewhere.
+      if (this.#options.provider !== 'cpu') throw this.#failed(plain.worst, reference);
+      const { where, got, expected } = plain.worst;
+      this.#notes.push(
+        `ONNX Runtime's optimised graph differs from the plain one: ${where}: ${got}, not ${expected}; give golden data, or a golden.tolerance`,
+      );
+      reference = 'none';
+    } else if (reference !== 'none' && plain.worst.ratio > 1)
+      throw this.#failed(plain.worst, reference);
+    if (own?.steady !== false) await this.#restored(sequences, plain.played);
+    if (reference === 'golden') this.#noteTurns(sequences);
+    const batching = await this.#batching(sequences, plain, own);
+    if (this.#watched.refused > 0)
+      this.#notes.push(
+        `${this.#watched.refused} trial runs were refused by the model (${this.#watched.refusal})`,
+      );
+    return {
+      batchClass: batching.batchClass,
+      maxBatch: batching.maxBatch,
+      goldenError: reference === 'none' ? 0 : plain.worst.error,
+      reference,
+      unbatchedBecause: batching.because,
+      notes: this.#notes,
     };
-  };
-  if (got.error !== undefined)
-    return { error: Infinity, equal: false, got: got.error.message, expected: 'no error' };
-  got.trace.forEach((values, index) => {
-    const expected = alone.trace[index];
-    if (expected !== undefined) take(compareArrays(values, expected));
-  });
-  // Models without state have no trace; their records say it all.
-  got.chunks.forEach(({ outputs }, number) =>
-    outputs.forEach((tensor, index) => {
-      const expected = alone.chunks[number]?.outputs[index];
-      if (expected !== undefined) take(compareTensors(tensor, expected));
-    }),
-  );
-  return worst;
+  }
+
+  async #ownReference(): Promise<OwnReference> {
+    const { examples, threads, progress } = this.#options;
+    const own = await makeReference(this.#model, examples, threads, progress);
+    if (own.note !== '') this.#notes.push(own.note);
+    return own;
+  }
+
+  /** All sequences, interleaved, each step alone. */
+  async #plain(sequences: readonly GoldenSequence[]): Promise<Plain> {
+    const total = sequences
+      .flatMap(({ turns }) => turns)
+      .reduce((sum, { records }) => sum + records.length, 0);
+    let told = performance.now();
+    const { progress } = this.#options;
+    progress(`verifying: ${total} records`);
+    const begun = performance.now();
+    const played = await playTogether(this.#stepper, plansOf(sequences), (count) => {
+      if (performance.now() - told < PROGRESS_MS) return;
+      told = performance.now();
+      progress(`verifying: record ${count} of ${total}`);
+    });
+    const seconds = (performance.now() - begun) / 1000;
+    const steps = played.flat().reduce((sum, { end }) => sum + (end?.steps ?? 0), 0);
+    const worst = compareSequences(this.#manifest, played, sequences, this.#manifest.golden);
+    return { played, worst, seconds, stepSeconds: seconds / Math.max(1, steps) };
+  }
+
+  /** Each turn goes on from a snapshot in its middle, and the next one from the one at its end. */
+  async #restored(
+    sequences: readonly GoldenSequence[],
+    played: readonly (readonly Played[])[],
+  ): Promise<void> {
+    if (KINDS[this.#manifest.kind].oneGraph || sequences.length === 0) return;
+    const plans = plansOf(sequences);
+    this.#options.progress('verifying: going on from snapshots');
+    // One by one where there is no time for all at once.
+    const budget = this.#options.budgetSeconds * RESTORE_SHARE;
+    const some = plans.slice(0, this.#elapsed() < budget ? plans.length : 1);
+    const before = asReference(this.#manifest, some, played);
+    const after = await playRestored(this.#stepper, some, played);
+    const worst = compareSequences(this.#manifest, after, before, this.#manifest.golden);
+    if (worst.ratio <= 1) return;
+    throw this.#failed({ ...worst, where: `from a snapshot: ${worst.where}` }, 'undisturbed');
+  }
+
+  #noteTurns(sequences: readonly GoldenSequence[]): void {
+    const keeps =
+      this.#model.states.some(({ scope }) => scope === 'session') ||
+      this.#manifest.framed.some(({ carry, remainder }) => carry > 0 || remainder === 'keep');
+    if (keeps && !sequences.some(({ turns }) => turns.length > 1))
+      this.#notes.push(
+        'no sequence of the golden data has two turns: what the state carries from turn to turn is not verified',
+      );
+  }
+
+  async #batching(
+    sequences: readonly GoldenSequence[],
+    plain: Plain,
+    own: OwnReference | undefined,
+  ): Promise<Batching> {
+    const { maxBatch, progress, budgetSeconds } = this.#options;
+    const { manifest } = this.#model;
+    if (!this.#model.batchable) return unbatched(this.#model.unbatchedBecause);
+    if (manifest.batching.class === 'unbatched')
+      return unbatched('the manifest says so: batching.class');
+    if (maxBatch < 2) return unbatched('max_batch is 1');
+    if (own !== undefined && (!own.steady || own.sequences.length === 0))
+      return unbatched(own.note);
+    const plans = plansOf(sequences);
+    const harness = new Harness(this.#model, this.#watched, this.#stepper);
+    const trials = new Trials(
+      manifest,
+      harness,
+      new Neighbours(manifest, plans.flat()),
+      subjectsOf(manifest, plans),
+      manifest.golden,
+      () => this.#watched.refusal,
+    );
+    this.#stepper.maxBatch = maxBatch;
+    const left = (): number => budgetSeconds - this.#elapsed();
+    const { stepSeconds } = plain;
+    const measured = await measureBatching(trials, { maxBatch, stepSeconds, left, progress });
+    if (measured.batchClass === 'unbatched') return measured;
+    if (measured.maxBatch < maxBatch)
+      this.#notes.push(`batches of more than ${measured.maxBatch} rows were not tried`);
+    this.#stepper.maxBatch = measured.maxBatch;
+    return plain.seconds > left() ? measured : await this.#batched(plans, plain, measured);
+  }
+
+  /** The reference once more, batched by the scheduler as callers will be. */
+  async #batched(
+    plans: readonly (readonly TurnPlan[])[],
+    { played }: Plain,
+    measured: Batching,
+  ): Promise<Batching> {
+    this.#options.progress('verifying: all records, batched');
+    const alone = asReference(this.#manifest, plans, played);
+    const together = await playTogether(this.#stepper, plans);
+    const worst = compareSequences(this.#manifest, together, alone, this.#manifest.golden);
+    const { where, got, expected, ratio, equal } = worst;
+    if (ratio > 1)
+      return unbatched(`batched, ${where} is ${got}, and ${expected} where each step runs alone`);
+    return equal ? measured : { ...measured, batchClass: 'tolerance' };
+  }
+
+  #elapsed(): number {
+    return (performance.now() - this.#begun) / 1000;
+  }
+
+  #failed(worst: Placed, reference: ReferenceKind | 'undisturbed'): CabstandError {
+    const { file, atol, rtol } = this.#manifest.golden;
+    const { where, got, expected, error } = worst;
+    const figures = Number.isFinite(error)
+      ? ` (off by ${error} at worst, atol ${atol}, rtol ${rtol})`
+      : '';
+    return new CabstandError(
+      'VERIFICATION_FAILED',
+      `${this.#manifest.name}: ${where}: got ${got}, ${SAID[reference]} ${expected}${figures}`,
+      {
+        metadata: {
+          ...{ file: file ?? '', field: where, value: got, expected, reference },
+          ...(Number.isFinite(error) && { error: String(error) }),
+          ...{ atol: String(atol), rtol: String(rtol) },
+        },
+      },
+    );
+  }
+}
+
+const SAID = {
+  golden: 'golden data says',
+  self: 'the unoptimised graph says',
+  undisturbed: 'without it',
+  none: 'expected',
+} as const;
+
+interface Plain {
+  readonly played: readonly (readonly Played[])[];
+  readonly worst: Placed;
+  readonly seconds: number;
+  readonly stepSeconds: number;
+}
+
+function plansOf(sequences: readonly GoldenSequence[]): (readonly TurnPlan[])[] {
+  return sequences.map(({ turns }) => turns);
 }

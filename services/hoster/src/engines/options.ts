@@ -1,6 +1,8 @@
-import { availableParallelism, totalmem } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import path from 'node:path';
 import { invalid } from '@cabstand/core';
+import { MIB, MOST_BYTES, MOST_COUNT, MOST_MS, withinLimits } from '../limits';
+import type { Limit } from '../limits';
 
 /** How engines are run. Times in milliseconds, sizes in bytes. */
 export interface EngineOptions {
@@ -13,7 +15,7 @@ export interface EngineOptions {
   readonly spares?: number;
   /** Intra-op threads of each engine. Default 1. */
   readonly threads?: number;
-  /** Cores that the engines of this hoster share. Default: those this process may use. */
+  /** Cores that the engines of this hoster share. Default: those of the machine. */
   readonly cores?: number;
   /** Added to an engine's niceness, 0 to 19. Default 5. */
   readonly nice?: number;
@@ -53,55 +55,50 @@ export interface EngineOptions {
 
 export type ResolvedEngineOptions = Required<EngineOptions>;
 
-const MIB = 1024 * 1024;
-/** What may be 0: the most of each. */
-const MOST = { nice: 19, spares: 16 } as const;
+type Numbers = Omit<ResolvedEngineOptions, 'command'>;
+
+/**
+ * Only tests set `command` and those of these that the configuration has no key for: `maxOutgoingBytes`,
+ * `helloTimeoutMs`, `stallSteps`, `firstStepMs`, `silenceMs`, `stopMs`, `maxRestartMs`, `crashWindowMs`
+ * and `retryMs`.
+ */
+export const ENGINE_LIMITS: Readonly<Record<keyof Numbers, Limit>> = {
+  spares: [1, 0, 16],
+  threads: [1, 1, MOST_COUNT],
+  cores: [Math.max(1, cpus().length), 1, MOST_COUNT],
+  nice: [5, 0, 19],
+  sessionsPerModel: [64, 1, MOST_COUNT],
+  maxStateBytes: [1024 * MIB, 1, MOST_BYTES],
+  maxMemoryBytes: [machineMemory(), 1, MOST_BYTES],
+  maxOutgoingBytes: [256 * MIB, 1, MOST_BYTES],
+  helloTimeoutMs: [30_000, 1, MOST_MS],
+  loadTimeoutMs: [300_000, 1, MOST_MS],
+  stallMs: [2000, 1, MOST_MS],
+  stallSteps: [50, 1, MOST_COUNT],
+  firstStepMs: [30_000, 1, MOST_MS],
+  silenceMs: [10_000, 1, MOST_MS],
+  stopMs: [2000, 1, MOST_MS],
+  restartMs: [200, 1, MOST_MS],
+  maxRestartMs: [10_000, 1, MOST_MS],
+  crashes: [5, 1, MOST_COUNT],
+  crashWindowMs: [60_000, 1, MOST_MS],
+  retryMs: [60_000, 1, MOST_MS],
+};
 
 /** Fills in defaults and checks numbers. Throws INVALID_ARGUMENT, naming option and value. */
 export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngineOptions {
-  const resolved: ResolvedEngineOptions = {
-    command: options.command ?? defaultCommand(),
-    spares: options.spares ?? 1,
-    threads: options.threads ?? 1,
-    cores: options.cores ?? availableParallelism(),
-    nice: options.nice ?? 5,
-    sessionsPerModel: options.sessionsPerModel ?? 64,
-    maxStateBytes: options.maxStateBytes ?? 1024 * MIB,
-    maxMemoryBytes: options.maxMemoryBytes ?? machineMemory(),
-    maxOutgoingBytes: options.maxOutgoingBytes ?? 256 * MIB,
-    helloTimeoutMs: options.helloTimeoutMs ?? 30_000,
-    loadTimeoutMs: options.loadTimeoutMs ?? 300_000,
-    stallMs: options.stallMs ?? 2_000,
-    stallSteps: options.stallSteps ?? 50,
-    firstStepMs: options.firstStepMs ?? 30_000,
-    silenceMs: options.silenceMs ?? 10_000,
-    stopMs: options.stopMs ?? 2_000,
-    restartMs: options.restartMs ?? 200,
-    maxRestartMs: options.maxRestartMs ?? 10_000,
-    crashes: options.crashes ?? 5,
-    crashWindowMs: options.crashWindowMs ?? 60_000,
-    retryMs: options.retryMs ?? 60_000,
-  };
-  if (resolved.command.length === 0 || resolved.command[0] === '')
+  const { command = defaultCommand() } = options;
+  if (command.length === 0 || command[0] === '')
     throw invalid('INVALID_ARGUMENT', 'engines.command', options.command, 'a program to start');
-  for (const name of ['nice', 'spares'] as const)
-    if (!Number.isInteger(resolved[name]) || resolved[name] < 0 || resolved[name] > MOST[name])
-      throw invalid('INVALID_ARGUMENT', `engines.${name}`, resolved[name], `0 to ${MOST[name]}`);
-  for (const [name, value] of Object.entries(resolved))
-    if (
-      !(name in MOST) &&
-      typeof value === 'number' &&
-      !(Number.isSafeInteger(value) && value >= 1)
-    )
-      throw invalid('INVALID_ARGUMENT', `engines.${name}`, value, 'a whole number of at least 1');
-  if (resolved.threads > resolved.cores)
+  const numbers = withinLimits(ENGINE_LIMITS, options, 'engines.');
+  if (numbers.threads > numbers.cores)
     throw invalid(
       'INVALID_ARGUMENT',
       'engines.threads',
-      resolved.threads,
-      `at most engines.cores (${resolved.cores})`,
+      numbers.threads,
+      `at most engines.cores (${numbers.cores})`,
     );
-  return resolved;
+  return { command, ...numbers };
 }
 
 /** Memory of the container where there is one, otherwise of the machine. */

@@ -1,7 +1,5 @@
 import { CabstandError, abortReason } from '@cabstand/core';
-import { validateTurnInput } from '@cabstand/model';
 import type { ServerCall, ServerStreamHandler, v1 } from '@cabstand/rpc';
-import type { ServedModel } from '../engines/contract';
 import type { ResumeSpec } from '../sessions/resume';
 import type { Session } from '../sessions/session';
 import type { Epoch, Retention, TurnContent, TurnOutcome } from '../sessions/types';
@@ -80,11 +78,10 @@ async function sessionFor(
   call: ServerCall,
   consumer: StreamConsumer,
 ): Promise<Continued> {
-  const { id, resume, content } = asked;
+  const { id, resume } = asked;
   const opening = {
     ...asked,
     model: request.model,
-    check: (model: ServedModel) => void validateTurnInput(model.manifest, content),
     onQueued: (position: number) => consumer.notice({ kind: 'queued', position }),
   };
   if (id !== undefined && resume !== undefined)
@@ -123,7 +120,6 @@ function start(context: HandlerContext, session: Session, asked: Asked): TurnOut
   context.sessions.checkTurns();
   // Before the turn is taken: a refused position must leave nothing running without a reader.
   if (asked.from !== 0) session.checkAttach(asked.epoch, asked.from);
-  validateTurnInput(session.model.manifest, asked.content);
   return session.startTurn(asked.turn, asked.content);
 }
 

@@ -1,8 +1,6 @@
 /** Calls that go on with a session which this hoster may not have. */
 import { CabstandError, invalid } from '@cabstand/core';
-import { validateLiveInput, validateTurnInput } from '@cabstand/model';
 import type { ServerCall, v1 } from '@cabstand/rpc';
-import type { ServedModel } from '../engines/contract';
 import type { LivePart } from '../sessions/live-input';
 import type { PlannedTurn, ResumeSpec } from '../sessions/resume';
 import type { Session } from '../sessions/session';
@@ -36,17 +34,7 @@ export async function continueSession(
     checkModel(request.model, here.model);
     return { session: here, opened: false };
   }
-  const check = (model: ServedModel): void => {
-    for (const { content, parts } of resume.turns) {
-      validateTurnInput(model.manifest, content);
-      for (const { tensors } of parts) validateLiveInput(model.manifest, tensors);
-    }
-    request.check?.(model);
-  };
-  return {
-    session: await openSession(context, call, { ...request, check }, ticket),
-    opened: true,
-  };
+  return { session: await openSession(context, call, request, ticket), opened: true };
 }
 
 /** `own`: the turn's input where the call itself carries it. */

@@ -1,5 +1,4 @@
 import { CabstandError, abortReason } from '@cabstand/core';
-import { validateLiveInput, validateTurnInput } from '@cabstand/model';
 import type { BidiHandler, ServerCall, StreamWriter, v1 } from '@cabstand/rpc';
 import { sameEpoch } from '../sessions/epoch';
 import type { Session } from '../sessions/session';
@@ -233,16 +232,11 @@ function apply(context: HandlerContext, session: Session, request: Request): voi
 function startTurn(context: HandlerContext, session: Session, turn: v1.Turn__Output): void {
   context.sessions.checkTurns();
   const input = turn.input ?? { prompt: '', inputs: [], parameters: '' };
-  const content = parseContent(input, turn.live);
-  validateTurnInput(session.model.manifest, content);
-  session.startTurn(turn.turn, content);
+  session.startTurn(turn.turn, parseContent(input, turn.live));
 }
 
 function liveInput(session: Session, input: v1.LiveInput__Output): void {
-  const tensors = parseTensors(input.inputs);
-  session.input(input.turn, input.sequence, tensors, input.last, () =>
-    validateLiveInput(session.model.manifest, tensors),
-  );
+  session.input(input.turn, input.sequence, parseTensors(input.inputs), input.last);
 }
 
 /** Only `module` models declare commands, and there are none of that kind yet. */

@@ -6,6 +6,9 @@ import { resolveEngineOptions } from '../engines/options';
 import type { EngineOptions, ResolvedEngineOptions } from '../engines/options';
 import { availableMemory } from './memory';
 
+/** How long sessions of a version that was replaced may go on. */
+export const STANDARD_DRAIN_MS = 600_000;
+
 export interface ModelHostOptions {
   /** Folders of models. With a name in several, the first counts. */
   readonly repositories: readonly string[];
@@ -37,7 +40,7 @@ export interface ResolvedModelHostOptions extends Omit<
 }
 
 export function resolveModelHostOptions(options: ModelHostOptions): ResolvedModelHostOptions {
-  const drainMs = options.drainMs ?? 600_000;
+  const drainMs = options.drainMs ?? STANDARD_DRAIN_MS;
   if (!(drainMs >= 0)) throw invalid('INVALID_ARGUMENT', 'models.drainMs', drainMs, 'at least 0');
   return {
     repositories: options.repositories,

@@ -2,25 +2,29 @@ import { CabstandError } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { TurnEnd } from '@cabstand/engine';
 import type { EngineSnapshot, Sequence, SequenceSink } from '../engines/contract';
-import { deathAt, isPoisoned, poisonedError } from './deaths';
+import { EngineDeaths, poisonedError } from './deaths';
 import type { ComputationInit } from './computation-init';
 import { encodeChunk, encodeEndOfTurn, encodeInput } from './encode';
 import type { RecordHeader } from './encode';
+import { endAfter, shortOf } from './engine-ends';
 import { EngineSeat } from './engine-seat';
+import { Freeze } from './freeze';
 import { LiveInput } from './live-input';
-import type { LiveStart } from './live-input';
 import { LiveFeed } from './live-feed';
-import { Rebuild } from './rebuild';
+import { Rebuild, stateOf } from './rebuild';
+import { RecordWriter } from './record-writer';
 import { SnapshotPolicy } from './snapshot-policy';
-import type { Deaths, StateAt } from './state-at';
+import { liveStart } from './state-at';
+import type { StateAt } from './state-at';
+import { TurnTiming } from './timing';
 import { turnDigest } from './turn-digest';
 import { Turns } from './turns';
 import type { RunningTurn } from './turns';
-import type { JournalEntry, SessionEnd, TurnContent, TurnOutcome } from './types';
+import type { JournalEntry, TurnContent, TurnOutcome } from './types';
 
 /**
  * The half of a session that faces the engine: its turns, and what it takes to go on with them in
- * another engine. Records that are computed a second time are counted and dropped.
+ * another engine.
  */
 export class Computation implements SequenceSink {
   readonly #init: ComputationInit;
@@ -29,39 +33,39 @@ export class Computation implements SequenceSink {
   readonly #feed: LiveFeed;
   readonly #rebuild: Rebuild;
   readonly #policy: SnapshotPolicy;
-  /** Position that the engine's next record has; below `delivery.next` while it catches up. */
-  #cursor: number;
+  readonly #records: RecordWriter;
+  readonly #freeze: Freeze;
+  readonly #timing: TurnTiming;
+  readonly #deaths: EngineDeaths;
   /** Came directly before the end of its turn. */
   #ending: EngineSnapshot | undefined;
   /** A turn that is to be cancelled once the engine has caught up. */
   #cancelled: number | undefined;
-  #deaths: Deaths | undefined;
-  /** Whoever waits for computing to stop; it never goes on after that. */
-  #freezing: (() => void) | undefined;
-  #frozen = false;
-  /** A snapshot is under way that was asked for before the engine was paused. */
-  #doubtful = false;
 
   /** Takes a slot of the model. Throws what `ServedModel.openSequence` throws. */
   constructor(init: ComputationInit) {
-    const { model, priority, durable, clock, options, events, plan } = init;
+    const { session, deps, priority, delivery, events, plan } = init;
+    const { options, clock, observer } = deps;
+    const { state } = plan ?? {};
     this.#init = init;
-    this.#turns = new Turns(plan?.state);
-    this.#rebuild = new Rebuild(plan?.state, plan?.turns);
+    this.#turns = new Turns(state);
+    this.#rebuild = new Rebuild(state, plan?.turns);
     this.#policy = new SnapshotPolicy(options, clock);
-    this.#cursor = plan?.state.position ?? 0;
-    this.#deaths = plan?.state.deaths;
+    this.#records = new RecordWriter(session, observer, delivery, state?.position ?? 0);
+    this.#freeze = new Freeze(clock, options.freezeMs);
+    this.#timing = new TurnTiming(clock);
+    this.#deaths = new EngineDeaths(state?.deaths);
     this.#seat = new EngineSeat({
-      model,
+      model: session.model,
       sink: this,
       priority,
-      snapshots: durable,
+      snapshots: session.durable,
       clock,
       rebuildMs: options.rebuildMs,
       onGone: (error) => events.over(endAfter(error)),
       onRetry: () => this.#feed.pump(),
     });
-    this.#feed = new LiveFeed(this.#turns, this.#seat);
+    this.#feed = new LiveFeed(this.#turns, this.#seat, init.inputs);
     this.#seat.take(this.#rebuild.state?.data ?? Buffer.alloc(0));
   }
 
@@ -97,49 +101,42 @@ export class Computation implements SequenceSink {
 
   /** Whether nothing is computed though there may be room: no engine has it, or it is to stop. */
   get stands(): boolean {
-    return this.#seat.waiting || this.#frozen;
+    return this.#seat.waiting || this.#freeze.frozen;
   }
 
   /** Whether its turn may be what killed the engine, twice at the same position. */
   get suspected(): boolean {
-    return this.#seat.waiting && isPoisoned(this.#deaths, this.#cursor);
+    return this.#seat.waiting && this.#deaths.suspects(this.#records.next);
   }
 
   /** Throws TURN_OUT_OF_ORDER, TURN_CONFLICT, SESSION_BUSY, LIMIT_EXCEEDED or HOSTER_FULL. */
   startTurn(turn: number, content: TurnContent): TurnOutcome {
-    const digest = this.#init.named ? turnDigest(content) : undefined;
+    const digest = this.#init.session.named ? turnDigest(content) : undefined;
     const planned = this.#rebuild.plannedTurn(turn);
     if (planned !== undefined && turnDigest(planned.content) === digest) return 'running';
     const outcome = this.#turns.judge(turn, digest);
     if (outcome !== 'started') return outcome;
-    const { keptRecords } = this.#init.delivery;
-    const { journalRecords } = this.#init.options;
-    if (keptRecords > journalRecords)
-      throw new CabstandError(
-        'LIMIT_EXCEEDED',
-        `${keptRecords} records wait for acknowledgement: acknowledge them before the next turn`,
-        { metadata: { field: 'turn', limit: String(journalRecords) } },
-      );
+    this.#init.delivery.checkNextTurn();
     this.#begin(turn, content, digest, this.#seat.sequence);
     return 'started';
   }
 
   /** A part of live input; see `Session.input`. */
-  input(turn: number, part: number, tensors: readonly Tensor[], last: boolean, check: () => void) {
-    this.#feed.take(turn, part, tensors, last, check);
+  input(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void {
+    this.#feed.take(turn, part, tensors, last);
   }
 
   /** Ends a turn before its next step; its end of turn follows. */
   cancel(turn: number): void {
     if (this.#turns.running?.turn !== turn) return;
     this.#cancelled = turn;
-    if (this.#caughtUp) this.#seat.sequence?.cancel(turn);
+    if (this.#records.caughtUp) this.#seat.sequence?.cancel(turn);
   }
 
   /** Lets the engine go on as far as there is room for records. */
   grant(): void {
     const { sequence } = this.#seat;
-    if (sequence === undefined || this.#frozen || this.#turns.running === undefined) return;
+    if (sequence === undefined || this.#freeze.frozen || this.#turns.running === undefined) return;
     const credit = this.#init.delivery.grant();
     if (credit !== undefined) sequence.credit(credit.records, credit.bytes);
   }
@@ -156,22 +153,13 @@ export class Computation implements SequenceSink {
    */
   async freeze(): Promise<StateAt | undefined> {
     const { sequence } = this.#seat;
-    if (!this.#frozen && sequence !== undefined && this.#turns.running !== undefined) {
+    if (!this.#freeze.frozen && sequence !== undefined && this.#turns.running !== undefined) {
       this.pause();
-      this.#frozen = true;
-      this.#doubtful = !this.#policy.ask();
+      const stopped = this.#freeze.begin(!this.#policy.ask());
       sequence.snapshot();
-      await new Promise<void>((resolve) => {
-        const timer = this.#init.clock.setTimer(resolve, this.#init.options.freezeMs, {
-          unref: true,
-        });
-        this.#freezing = () => {
-          timer.cancel();
-          resolve();
-        };
-      });
+      await stopped;
     }
-    this.#frozen = true;
+    this.#freeze.stop();
     this.#seat.leave();
     return this.#rebuild.state;
   }
@@ -180,28 +168,29 @@ export class Computation implements SequenceSink {
   retake(): boolean {
     const { state } = this.#rebuild;
     if (state === undefined) return false;
-    this.#init.delivery.resetCredit();
+    const { session, deps, delivery, events } = this.#init;
+    delivery.resetCredit();
     const { running } = this.#turns;
-    const before = this.#cursor;
-    this.#cursor = state.position;
+    const before = this.#records.next;
+    this.#records.moveTo(state.position);
     const done = this.#seat.retake(state.data, (sequence) => {
       if (running === undefined) return;
       const within = !state.ended && state.turn === running.turn && state.data.byteLength > 0;
       const { content } = this.#rebuild;
       if (content !== undefined) sequence.startTurn(running.turn, content, within);
-      running.live?.rewind(within ? startOf(state) : { next: 0, reported: 0 });
+      running.live?.rewind(within ? liveStart(state) : { next: 0, reported: 0 });
     });
     if (done === undefined) {
-      this.#cursor = before;
+      this.#records.moveTo(before);
       return false;
     }
     this.#policy.reset();
     this.#feed.pump();
-    if (this.#caughtUp) this.#onCaughtUp();
-    this.#init.events.rebuilt(done.cause, done.seconds);
+    if (this.#records.caughtUp) this.#onCaughtUp();
+    deps.observer.rebuilt?.(session, done.cause.reason, done.seconds);
     // A hoster that dies with the next engine could not tell any more.
-    if (this.#deaths !== undefined) this.#init.events.checkpointed();
-    this.#init.events.advanced();
+    if (this.#deaths.last !== undefined) events.checkpointed();
+    events.advanced();
     return true;
   }
 
@@ -209,8 +198,8 @@ export class Computation implements SequenceSink {
   poison(): void {
     const { running } = this.#turns;
     if (running === undefined) return;
-    const error = poisonedError(running.turn, this.#cursor);
-    this.#cursor = Math.max(this.#cursor, this.#init.delivery.next);
+    const error = poisonedError(running.turn, this.#records.next);
+    this.#records.moveTo(Math.max(this.#records.next, this.#init.delivery.next));
     this.#ending = undefined;
     this.endOfTurn(running.turn, { reason: 'error', steps: 0, error });
     this.#init.events.over({ reason: 'error', error });
@@ -218,55 +207,51 @@ export class Computation implements SequenceSink {
 
   close(): void {
     this.#seat.leave();
-    this.#frozen = true;
-    this.#freezing?.();
+    this.#freeze.stop();
   }
 
   // What the engine calls.
 
   chunk(turn: number, chunk: Buffer): void {
-    const { delivery, events, model } = this.#init;
+    const { session, deps, delivery } = this.#init;
     delivery.charge(chunk.byteLength);
     const { running } = this.#turns;
     if (running?.turn !== turn) return;
-    const snapshot = this.#init.durable && this.#policy.record(model.stepSeconds);
+    const snapshot = session.durable && this.#policy.record(session.model.stepSeconds);
     if (snapshot) this.#seat.sequence?.snapshot();
-    if (this.#caughtUp) events.chunk();
+    if (this.#records.caughtUp) this.#timing.chunk(session, delivery.readerHasRoom, deps.observer);
     this.#emit(turn, 'chunk', (header) => encodeChunk(header, chunk));
   }
 
   inputTaken(turn: number, parts: number): void {
     const { running } = this.#turns;
-    const { durable, events } = this.#init;
+    const { session, events } = this.#init;
     if (running?.turn !== turn || running.live === undefined) return;
     this.#reportTaken(running, running.live, parts);
     this.#feed.pump();
-    if (durable && running.live.wantsSnapshot && this.#policy.ask())
+    if (session.durable && running.live.wantsSnapshot && this.#policy.ask())
       this.#seat.sequence?.snapshot();
     events.accepted(turn, running.live.taken);
   }
 
   snapshot(turn: number, snapshot: EngineSnapshot): void {
     const { running } = this.#turns;
-    if (!this.#init.durable || running?.turn !== turn) return;
+    if (!this.#init.session.durable || running?.turn !== turn) return;
     this.#policy.taken(snapshot.data.byteLength);
     if (snapshot.ended) {
       this.#ending = snapshot;
       return;
     }
-    this.#rebuild.snapshot(this.#stateOf(running, snapshot, this.#cursor));
+    this.#rebuild.snapshot(stateOf(running, snapshot, this.#records.next, this.#deaths.last));
     running.live?.release(snapshot.partsTaken);
-    // Records may follow one from before the pause; none follow the next.
-    if (this.#doubtful) this.#seat.sequence?.snapshot();
-    else this.#freezing?.();
-    this.#doubtful = false;
+    if (!this.#freeze.snapshot()) this.#seat.sequence?.snapshot();
     this.#init.events.checkpointed();
     this.#init.events.advanced();
   }
 
   endOfTurn(turn: number, end: TurnEnd): void {
     const { running } = this.#turns;
-    const { durable, delivery, events, seal } = this.#init;
+    const { session, deps, delivery, events, seal } = this.#init;
     if (running?.turn !== turn) return;
     if (end.reason === 'error' && end.error.reason === 'CHECKPOINT_INVALID') {
       const { reason, message, metadata } = end.error;
@@ -280,41 +265,38 @@ export class Computation implements SequenceSink {
     this.#cancelled = undefined;
     const ending = this.#ending;
     this.#ending = undefined;
-    const state =
-      ending === undefined ? undefined : this.#stateOf(running, ending, this.#cursor + 1);
-    if (durable) this.#rebuild.turnEnded(state);
-    events.turnEnded(end.reason, end.steps);
+    const state = ending && stateOf(running, ending, this.#records.next + 1, this.#deaths.last);
+    if (session.durable) this.#rebuild.turnEnded(state);
+    deps.observer.turnEnded?.(session, end.reason, end.steps);
+    events.turnEnded();
     this.#emit(turn, 'end', (header) =>
       encodeEndOfTurn(header, {
         ...end,
         ...(state === undefined ? {} : { checkpoint: seal(state) }),
       }),
     );
-    this.#freezing?.();
+    this.#freeze.release();
     const { sequence } = this.#seat;
     if (this.#rebuild.planned !== undefined && sequence !== undefined) this.#startPlanned(sequence);
-    else if (!this.#caughtUp && turn >= (this.#init.plan?.turn ?? 0))
-      events.over(shortOf(delivery.next, this.#cursor));
+    else if (!this.#records.caughtUp && turn >= (this.#init.plan?.turn ?? 0))
+      events.over(shortOf(delivery.next, this.#records.next));
   }
 
   failed(error: CabstandError): void {
-    const { durable, delivery, events, model } = this.#init;
-    const rebuilds = durable && !this.#frozen && this.#rebuild.state !== undefined;
-    const { status } = model;
+    const { session, deps, delivery, events } = this.#init;
+    const rebuilds = session.durable && !this.#freeze.frozen && this.#rebuild.state !== undefined;
+    const { status } = session.model;
     if (!rebuilds || error.reason === 'DRAINING' || status.state === 'failed') {
       this.#seat.leave();
-      this.#freezing?.();
+      this.#freeze.release();
       events.over(endAfter(status.state === 'failed' ? status.error : error));
       return;
     }
-    if (this.#computes) {
-      this.#deaths = deathAt(this.#deaths, this.#cursor);
-      this.#rebuild.noteDeaths(this.#deaths);
-    }
+    if (this.#computes) this.#rebuild.noteDeaths(this.#deaths.count(this.#records.next));
     this.#seat.wait(error);
     delivery.resetCredit();
-    this.#freezing?.();
-    events.waiting();
+    this.#freeze.release();
+    deps.onWaiting();
   }
 
   /** Whether the engine could have been at this session's work. */
@@ -324,32 +306,31 @@ export class Computation implements SequenceSink {
     return running !== undefined && running.live?.starved !== true && records > 0 && bytes > 0;
   }
 
-  get #caughtUp(): boolean {
-    return this.#cursor >= this.#init.delivery.next;
-  }
-
   #begin(
     turn: number,
     content: TurnContent,
     digest: string | undefined,
     sequence: Sequence | undefined,
   ): void {
-    const { durable, options, events } = this.#init;
+    const { session, deps, events } = this.#init;
+    const { liveParts, liveBytes } = deps.options;
     const { state } = this.#turns;
     const awaited = state.kind === 'awaited';
     const restored = awaited ? this.#rebuild.state : undefined;
     sequence?.startTurn(turn, content, awaited);
     const live = content.live
       ? new LiveInput(
-          { parts: options.liveParts, bytes: options.liveBytes, keep: durable },
-          restored && startOf(restored),
+          { parts: liveParts, bytes: liveBytes, keep: session.durable },
+          restored && liveStart(restored),
         )
       : undefined;
-    this.#turns.start(turn, digest, awaited ? state.firstPosition : this.#cursor, live);
+    this.#turns.start(turn, digest, awaited ? state.firstPosition : this.#records.next, live);
     this.#cancelled = undefined;
     this.#ending = undefined;
-    if (durable) this.#rebuild.turnStarted(content);
+    if (session.durable) this.#rebuild.turnStarted(content);
+    this.#timing.start();
     events.turnStarted();
+    deps.observer.turnStarted?.(session);
     events.advanced();
   }
 
@@ -367,23 +348,18 @@ export class Computation implements SequenceSink {
 
   #reportTaken({ turn }: RunningTurn, live: LiveInput, parts: number): void {
     const { from, to } = live.take(parts);
-    if (!this.#init.durable) return;
+    if (!this.#init.session.durable) return;
     for (let part = from; part < to; part++)
       this.#emit(turn, 'input', (header) => encodeInput(header, part));
   }
 
   /** The engine's next record: appended, or dropped if it was there before. */
   #emit(turn: number, kind: JournalEntry['kind'], encode: (header: RecordHeader) => Buffer): void {
-    const { delivery, events, epoch } = this.#init;
-    const position = this.#cursor++;
-    if (position >= delivery.next) {
-      events.recorded();
-      delivery.append({ position, turn, kind, bytes: encode({ position, turn, epoch: epoch() }) });
-    } else if (this.#caughtUp) this.#onCaughtUp();
-    if (this.#deaths !== undefined && position >= this.#deaths.position) {
-      this.#deaths = undefined;
-      events.survived();
-    }
+    const { deps, events } = this.#init;
+    const position = this.#records.next;
+    const written = this.#records.write(turn, kind, encode);
+    if (written === 'dropped' && this.#records.caughtUp) this.#onCaughtUp();
+    if (this.#deaths.survived(position)) deps.onSurvived();
     events.advanced();
   }
 
@@ -391,35 +367,4 @@ export class Computation implements SequenceSink {
     const turn = this.#turns.running?.turn;
     if (turn !== undefined && this.#cancelled === turn) this.#seat.sequence?.cancel(turn);
   }
-
-  #stateOf(running: RunningTurn, snapshot: EngineSnapshot, position: number): StateAt {
-    const { turn, digest = '', firstPosition, live } = running;
-    return {
-      position,
-      turn,
-      ended: snapshot.ended,
-      digest,
-      firstPosition,
-      parts: snapshot.ended ? 0 : snapshot.partsTaken,
-      reported: snapshot.ended ? 0 : (live?.reported ?? 0),
-      deaths: this.#deaths,
-      // The frame that brought it holds the whole batch.
-      data: Buffer.from(snapshot.data),
-    };
-  }
-}
-
-const startOf = ({ parts, reported }: StateAt): LiveStart => ({ next: parts, reported });
-
-function endAfter(error: CabstandError): SessionEnd {
-  return { reason: error.reason === 'DRAINING' ? 'evicted' : 'lost', error };
-}
-
-function shortOf(next: number, end: number): SessionEnd {
-  const error = new CabstandError(
-    'SESSION_LOST',
-    `computed again, the turn ended at position ${end}, but record ${next - 1} was delivered`,
-    { metadata: { position: String(end), delivered_position: String(next - 1) } },
-  );
-  return { reason: 'lost', error };
 }

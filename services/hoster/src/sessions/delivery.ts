@@ -1,4 +1,4 @@
-import { invalid } from '@cabstand/core';
+import { CabstandError, invalid } from '@cabstand/core';
 import { CreditWindow } from './credits';
 import type { Credit } from './credits';
 import { Journal } from './journal';
@@ -20,6 +20,8 @@ export class Delivery {
   readonly #journal: Journal;
   readonly #window: CreditWindow;
   readonly #keep: boolean;
+  /** Most records that are kept. */
+  readonly #limit: number;
   /** Next position for the reader. */
   #sent: number;
   #reader: { readonly consumer: Consumer; hasRoom: boolean } | undefined;
@@ -29,6 +31,7 @@ export class Delivery {
     this.#journal = new Journal(this.#sent);
     this.#window = new CreditWindow(options.limit);
     this.#keep = options.keepUntilAcknowledged;
+    this.#limit = options.limit.records;
   }
 
   /** Next position to be produced. */
@@ -119,6 +122,17 @@ export class Delivery {
     if (!this.#keep) return;
     this.#journal.dropBelow(position + 1);
     this.#sent = Math.max(this.#sent, position + 1);
+  }
+
+  /** Throws LIMIT_EXCEEDED where more records wait for acknowledgement than a turn may start behind. */
+  checkNextTurn(): void {
+    const kept = this.keptRecords;
+    if (kept <= this.#limit) return;
+    throw new CabstandError(
+      'LIMIT_EXCEEDED',
+      `${kept} records wait for acknowledgement: acknowledge them before the next turn`,
+      { metadata: { field: 'turn', limit: String(this.#limit) } },
+    );
   }
 
   /** Credit that the engine should get now. */

@@ -140,7 +140,7 @@ export class DurableClient {
     const { session, turn } = this;
     const script = this.scripts[turn];
     if (session === undefined || typeof script === 'number' || script === undefined) return;
-    if (session.turn !== turn || !session.turnRuns) return;
+    if (session.end !== undefined || session.turn !== turn || !session.turnRuns) return;
     for (const { part, tensors, last } of partsOf(script)) session.input(turn, part, tensors, last);
   }
 

@@ -171,13 +171,28 @@ const TOLD = [
   'LIMIT_EXCEEDED',
 ];
 
+/** The reader is away while the session is handed over: it ends as soon as somebody reads. */
+const LEFT_UNREAD: Op[] = [
+  { op: 'turn', who: 0, script: [0, 0, 0] },
+  { op: 'run', count: 2, who: 0 },
+  { op: 'lose', who: 0 },
+  { op: 'handOver', who: 0 },
+];
+
+/** The engine dies when it has used up the last part and a snapshot was asked for. */
+const LAST_PART: Op[] = [
+  { op: 'turn', who: 0, script: [0, 0, 0] },
+  { op: 'run', count: 4, who: 0 },
+  { op: 'crash', where: 0 },
+];
+
 describe('durable sessions, whatever dies', () => {
   it('are delivered once, in order, and as an undisturbed engine would have made them', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(ops, { maxLength: 80 }), async (steps) => {
         await new World().play(steps);
       }),
-      { numRuns: 500 },
+      { numRuns: 500, examples: [[LEFT_UNREAD], [LAST_PART]] },
     );
   });
 });

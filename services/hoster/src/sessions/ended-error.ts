@@ -25,6 +25,13 @@ export function endedError(id: string, end: SessionEnd): CabstandError {
   );
 }
 
+/** What a reader is told whose consumer reads by another call now: of two, the later is not always that. */
+export function attachedAnew(): CabstandError {
+  return new CabstandError('CANCELLED', 'the session was attached anew by another call', {
+    metadata: { replaced_by: 'same_consumer' },
+  });
+}
+
 /** What the reader of a session is told that has been handed over. */
 export function movedError(id: string): CabstandError {
   return new CabstandError('SESSION_EVICTED', `session ${id} goes on elsewhere`, {

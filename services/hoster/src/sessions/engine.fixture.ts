@@ -5,9 +5,9 @@
  */
 import { CabstandError } from '@cabstand/core';
 import type { TurnEnd } from '@cabstand/engine';
-import type { Manifest } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 import type {
+  ModelHost,
   ModelStatus,
   Sequence,
   SequenceOptions,
@@ -15,6 +15,7 @@ import type {
   ServedModel,
   TurnStart,
 } from '../engines/contract';
+import { ANY_INPUT } from './manifest.fixture';
 
 interface Turn {
   readonly turn: number;
@@ -119,15 +120,16 @@ export class StatefulSequence implements Sequence {
   step(): boolean {
     const turn = this.#turn;
     if (this.closed || turn === undefined) return false;
-    if (this.#asked) {
-      this.#snap(turn, false);
-      return true;
-    }
     if (turn.cancelled) return this.#end(turn, 'cancelled');
     const over = turn.live
       ? turn.last && turn.taken === turn.parts.length
       : turn.made === turn.size;
     if (over) return this.#end(turn, 'completed');
+    // A turn that is over gives the snapshot of its end instead, as engines do.
+    if (this.#asked) {
+      this.#snap(turn, false);
+      return true;
+    }
     if (this.#records <= 0 || this.#bytes <= 0) return false;
     if (turn.live && turn.taken === turn.parts.length) return false;
     const value = turn.live ? (turn.parts[turn.taken] ?? 0) : turn.made;
@@ -171,7 +173,7 @@ export class StatefulSequence implements Sequence {
 export class StatefulModel implements ServedModel {
   readonly name = 'fake';
   readonly version = '1';
-  readonly manifest = { kind: 'stateful' } as unknown as Manifest;
+  readonly manifest = ANY_INPUT;
   readonly provider = 'cpu' as const;
   readonly batchClass = 'exact' as const;
   readonly runtime = 'fake';
@@ -228,11 +230,23 @@ export class StatefulModel implements ServedModel {
   }
 }
 
-export class StatefulHost {
+export class StatefulHost implements ModelHost {
   readonly model: StatefulModel;
 
   constructor(capacity?: number) {
     this.model = new StatefulModel(capacity);
+  }
+
+  models(): StatefulModel[] {
+    return [this.model];
+  }
+
+  broken(): [] {
+    return [];
+  }
+
+  settled(): Promise<void> {
+    return Promise.resolve();
   }
 
   resolve(name: string): StatefulModel {
@@ -244,5 +258,17 @@ export class StatefulHost {
   onChange(listener: () => void): () => void {
     this.model.listeners.add(listener);
     return () => void this.model.listeners.delete(listener);
+  }
+
+  load(): Promise<StatefulModel> {
+    return Promise.resolve(this.model);
+  }
+
+  unload(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve();
   }
 }

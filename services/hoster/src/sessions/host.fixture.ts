@@ -4,7 +4,6 @@ import { CabstandError as AnError } from '@cabstand/core';
 import { authConfigSchema, createSealer } from '@cabstand/auth';
 import type { Sealer } from '@cabstand/auth';
 import type { TurnEnd } from '@cabstand/engine';
-import type { Manifest } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 import type {
   ModelStatus,
@@ -13,6 +12,7 @@ import type {
   ServedModel,
   TurnStart,
 } from '../engines/contract';
+import { ANY_INPUT } from './manifest.fixture';
 
 export function testSealer(): Sealer {
   return createSealer(authConfigSchema.parse({}));
@@ -109,7 +109,7 @@ export class FakeSequence implements Sequence {
 export class FakeModel implements ServedModel {
   readonly version = '1';
   readonly digest = 'sha256:00';
-  readonly manifest = { kind: 'stateful' } as unknown as Manifest;
+  readonly manifest = ANY_INPUT;
   readonly provider = 'cpu' as const;
   readonly batchClass = 'exact' as const;
   readonly runtime = 'fake';

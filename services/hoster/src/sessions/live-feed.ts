@@ -1,5 +1,6 @@
 import type { Tensor } from '@cabstand/tensor';
 import type { EngineSeat } from './engine-seat';
+import type { InputCheck } from './input-check';
 import type { LiveInput, LivePart } from './live-input';
 import type { Turns } from './turns';
 
@@ -7,23 +8,19 @@ import type { Turns } from './turns';
 export class LiveFeed {
   readonly #turns: Turns;
   readonly #seat: EngineSeat;
+  readonly #inputs: InputCheck;
 
-  constructor(turns: Turns, seat: EngineSeat) {
+  constructor(turns: Turns, seat: EngineSeat, inputs: InputCheck) {
     this.#turns = turns;
     this.#seat = seat;
+    this.#inputs = inputs;
   }
 
   /** Takes a part from the consumer; see `Session.input`. */
-  take(
-    turn: number,
-    part: number,
-    tensors: readonly Tensor[],
-    last: boolean,
-    check: () => void,
-  ): void {
+  take(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void {
     const live = this.#turns.liveInput(turn);
     if (live?.expects(part) !== true) return;
-    check();
+    this.#inputs.part(tensors);
     live.checkRoom();
     const sequence = live.sendsNext ? this.#seat.sequence : undefined;
     // What it throws is for whoever sent the part, and may send it again: nothing was taken.

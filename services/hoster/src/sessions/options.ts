@@ -1,4 +1,5 @@
-import { invalid } from '@cabstand/core';
+import { MIB, MOST_BYTES, MOST_COUNT, MOST_MS, withinLimits } from '../limits';
+import type { Limit } from '../limits';
 
 /** Limits of the session core; all are exported as metrics. */
 export interface SessionOptions {
@@ -44,39 +45,32 @@ export interface SessionOptions {
 
 export type SessionOptionsWithDefaults = Required<SessionOptions>;
 
-/** Fills in the defaults and checks every number. */
+export const SESSION_LIMITS: Readonly<Record<keyof SessionOptions, Limit>> = {
+  journalRecords: [256, 1, MOST_COUNT],
+  journalBytes: [4 * MIB, 1, MOST_BYTES],
+  liveParts: [1024, 1, MOST_COUNT],
+  liveBytes: [16 * MIB, 1, MOST_BYTES],
+  maxSessions: [1024, 1, MOST_COUNT],
+  maxSessionsPerPrincipal: [256, 1, MOST_COUNT],
+  resumeHeadroom: [0.05, 0, 0.9, 'share'],
+  queueLength: [0, 0, 100_000],
+  queueWaitMs: [10_000, 1, MOST_MS],
+  orphanTimeoutMs: [60_000, 1, MOST_MS],
+  idleTimeoutMs: [300_000, 1, MOST_MS],
+  closeTimeoutMs: [10_000, 1, MOST_MS],
+  replayMs: [250, 1, MOST_MS],
+  snapshotRecords: [256, 1, MOST_COUNT],
+  snapshotMs: [250, 1, MOST_MS],
+  rebuildMs: [10_000, 1, MOST_MS],
+  // Only tests set this one: the configuration has no key for it.
+  freezeMs: [2000, 1, MOST_MS],
+  movesPerSecond: [25, 1, MOST_COUNT],
+  endedRemembered: [10_000, 1, MOST_COUNT],
+};
+
+/** Fills in the defaults and checks every number. Throws INVALID_ARGUMENT naming option and value. */
 export function withDefaults(options: SessionOptions = {}): SessionOptionsWithDefaults {
-  const complete: SessionOptionsWithDefaults = {
-    journalRecords: 256,
-    journalBytes: 4 * 1024 * 1024,
-    liveParts: 1024,
-    liveBytes: 16 * 1024 * 1024,
-    maxSessions: 1024,
-    maxSessionsPerPrincipal: 256,
-    resumeHeadroom: 0.05,
-    queueLength: 0,
-    queueWaitMs: 10_000,
-    orphanTimeoutMs: 60_000,
-    idleTimeoutMs: 300_000,
-    closeTimeoutMs: 10_000,
-    replayMs: 250,
-    snapshotRecords: 256,
-    snapshotMs: 250,
-    rebuildMs: 10_000,
-    freezeMs: 2000,
-    movesPerSecond: 25,
-    endedRemembered: 10_000,
-    ...options,
-  };
-  const { resumeHeadroom, queueLength, ...counts } = complete;
-  for (const [name, value] of Object.entries(counts))
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw invalid('INVALID_ARGUMENT', name, value, 'a whole number of at least 1');
-  if (!Number.isSafeInteger(queueLength) || queueLength < 0)
-    throw invalid('INVALID_ARGUMENT', 'queueLength', queueLength, 'a whole number of at least 0');
-  if (!(resumeHeadroom >= 0 && resumeHeadroom <= 0.9))
-    throw invalid('INVALID_ARGUMENT', 'resumeHeadroom', resumeHeadroom, 'between 0 and 0.9');
-  return complete;
+  return withinLimits(SESSION_LIMITS, options);
 }
 
 /** How often, in records, a durable session's consumer should acknowledge. */

@@ -1,7 +1,25 @@
+import type { EngineSnapshot } from '../engines/contract';
 import type { Deaths, StateAt } from './state-at';
 import { FRESH } from './state-at';
 import type { PlannedTurn } from './resume';
+import type { RunningTurn } from './turns';
 import type { TurnContent } from './types';
+
+/** The state that a snapshot of a turn makes, where the next record is at `position`. */
+export function stateOf(
+  { turn, digest = '', firstPosition, live }: RunningTurn,
+  { ended, partsTaken, data }: EngineSnapshot,
+  position: number,
+  deaths: Deaths | undefined,
+): StateAt {
+  return {
+    ...{ position, turn, ended, digest, firstPosition, deaths },
+    parts: ended ? 0 : partsTaken,
+    reported: ended ? 0 : (live?.reported ?? 0),
+    // The frame that brought it holds the whole batch.
+    data: Buffer.from(data),
+  };
+}
 
 /** What is kept of a durable session so that another engine can go on with it. */
 export class Rebuild {

@@ -1,9 +1,11 @@
 import type { ServedModel } from '../engines/contract';
 import type { Epoch, Retention, SessionState } from './types';
 
-/** What observers may know of a session. */
+/** What the parts of a session and its observers may know of it. */
 export interface SessionFacts {
   readonly id: string;
+  /** The caller chose the id, so other calls can find the session. */
+  readonly named: boolean;
   readonly principal: string;
   readonly model: ServedModel;
   readonly retention: Retention;

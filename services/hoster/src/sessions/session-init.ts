@@ -1,6 +1,7 @@
 import type { Clock } from '@cabstand/core';
 import type { Sealer } from '@cabstand/auth';
 import type { ServedModel } from '../engines/contract';
+import type { InputCheck } from './input-check';
 import type { SessionObserver } from './observer';
 import type { SessionOptionsWithDefaults } from './options';
 import type { RebuildPlan } from './resume';
@@ -15,6 +16,8 @@ export interface SessionInit {
   readonly retention: Retention;
   readonly epoch: Epoch;
   readonly priority: number;
+  /** Has checked what came with the opening. */
+  readonly inputs: InputCheck;
   /** For a session that goes on from elsewhere. */
   readonly plan?: RebuildPlan | undefined;
 }

@@ -1,18 +1,18 @@
 import { CabstandError } from '@cabstand/core';
-import type { Timer } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { ServedModel } from '../engines/contract';
+import { checkpointSealer } from './checkpoint-sealer';
 import { Computation } from './computation';
 import type { ComputationEvents } from './computation-init';
 import { Delivery } from './delivery';
-import { endedError, movedError } from './ended-error';
+import { attachedAnew, endedError, movedError } from './ended-error';
 import { compareEpoch, fenced } from './epoch';
+import type { InputCheck } from './input-check';
+import { InputRoom } from './input-room';
 import { Offers } from './offers';
+import { ReaderState } from './reader-state';
 import type { SessionFacts } from './session-facts';
 import type { SessionDeps, SessionInit } from './session-init';
-import { encodeState } from './state-at';
-import type { StateAt } from './state-at';
-import { TurnTiming } from './timing';
 import type {
   Attachment,
   Checkpoint,
@@ -22,23 +22,9 @@ import type {
   SessionEnd,
   SessionNotice,
   SessionState,
-  SessionStatus,
   TurnContent,
   TurnOutcome,
 } from './types';
-
-type State =
-  | { readonly kind: 'streaming'; readonly consumer: Consumer }
-  /** The timer ends the session when nobody comes; a turn under way is paused. */
-  | { readonly kind: 'orphaned'; readonly timer: Timer | undefined }
-  /** The engine's part is over; the consumer reads what is left. */
-  | {
-      readonly kind: 'closing';
-      readonly consumer: Consumer;
-      readonly end: SessionEnd;
-      readonly timer: Timer | undefined;
-    }
-  | { readonly kind: 'ended'; readonly end: SessionEnd };
 
 /** One session, as its consumers see it: who reads it, and how it ends. Free of transport. */
 export class Session implements SessionFacts {
@@ -49,13 +35,13 @@ export class Session implements SessionFacts {
   readonly retention: Retention;
   readonly openedAt: number;
   readonly #deps: SessionDeps;
+  readonly #inputs: InputCheck;
   readonly #delivery: Delivery;
   readonly #computation: Computation;
   readonly #offers: Offers;
-  readonly #timing: TurnTiming;
-  readonly #roomWaiters = new Set<() => void>();
+  readonly #room: InputRoom;
+  readonly #reader: ReaderState;
   #epoch: Epoch;
-  #state: State;
   /** It has been handed over and ends when its reader has the last records. */
   #moved: SessionEnd | undefined;
   /** Position at the last look for progress. */
@@ -70,6 +56,7 @@ export class Session implements SessionFacts {
     this.retention = init.retention;
     this.#epoch = init.epoch;
     this.#deps = deps;
+    this.#inputs = init.inputs;
     this.openedAt = deps.clock.monotonic();
     const { journalRecords, journalBytes } = deps.options;
     this.#delivery = new Delivery({
@@ -77,22 +64,20 @@ export class Session implements SessionFacts {
       keepUntilAcknowledged: init.retention === 'durable',
       start: init.plan?.next ?? 0,
     });
-    this.#offers = new Offers(this.#delivery, (state) => this.#seal(state));
-    this.#timing = new TurnTiming(deps.clock);
-    this.#state = { kind: 'orphaned', timer: undefined };
+    this.#reader = new ReaderState(deps.clock);
+    const seal = checkpointSealer(this, deps);
+    this.#offers = new Offers(this.#delivery, seal);
     this.#computation = new Computation({
-      model: init.model,
+      session: this,
+      deps,
       priority: init.priority,
-      named: init.named,
-      durable: this.durable,
+      inputs: init.inputs,
       delivery: this.#delivery,
-      options: deps.options,
-      clock: deps.clock,
-      epoch: () => this.#epoch.counter,
-      seal: (state) => this.#seal(state),
-      events: this.#events(),
+      seal,
       plan: init.plan,
+      events: this.#events(),
     });
+    this.#room = new InputRoom(this.#computation, this.#delivery, this.durable);
     this.#computation.begin();
     this.#orphan();
   }
@@ -102,13 +87,11 @@ export class Session implements SessionFacts {
   }
 
   get state(): SessionState {
-    return this.#state.kind;
+    return this.#reader.kind;
   }
 
   get end(): SessionEnd | undefined {
-    return this.#state.kind === 'ended' || this.#state.kind === 'closing'
-      ? this.#state.end
-      : undefined;
+    return this.#reader.end;
   }
 
   /** Next position to be produced. */
@@ -169,19 +152,6 @@ export class Session implements SessionFacts {
     return this.#delivery.outstanding;
   }
 
-  status(): SessionStatus {
-    return {
-      id: this.id,
-      state: this.#state.kind,
-      position: this.#delivery.next,
-      turn: this.turn,
-      acknowledged: this.#delivery.base - 1,
-      epoch: this.#epoch.counter,
-      model: this.model.name,
-      end: this.end,
-    };
-  }
-
   /** Throws EPOCH_FENCED for a consumer that has lost; a higher epoch raises the session's. */
   claim(epoch: Epoch): void {
     const before = this.#epoch;
@@ -189,8 +159,7 @@ export class Session implements SessionFacts {
     this.#epoch = epoch;
     this.#offers.again();
     this.#deps.observer.epochRaised?.(this);
-    if (this.#state.kind === 'streaming')
-      this.#replace(this.#state.consumer, fenced(epoch, before.counter));
+    this.#replace(fenced(epoch, before.counter));
   }
 
   /** Throws what `attach` would, and changes nothing. */
@@ -209,38 +178,31 @@ export class Session implements SessionFacts {
     this.checkAttach(epoch, from);
     const start = from ?? this.#delivery.base;
     this.claim(epoch);
-    if (this.#state.kind === 'streaming')
-      this.#replace(
-        this.#state.consumer,
-        // Of two calls of one consumer the later is not always the one that it reads.
-        new CabstandError('CANCELLED', 'the session was attached anew by another call', {
-          metadata: { replaced_by: 'same_consumer' },
-        }),
-      );
-    this.#stopTimer();
-    this.#state = { kind: 'streaming', consumer };
+    this.#replace(attachedAnew());
+    this.#reader.attach(consumer);
     if (this.turnRuns) this.#offers.again();
     this.#delivery.attach(consumer, start);
     this.#advance();
     if (this.#moved !== undefined) this.close(this.#moved);
     return {
       resume: () => {
-        if (this.#isReader(consumer)) {
-          this.#delivery.resume();
-          this.#advance();
-        }
+        if (this.#reader.consumer !== consumer) return;
+        this.#delivery.resume();
+        this.#advance();
       },
       detach: (reason) => {
-        if (this.#isReader(consumer)) this.#lost(reason);
+        if (this.#reader.consumer === consumer) this.#lost(reason);
       },
     };
   }
 
   /**
    * Starts a turn, or finds that it was sent before.
-   * Throws TURN_OUT_OF_ORDER, TURN_CONFLICT, SESSION_BUSY, LIMIT_EXCEEDED or SESSION_ENDED.
+   * Throws what checking the content throws (see `InputCheck`), TURN_OUT_OF_ORDER, TURN_CONFLICT,
+   * SESSION_BUSY, LIMIT_EXCEEDED or SESSION_ENDED.
    */
   startTurn(turn: number, content: TurnContent): TurnOutcome {
+    this.#inputs.turn(content);
     this.#checkOpen();
     return this.#computation.startTurn(turn, content);
   }
@@ -252,18 +214,13 @@ export class Session implements SessionFacts {
   }
 
   /**
-   * A part of live input. One that came before is ignored, as is one for a turn that is over.
-   * `check` runs only for a new part. Throws INVALID_ARGUMENT for gaps.
+   * A part of live input. One that came before is ignored, as is one for a turn that is over. Throws
+   * INVALID_ARGUMENT for gaps, what checking a new part throws (see `InputCheck`), LIMIT_EXCEEDED or
+   * SESSION_ENDED.
    */
-  input(
-    turn: number,
-    part: number,
-    tensors: readonly Tensor[],
-    last: boolean,
-    check: () => void = () => undefined,
-  ): void {
+  input(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void {
     this.#checkOpen();
-    this.#computation.input(turn, part, tensors, last, check);
+    this.#computation.input(turn, part, tensors, last);
   }
 
   /** The turn that runs and the part of its live input that is to come; undefined for none. */
@@ -277,8 +234,7 @@ export class Session implements SessionFacts {
    * acknowledgements, which come on the same stream, can make room. Undefined when there is room now.
    */
   inputRoom(): Promise<void> | undefined {
-    if (!this.#inputMustWait()) return undefined;
-    return new Promise((resolve) => this.#roomWaiters.add(resolve));
+    return this.end === undefined ? this.#room.wait() : undefined;
   }
 
   /** Everything up to `position` has arrived. Throws EPOCH_FENCED or POSITION_INVALID. */
@@ -311,7 +267,7 @@ export class Session implements SessionFacts {
     // Sealed before: a session that has ended says nothing more.
     const checkpoint = this.#offers.leaving(state);
     this.#advance();
-    const unread = this.#state.kind === 'orphaned' && !this.#delivery.delivered;
+    const unread = this.state === 'orphaned' && !this.#delivery.delivered;
     if (!unread) this.close(end);
     return checkpoint;
   }
@@ -338,20 +294,16 @@ export class Session implements SessionFacts {
 
   /** Stops computing; the session ends when its reader has what was produced. */
   close(end: SessionEnd): void {
-    const state = this.#state;
-    if (state.kind === 'ended' || state.kind === 'closing') return;
-    if (state.kind !== 'streaming' || this.#delivery.delivered) {
+    if (this.end !== undefined) return;
+    const consumer = this.#reader.streaming;
+    if (consumer === undefined || this.#delivery.delivered) {
       this.#finish(end);
       return;
     }
     this.#computation.close();
-    const timer = this.#deps.clock.setTimer(
-      () => this.#finish(end),
-      this.#deps.options.closeTimeoutMs,
-      { unref: true },
-    );
-    this.#state = { kind: 'closing', consumer: state.consumer, end, timer };
-    this.#wakeInput();
+    const { closeTimeoutMs } = this.#deps.options;
+    this.#reader.close(consumer, end, closeTimeoutMs, () => this.#finish(end));
+    this.#room.wake();
   }
 
   /** Ends the session now, whatever its reader has. */
@@ -361,93 +313,46 @@ export class Session implements SessionFacts {
 
   /** Tells the consumer something; false if there is none. */
   notify(notice: SessionNotice): boolean {
-    if (this.#state.kind !== 'streaming') return false;
-    this.#state.consumer.notice(notice);
-    return true;
+    return this.#reader.notify(notice);
   }
 
   #events(): ComputationEvents {
-    const { observer } = this.#deps;
     return {
-      chunk: () => this.#timing.chunk(this, this.#delivery.readerHasRoom, observer),
-      recorded: () => observer.record?.(this),
       advanced: () => this.#advance(),
       checkpointed: () => this.#offers.again(),
       accepted: (turn, nextInput) => {
         this.notify({ kind: 'accepted', turn, nextInput });
-        this.#wakeInput();
+        this.#room.wake();
       },
-      turnStarted: () => {
-        this.#timing.start();
-        this.#seen = -1;
-        observer.turnStarted?.(this);
-      },
-      turnEnded: (reason, steps) => {
-        observer.turnEnded?.(this, reason, steps);
-        this.#wakeInput();
-      },
-      waiting: () => this.#deps.onWaiting(),
-      survived: () => this.#deps.onSurvived(),
-      rebuilt: (cause, seconds) => observer.rebuilt?.(this, cause.reason, seconds),
+      turnStarted: () => (this.#seen = -1),
+      turnEnded: () => this.#room.wake(),
       over: (end) => this.close(end),
     };
   }
 
-  #seal(state: StateAt): Checkpoint {
-    const { id: session, principal, model } = this;
-    const { position } = state;
-    const sealed = this.#deps.sealer.seal(
-      { session, principal, model: model.name, digest: model.digest, position },
-      encodeState(state),
-    );
-    this.#deps.observer.checkpoint?.(this, sealed.byteLength);
-    return { position, sealed };
-  }
-
   /** After anything that may have made room. */
   #advance(): void {
-    const state = this.#state;
-    if (this.durable && (state.kind === 'closing' || state.kind === 'streaming'))
-      this.#offers.offer(this.#computation.state, state.consumer);
-    if (state.kind === 'closing' && this.#delivery.delivered) {
-      this.#finish(state.end);
+    const { consumer, end, streaming } = this.#reader;
+    if (this.durable && consumer !== undefined)
+      this.#offers.offer(this.#computation.state, consumer);
+    if (consumer !== undefined && end !== undefined && this.#delivery.delivered) {
+      this.#finish(end);
       return;
     }
-    if (state.kind !== 'streaming') return;
+    if (streaming === undefined) return;
     this.#computation.grant();
     if (!this.turnRuns && this.#delivery.delivered) this.#deps.onQuiet();
-    if (this.#roomWaiters.size > 0 && !this.#inputMustWait()) this.#wakeInput();
-  }
-
-  #inputMustWait(): boolean {
-    const live = this.#computation.turns.running?.live;
-    if (live === undefined || live.hasRoom || this.#over()) return false;
-    // Acknowledgements make no room where nothing is computed; that passes by itself.
-    if (this.#computation.stands) return true;
-    const { records, bytes } = this.#delivery.outstanding;
-    const starved = records <= 0 || bytes <= 0;
-    return !(this.durable && starved && this.#delivery.delivered);
-  }
-
-  #wakeInput(): void {
-    for (const wake of this.#roomWaiters) wake();
-    this.#roomWaiters.clear();
-  }
-
-  #isReader(consumer: Consumer): boolean {
-    const state = this.#state;
-    return (state.kind === 'streaming' || state.kind === 'closing') && state.consumer === consumer;
-  }
-
-  #over(): boolean {
-    return this.#state.kind === 'ended' || this.#state.kind === 'closing';
+    this.#room.look();
   }
 
   #checkOpen(): void {
-    if (this.#over()) throw endedError(this.id, this.end ?? { reason: 'completed' });
+    if (this.end !== undefined) throw endedError(this.id, this.end);
   }
 
-  #replace(consumer: Consumer, error: CabstandError): void {
+  /** The consumer that reads, if there is one, has to make way. */
+  #replace(error: CabstandError): void {
+    const consumer = this.#reader.streaming;
+    if (consumer === undefined) return;
     this.#delivery.detach();
     this.#orphan();
     consumer.detached({ kind: 'replaced', error });
@@ -455,13 +360,11 @@ export class Session implements SessionFacts {
 
   /** The consumer went away of its own. */
   #lost(reason: 'cancelled' | 'timed_out'): void {
-    const state = this.#state;
     const endsHere =
-      state.kind === 'closing' ||
       this.retention === 'call' ||
       (this.retention === 'kept' && (this.turnRuns || !this.#delivery.delivered));
-    if (endsHere) {
-      this.#finish(state.kind === 'closing' ? state.end : { reason });
+    if (this.end !== undefined || endsHere) {
+      this.#finish(this.end ?? { reason });
       return;
     }
     this.#delivery.detach();
@@ -473,28 +376,18 @@ export class Session implements SessionFacts {
     const { orphanTimeoutMs, idleTimeoutMs } = this.#deps.options;
     const underWay = this.turnRuns || !this.#delivery.delivered;
     const after = this.durable && underWay ? orphanTimeoutMs : idleTimeoutMs;
-    const timer = this.#deps.clock.setTimer(() => this.#finish({ reason: 'timed_out' }), after, {
-      unref: true,
-    });
-    this.#state = { kind: 'orphaned', timer };
+    this.#reader.orphan(after, () => this.#finish({ reason: 'timed_out' }));
     this.#deps.onQuiet();
   }
 
-  #stopTimer(): void {
-    if (this.#state.kind === 'orphaned' || this.#state.kind === 'closing')
-      this.#state.timer?.cancel();
-  }
-
   #finish(end: SessionEnd): void {
-    const state = this.#state;
-    if (state.kind === 'ended') return;
-    this.#stopTimer();
-    this.#state = { kind: 'ended', end };
+    if (this.state === 'ended') return;
+    const { consumer } = this.#reader;
+    this.#reader.finish(end);
     this.#computation.close();
     this.#delivery.clear();
-    this.#wakeInput();
+    this.#room.wake();
     this.#deps.onEnded(end);
-    if (state.kind === 'streaming' || state.kind === 'closing')
-      state.consumer.detached({ kind: 'ended', end });
+    consumer?.detached({ kind: 'ended', end });
   }
 }

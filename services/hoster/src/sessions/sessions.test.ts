@@ -1,4 +1,5 @@
 import { CabstandError, FakeClock } from '@cabstand/core';
+import { tensorOf } from '@cabstand/tensor';
 import { FakeHost, testSealer } from './host.fixture';
 import type { SessionOptions } from './options';
 import { FakeReader } from './readers.fixture';
@@ -100,10 +101,9 @@ describe('admission', () => {
   it('counts nothing for what it refused', async () => {
     const b = bench();
     expect((await errorOf(open(b, { model: 'other' }))).reason).toBe('MODEL_UNKNOWN');
-    const check = (): never => {
-      throw new CabstandError('INPUT_NOT_FINITE', 'NaN');
-    };
-    expect((await errorOf(open(b, { check }))).reason).toBe('INPUT_NOT_FINITE');
+    const tensors = [tensorOf('x', Float32Array.of(NaN))];
+    const content = { prompt: '', parameters: {}, tensors, live: false };
+    expect((await errorOf(open(b, { content }))).reason).toBe('INPUT_NOT_FINITE');
     b.host.model.openSequence = () => {
       throw new CabstandError('ENGINE_CRASHED', 'it restarts');
     };

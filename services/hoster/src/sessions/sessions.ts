@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { BoundedMap, CabstandError, throwIfAborted } from '@cabstand/core';
+import { CabstandError, throwIfAborted } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { Sealer } from '@cabstand/auth';
 import type { ModelHost, ServedModel } from '../engines/contract';
 import { Admission } from './admission';
-import { endedError, movedError } from './ended-error';
 import { Departure } from './departure';
 import type { Openness } from './departure';
+import { SessionDirectory } from './directory';
 import { Engineless } from './engineless';
+import { InputCheck } from './input-check';
 import type { SessionObserver } from './observer';
 import { withDefaults } from './options';
 import type { SessionOptions, SessionOptionsWithDefaults } from './options';
@@ -15,8 +16,7 @@ import { planRebuild } from './resume';
 import type { RebuildPlan, ResumeSpec } from './resume';
 import { Session } from './session';
 import { decodeState } from './state-at';
-import type { Epoch, Retention, SessionEnd, SessionStatus } from './types';
-import { checkRevival, takeOver } from './takeover';
+import type { Epoch, Retention, SessionEnd, SessionStatus, TurnContent } from './types';
 import { WaitQueue } from './wait-queue';
 
 export interface OpenRequest {
@@ -29,8 +29,8 @@ export interface OpenRequest {
   readonly priority: number;
   /** Goes on with a session from elsewhere: see `resumable`. */
   readonly resume?: ResumeSpec | undefined;
-  /** Checks the caller's input against the model before anything is taken. */
-  readonly check?: (model: ServedModel) => void;
+  /** Of the turn that the caller will start: checked before anything is taken, and then no more. */
+  readonly content?: TurnContent;
   readonly onQueued?: (position: number) => void;
 }
 
@@ -42,21 +42,18 @@ export interface SessionsInit {
   readonly options?: SessionOptions;
 }
 
-interface Remembered {
-  readonly principal: string;
-  readonly status: SessionStatus;
-  /** It was ended for this consumer, to be made anew. */
-  readonly anewFor?: Epoch;
+/** What a request comes to with one version of a model. */
+interface Prepared {
+  readonly model: ServedModel;
+  readonly plan: RebuildPlan | undefined;
+  readonly inputs: InputCheck;
 }
 
 /** All sessions of a hoster: opens, finds and ends them. */
 export class Sessions {
   readonly options: SessionOptionsWithDefaults;
   readonly #init: SessionsInit;
-  readonly #live = new Map<string, Session>();
-  /** Named sessions that wait for a slot: id to principal and model. */
-  readonly #waiting = new Map<string, { principal: string; model: string; epoch: number }>();
-  readonly #ended: BoundedMap<string, Remembered>;
+  readonly #directory: SessionDirectory;
   readonly #admission: Admission;
   readonly #queue: WaitQueue<Session>;
   readonly #engineless: Engineless;
@@ -66,14 +63,14 @@ export class Sessions {
   constructor(init: SessionsInit) {
     this.#init = init;
     this.options = withDefaults(init.options);
-    this.#ended = new BoundedMap(this.options.endedRemembered);
+    this.#directory = new SessionDirectory(this.options.endedRemembered);
     this.#engineless = new Engineless(init.clock);
     this.#admission = new Admission(this.options, (model) => this.#engineless.countOf(model));
     this.#queue = new WaitQueue(this.options.queueLength, init.clock);
     this.#departure = new Departure({
       clock: init.clock,
       movesPerSecond: this.options.movesPerSecond,
-      live: () => this.#live.values(),
+      live: () => this.#directory.all(),
       onClosed: (error) => this.#queue.rejectAll(error),
     });
     this.#unsubscribe = init.host.onChange(() => {
@@ -88,7 +85,7 @@ export class Sessions {
   }
 
   get size(): number {
-    return this.#live.size;
+    return this.#directory.size;
   }
 
   get queueLength(): number {
@@ -100,7 +97,7 @@ export class Sessions {
   }
 
   get remembered(): number {
-    return this.#ended.size;
+    return this.#directory.remembered;
   }
 
   get principals(): number {
@@ -117,13 +114,14 @@ export class Sessions {
   }
 
   all(): IterableIterator<Session> {
-    return this.#live.values();
+    return this.#directory.all();
   }
 
   /**
    * Opens a session, at once or, where a queue is configured, when a slot falls free.
    * Throws DRAINING, MODEL_UNKNOWN and its like, SESSION_EXISTS, SESSION_ENDED, NOT_SESSION_OWNER,
-   * QUOTA_EXCEEDED, HOSTER_FULL, and what `check` throws.
+   * QUOTA_EXCEEDED, HOSTER_FULL, CHECKPOINT_INVALID, and what checking its input throws (see
+   * `InputCheck`).
    */
   async open(request: OpenRequest, signal: AbortSignal): Promise<Session> {
     throwIfAborted(signal);
@@ -139,108 +137,55 @@ export class Sessions {
     this.#departure.checkOpen();
     const { id, principal } = request;
     const resume = request.resume !== undefined;
-    if (id !== undefined) this.#checkFree(id, principal, resume);
+    if (id !== undefined) this.#directory.checkFree(id, principal, resume);
     const model = this.#init.host.resolve(request.model);
-    const plan = this.#plan(request, model);
-    request.check?.(model);
+    const prepared = this.#prepare(request, model);
     const queued = this.#queue.lengthOf(model.name);
     const free = (resume || queued === 0) && this.#admission.hasSlot(model, resume);
     if (!free && this.#queue.full) throw this.#admission.full(model, queued);
     this.#admission.enter({ principal, resume }, model, queued);
     try {
-      return free ? this.#create(request, model, plan) : await this.#wait(request, model, signal);
+      return free ? this.#create(request, prepared) : await this.#wait(request, prepared, signal);
     } catch (error) {
       this.#admission.leave(principal);
       throw error;
     }
   }
 
-  /**
-   * The session that this hoster has and that a consumer with this epoch can go on with as it is. One
-   * that it cannot (it went on elsewhere in the meantime) is ended, for `open` to make a new one.
-   * Throws EPOCH_FENCED, NOT_SESSION_OWNER, SESSION_BUSY, or why it ended where that was meant.
-   */
+  /** See `SessionDirectory.resumable`. */
   resumable(id: string, principal: string, epoch: Epoch, spec: ResumeSpec): Session | undefined {
-    const session = this.#live.get(id);
-    if (session !== undefined) {
-      checkOwner(session.principal, principal);
-      if (takeOver(session, epoch, spec)) return session;
-      session.abort({ reason: 'migrated', error: movedError(id) });
-      this.#ended.set(id, { principal, status: session.status(), anewFor: epoch });
-      return undefined;
-    }
-    const ended = this.#ended.get(id);
-    if (ended === undefined) {
-      const waiting = this.#waiting.get(id);
-      if (waiting !== undefined) this.find(id, principal);
-      return undefined;
-    }
-    checkOwner(ended.principal, principal);
-    checkRevival(ended.status, epoch, ended.anewFor);
-    return undefined;
+    return this.#directory.resumable(id, principal, epoch, spec);
+  }
+
+  /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED, SESSION_BUSY or NOT_SESSION_OWNER. */
+  find(id: string, principal: string): Session {
+    return this.#directory.find(id, principal);
+  }
+
+  /** Whether a session is open, waiting or remembered under this id. */
+  knows(id: string): boolean {
+    return this.#directory.knows(id);
+  }
+
+  /** How a session is, or how it ended. Throws SESSION_UNKNOWN or NOT_SESSION_OWNER. */
+  status(id: string, principal: string): SessionStatus {
+    return this.#directory.status(id, principal);
   }
 
   /** Ends a session that nobody has had yet as if it had never been opened. */
   discard(session: Session, end: SessionEnd): void {
     session.abort(end);
-    this.#ended.delete(session.id);
+    this.#directory.forget(session.id);
   }
 
   /** Tells consumers that have waited for a record that there is life. To be called once a second. */
   tellProgress(): void {
-    for (const session of this.#live.values()) session.tellProgress();
+    for (const session of this.all()) session.tellProgress();
   }
 
   /** To be called when a consumer was attached: it may have come too late to be told. */
   greet(session: Session): void {
     this.#departure.greet(session);
-  }
-
-  /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED or NOT_SESSION_OWNER. */
-  find(id: string, principal: string): Session {
-    const session = this.#live.get(id);
-    if (session !== undefined) {
-      checkOwner(session.principal, principal);
-      return session;
-    }
-    const ended = this.#ended.get(id);
-    if (ended !== undefined) {
-      checkOwner(ended.principal, principal);
-      throw endedError(id, ended.status.end ?? { reason: 'completed' });
-    }
-    const waiting = this.#waiting.get(id);
-    if (waiting !== undefined) {
-      checkOwner(waiting.principal, principal);
-      throw new CabstandError('SESSION_BUSY', `session ${id} waits for a slot`);
-    }
-    throw unknown(id);
-  }
-
-  /** Whether a session is open, waiting or remembered under this id. */
-  knows(id: string): boolean {
-    return this.#live.has(id) || this.#ended.has(id) || this.#waiting.has(id);
-  }
-
-  /** How a session is, or how it ended. Throws SESSION_UNKNOWN or NOT_SESSION_OWNER. */
-  status(id: string, principal: string): SessionStatus {
-    const session = this.#live.get(id);
-    const ended = this.#ended.get(id);
-    const waiting = this.#waiting.get(id);
-    const owner = session?.principal ?? ended?.principal ?? waiting?.principal;
-    if (owner === undefined) throw unknown(id);
-    checkOwner(owner, principal);
-    if (session !== undefined) return session.status();
-    if (ended !== undefined) return ended.status;
-    return {
-      id,
-      state: 'waiting',
-      position: 0,
-      turn: -1,
-      acknowledged: -1,
-      epoch: waiting?.epoch ?? 0,
-      model: waiting?.model ?? '',
-      end: undefined,
-    };
   }
 
   /** Throws DRAINING once the hoster stops: even open sessions start no more turns. */
@@ -263,7 +208,7 @@ export class Sessions {
     return cut;
   }
 
-  #create(request: OpenRequest, model: ServedModel, plan: RebuildPlan | undefined): Session {
+  #create(request: OpenRequest, { model, plan, inputs }: Prepared): Session {
     const session: Session = new Session(
       {
         id: request.id ?? `anonymous-${randomUUID()}`,
@@ -273,6 +218,7 @@ export class Sessions {
         retention: request.retention,
         epoch: request.epoch,
         priority: request.priority,
+        inputs,
         plan,
       },
       {
@@ -286,10 +232,19 @@ export class Sessions {
         onEnded: (end) => this.#onEnded(session, end),
       },
     );
-    this.#live.set(session.id, session);
+    this.#directory.opened(session);
     this.#init.observer.opened?.(session);
     if (request.resume !== undefined) this.#init.observer.resumed?.(session);
     return session;
+  }
+
+  /** Checks all that a request brings against the model. */
+  #prepare(request: OpenRequest, model: ServedModel): Prepared {
+    const plan = this.#plan(request, model);
+    const inputs = new InputCheck(model);
+    if (request.resume !== undefined) inputs.replay(request.resume.turns);
+    if (request.content !== undefined) inputs.turn(request.content);
+    return { model, plan, inputs };
   }
 
   /** Checks a resume against the model's weights. */
@@ -308,10 +263,11 @@ export class Sessions {
     return planRebuild(resume, decodeState(body, position));
   }
 
-  async #wait(request: OpenRequest, first: ServedModel, signal: AbortSignal): Promise<Session> {
+  async #wait(request: OpenRequest, prepared: Prepared, signal: AbortSignal): Promise<Session> {
     const { id, principal, epoch } = request;
+    const { model: first } = prepared;
     if (id !== undefined)
-      this.#waiting.set(id, { principal, model: first.name, epoch: epoch.counter });
+      this.#directory.waits(id, { principal, model: first.name, epoch: epoch.counter });
     try {
       return await this.#queue.wait({
         key: first.name,
@@ -320,7 +276,7 @@ export class Sessions {
           // The version that serves may have changed while this one waited.
           const model = this.#init.host.resolve(request.model);
           return this.#admission.hasSlot(model, request.resume !== undefined)
-            ? this.#create(request, model, this.#plan(request, model))
+            ? this.#create(request, model === first ? prepared : this.#prepare(request, model))
             : undefined;
         },
         onPosition: (position) => request.onQueued?.(position),
@@ -329,40 +285,18 @@ export class Sessions {
         timedOut: () => this.#admission.full(first, this.#queue.lengthOf(first.name)),
       });
     } finally {
-      if (id !== undefined) this.#waiting.delete(id);
+      if (id !== undefined) this.#directory.waitsNoMore(id);
     }
   }
 
   #onEnded(session: Session, end: SessionEnd): void {
     const lived = this.#init.clock.monotonic() - session.openedAt;
-    this.#live.delete(session.id);
+    this.#directory.ended(session);
     this.#engineless.ended(session);
     this.#admission.leave(session.principal);
     this.#admission.lived(session.model.name, lived);
-    if (session.named)
-      this.#ended.set(session.id, { principal: session.principal, status: session.status() });
     this.#init.observer.ended?.(session, end, lived / 1000);
     this.#departure.ended(end);
     this.#queue.serve();
   }
-
-  #checkFree(id: string, principal: string, resume: boolean): void {
-    const taken = resume ? this.#live.has(id) || this.#waiting.has(id) : this.knows(id);
-    if (!taken) return;
-    this.find(id, principal);
-    throw new CabstandError('SESSION_EXISTS', `session ${id} is open already`, {
-      metadata: { session_id: id },
-    });
-  }
-}
-
-function checkOwner(owner: string, principal: string): void {
-  if (owner !== principal)
-    throw new CabstandError('NOT_SESSION_OWNER', 'the session belongs to another principal');
-}
-
-function unknown(id: string): CabstandError {
-  return new CabstandError('SESSION_UNKNOWN', `this hoster has no session ${id}`, {
-    metadata: { session_id: id },
-  });
 }

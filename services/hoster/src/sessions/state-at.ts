@@ -1,6 +1,7 @@
 /** A session's state at a position, and how it is written into a checkpoint. */
 import { z } from 'zod';
 import { CabstandError } from '@cabstand/core';
+import type { LiveStart } from './live-input';
 
 /** Engines that died of what may be this session's turn. */
 export interface Deaths {
@@ -41,6 +42,9 @@ export const FRESH: StateAt = {
   deaths: undefined,
   data: Buffer.alloc(0),
 };
+
+/** Where the numbering of live parts goes on in a turn that begins at a state within it. */
+export const liveStart = ({ parts, reported }: StateAt): LiveStart => ({ next: parts, reported });
 
 const VERSION = 1;
 const count = z.int().min(0);

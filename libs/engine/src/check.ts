@@ -1,0 +1,128 @@
+/** Runs what an engine does when it loads a model, in a process of its own: ONNX Runtime may take it down. */
+import { fork } from 'node:child_process';
+import path from 'node:path';
+import { CabstandError, toReason } from '@cabstand/core';
+import { loadManifest } from '@cabstand/model';
+import type { Provider, TurnExample } from '@cabstand/model';
+import type { LoadedFrame } from './frames/types';
+
+/** A turn as a caller sent it. */
+export type RecordedTurn = Pick<TurnExample, 'prompt' | 'parameters' | 'inputs'>;
+
+export interface CheckOptions {
+  /** Default: the newest. */
+  readonly version?: string;
+  /** Default: the first of the manifest's that works. */
+  readonly provider?: Provider;
+  /** Turns that were recorded, by session: they run together and alone, and must give the same. */
+  readonly audit?: readonly (readonly RecordedTurn[])[];
+  /** Intra-op threads. Default 1. */
+  readonly threads?: number;
+  readonly onProgress?: (stage: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What the recorded turns showed. */
+export interface AuditResult {
+  /** Sessions that ran among the others. */
+  readonly sessions: number;
+  /** Empty where all gave the same, together and alone. */
+  readonly difference: string;
+}
+
+export type CheckResult =
+  | {
+      readonly ok: true;
+      readonly loaded: LoadedFrame;
+      readonly audit: AuditResult | undefined;
+      readonly seconds: number;
+    }
+  | { readonly ok: false; readonly error: CabstandError };
+
+/** What the child is asked. */
+export interface CheckRequest {
+  readonly folder: string;
+  readonly version: string;
+  readonly digest: string;
+  readonly provider: Provider;
+  readonly threads: number;
+  readonly audit: readonly (readonly RecordedTurn[])[];
+}
+
+/** What it says: any number of stages, then one of the others. */
+export type CheckAnswer =
+  | { readonly kind: 'progress'; readonly stage: string }
+  | { readonly kind: 'loaded'; readonly loaded: LoadedFrame; readonly audit?: AuditResult }
+  | {
+      readonly kind: 'failed';
+      readonly reason: string;
+      readonly message: string;
+      readonly metadata: Readonly<Record<string, string>>;
+    };
+
+/** Never rejects for what is wrong with the model: that is the result. */
+export async function checkModel(
+  folder: string,
+  options: CheckOptions = {},
+): Promise<CheckResult> {
+  const begun = performance.now();
+  try {
+    const manifest = await loadManifest(folder, options.version);
+    const { version, digest, providers } = manifest;
+    const { threads = 1, audit = [] } = options;
+    const refusals: CabstandError[] = [];
+    for (const provider of options.provider === undefined ? providers : [options.provider]) {
+      const request = { folder, version, digest, provider, threads, audit };
+      const answer = await ask(request, options);
+      if (answer.kind === 'loaded') {
+        const seconds = (performance.now() - begun) / 1000;
+        return { ok: true, loaded: answer.loaded, audit: answer.audit, seconds };
+      }
+      const { reason, message, metadata } = answer;
+      refusals.push(new CabstandError(toReason(reason), message, { metadata }));
+    }
+    // A provider that this machine lacks says nothing of the model.
+    const error = refusals.find(({ reason }) => reason !== 'MODEL_FAILED') ?? refusals.at(-1);
+    return { ok: false, error: error ?? new CabstandError('MODEL_FAILED', 'no provider') };
+  } catch (thrown) {
+    return { ok: false, error: CabstandError.from(thrown, 'MODEL_FAILED') };
+  }
+}
+
+type LastAnswer = Exclude<CheckAnswer, { kind: 'progress' }>;
+
+async function ask(
+  request: CheckRequest,
+  { onProgress, signal }: CheckOptions,
+): Promise<LastAnswer> {
+  const child = fork(entry(), [], {
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    ...(signal !== undefined && { signal }),
+  });
+  let said = '';
+  child.stderr?.on('data', (bytes: Buffer) => (said = `${said}${bytes.toString()}`.slice(-1000)));
+  try {
+    return await new Promise<LastAnswer>((resolve, reject) => {
+      child.on('message', (answer: CheckAnswer) => {
+        if (answer.kind === 'progress') onProgress?.(answer.stage);
+        else resolve(answer);
+      });
+      child.once('error', reject);
+      child.once('exit', (code, killed) => {
+        const how = killed === null ? `exit code ${code}` : `signal ${killed}`;
+        const last = said.trim().split('\n').at(-1) ?? '';
+        const message = `ONNX Runtime ended its process (${how})${last === '' ? '' : `: ${last}`}`;
+        reject(new CabstandError('MODEL_FAILED', message));
+      });
+      child.send(request);
+    });
+  } finally {
+    child.kill();
+  }
+}
+
+function entry(): string {
+  const root = path.dirname(require.resolve('@cabstand/engine/package.json'));
+  return path.join(root, 'dist', 'check-process.js');
+}

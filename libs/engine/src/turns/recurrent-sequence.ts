@@ -1,0 +1,10 @@
+/** A sequence of a model with state. */
+import type { Sequence } from '../runtime/sequence';
+import type { Occupant } from '../state/row-store';
+import type { InputSource } from './input-source';
+import type { RecurrentTurn } from './turn';
+
+export interface RecurrentSequence extends Sequence, Occupant {
+  turn: RecurrentTurn | undefined;
+  readonly source: InputSource;
+}

@@ -1,0 +1,41 @@
+import { validateLiveInput, validateTurnInput } from '@cabstand/model';
+import type { Tensor } from '@cabstand/tensor';
+import type { ServedModel } from '../engines/contract';
+import type { PlannedTurn } from './resume';
+import type { TurnContent } from './types';
+
+/**
+ * Checks what a session is to compute on against its model. Checking looks at every value, so content
+ * that came with the session's opening, and was checked then, is not checked again when its turn starts.
+ */
+export class InputCheck {
+  readonly #manifest: ServedModel['manifest'];
+  readonly #checked = new WeakSet<TurnContent>();
+
+  constructor({ manifest }: Pick<ServedModel, 'manifest'>) {
+    this.#manifest = manifest;
+  }
+
+  /**
+   * What a turn brings. Throws PARAMETER_INVALID, INPUT_*, LIMIT_EXCEEDED or INVALID_ARGUMENT, naming
+   * field, value and what was expected.
+   */
+  turn(content: TurnContent): void {
+    if (this.#checked.has(content)) return;
+    validateTurnInput(this.#manifest, content);
+    this.#checked.add(content);
+  }
+
+  /** One part of live input. Throws what `turn` throws. */
+  part(tensors: readonly Tensor[]): void {
+    validateLiveInput(this.#manifest, tensors);
+  }
+
+  /** What a resume brings, turn by turn with its parts. Throws what `turn` throws. */
+  replay(turns: readonly PlannedTurn[]): void {
+    for (const { content, parts } of turns) {
+      this.turn(content);
+      for (const { tensors } of parts) this.part(tensors);
+    }
+  }
+}
