@@ -62,6 +62,7 @@ async function serveSome(tests, batch) {
   const served = await Served.start(repository, path.join(scratch, batch, 'data'));
   try {
     const models = await served.models(cases.map(({ name }) => name));
+    if (models.size === 0) console.log(served.output);
     for (const one of cases) {
       const alone = await runAlone(one);
       await judge(one, alone, models.get(one.name), served);
@@ -79,7 +80,7 @@ function nameFor(test, index) {
 
 async function judge(one, alone, model, served) {
   const { test } = one;
-  if (model === undefined) return fail(test, `is not there; ${served.output.slice(-2000)}`);
+  if (model === undefined) return fail(test, 'is not there');
   if (model.state === 'failed') {
     if (alone.outputs !== undefined) return fail(test, `refused: ${model.failure}`);
     if (!isOneLine(model.failure)) return fail(test, `refused in ${JSON.stringify(model.failure)}`);

@@ -30,7 +30,7 @@ export class Served {
     const [port, adminPort] = [await freePortRange(2), await freePortRange(2)];
     served.#hoster = `127.0.0.1:${port + 1}`;
     const places = ['--port', `${port}`, '--admin-port', `${adminPort}`, '--data', folder];
-    const args = [CLI, 'serve', repository, '--no-auth', '--drain', '0', ...places];
+    const args = [CLI, 'serve', repository, '--no-auth', '--drain', '1s', ...places];
     served.#child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [served.#child.stdout, served.#child.stderr])
       stream.on('data', (text) => (served.#output += text));
@@ -45,15 +45,19 @@ export class Served {
     return this.#output;
   }
 
-  /** The models by name, once each is served or refused, or hangs. */
+  /** The models by name, once each is refused, or served and known to the router; or hangs. */
   async models(names) {
     const deadline = Date.now() + LOAD_MS;
-    for (let known = new Map(); ;) {
+    for (let models = new Map(); ;) {
       const info = await this.#remote.info(this.#hoster).catch(() => undefined);
-      if (info !== undefined) known = new Map(info.models.map((model) => [model.name, model]));
-      const settled = names.every((name) => /ready|failed/.test(known.get(name)?.state));
-      const over = this.#child.exitCode !== null || Date.now() > deadline;
-      if (settled || over) return known;
+      if (info !== undefined) models = new Map(info.models.map((model) => [model.name, model]));
+      const nodes = await this.#remote.nodes().catch(() => []);
+      const offered = new Set(nodes.flatMap((node) => node.models.map(({ name }) => name)));
+      const settled = names.every((name) => {
+        const state = models.get(name)?.state;
+        return state === 'failed' || (state === 'ready' && offered.has(name));
+      });
+      if (settled || this.#child.exitCode !== null || Date.now() > deadline) return models;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }
