@@ -83,7 +83,7 @@ async function serve(context: CliContext, where: string, flags: ServeFlags): Pro
   if (moved) tell(context, 'ports', `${layout.router.port} and on: the usual ones are taken`);
   const models: ServedModels =
     found.kind === 'repository'
-      ? { repository: found.repository, only: found.names }
+      ? { repository: found.repository, only: found.models.map(({ name }) => name) }
       : { repository: path.join(run, 'models') };
   if (found.kind === 'loose') await makeRepository(models.repository, found.models);
   await requireSome(models);

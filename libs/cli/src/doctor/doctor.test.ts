@@ -27,12 +27,12 @@ test('the bundled models are valid; a broken one is named with its key', async (
   const bundled = await checkManifests(path.resolve(__dirname, '../../../../models'));
   expect(bundled.map(({ status }) => status)).toEqual(['ok', 'ok', 'ok']);
   mkdirSync(path.join(folder.path, 'bad', '1'), { recursive: true });
-  writeFileSync(path.join(folder.path, 'bad', 'model.yaml'), 'name: bad\n');
+  writeFileSync(path.join(folder.path, 'bad', 'model.yaml'), 'nam: bad\nkind: odd\n');
   expect(await checkManifests(folder.path)).toEqual([
     expect.objectContaining({
       status: 'fail',
       name: 'model bad',
-      message: expect.stringMatching(/graphs[^]*inputs/) as string,
+      message: expect.stringMatching(/kind[^]*nam:/) as string,
     }),
   ]);
   expect(await checkManifests('/nowhere')).toEqual([expect.objectContaining({ status: 'fail' })]);

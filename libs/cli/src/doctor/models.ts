@@ -13,7 +13,7 @@ export async function checkManifests(folder: string, only?: readonly string[]): 
   let models: ModelEntry[];
   try {
     if (!(await stat(folder)).isDirectory()) throw new Error('it is not a folder');
-    models = (await listModels(folder)).filter(({ name }) => only?.includes(name) ?? true);
+    models = (await listModels(folder)).filter(({ name }) => only?.includes(name) !== false);
   } catch (error) {
     return [
       fail('models', `${folder}: ${messageOf(error)}`, 'Name the model folder with --models DIR.'),
@@ -30,7 +30,7 @@ export async function checkManifests(folder: string, only?: readonly string[]): 
   return Promise.all(
     models.map(async ({ name, folder: own, variant }) => {
       try {
-        const { version, kind } = await loadManifest(own, undefined, { digest: false, variant });
+        const { version, kind } = await loadManifest(own, undefined, { variant, digest: false });
         return ok(`model ${name}`, `v${version}, ${kind}: the manifest is valid`);
       } catch (error) {
         return fail(

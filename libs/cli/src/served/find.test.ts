@@ -28,7 +28,7 @@ function folder(name: string, files: Readonly<Record<string, string | Buffer>>):
 
 const summary = (found: Found): unknown =>
   found.kind === 'repository'
-    ? found
+    ? { repository: found.repository, names: found.models.map(({ name }) => name) }
     : Object.fromEntries(found.models.map(({ name, files }) => [name, [...files.keys()].sort()]));
 
 test('a file is a model of its name', async () => {
@@ -48,20 +48,20 @@ test('a folder of files is a model for each; a single one has the folder’s nam
 
 test('what lies as in a repository is served as it lies, whether it has manifests or not', async () => {
   const repository = folder('triton', {
-    'ranker/1/model.onnx': graph,
-    'ranker/2/model.onnx': graph,
+    'Ranker/1/model.onnx': graph,
+    'Ranker/2/model.onnx': graph,
     'other/1/model.onnx': graph,
     'other/config.pbtxt': '',
     'notes/readme.txt': '',
   });
   const names = ['other', 'ranker'];
-  expect(await findModels(repository)).toEqual({ kind: 'repository', repository, names });
-  expect(await findModels(path.join(repository, 'ranker'))).toEqual({
-    ...{ kind: 'repository', repository, names: ['ranker'] },
+  expect(summary(await findModels(repository))).toEqual({ repository, names });
+  expect(summary(await findModels(path.join(repository, 'Ranker')))).toEqual({
+    ...{ repository, names: ['ranker'] },
   });
 });
 
-test('names that callers could not use are changed in a repository of links', async () => {
+test('files without versions make a repository of links', async () => {
   const repository = folder('upper', {
     'DenseNet_ONNX/1/model.onnx': graph,
     'DenseNet_ONNX/config.pbtxt': '',

@@ -1,13 +1,18 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { listVersions, readGraph } from '@cabstand/model';
+import { listModels, listVersions, readGraph } from '@cabstand/model';
+import type { ModelEntry } from '@cabstand/model';
 import { UsageError } from '../errors';
 import { isModelName, modelName, requireModelName } from './name';
 
 /** What there is to serve at a path. */
 export type Found =
   /** A model repository, served as it lies there. */
-  | { readonly kind: 'repository'; readonly repository: string; readonly names: readonly string[] }
+  | {
+      readonly kind: 'repository';
+      readonly repository: string;
+      readonly models: readonly ModelEntry[];
+    }
   /** Models that lie otherwise: a repository is made of links to their files. */
   | { readonly kind: 'loose'; readonly models: readonly LooseModel[] };
 
@@ -49,9 +54,8 @@ export async function findModels(where: string, name?: string): Promise<Found> {
   }
   const contents = await look(full);
   if (isModel(contents)) {
-    const own = path.basename(full);
-    return fits(contents) && (name === undefined || name === own)
-      ? { kind: 'repository', repository: path.dirname(full), names: [own] }
+    return contents.versions.length > 0 && (name === undefined || name === path.basename(full))
+      ? asItLies(path.dirname(full), [full])
       : loose([await folderModel(contents, name)], name);
   }
   if (contents.onnx.length > 0) return loose(await filesOf(contents, name), name);
@@ -62,16 +66,21 @@ export async function findModels(where: string, name?: string): Promise<Found> {
       `${where} holds no model`,
       'Looked for *.onnx, model.yaml, <version>/*.onnx, and for folders that hold these.',
     );
-  if (name === undefined && models.every((child) => isModel(child) && fits(child)))
-    return {
-      kind: 'repository',
-      repository: full,
-      names: models.map(({ folder }) => path.basename(folder)).sort(),
-    };
+  if (name === undefined && models.every(({ versions }) => versions.length > 0))
+    return asItLies(
+      full,
+      models.map(({ folder }) => folder),
+    );
   const all = await Promise.all(
     models.map(async (child) => (isModel(child) ? [await folderModel(child)] : filesOf(child))),
   );
   return loose(all.flat(), name);
+}
+
+/** Variants that manifests declare are models too. */
+async function asItLies(repository: string, folders: readonly string[]): Promise<Found> {
+  const models = (await listModels(repository)).filter(({ folder }) => folders.includes(folder));
+  return { kind: 'repository', repository, models };
 }
 
 function loose(models: readonly LooseModel[], name: string | undefined): Found {
@@ -112,11 +121,6 @@ async function look(folder: string): Promise<Contents> {
 
 function isModel({ manifest, versions }: Contents): boolean {
   return manifest || versions.length > 0;
-}
-
-/** It can be served where it is. */
-function fits({ folder, versions }: Contents): boolean {
-  return versions.length > 0 && isModelName(path.basename(folder));
 }
 
 function isOnnx(file: string): boolean {

@@ -1,3 +1,4 @@
+import { modelNameOf } from '@cabstand/model';
 import { UsageError } from '../errors';
 
 const LONGEST = 64;
@@ -10,11 +11,8 @@ export function isModelName(name: string): boolean {
 
 /** The name that a file or folder gives a model: `ResNet 50 (v2)` becomes `resnet-50-v2`. */
 export function modelName(text: string): string {
-  const name = text
-    .toLowerCase()
-    .replace(/[^a-z0-9._-]+/g, '-')
-    .replace(/^[^a-z0-9]+/, '')
-    .slice(0, LONGEST)
+  const name = modelNameOf(text)
+    .replace(/-+/g, '-')
     .replace(/[-.]+$/, '');
   return name === '' ? 'model' : name;
 }

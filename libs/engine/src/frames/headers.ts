@@ -69,11 +69,8 @@ const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
 /** Fields that may be absent. `restore` counts the bytes of the blob section. */
 const OPTIONAL: Partial<Record<Headers, Readonly<Record<string, Check>>>> = {
   LOAD: {
-    digest: 'string',
-    variant: 'string',
-    known: 'object',
-    cache: 'string',
-    audit: 'number',
+    ...{ digest: 'string', variant: 'string' },
+    ...{ known: 'object', cache: 'string', audit: 'number' },
   },
   OPEN: { restore: 'count', snapshots: 'boolean' },
   TURN: { continued: 'boolean' },
