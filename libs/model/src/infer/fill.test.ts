@@ -109,7 +109,7 @@ test('outputs that are no tensors are left out, with a note', () => {
     'sequence output scores left out: for class probabilities as a tensor export with zipmap=False',
   ]);
   expect(() => fill(summaryOf([], outputs.slice(1, 2)))).toThrow(
-    /graphs\.main\.outputs: .*scores left out.* expected an output that is a tensor/,
+    /graphs\.main\.outputs: got \["sequence scores"\], expected an output that is a tensor/,
   );
 });
 
@@ -124,7 +124,7 @@ test.each([
   ],
   [
     summaryOf([tensor('x', [2], { kind: 'optional' })], [tensor('y', [])]),
-    /inputs\.x: got "a optional input", expected a tensor/,
+    /inputs\.x: got "optional input", expected a tensor/,
   ],
   [
     summaryOf([tensor('x', undefined)], [tensor('y', [])]),
@@ -164,6 +164,26 @@ test('a binding whose public input is not described takes dtype and shape from t
   });
   // Rows of sessions with state are their own: callers do not send the axis.
   expect(shapes(summary, `kind: stateful\n${yaml}`)).toEqual({ ids: [4] });
+});
+
+test('an input may be described without its dtype and shape', () => {
+  const summary = summaryOf([tensor('x', ['n', 4])], [tensor('y', ['n'])]);
+  const described = fill(summary, 'inputs: { x: { minimum: 0 } }').manifest.inputs;
+  expect(described).toMatchObject({ x: { dtype: 'float32', shape: ['n', 4], minimum: 0 } });
+  expect(() => fill(summary, 'inputs: { z: { dtype: int8 } }')).toThrow(
+    /inputs\.z\.shape: got nothing/,
+  );
+});
+
+test('a framed input is as its frames, but of any length; which axis that is, is never guessed', () => {
+  const summary = summaryOf([tensor('frame', ['n', 512])], [tensor('y', ['n'])]);
+  const framing = 'framing: { input: audio, frame: 512 }';
+  const bound = 'graphs: { main: { inputs: { frame: { from: frame, batch_axis: 0 } } } }';
+  expect(shapes(summary, `${framing}\n${bound}`)).toEqual({ audio: ['d0'] });
+  expect(shapes(summary, 'framing: { input: frame, frame: 512 }')).toEqual({});
+  expect(() =>
+    fill(summary, 'framing: { input: frame, frame: 512 }\ninputs: { frame: { dtype: float32 } }'),
+  ).toThrow(/inputs\.frame\.shape: got nothing/);
 });
 
 test('an input that the manifest fixes at its first dimension holds no rows', () => {

@@ -13,14 +13,14 @@ export interface ServedValue extends GraphValue {
 /** What keeps an input from being served, as a pair of what is there and what is expected. */
 export function problemOfInput(value: GraphValue): [found: string, expected: string] | undefined {
   const { kind, dtype, dims } = value;
-  if (kind !== 'tensor') return [`a ${kind} input`, 'a tensor: callers send nothing else'];
+  if (kind !== 'tensor') return [`${kind} input`, 'a tensor: callers send nothing else'];
   if (!isDType(dtype)) return [dtype, servedDtypes()];
   if (dims === undefined)
     return ['a tensor of any rank', 'a rank: export with a shape, or fix it with shape inference'];
   return undefined;
 }
 
-/** Likewise for an output. One without a type is taken for a tensor: ONNX Runtime finds out which. */
+/** Likewise for an output. */
 export function problemOfOutput({ kind, dtype }: GraphValue): [string, string] | undefined {
   return kind === 'tensor' && !isDType(dtype) ? [dtype, servedDtypes()] : undefined;
 }
@@ -29,10 +29,15 @@ export function isServed(value: GraphValue): value is ServedValue {
   return problemOfInput(value) === undefined;
 }
 
+/** An output without a type is taken for one: ONNX Runtime finds out which. */
+export function isTensor(kind: GraphValue['kind']): boolean {
+  return kind === 'tensor' || kind === 'unknown';
+}
+
 /** Why an output is left out; undefined for one that can be emitted. */
 export function noteOnOutput(value: GraphValue, summary: GraphSummary): string | undefined {
   const { kind, name } = value;
-  if (kind === 'tensor' || kind === 'unknown') return undefined;
+  if (isTensor(kind)) return undefined;
   const note = `${kind} output ${name} left out`;
   return operators(summary).has('ai.onnx.ml:ZipMap')
     ? `${note}: for class probabilities as a tensor export with zipmap=False`

@@ -47,11 +47,12 @@ export async function loadManifest(
   const versionFolder = join(folder, chosen);
   const problems = new Problems(named);
   const graphs = await findGraphs(written, versionFolder, problems.report);
-  // What a file that cannot be read leaves open would be reported again and again.
+  // What a graph that cannot be read or served leaves open would be reported again and again.
   if ([...graphs.values()].some((one) => one.summary === undefined && !one.written.outputs))
     problems.throwIfAny();
   if (graphs.size === 0) problems.throwIfAny();
   const filled = fillManifest(written, name, graphs, problems.report);
+  problems.throwIfAny();
   const manifest = normalise(
     filled.manifest,
     {

@@ -2,14 +2,14 @@
 import { oneOf } from './problems';
 import type { Report } from './problems';
 import type { GraphInput, GraphSpec } from './program';
-import type { WrittenManifest } from './schema';
+import type { FilledManifest } from './schema';
 import type { FramedInput, InputSpec } from './signature';
 
 /**
  * Framed inputs in the order of the manifest. An input whose shape names the framed dimension of
  * another is as long as that one: it is framed with it, in the same way.
  */
-export function framedInputs(written: WrittenManifest, report: Report): FramedInput[] {
+export function framedInputs(written: FilledManifest, report: Report): FramedInput[] {
   const sections = written.framing === undefined ? [] : [written.framing].flat();
   const framed: FramedInput[] = [];
   sections.forEach((section, index) => {
@@ -43,12 +43,12 @@ export function framedInputs(written: WrittenManifest, report: Report): FramedIn
   return framed;
 }
 
-function dimensionOf(input: string, axis: number, written: WrittenManifest): string | undefined {
+function dimensionOf(input: string, axis: number, written: FilledManifest): string | undefined {
   const size = written.inputs[input]?.shape[axis];
   return typeof size === 'string' ? size : undefined;
 }
 
-function inputsLike(named: readonly string[], axis: number, written: WrittenManifest): string[] {
+function inputsLike(named: readonly string[], axis: number, written: FilledManifest): string[] {
   const dimension = dimensionOf(named[0] ?? '', axis, written);
   if (dimension === undefined) return [];
   return Object.entries(written.inputs)

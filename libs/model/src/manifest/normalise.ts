@@ -10,6 +10,7 @@ import type { Report } from './problems';
 import type { GraphInput, GraphOutput, GraphSpec, Sink, Source } from './program';
 import type {
   FilledGraph,
+  FilledInput,
   FilledManifest,
   WrittenGraphInput,
   WrittenGraphOutput,
@@ -151,7 +152,7 @@ function sinksOf(output: WrittenGraphOutput): Sink[] {
 /** Free dimensions that the manifest fixes for the graphs are fixed for callers too. */
 function normaliseInput(
   name: string,
-  input: Written<'inputs'>[string],
+  input: FilledInput,
   dims: Readonly<Record<string, number>>,
   formats: readonly ('float32' | 'int16')[],
 ): InputSpec {

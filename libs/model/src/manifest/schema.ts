@@ -1,5 +1,7 @@
 /** model.yaml as it is written; what it means and how it hangs together is checked in load.ts. */
 import { z } from 'zod';
+import type { DType } from '@cabstand/tensor';
+import type { Dimension } from './signature';
 
 const providers = ['cuda', 'tensorrt', 'webgpu', 'cpu'] as const;
 // prettier-ignore
@@ -105,8 +107,11 @@ const media = z.strictObject({
 });
 
 const input = z.strictObject({
-  dtype: z.enum(dtypes),
-  shape: z.array(z.union([whole, name])).max(8),
+  dtype: z.enum(dtypes).optional(),
+  shape: z
+    .array(z.union([whole, name]))
+    .max(8)
+    .optional(),
   minimum: z.number().optional(),
   maximum: z.number().optional(),
   allow_nan: z.boolean().default(false),
@@ -220,7 +225,14 @@ export type WrittenGraphOutput = NonNullable<WrittenGraph['outputs']>[string];
 export interface FilledManifest extends WrittenManifest {
   readonly name: string;
   readonly graphs: Record<string, FilledGraph>;
+  readonly inputs: Record<string, FilledInput>;
 }
+
+export type WrittenInput = WrittenManifest['inputs'][string];
+export type FilledInput = WrittenInput & {
+  readonly dtype: DType;
+  readonly shape: readonly Dimension[];
+};
 
 export type FilledGraph = WrittenGraph & {
   readonly file: string;

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { silentLog } from '../engines/observer';
@@ -85,13 +85,19 @@ test('a repository finds models, the first folder first, and names what it has n
   mkdirSync(path.join(root, 'b', 'no-manifest'));
   const repository = new ModelRepository([path.join(root, 'a'), path.join(root, 'b')]);
   expect(
-    [...(await repository.scan())].map(([n, f]) => [n, path.basename(path.dirname(f))]),
+    [...(await repository.scan())].map(([name, { folder }]) => [
+      name,
+      path.basename(path.dirname(folder)),
+    ]),
   ).toEqual([
     ['one', 'a'],
     ['two', 'a'],
     ['three', 'b'],
   ]);
-  await expect(repository.find('two', '1')).resolves.toMatchObject({ version: '1' });
+  await expect(repository.find('two', '1')).resolves.toMatchObject({
+    name: 'two',
+    folder: path.join(realpathSync(root), 'a', 'two'),
+  });
   await expect(repository.find('two', '2')).rejects.toMatchObject({ reason: 'MODEL_NOT_HERE' });
   await expect(repository.find('../a/one', undefined)).rejects.toMatchObject({
     reason: 'MODEL_NOT_HERE',
