@@ -3,6 +3,14 @@
  * processes; the rest of test/ runs built ones. The other tests of test/faults take minutes and run on
  * their own: FAULTS=1.
  */
+const { mkdtempSync, rmSync } = require('node:fs');
+const { tmpdir } = require('node:os');
+const { join } = require('node:path');
+
+// Results of verification are kept for one run of the tests, apart from those of whoever runs them.
+process.env.XDG_CACHE_HOME = mkdtempSync(join(tmpdir(), 'cabstand-test-cache-'));
+process.on('exit', () => rmSync(process.env.XDG_CACHE_HOME, { recursive: true, force: true }));
+
 const shared = {
   transform: {
     '^.+\\.[cm]?[jt]s$': [

@@ -38,6 +38,7 @@ function fleet(nodes: number): RouterCore {
       provider: 'cpu',
       capacity: SLOTS,
       kind: 'stateful',
+      reference: 'golden',
     };
     const address = `10.${String(i >> 16)}.${String((i >> 8) & 255)}.${String(i & 255)}:50051`;
     router.register({ address, offers: [offer], version: '1', incarnation, nodeId }, 'hoster');

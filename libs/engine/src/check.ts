@@ -61,10 +61,7 @@ export type CheckAnswer =
     };
 
 /** Never rejects for what is wrong with the model: that is the result. */
-export async function checkModel(
-  folder: string,
-  options: CheckOptions = {},
-): Promise<CheckResult> {
+export async function checkModel(folder: string, options: CheckOptions = {}): Promise<CheckResult> {
   const begun = performance.now();
   try {
     const manifest = await loadManifest(folder, options.version);

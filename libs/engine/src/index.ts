@@ -27,6 +27,7 @@ export type {
 } from './frames/types';
 export { checkModel } from './check';
 export type { AuditResult, CheckOptions, CheckResult, RecordedTurn } from './check';
+export { auditReason } from './frames/audit-reason';
 export { decodeFrame, encodeFrame } from './frames/codec';
 export type { Frame } from './frames/codec';
 export { FrameReader } from './frames/reader';

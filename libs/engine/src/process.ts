@@ -2,6 +2,7 @@
 import { setPriority } from 'node:os';
 import { CabstandError, every, systemClock } from '@cabstand/core';
 import { Connection } from './connection';
+import { auditReason } from './frames/audit-reason';
 import type { Frame } from './frames/codec';
 import { PROTOCOL_VERSION } from './frames/types';
 import type { LoadFrame } from './frames/types';
@@ -11,7 +12,7 @@ import { parseProcessOptions } from './options';
 import { StepLoop } from './runtime/step-loop';
 import type { WorkFrame } from './runtime/step-loop';
 import type { Sequence } from './runtime/sequence';
-import { Auditor, reasonOf } from './verify/audit';
+import { Auditor } from './verify/audit';
 import { warmUp } from './warm';
 
 const STATS_PERIOD_MS = 1000;
@@ -90,7 +91,7 @@ function main(): void {
       share: frame.audit ?? 0,
       onDifference: (finding) => {
         connection.send(finding);
-        void rememberUnbatched(reasonOf(finding));
+        void rememberUnbatched(auditReason(finding));
       },
     });
     const loop = new StepLoop(stepper, connection, frame.maxSequences, auditor);

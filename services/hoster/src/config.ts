@@ -102,6 +102,15 @@ const enginesSchema = z.strictObject({
   crashes: number(ENGINE_LIMITS.crashes).describe(
     'Deaths within a minute after which a model counts as failed.',
   ),
+  audit_share: number(ENGINE_LIMITS.auditShare).describe(
+    'Share of its busy time that an engine may use to run rows that ran among others again alone; 0: none.',
+  ),
+  verification_cache: z
+    .string()
+    .optional()
+    .describe(
+      'Folder in which results of verification are kept; empty: they are not. Default: cabstand/verified under XDG_CACHE_HOME or ~/.cache.',
+    ),
   socket_folder: z
     .string()
     .min(1)

@@ -15,6 +15,7 @@ import { serveRpc } from '@cabstand/service';
 import type { ServeOptions, ServiceContext } from '@cabstand/service';
 import type { HosterConfig } from './config';
 import type { ModelHost } from './engines/contract';
+import { defaultCache, usableCache } from './models/verification-cache';
 import { hosterHandlers } from './handlers';
 import type { HandlerContext, NodeIdentity } from './handlers';
 import { engineMetrics, sessionMetrics, stateMetrics } from './metrics';
@@ -195,6 +196,11 @@ async function openHost(context: ServiceContext<HosterConfig>): Promise<ModelHos
         loadTimeoutMs: Math.ceil(engines.load_timeout_seconds * 1000),
         restartMs: Math.ceil(engines.restart_seconds * 1000),
         crashes: engines.crashes,
+        auditShare: engines.audit_share,
+        verificationCache: await usableCache(
+          engines.verification_cache ?? defaultCache(process.env),
+          logger,
+        ),
       },
       log: logger,
       observer: engineMetrics(metrics),

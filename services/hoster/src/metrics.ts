@@ -1,7 +1,7 @@
 import type { CabstandError } from '@cabstand/core';
 import type { Metrics } from '@cabstand/service';
 import type { EngineDeath, EngineLabels, EngineObserver } from './engines/observer';
-import type { ModelHost } from './engines/contract';
+import type { ModelHost, ServedModel } from './engines/contract';
 import type { SessionObserver } from './sessions/observer';
 import type { Session } from './sessions/session';
 import type { SessionFacts } from './sessions/session-facts';
@@ -127,15 +127,17 @@ export function stateMetrics(
 ): void {
   // The first of these gauges to be read refreshes the others, so that sessions are walked once.
   metrics.gauge({ name: 'cabstand_open_sessions', help: 'Open sessions.' }, () => {
-    for (const gauge of [byState, free, capacity, queue]) gauge.reset();
+    for (const gauge of [byState, free, capacity, queue, info]) gauge.reset();
     for (const { name, capacity: slots } of host.models()) {
       for (const state of STATES) byState.set({ model: name, state }, 0);
       capacity.inc({ model: name }, slots);
       queue.set({ model: name }, sessions.queueLengthOf(name));
     }
     for (const model of host.models())
-      if (model.status.state === 'ready')
+      if (model.status.state === 'ready') {
         free.set({ model: model.name }, sessions.freeSlots(model));
+        info.set(infoLabels(model), 1);
+      }
     for (const session of sessions.all())
       byState.inc({ model: session.model.name, state: session.state });
     return sessions.size;
@@ -144,6 +146,11 @@ export function stateMetrics(
     name: 'cabstand_sessions',
     help: 'Open sessions by state.',
     labels: ['model', 'state'],
+  });
+  const info = metrics.gauge({
+    name: 'cabstand_model_info',
+    help: '1 for each model that serves: how, and what it was checked against.',
+    labels: ['model', 'version', 'provider', 'batch_class', 'reference'],
   });
   const perModel = (name: string, help: string): ReturnType<Metrics['gauge']> =>
     metrics.gauge({ name, help, labels: ['model'] });
@@ -211,6 +218,11 @@ export function stateMetrics(
   for (const [name, value] of Object.entries(limits)) limit.set({ limit: name }, value);
 }
 
+function infoLabels(model: ServedModel): Record<string, string> {
+  const { name, version, provider = '', batchClass = '', reference = '' } = model;
+  return { model: name, version, provider, batch_class: batchClass, reference };
+}
+
 /** What the hoster counts of its engines. */
 export function engineMetrics(metrics: Metrics): EngineObserver {
   const labels = ['model'] as const;
@@ -227,6 +239,12 @@ export function engineMetrics(metrics: Metrics): EngineObserver {
   const state = gauge('cabstand_engine_state_bytes', 'Bytes of state of all sequences.');
   const sequences = gauge('cabstand_engine_sequences', 'Open sequences.');
   const ready = gauge('cabstand_engine_ready_sequences', 'Sequences that could be stepped.');
+  const auditing = gauge('cabstand_engine_audit_seconds', 'Time an engine spent in audits.');
+  const audits = counter(
+    'cabstand_audits_total',
+    'Rows that ran among others and were run again alone, by what that showed.',
+    ['version', 'result'],
+  );
   const deaths = counter('cabstand_engine_deaths_total', 'Engines that died.', ['cause']);
   const down = histogram('cabstand_engine_down_seconds', 'From a death until it serves.', LOADS);
   const loads = histogram('cabstand_model_load_seconds', 'Time of a load.', LOADS);
@@ -243,12 +261,16 @@ export function engineMetrics(metrics: Metrics): EngineObserver {
       state.set(of(engine), stats.stateBytes);
       sequences.set(of(engine), stats.sequences);
       ready.set(of(engine), stats.ready);
+      auditing.set(of(engine), stats.auditSeconds);
+    },
+    audited: ({ model, version }, result, count) => {
+      audits.inc({ model, version, result }, count);
     },
     died: (engine, cause: EngineDeath) => deaths.inc({ ...of(engine), cause }),
     restarted: (engine, downSeconds) => down.observe(of(engine), downSeconds),
     loaded: (engine, loadSeconds) => loads.observe(of(engine), loadSeconds),
     gone: (engine) => {
-      for (const each of [rss, state, sequences, ready]) each.remove(of(engine));
+      for (const each of [rss, state, sequences, ready, auditing]) each.remove(of(engine));
     },
   };
 }

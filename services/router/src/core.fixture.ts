@@ -73,6 +73,7 @@ export function offer(name: string, more: Partial<Offer> = {}): Offer {
     provider: 'cpu',
     capacity: 4,
     kind: 'stateful',
+    reference: 'golden',
     ...more,
   };
 }

@@ -196,6 +196,8 @@ export class Engine implements ServedModel {
   readonly manifest = MANIFEST;
   readonly provider = 'cpu';
   readonly batchClass = 'exact';
+  readonly reference = 'golden';
+  readonly batchingNote = '';
   readonly runtime = 'memory';
   readonly outputs = [];
   readonly capacity = 8;

@@ -126,11 +126,6 @@ export class Auditor implements SpareWork {
   }
 }
 
-/** Why a model is unbatched after this. */
-export function reasonOf({ output, got, expected, inputsDigest }: AuditFrame): string {
-  return `an audit found that a row depends on its neighbours: output ${output} was ${got} among others and is ${expected} alone (inputs ${inputsDigest})`;
-}
-
 /** A copy of what a caller's rows were, and of what became of them. */
 export function sampleOf({ graph, session, feeds, results }: JointRun, caller: Rows): Sample {
   const copy = (tensors: JointRun['feeds'], { name, batchAxis }: BoundTensor): Tensor[] => {

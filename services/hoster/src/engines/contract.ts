@@ -1,6 +1,6 @@
 /** What the session core needs of models and engines; it knows nothing of processes and frames. */
 import type { CabstandError } from '@cabstand/core';
-import type { OutputMetadata, SnapshotItem, TurnEnd } from '@cabstand/engine';
+import type { OutputMetadata, ReferenceKind, SnapshotItem, TurnEnd } from '@cabstand/engine';
 import type { BatchClass, Manifest, Provider } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 
@@ -22,6 +22,10 @@ export interface ServedModel {
   /** Set once loaded. */
   readonly provider: Provider | undefined;
   readonly batchClass: BatchClass | undefined;
+  /** What its answers were checked against. */
+  readonly reference: ReferenceKind | undefined;
+  /** Why it is unbatched; '' if it is not, or not loaded. */
+  readonly batchingNote: string;
   readonly runtime: string;
   /** Dtypes and shapes of the public outputs; empty until loaded. */
   readonly outputs: readonly OutputMetadata[];

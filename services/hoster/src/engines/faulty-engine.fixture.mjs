@@ -49,7 +49,15 @@ function step(items) {
 }
 
 function stats(ready, rssBytes = 1_000) {
-  send('STATS', { rssBytes, busySeconds: 0, sequences: 0, stateBytes: 0, ready });
+  send('STATS', {
+    rssBytes,
+    busySeconds: 0,
+    sequences: 0,
+    stateBytes: 0,
+    ready,
+    audits: 0,
+    auditSeconds: 0,
+  });
 }
 
 function load({ provider, verify, known }) {
@@ -69,6 +77,9 @@ function load({ provider, verify, known }) {
     batchClass: known?.batchClass ?? 'exact',
     runtime: 'none',
     goldenError: 0,
+    reference: 'golden',
+    unbatchedBecause: '',
+    notes: [],
     stateBytesPerSequence: 100,
     maxBatch: 4,
     loadSeconds: 0.01,

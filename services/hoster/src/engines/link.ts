@@ -164,6 +164,7 @@ const FROM_ENGINE: ReadonlySet<string> = new Set<FromEngine['type']>([
   'FAILED',
   'STEP',
   'STATS',
+  'AUDIT',
 ]);
 
 function fromEngine(frame: Frame): FromEngine {

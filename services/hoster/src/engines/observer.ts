@@ -16,8 +16,11 @@ export interface EngineObserver {
       readonly sequences: number;
       readonly stateBytes: number;
       readonly ready: number;
+      readonly auditSeconds: number;
     },
   ): void;
+  /** Rows that ran among others were run again alone, `count` times. */
+  audited(engine: EngineLabels, result: 'passed' | 'failed', count: number): void;
   /** An engine died that was not asked to. */
   died(engine: EngineLabels, cause: EngineDeath): void;
   /** It serves again; `downSeconds` since it died. */
@@ -44,6 +47,7 @@ export const silentLog: EngineLog = { info: nothing, warn: nothing, error: nothi
 export const noObserver: EngineObserver = {
   step: nothing,
   stats: nothing,
+  audited: nothing,
   died: nothing,
   restarted: nothing,
   loaded: nothing,

@@ -51,11 +51,15 @@ export interface EngineOptions {
   readonly crashWindowMs?: number;
   /** How often a failed model is tried again. Default 60 s. */
   readonly retryMs?: number;
+  /** Share of the busy time that an engine may use to run callers' rows again alone; 0: none. Default 0.01. */
+  readonly auditShare?: number;
+  /** Folder in which results of verification are kept. Default '': they are not. */
+  readonly verificationCache?: string;
 }
 
 export type ResolvedEngineOptions = Required<EngineOptions>;
 
-type Numbers = Omit<ResolvedEngineOptions, 'command'>;
+type Numbers = Omit<ResolvedEngineOptions, 'command' | 'verificationCache'>;
 
 /**
  * Only tests set `command` and those of these that the configuration has no key for: `maxOutgoingBytes`,
@@ -83,11 +87,12 @@ export const ENGINE_LIMITS: Readonly<Record<keyof Numbers, Limit>> = {
   crashes: [5, 1, MOST_COUNT],
   crashWindowMs: [60_000, 1, MOST_MS],
   retryMs: [60_000, 1, MOST_MS],
+  auditShare: [0.01, 0, 1, 'share'],
 };
 
 /** Fills in defaults and checks numbers. Throws INVALID_ARGUMENT, naming option and value. */
 export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngineOptions {
-  const { command = defaultCommand() } = options;
+  const { command = defaultCommand(), verificationCache = '' } = options;
   if (command.length === 0 || command[0] === '')
     throw invalid('INVALID_ARGUMENT', 'engines.command', options.command, 'a program to start');
   const numbers = withinLimits(ENGINE_LIMITS, options, 'engines.');
@@ -98,7 +103,7 @@ export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngin
       numbers.threads,
       `at most engines.cores (${numbers.cores})`,
     );
-  return { command, ...numbers };
+  return { command, verificationCache, ...numbers };
 }
 
 /** Memory of the container where there is one, otherwise of the machine. */

@@ -1,5 +1,5 @@
 import { CabstandError, every } from '@cabstand/core';
-import type { FromEngine } from '@cabstand/engine';
+import type { AuditFrame, FromEngine } from '@cabstand/engine';
 import type { EngineProcess, EngineProcessDeps } from './engine-process';
 import { failureOf, memoryError } from './launch';
 import type { EngineLabels, EngineObserver } from './observer';
@@ -10,6 +10,8 @@ export interface ServingDeps extends EngineProcessDeps {
   readonly observer: EngineObserver;
   /** Called when the last sequence was closed. */
   readonly onChange: () => void;
+  /** Called when an audit has found that rows depend on one another. */
+  readonly onAudit: (finding: AuditFrame) => void;
 }
 
 /** An engine that serves: its process, its sequences, and the watch over both. */
@@ -22,6 +24,8 @@ export class Serving {
   readonly #watchdog: Watchdog;
   readonly #since: number;
   #lastStepAt: number;
+  /** Audits that were counted. */
+  #audits = 0;
 
   constructor(
     process: EngineProcess,
@@ -68,8 +72,16 @@ export class Serving {
       case 'STATS':
         this.#watchdog.reported(frame.ready);
         observer.stats(this.#labels, frame);
+        if (frame.audits > this.#audits)
+          observer.audited(this.#labels, 'passed', frame.audits - this.#audits);
+        this.#audits = frame.audits;
         if (frame.rssBytes > options.maxMemoryBytes)
           this.process.kill('memory', memoryError(frame.rssBytes, options.maxMemoryBytes));
+        return;
+      case 'AUDIT':
+        this.#watchdog.heard();
+        observer.audited(this.#labels, 'failed', 1);
+        this.#deps.onAudit(frame);
         return;
       case 'FAILED':
         this.process.kill('exited', failureOf(frame));

@@ -1,6 +1,5 @@
 import { CabstandError } from '@cabstand/core';
-import type { LoadedFrame } from '@cabstand/engine';
-import type { BatchClass } from '@cabstand/model';
+import type { KnownModel, LoadedFrame } from '@cabstand/engine';
 import type { Serving } from './serving';
 
 /** What an engine is doing, as its supervisor sees it. */
@@ -23,7 +22,22 @@ export type EngineState =
 /** What the first load measured, so that a restart need not verify again. */
 export interface Measured {
   readonly provider: LoadedFrame['provider'];
-  readonly batchClass: BatchClass;
+  readonly known: KnownModel;
+}
+
+/** What there is to know of a load. */
+export function measuredBy(loaded: LoadedFrame): Measured {
+  const { provider, batchClass, maxBatch, goldenError, reference, notes } = loaded;
+  const { unbatchedBecause } = loaded;
+  return {
+    provider,
+    known: { batchClass, maxBatch, goldenError, reference, unbatchedBecause, notes },
+  };
+}
+
+/** The same model once an audit has found that its rows depend on one another. */
+export function audited(loaded: LoadedFrame, because: string): LoadedFrame {
+  return { ...loaded, batchClass: 'unbatched', maxBatch: 1, unbatchedBecause: because };
 }
 
 /** What a caller that wants a sequence is told in a state that has none. */

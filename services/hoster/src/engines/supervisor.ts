@@ -1,6 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { Reason, Timer } from '@cabstand/core';
-import type { LoadedFrame } from '@cabstand/engine';
+import { auditReason } from '@cabstand/engine';
+import type { AuditFrame, LoadedFrame } from '@cabstand/engine';
 import type { Manifest, Provider } from '@cabstand/model';
 import type { Sequence, SequenceOptions, SequenceSink } from './contract';
 import type { EngineProcess } from './engine-process';
@@ -11,7 +12,7 @@ import type { EngineLabels, EngineObserver } from './observer';
 import { firstProvider } from './providers';
 import { Restarts } from './restarts';
 import { MovingAverage, Serving } from './serving';
-import { whyNot } from './state';
+import { audited, measuredBy, whyNot } from './state';
 import type { EngineState, Measured } from './state';
 
 export interface SupervisorDeps extends LaunchDeps {
@@ -44,6 +45,8 @@ export class EngineSupervisor {
   #state: EngineState = { state: 'loading', stage: 'waiting', after: undefined };
   #measured: Measured | undefined;
   #loaded: LoadedFrame | undefined;
+  /** Why nothing is batched any more, since an audit found it. */
+  #audited: string | undefined;
   /** Outlives engines: a new one is judged by what its predecessors took. */
   readonly #stepTime = new MovingAverage();
   #timer: Timer | undefined;
@@ -157,8 +160,10 @@ export class EngineSupervisor {
         threads: options.threads,
         nice: options.nice,
         verify: known === undefined,
-        ...(known === undefined ? {} : { known: { batchClass: known.batchClass } }),
-        maxBatch: manifest.batching.maxBatch,
+        ...(known === undefined ? {} : { known: known.known }),
+        ...(options.verificationCache === '' ? {} : { cache: options.verificationCache }),
+        audit: options.auditShare,
+        maxBatch: this.#audited === undefined ? manifest.batching.maxBatch : 1,
         maxSequences: options.sessionsPerModel,
       },
       (stage) => {
@@ -192,7 +197,10 @@ export class EngineSupervisor {
         provider: loaded.provider,
         batch_class: loaded.batchClass,
         max_batch: loaded.maxBatch,
+        ...(loaded.unbatchedBecause === '' ? {} : { unbatched_because: loaded.unbatchedBecause }),
+        reference: loaded.reference,
         golden_error: loaded.goldenError,
+        ...(loaded.notes.length === 0 ? {} : { notes: loaded.notes }),
         load_seconds: loaded.loadSeconds,
         verify_seconds: loaded.verifySeconds,
         engine_pid: process.pid,
@@ -203,13 +211,34 @@ export class EngineSupervisor {
   }
 
   #serve(process: EngineProcess, loaded: LoadedFrame): void {
-    const serving = new Serving(process, this.#labels, this.#stepTime, this.#deps);
-    this.#loaded = loaded;
-    this.#measured = { provider: loaded.provider, batchClass: loaded.batchClass };
+    const serving = new Serving(process, this.#labels, this.#stepTime, {
+      ...this.#deps,
+      onAudit: (finding) => {
+        this.#onAudit(finding);
+      },
+    });
+    this.#loaded = this.#audited === undefined ? loaded : audited(loaded, this.#audited);
+    this.#measured = measuredBy(this.#loaded);
     this.#setState({ state: 'serving', serving });
     void process.exited.then((exit) => {
       this.#onExit(serving, exit);
     });
+  }
+
+  /** The engine batches nothing any more; its successors must not either. */
+  #onAudit(finding: AuditFrame): void {
+    const { output, got, expected, error, inputsDigest } = finding;
+    const { log, onChange } = this.#deps;
+    const because = auditReason(finding);
+    log.error(
+      { ...this.#labels, output, got, expected, error, inputs: inputsDigest },
+      `nothing is batched any more: ${because}`,
+    );
+    this.#audited = because;
+    if (this.#loaded === undefined) return;
+    this.#loaded = audited(this.#loaded, because);
+    this.#measured = measuredBy(this.#loaded);
+    onChange();
   }
 
   #onExit({ process, sequences, servedMs }: Serving, exit: EngineExit): void {

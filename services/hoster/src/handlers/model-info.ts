@@ -16,6 +16,7 @@ export function modelOffer(model: ServedModel): v1.ModelOffer {
     provider: model.provider ?? '',
     capacity: model.capacity,
     kind: model.manifest.kind,
+    reference: model.reference ?? '',
   };
 }
 
@@ -35,6 +36,7 @@ export function modelInfo(model: ServedModel, freeSlots: number): v1.ModelInfo {
     checkpoints: true,
     runtime: model.runtime,
     free_slots: status.state === 'ready' ? freeSlots : 0,
+    batching_note: model.batchingNote,
   };
 }
 

@@ -1,6 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { LoadedFrame, OutputMetadata } from '@cabstand/engine';
+import type { LoadedFrame, OutputMetadata, ReferenceKind } from '@cabstand/engine';
 import type { BatchClass, Manifest, Provider } from '@cabstand/model';
 import type {
   ModelStatus,
@@ -74,6 +74,14 @@ export class ModelInstance implements ServedModel {
 
   get batchClass(): BatchClass | undefined {
     return this.#supervisor.loaded?.batchClass;
+  }
+
+  get reference(): ReferenceKind | undefined {
+    return this.#supervisor.loaded?.reference;
+  }
+
+  get batchingNote(): string {
+    return this.#supervisor.loaded?.unbatchedBecause ?? '';
   }
 
   get runtime(): string {

@@ -9,6 +9,8 @@ import type { Manifest } from '@cabstand/model';
 export const ENGINE_BYTES = 96 * 1024 * 1024;
 /** ONNX Runtime holds weights as read and as laid out for its kernels while it loads. */
 const WEIGHTS_FACTOR = 2;
+/** Without golden data the graphs are loaded a second time, unoptimised, to be the reference. */
+const REFERENCE_FACTOR = 1;
 
 /** What may still be used, within the limits of a container where there is one. */
 export function availableMemory(): number {
@@ -24,8 +26,9 @@ export async function memoryNeeded(manifest: Manifest): Promise<number> {
     files.add(file);
   }
   let weights = 0;
-  for (const file of files) weights += (await stat(file).catch(() => undefined))?.size ?? 0;
-  return ENGINE_BYTES + WEIGHTS_FACTOR * weights;
+  for (const graph of manifest.graphs) weights += (await stat(graph.file)).size;
+  const own = manifest.golden.file === undefined ? REFERENCE_FACTOR : 0;
+  return ENGINE_BYTES + (WEIGHTS_FACTOR + own) * weights;
 }
 
 /** Throws OUT_OF_MEMORY when another engine would not fit: better than to have the kernel choose a victim. */

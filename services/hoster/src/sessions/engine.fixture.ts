@@ -176,6 +176,8 @@ export class StatefulModel implements ServedModel {
   readonly manifest = ANY_INPUT;
   readonly provider = 'cpu' as const;
   readonly batchClass = 'exact' as const;
+  readonly reference = 'golden' as const;
+  readonly batchingNote = '';
   readonly runtime = 'fake';
   readonly outputs = [];
   readonly capacity: number;

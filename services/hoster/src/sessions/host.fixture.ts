@@ -112,6 +112,8 @@ export class FakeModel implements ServedModel {
   readonly manifest = ANY_INPUT;
   readonly provider = 'cpu' as const;
   readonly batchClass = 'exact' as const;
+  readonly reference = 'golden' as const;
+  readonly batchingNote = '';
   readonly runtime = 'fake';
   readonly stepSeconds = 0.001;
   readonly forgetSteps = (): void => undefined;

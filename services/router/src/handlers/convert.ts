@@ -31,6 +31,7 @@ function fromOffer(offer: v1.ModelOffer__Output): Offer {
     provider: offer.provider,
     capacity: offer.capacity,
     kind: offer.kind,
+    reference: offer.reference,
   };
 }
 
@@ -107,6 +108,7 @@ export function toNodeInfo(node: Node): v1.NodeInfo {
       provider: offer.provider,
       capacity: offer.capacity,
       kind: offer.kind,
+      reference: offer.reference,
     })),
     load: {
       models: node.load.models.map((model) => ({

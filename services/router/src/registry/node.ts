@@ -14,6 +14,8 @@ export interface Offer {
   /** Sessions that can be open at once. */
   readonly capacity: number;
   readonly kind: string;
+  /** What its answers were checked against: golden, self or none; '' from hosters that do not say. */
+  readonly reference: string;
 }
 
 export interface ModelLoad {

@@ -61,8 +61,9 @@ export function checkOffers(offers: readonly Offer[], maxModels: number): readon
       );
     if (!Number.isInteger(offer.capacity) || offer.capacity < 0 || offer.capacity > 1_000_000)
       throw invalid('INVALID_ARGUMENT', `${field}.capacity`, offer.capacity, '0 to 1000000');
-    if (!WORD.test(offer.provider) || !WORD.test(offer.kind))
-      throw invalid('INVALID_ARGUMENT', `${field}.provider`, offer.provider, 'a short word');
+    for (const name of ['provider', 'kind', 'reference'] as const)
+      if (!WORD.test(offer[name]))
+        throw invalid('INVALID_ARGUMENT', `${field}.${name}`, offer[name], 'a short word');
     const key = `${offer.name}@${offer.version}`;
     if (seen.has(key)) throw invalid('INVALID_ARGUMENT', field, key, 'each model and version once');
     seen.add(key);
