@@ -27,7 +27,7 @@ export interface AnyGraph {
   readonly operators: string;
 }
 
-const LEAKING = 0.4;
+const LEAKING = 0.35;
 const TABLE = 5;
 
 export function anyGraph(seed: number): AnyGraph {
@@ -62,9 +62,9 @@ export function anyGraph(seed: number): AnyGraph {
   const last = made.at(-1);
   if (last !== undefined) outputs.push(last);
   if (made.length > 1 && random.next() < 0.4) outputs.push(random.pick(made.slice(0, -1)));
-  if (random.next() < 0.15) outputs.push(constantOutput(graph));
+  if (random.next() < 0.06) outputs.push(constantOutput(graph));
   // What a graph does not say has to be found out.
-  const sparing = random.next() < 0.3;
+  const sparing = random.next() < 0.2;
   const rows = random.pick(['batch', 'N', 'batch_size', 'n', '']);
   const file = onnxModel({
     inputs: inputs.map((input) => graphValue(input, { rows, width: 'width' })),
@@ -128,10 +128,11 @@ function sideInputs(random: Random, inputs: GraphInput[]): Value[] {
 
 /** A side input put to a use: beside rows where a single number fits, or in an output of its own. */
 function withSide(graph: GraphBuilder, side: Value, live: readonly Value[]): Value | undefined {
-  if (graph.random.next() < 0.2) return undefined;
+  const use = graph.random.next();
   const fitting = live.filter(({ dtype }) => dtype === side.dtype && dtype !== 'string');
-  if (fitting.length === 0 || graph.random.next() < 0.2)
-    return graph.node('Identity', [side], side);
+  if (use < 0.1) return graph.node('Identity', [side], side);
+  // An input that nothing uses is an input, too.
+  if (use < 0.2 || fitting.length === 0) return undefined;
   const value = graph.random.pick(fitting);
   if (side.dims.length === 0) return graph.node('Mul', [value, side], value);
   // Of an empty list the sum is 0.
