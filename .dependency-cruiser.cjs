@@ -3,7 +3,7 @@ const layer = (from, allowed) => ({
   name: `${from}-imports`,
   severity: 'error',
   comment: `${from} may import ${allowed.join(', ') || 'no other package'}; its tests @cabstand/testing too`,
-  from: { path: `^libs/${from}/`, pathNot: '\\.test\\.ts$' },
+  from: { path: `^libs/${from}/`, pathNot: '\\.(test|fixture)\\.ts$' },
   to: {
     path: '^(libs|services)/',
     pathNot: `^libs/(${[from, ...allowed].join('|')})/`,

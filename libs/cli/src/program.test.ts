@@ -42,17 +42,32 @@ test('no command prints the help, as wrong usage', async () => {
   expect(err).toContain('Usage: cabstand');
 });
 
-test.each(['up', 'infer', 'nodes', 'info', 'drain', 'load', 'unload', 'doctor', 'keys'])(
-  '%s --help teaches with an example',
-  async (command) => {
-    const { code, out } = await run([command, '--help']);
-    expect(code).toBe(0);
-    expect(out).toMatch(new RegExp(`Examples?:\n  \\$ .*cabstand ${command}`));
-  },
-);
+test.each([
+  'serve',
+  'up',
+  'infer',
+  'nodes',
+  'info',
+  'drain',
+  'load',
+  'unload',
+  'doctor',
+  'keys',
+  'model',
+])('%s --help teaches with an example', async (command) => {
+  const { code, out } = await run([command, '--help']);
+  expect(code).toBe(0);
+  expect(out).toMatch(new RegExp(`Examples?:\n  \\$ .*cabstand ${command}`));
+});
 
 test.each(['init', 'add', 'rotate', 'token', 'show'])('keys %s --help too', async (command) => {
   expect((await run(['keys', command, '--help'])).out).toMatch(/Example:\n {2}\$ .*cabstand keys/);
+});
+
+test.each(['add', 'check', 'golden'])('model %s --help too', async (command) => {
+  expect((await run(['model', command, '--help'])).out).toMatch(
+    /Examples?:\n {2}\$ .*cabstand model/,
+  );
 });
 
 test('a command that is mistyped is guessed', async () => {
@@ -72,6 +87,14 @@ test.each([
   [['nodes', '--credentials', '/nowhere'], /holds no keys/],
   [['nodes', '--token', 'a', '--key', 'b'], /give one of them/],
   [['nodes', '--tls'], /--tls needs the folder/],
+  [['infer', '--model', 'x', '--text', 'a', '--size', 'n=3'], /--size goes with --example/],
+  [['infer', '--model', 'x', '--example', '--size', 'wide'], /Expected NAME=SIZE/],
+  [['infer', '--model', 'x', '--example', '--text', 'a'], /--example and --text: give one kind/],
+  [['serve', '/nowhere.onnx'], /there is no \/nowhere\.onnx/],
+  [['serve', '.', '--name', 'No Name'], /is no name for a model[^]*no-name/],
+  [['model', 'golden', 'x'], /--output/],
+  [['model', 'add', '/nowhere.onnx'], /there is no \/nowhere\.onnx/],
+  [['model', 'check', '/nowhere'], /there is no \/nowhere/],
   [['up', '--hosters', '0'], /from 1 to 32/],
   [['keys', 'token', 'bob', '--days', 'x'], /number of days/],
   [['keys', 'add', 'bob', '--role', 'king'], /king is no role/],

@@ -8,6 +8,7 @@ import { registerInfer } from './commands/infer';
 import { registerInfo } from './commands/info';
 import { registerKeys } from './commands/keys';
 import { registerLoad, registerUnload } from './commands/load';
+import { registerModel } from './commands/model';
 import { registerNodes } from './commands/nodes';
 import { registerServe } from './commands/serve';
 import { registerService } from './commands/service';
@@ -92,6 +93,7 @@ function createProgram(context: CliContext, streams: CliStreams): Command {
   registerDrain(program, context);
   registerLoad(program, context);
   registerUnload(program, context);
+  registerModel(program, context);
   registerKeys(program, context);
   registerDoctor(program, context);
   registerDemo(program, context);

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import { createStyle } from './render/style';
+import { createStyle, printable } from './render/style';
 import type { Style } from './render/style';
 
 /** Where a command writes: results on `out`, everything else on `note`. */
@@ -8,6 +8,11 @@ export interface Terminal {
   out(text: string): Promise<void>;
   /** Progress and remarks, on stderr. */
   note(text: string): void;
+  /**
+   * What is being done, in a line on stderr that the next one replaces and `''` removes. Nothing where
+   * stderr is no terminal.
+   */
+  progress(text: string): void;
   readonly columns: number;
   /** Results go to a person's terminal. */
   readonly interactive: boolean;
@@ -39,6 +44,11 @@ export function createTerminal({ stdout, stderr, env, signal }: TerminalOptions)
     },
     note(text) {
       stderr.write(text);
+    },
+    progress(text) {
+      if (stderr.isTTY !== true) return;
+      const line = printable(text).slice(0, (stderr.columns || DEFAULT_COLUMNS) - 1);
+      stderr.write(`\r\u001b[K${line}`);
     },
     columns: stdout.columns ?? DEFAULT_COLUMNS,
     interactive: stdout.isTTY === true,

@@ -86,7 +86,7 @@ export async function loadModel(
     stateBytes: model.stateBytes,
     rememberUnbatched: async (reason) => {
       const now: Verification = { ...verified, batchClass: 'unbatched', unbatchedBecause: reason };
-      await keep(cache, { ...now, maxBatch: 1 });
+      await keep(cache, { ...now, maxBatch: 1, complete: true });
     },
     loaded: {
       type: 'LOADED',
@@ -148,6 +148,7 @@ function knownBefore(known: KnownModel | undefined, most: number): Verification 
     reference: known?.reference ?? 'none',
     unbatchedBecause: known?.unbatchedBecause ?? 'it was not verified',
     notes: known?.notes ?? [],
+    complete: true,
   };
 }
 

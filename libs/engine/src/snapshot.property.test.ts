@@ -1,7 +1,7 @@
 /** Sequences that go on elsewhere from a snapshot, over real engine processes. */
 import fc from 'fast-check';
 import { join } from 'node:path';
-import { tensorOf } from '@cabstand/tensor';
+import { tensorFrom, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { BUNDLED, Engine, OWN, SHARED } from './engine.fixture';
 import type { SnapshotItem } from './frames/types';
@@ -33,26 +33,34 @@ async function goOn(
 const wave = (count: number, seed: number): Float32Array =>
   Float32Array.from({ length: count }, (_, index) => Math.sin(index * (0.01 + seed / 37)) * 0.8);
 
+const length = (most: number): fc.Arbitrary<{ count: number; seed: number }> =>
+  fc.record({ count: fc.integer({ min: 1, max: most }), seed: fc.nat({ max: 99 }) });
+
+const samples = (input: string, most: number, int16 = false): fc.Arbitrary<Tensor[]> =>
+  length(most).map(({ count, seed }) => {
+    const array = wave(count, seed);
+    const asInt16 = int16 && seed % 2 === 0;
+    return [tensorOf(input, asInt16 ? Int16Array.from(array, (one) => one * 32768) : array)];
+  });
+
+/** Twice as many samples of `near` as of `far`: their hops are 4 and 2. */
+const nearAndFar = length(20).map(({ count, seed }) => [
+  tensorOf('near', wave(2 * count, seed)),
+  tensorOf('far', wave(count, seed + 1)),
+]);
+
+const halves = length(30).map(({ count, seed }) => [
+  tensorFrom('signal', 'float16', [...wave(count, seed)]),
+]);
+
 /** Turns of framed samples, whole or in parts of any size. */
-const framed = (input: string, most: number, int16: boolean): fc.Arbitrary<Plan[]> => {
-  const samples = fc
-    .record({ count: fc.integer({ min: 1, max: most }), seed: fc.nat({ max: 99 }) })
-    .map(({ count, seed }): Tensor => {
-      const array = wave(count, seed);
-      const asInt16 = int16 && seed % 2 === 0;
-      return tensorOf(input, asInt16 ? Int16Array.from(array, (one) => one * 32768) : array);
-    });
-  const whole = samples.map((tensor): Plan => ({ inputs: [tensor] }));
-  const live = fc
-    .record({
-      own: fc.option(samples),
-      // The last part may bring nothing but its being the last.
-      parts: fc.array(fc.option(samples, { freq: 6 }), { minLength: 1, maxLength: 8 }),
-    })
-    .map(({ own, parts }): Plan => ({
-      inputs: own === null ? [] : [own],
-      parts: parts.map((part) => (part === null ? [] : [part])),
-    }));
+const framed = (bring: fc.Arbitrary<Tensor[]>): fc.Arbitrary<Plan[]> => {
+  const whole = bring.map((inputs): Plan => ({ inputs }));
+  const live = fc.record({
+    inputs: fc.option(bring, { nil: [] }),
+    // The last part may bring nothing but its being the last.
+    parts: fc.array(fc.option(bring, { freq: 6, nil: [] }), { minLength: 1, maxLength: 8 }),
+  });
   return fc.array(fc.oneof(whole, live), { minLength: 1, maxLength: 3 });
 };
 
@@ -99,11 +107,14 @@ const images: fc.Arbitrary<Plan[]> = fc
   ]);
 
 describe.each([
-  ['silero-vad', BUNDLED, framed('audio', 2000, true), 30],
-  ['accumulator', SHARED, framed('signal', 40, false), 60],
+  ['silero-vad', BUNDLED, framed(samples('audio', 2000, true)), 30],
+  ['accumulator', SHARED, framed(samples('signal', 40)), 60],
   ['g2p', BUNDLED, spoken('abcdeforst', 12, sampling), 30],
   ['counter-generator', SHARED, spoken('0123456789', 150, sampling), 40],
   ['mixer', OWN, unframed, 40],
+  ['canceller', OWN, framed(nearAndFar), 40],
+  ['halves', OWN, framed(halves), 30],
+  ['wake', OWN, framed(samples('audio', 60)), 40],
   ['text-orientation', BUNDLED, images, 6],
 ] as const)('%s', (name, folder, plansOf, numRuns) => {
   test('goes on from any point, in another process and among neighbours, as if undisturbed', async () => {

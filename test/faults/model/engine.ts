@@ -26,7 +26,7 @@ const MANIFEST = {
   rows: [],
   text: {},
   limits: { maxInputBytes: 65_536, maxSequenceLength: 65_536 },
-} as unknown as ServedModel['manifest'];
+} as unknown as ServedModel['signature'];
 
 /** What a snapshot holds. */
 interface Saved {
@@ -193,7 +193,7 @@ export class Engine implements ServedModel {
   readonly name = MODEL;
   readonly version = '1';
   readonly digest = 'sha256:00';
-  readonly manifest = MANIFEST;
+  readonly signature = MANIFEST;
   readonly provider = 'cpu';
   readonly batchClass = 'exact';
   readonly reference = 'golden';

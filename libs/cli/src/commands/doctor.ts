@@ -3,7 +3,7 @@ import type { CliContext } from '../context';
 import { checkKeys } from '../doctor/keys';
 import { fail, messageOf } from '../doctor/finding';
 import type { Finding } from '../doctor/finding';
-import { checkManifests } from '../doctor/models';
+import { checkModels } from '../doctor/models';
 import { checkNode } from '../doctor/node';
 import { checkOnnx } from '../doctor/onnx';
 import { checkPorts } from '../doctor/ports';
@@ -31,7 +31,7 @@ export function registerDoctor(program: Command, context: CliContext): void {
     .command('doctor')
     .summary('what is wrong with this installation, and how to mend it')
     .description(
-      'Checks Node, ONNX Runtime and its providers, ports, models, keys, clocks, and the subnet if there is one. Ends with 1 if something fails.',
+      'Checks Node, ONNX Runtime and its providers, models (as a hoster loads them), keys, ports, clocks, and the subnet if there is one. Ends with 1 if something fails.',
     )
     .option('--models <dir>', 'model folder', DEFAULT_MODELS)
     .option('--json', 'one JSON object per check');
@@ -47,30 +47,36 @@ Examples:
     .action((flags: DoctorFlags) => doctor(context, flags));
 }
 
+type Findings = AsyncIterable<Finding> | Promise<readonly Finding[]> | readonly Finding[];
+
 async function doctor(context: CliContext, flags: DoctorFlags): Promise<void> {
   const { terminal, env } = context;
   const named = flags.credentials ?? env['CABSTAND_CREDENTIALS'];
-  const checks: readonly [string, () => Promise<Finding[]> | Finding[]][] = [
+  const progress = (what: string): void => terminal.progress(`checking ${what}`);
+  const checks: readonly [string, () => Findings][] = [
     ['node', checkNode],
     ['onnx', () => checkOnnx(terminal.signal)],
-    ['models', () => checkManifests(flags.models)],
+    ['models', () => checkModels(flags.models, { signal: terminal.signal, progress })],
     ['keys', () => checkKeys(named ?? DEFAULT_KEYS, named !== undefined)],
     ['ports', () => checkPorts(DEFAULT_PORTS)],
     ['subnet', () => subnet(context, flags)],
   ];
   const counts = { ok: 0, warn: 0, fail: 0 };
+  const print = async (finding: Finding): Promise<void> => {
+    terminal.progress('');
+    counts[finding.status]++;
+    await terminal.out(flags.json === true ? jsonLine(finding) : line(finding, terminal));
+  };
   for (const [name, check] of checks) {
-    let findings: Finding[];
+    progress(name);
     try {
-      findings = await check();
+      for await (const finding of await check()) await print(finding);
     } catch (error) {
-      findings = [fail(name, `could not be checked: ${messageOf(error)}`, 'See the message.')];
+      terminal.signal.throwIfAborted();
+      await print(fail(name, `could not be checked: ${messageOf(error)}`, 'See the message.'));
     }
+    terminal.progress('');
     terminal.signal.throwIfAborted();
-    for (const finding of findings) {
-      counts[finding.status]++;
-      await terminal.out(flags.json === true ? jsonLine(finding) : line(finding, terminal));
-    }
   }
   if (flags.json !== true)
     await terminal.out(

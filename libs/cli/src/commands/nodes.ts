@@ -72,6 +72,7 @@ function nodeJson(node: v1.NodeInfo__Output): Record<string, unknown> {
       kind: model.kind,
       provider: model.provider,
       batch_class: model.batch_class.replace('BATCH_CLASS_', '').toLowerCase(),
+      reference: model.reference,
       capacity: model.capacity,
       free_slots: node.load?.models.find((load) => load.model === model.name)?.free_slots ?? null,
     })),

@@ -9,7 +9,7 @@ import { checkManifests } from '../doctor/models';
 import { signatureOf } from '../media/model-signature';
 import { serveGuide } from '../render/serve-guide';
 import { findModels } from '../served/find';
-import { makeRepository } from '../served/repository';
+import { asFound, makeRepository } from '../served/repository';
 import type { ServedModels } from '../subnet/configs';
 import { addressOf } from '../subnet/layout';
 import { runLocal } from '../subnet/run-local';
@@ -86,7 +86,9 @@ async function serve(context: CliContext, where: string, flags: ServeFlags): Pro
       ? { repository: found.repository, only: found.models.map(({ name }) => name) }
       : { repository: path.join(run, 'models') };
   if (found.kind === 'loose') await makeRepository(models.repository, found.models);
-  await requireSome(models);
+  const named = (message: string): string =>
+    found.kind === 'loose' ? asFound(message, models.repository, found.models) : message;
+  await requireSome(models, named);
   await runLocal(context, {
     places: layout,
     models,
@@ -110,11 +112,14 @@ async function serve(context: CliContext, where: string, flags: ServeFlags): Pro
 }
 
 /** Manifests that are wrong need no subnet to be found. Throws when there is nothing else. */
-async function requireSome({ repository, only }: ServedModels): Promise<void> {
+async function requireSome(
+  { repository, only }: ServedModels,
+  named: (message: string) => string,
+): Promise<void> {
   const findings = await checkManifests(repository, only);
   const broken = findings.filter(({ status }) => status === 'fail');
   if (broken.length < findings.length) return;
-  const reasons = broken.map(({ message }) => `\n  ${message.replaceAll('\n', '\n  ')}`);
+  const reasons = broken.map(({ message }) => `\n  ${named(message).replaceAll('\n', '\n  ')}`);
   throw new CabstandError('MODEL_FAILED', `no model can be served:${reasons.join('')}`);
 }
 

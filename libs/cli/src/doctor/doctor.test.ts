@@ -27,8 +27,8 @@ test('the bundled models are valid; a broken one is named with its key', async (
   const bundled = await checkManifests(path.resolve(__dirname, '../../../../models'));
   expect(bundled.map(({ status }) => status)).toEqual(['ok', 'ok', 'ok']);
   mkdirSync(path.join(folder.path, 'bad', '1'), { recursive: true });
-  writeFileSync(path.join(folder.path, 'bad', 'model.yaml'), 'kind: odd\n');
-  expect(await checkModels(folder.path)).toEqual([
+  writeFileSync(path.join(folder.path, 'bad', 'model.yaml'), 'nam: bad\nkind: odd\n');
+  expect(await checkManifests(folder.path)).toEqual([
     expect.objectContaining({
       status: 'fail',
       name: 'model bad',

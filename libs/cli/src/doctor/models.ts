@@ -3,6 +3,28 @@ import { listModels, loadManifest } from '@cabstand/model';
 import type { ModelEntry } from '@cabstand/model';
 import { allOf, fail, messageOf, ok } from './finding';
 import type { Finding } from './finding';
+import { checkEntry } from '../models/check';
+import type { CheckOptions } from '../models/check';
+import { servedAs } from '../render/model-report';
+
+const ADVICE =
+  'docs/adding-a-model.md lists the keys; the folder must hold what the manifest names.';
+
+/** Whether a hoster could serve each model of a folder, found out as hosters do. */
+export async function* checkModels(folder: string, options: CheckOptions): AsyncGenerator<Finding> {
+  const models = await modelsIn(folder);
+  if (!Array.isArray(models)) {
+    yield models;
+    return;
+  }
+  for (const model of models) {
+    const report = await checkEntry(model, options);
+    const name = `model ${report.name}`;
+    yield report.ok
+      ? ok(name, `v${report.manifest.version}, ${report.manifest.kind}, ${servedAs(report)}`)
+      : fail(name, report.problems.join('\n'), ADVICE);
+  }
+}
 
 /**
  * Whether the model folder and each manifest in it are in order.
@@ -10,35 +32,36 @@ import type { Finding } from './finding';
  * @param only look at these models; default: all.
  */
 export async function checkManifests(folder: string, only?: readonly string[]): Promise<Finding[]> {
-  let models: ModelEntry[];
-  try {
-    if (!(await stat(folder)).isDirectory()) throw new Error('it is not a folder');
-    models = (await listModels(folder)).filter(({ name }) => only?.includes(name) !== false);
-  } catch (error) {
-    return [
-      fail('models', `${folder}: ${messageOf(error)}`, 'Name the model folder with --models DIR.'),
-    ];
-  }
-  if (models.length === 0)
-    return [
-      fail(
-        'models',
-        `${folder} holds no models`,
-        'docs/adding-a-model.md says what belongs there.',
-      ),
-    ];
+  const found = await modelsIn(folder);
+  if (!Array.isArray(found)) return [found];
+  const models = found.filter(({ name }) => only?.includes(name) !== false);
   return Promise.all(
     models.map(async ({ name, folder: own, variant }) => {
       try {
         const { version, kind } = await loadManifest(own, undefined, { variant, digest: false });
         return ok(`model ${name}`, `v${version}, ${kind}: the manifest is valid`);
       } catch (error) {
-        return fail(
-          `model ${name}`,
-          allOf(error),
-          'docs/adding-a-model.md lists the keys; the folder must hold what the manifest names.',
-        );
+        return fail(`model ${name}`, allOf(error), ADVICE);
       }
     }),
+  );
+}
+
+async function modelsIn(folder: string): Promise<ModelEntry[] | Finding> {
+  try {
+    if (!(await stat(folder)).isDirectory()) throw new Error('it is not a folder');
+    const models = await listModels(folder);
+    if (models.length > 0) return models;
+  } catch (error) {
+    return fail(
+      'models',
+      `${folder}: ${messageOf(error)}`,
+      'Name the model folder with --models DIR.',
+    );
+  }
+  return fail(
+    'models',
+    `${folder} holds no models`,
+    'docs/adding-a-model.md says what belongs there.',
   );
 }

@@ -26,6 +26,7 @@ const model = (rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo__Output => ({
   checkpoints: false,
   runtime: '',
   free_slots: 1,
+  batching_note: '',
   ...rest,
 });
 

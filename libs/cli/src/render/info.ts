@@ -30,7 +30,8 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
   const state = model.state.replace('MODEL_STATE_', '');
   const about = [
     `${offer?.kind ?? '?'}, on ${offer?.provider === '' ? '?' : (offer?.provider ?? '?')}`,
-    `batching ${(offer?.batch_class ?? '').replace('BATCH_CLASS_', '').toLowerCase()}`,
+    `batching ${batchClass(offer)}`,
+    `reference ${referenceOf(offer)}`,
     `${model.free_slots} of ${offer?.capacity ?? 0} slots free`,
   ].join(', ');
   const rows: string[][] = [];
@@ -43,8 +44,22 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
     `  ${printable(model.description)}\n`,
     model.failure === '' ? '' : `  ${style.red(printable(model.failure))}\n`,
     `  ${style.dim(about)}\n`,
+    model.batching_note === '' ? '' : `  ${style.dim(printable(model.batching_note))}\n`,
     table(rows).replace(/^(?=.)/gm, '  '),
   ].join('');
+}
+
+/** How a hoster batches a model, as a word; `?` where it has not said. */
+export function batchClass(offer: v1.ModelOffer__Output | null): string {
+  const name = (offer?.batch_class ?? '').replace('BATCH_CLASS_', '').toLowerCase();
+  return name === '' || name === 'unspecified' ? '?' : name;
+}
+
+/** What a model was checked against: golden, self or none; `?` where its hoster has not said. */
+export function referenceOf(offer: v1.ModelOffer__Output | null): string {
+  return offer?.reference === undefined || offer.reference === ''
+    ? '?'
+    : printable(offer.reference);
 }
 
 /** Rows of name, type, meaning: everything that a turn may bring. */

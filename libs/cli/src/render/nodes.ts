@@ -1,4 +1,5 @@
 import type { v1 } from '@cabstand/rpc';
+import { batchClass, referenceOf } from './info';
 import { printable } from './style';
 import type { Style } from './style';
 import { table } from './table';
@@ -14,6 +15,8 @@ export function nodesTable(nodes: readonly Node[], style: Style, nowMs: number):
     'ADDRESS',
     'MODEL',
     'ON',
+    'BATCHING',
+    'REFERENCE',
     'FREE',
     'SESSIONS',
     'HEARTBEAT',
@@ -36,6 +39,8 @@ function nodeRows(node: Node, style: Style, nowMs: number): string[][] {
       first ? printable(node.address) : '',
       model === undefined ? '-' : `${printable(model.name)} v${printable(model.version)}`,
       model === undefined ? '' : printable(model.provider),
+      model === undefined ? '' : batchClass(model),
+      model === undefined ? '' : referenceOf(model),
       model === undefined ? '' : `${load?.free_slots ?? '?'}/${model.capacity}`,
       first ? String(node.load?.open_sessions ?? 0) : '',
       first ? heartbeat(node, nowMs) : '',

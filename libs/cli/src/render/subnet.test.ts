@@ -29,6 +29,7 @@ const offer = (kind: string): v1.ModelOffer__Output => ({
   provider: 'cpu',
   capacity: 64,
   kind,
+  reference: 'golden',
 });
 
 const model = (kind: string, rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo__Output => ({
@@ -45,6 +46,7 @@ const model = (kind: string, rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo_
   checkpoints: false,
   runtime: '',
   free_slots: 61,
+  batching_note: '',
   ...rest,
 });
 
@@ -86,6 +88,8 @@ test('a hoster and its models, with what each input is given by', () => {
           parameters: '{"rate":{"dtype":"int64","default":16000,"description":"Hertz."}}',
         }),
         model('generator', {
+          offer: { ...offer('generator'), reference: 'self', batch_class: 'BATCH_CLASS_UNBATCHED' },
+          batching_note: 'a row depends on its neighbours',
           state: 'MODEL_STATE_FAILED',
           failure: 'engine\u001b[2J gone',
           takes_prompt: true,
@@ -104,6 +108,9 @@ test('a hoster and its models, with what each input is given by', () => {
   expect(text).toMatch(/set +rate +int64 \(default 16000\) +Hertz\./);
   expect(text).toMatch(/in +prompt +text +--text/);
   expect(text).toContain('engine\ufffd[2J gone');
+  expect(text).toContain('batching exact, reference golden, 61 of 64 slots free\n');
+  expect(text).toContain('batching unbatched, reference self, 61 of 64 slots free\n');
+  expect(text).toContain('  a row depends on its neighbours\n');
 });
 
 test('nodes are a row for each model, in the order people count', () => {
@@ -113,7 +120,11 @@ test('nodes are a row for each model, in the order people count', () => {
     address: '127.0.0.1:50051',
     state: 'NODE_STATE_ONLINE',
     state_reasons: [],
-    models: [offer('stateful'), { ...offer('generator'), name: 'g' }],
+    models: [
+      offer('stateful'),
+      // Of a hoster that is older than these fields.
+      { ...offer('generator'), name: 'g', reference: '', batch_class: 'BATCH_CLASS_UNSPECIFIED' },
+    ],
     load: {
       models: [{ model: 'm', free_slots: 5, queue_depth: 0, step_seconds: 0 }],
       open_sessions: 2,
@@ -133,10 +144,10 @@ test('nodes are a row for each model, in the order people count', () => {
   });
   expect(nodesTable([node('h-10', {}), suspect], style, NOW)).toBe(
     [
-      'NODE  STATE    ADDRESS          MODEL  ON   FREE  SESSIONS  HEARTBEAT  REASONS',
-      'h-2   SUSPECT  127.0.0.1:50051  -                 0         2.0 s ago  heartbeat late',
-      'h-10  ONLINE   127.0.0.1:50051  m v1   cpu  5/64  2         2.0 s ago',
-      '                                g v1   cpu  ?/64',
+      'NODE  STATE    ADDRESS          MODEL  ON   BATCHING  REFERENCE  FREE  SESSIONS  HEARTBEAT  REASONS',
+      'h-2   SUSPECT  127.0.0.1:50051  -                                      0         2.0 s ago  heartbeat late',
+      'h-10  ONLINE   127.0.0.1:50051  m v1   cpu  exact     golden     5/64  2         2.0 s ago',
+      '                                g v1   cpu  ?         ?          ?/64',
       '',
     ].join('\n'),
   );

@@ -28,3 +28,20 @@ async function place(file: string, target: string): Promise<void> {
     .catch(() => symlink(source, target))
     .catch(() => copyFile(source, target));
 }
+
+/** A message that names links, with the files that they lead to. */
+export function asFound(
+  message: string,
+  repository: string,
+  models: readonly LooseModel[],
+): string {
+  return models.reduce((text, { name, files }) => {
+    const own = path.join(repository, name);
+    const told = [...files].reduce(
+      (shown, [inner, file]) => shown.replaceAll(path.join(own, inner), file),
+      text,
+    );
+    // The manifest that nobody wrote.
+    return told.replaceAll(path.join(own, 'model.yaml'), name);
+  }, message);
+}

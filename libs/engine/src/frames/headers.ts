@@ -68,10 +68,7 @@ const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
 
 /** Fields that may be absent. `restore` counts the bytes of the blob section. */
 const OPTIONAL: Partial<Record<Headers, Readonly<Record<string, Check>>>> = {
-  LOAD: {
-    ...{ digest: 'string', variant: 'string' },
-    ...{ known: 'object', cache: 'string', audit: 'number' },
-  },
+  LOAD: { digest: 'string', known: 'object', cache: 'string', audit: 'number', variant: 'string' },
   OPEN: { restore: 'count', snapshots: 'boolean' },
   TURN: { continued: 'boolean' },
 };

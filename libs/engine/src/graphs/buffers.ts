@@ -24,7 +24,7 @@ interface RowInput {
 }
 
 /** An input or output of a graph that is state. */
-export interface StateBinding {
+interface StateBinding {
   /** In the graph. */
   readonly name: string;
   /** Index of the state. */

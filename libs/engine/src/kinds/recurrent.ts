@@ -30,8 +30,6 @@ import { runGraph } from './run-graph';
 import type { RunWatch } from './run-graph';
 import { StatefulKind } from './stateful';
 
-export type { Probe } from './run-graph';
-
 export class RecurrentStepper implements Stepper<RecurrentSequence>, RunWatch {
   readonly #model: BoundModel;
   readonly #kind: RecurrentKind;

@@ -13,7 +13,7 @@ import type { RecurrentSequence } from '../turns/recurrent-sequence';
 import type { RecurrentTurn } from '../turns/turn';
 
 /** Sees what a row got out of a graph: verification compares it bit by bit. */
-export type Probe = (sequence: RecurrentSequence, output: string, values: NumericArray) => void;
+type Probe = (sequence: RecurrentSequence, output: string, values: NumericArray) => void;
 
 /** Who looks at runs. */
 export interface RunWatch {

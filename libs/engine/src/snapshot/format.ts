@@ -12,7 +12,7 @@ import { encodeProgress, progressBytes, readProgress } from './progress';
 import type { Progress } from './progress';
 
 export { FINGERPRINT } from './progress';
-export type { InputUse, Progress } from './progress';
+export type { Progress } from './progress';
 
 const MAGIC = 'CSNP';
 const VERSION = 1;

@@ -11,6 +11,8 @@ export interface Batching {
   readonly maxBatch: number;
   /** Why it is unbatched; '' if it is not. */
   readonly because: string;
+  /** False where time was too short for all sizes: another try may show more. */
+  readonly complete: boolean;
 }
 
 export interface BatchingPlan {
@@ -38,10 +40,13 @@ const THOROUGH: readonly (readonly Neighbour[])[] = [
 const MOST_REFUSALS = 3;
 
 export function unbatched(because: string): Batching {
-  return { batchClass: 'unbatched', maxBatch: 1, because };
+  return { batchClass: 'unbatched', maxBatch: 1, because, complete: true };
 }
 
-export async function measureBatching(trials: Trials, plan: BatchingPlan): Promise<Batching> {
+export async function measureBatching(
+  trials: Pick<Trials, 'run'>,
+  plan: BatchingPlan,
+): Promise<Batching> {
   const { maxBatch, stepSeconds, left, progress } = plan;
   const kinds = new Kinds();
   let exact = true;
@@ -71,13 +76,14 @@ export async function measureBatching(trials: Trials, plan: BatchingPlan): Promi
     if (!ran) break;
     verified = size;
   }
+  const complete = left() > 0 || verified === maxBatch;
   if (verified > 1)
-    return { batchClass: exact ? 'exact' : 'tolerance', maxBatch: verified, because: '' };
-  return unbatched(
+    return { batchClass: exact ? 'exact' : 'tolerance', maxBatch: verified, because: '', complete };
+  const because =
     why === ''
       ? `a row takes ${stepSeconds.toPrecision(2)} s: no time was left to run several together`
-      : `no run of several rows could be tried: ${why}`,
-  );
+      : `no run of several rows could be tried: ${why}`;
+  return { ...unbatched(because), complete };
 }
 
 function leak({ where, got, expected }: Placed, size: number, neighbours: Neighbour): string {

@@ -11,6 +11,8 @@ const FORMAT = 1;
 const MOST_BYTES = 64 * 1024;
 const MOST_ENTRIES = 1000;
 const SUFFIX = '.json';
+/** What was cut short by a busy machine is not tried at every start, but again some time. */
+const INCOMPLETE_MS = 24 * 3_600_000;
 
 export interface CacheKey {
   readonly manifest: Manifest;
@@ -38,10 +40,11 @@ export class VerificationCache {
     try {
       const file = await open(this.#file);
       try {
-        const { size } = await file.stat();
+        const { size, mtimeMs } = await file.stat();
         if (size > MOST_BYTES) return undefined;
         const value: unknown = JSON.parse(await file.readFile('utf8'));
-        return isVerification(value) ? value : undefined;
+        if (!isVerification(value)) return undefined;
+        return value.complete || Date.now() - mtimeMs < INCOMPLETE_MS ? value : undefined;
       } finally {
         await file.close();
       }
@@ -110,10 +113,8 @@ const REFERENCES: readonly unknown[] = ['golden', 'self', 'none'];
 
 function isVerification(value: unknown): value is Verification {
   if (typeof value !== 'object' || value === null) return false;
-  const { batchClass, maxBatch, goldenError, reference, unbatchedBecause, notes } = value as Record<
-    string,
-    unknown
-  >;
+  const { batchClass, maxBatch, goldenError, reference, unbatchedBecause, notes, complete } =
+    value as Record<string, unknown>;
   return (
     CLASSES.includes(batchClass) &&
     REFERENCES.includes(reference) &&
@@ -122,6 +123,7 @@ function isVerification(value: unknown): value is Verification {
     typeof goldenError === 'number' &&
     goldenError >= 0 &&
     typeof unbatchedBecause === 'string' &&
+    typeof complete === 'boolean' &&
     Array.isArray(notes) &&
     notes.every((note) => typeof note === 'string')
   );

@@ -14,7 +14,7 @@ export interface Played {
   readonly chunks: readonly DecodedChunk[];
   /** Undefined where the turn was left within. */
   readonly end: TurnEnd | undefined;
-  /** The state after these chunks. */
+  /** The state after these chunks; empty unless it was asked for. */
   readonly snapshot: Buffer;
 }
 
@@ -46,12 +46,13 @@ export class Drive {
     this.#running.catch(() => this.#wake());
   }
 
-  open(restore?: Uint8Array): number {
+  /** @param snapshots every turn ends with one */
+  open(snapshots: boolean, restore?: Uint8Array): number {
     const sequence = this.#next;
     this.#next += 1;
     this.#loop.handle({
       type: 'OPEN',
-      ...{ sequence, priority: 0, snapshots: true },
+      ...{ sequence, priority: 0, snapshots },
       ...(restore !== undefined && { restore }),
     });
     return sequence;

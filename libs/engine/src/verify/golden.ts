@@ -22,7 +22,7 @@ export async function playTogether(
 ): Promise<Played[][]> {
   return await driven(stepper, onRecord, (drive) =>
     sequences.map(async (turns) => {
-      const sequence = drive.open();
+      const sequence = drive.open(false);
       const played: Played[] = [];
       for (const [number, turn] of turns.entries())
         played.push(await drive.play(sequence, number, turn));
@@ -48,10 +48,10 @@ export async function playRestored(
     () => undefined,
     (drive) =>
       sequences.map(async (turns, index) => {
-        let sequence = drive.open();
+        let sequence = drive.open(true);
         const goOn = (snapshot: Buffer): void => {
           drive.close(sequence);
-          sequence = drive.open(snapshot);
+          sequence = drive.open(true, snapshot);
         };
         const played: Played[] = [];
         for (const [number, turn] of turns.entries()) {
@@ -59,18 +59,22 @@ export async function playRestored(
           const first = await drive.play(sequence, number, turn, { most });
           goOn(first.snapshot);
           if (first.end !== undefined) {
-            played.push(first);
+            played.push({ ...first, snapshot: NOTHING });
             continue;
           }
           const rest = await drive.play(sequence, number, turn, { continued: true });
-          played.push({ ...rest, chunks: [...first.chunks, ...rest.chunks] });
+          // Its snapshot is used up at once: states may be large.
           goOn(rest.snapshot);
+          const chunks = [...first.chunks, ...rest.chunks];
+          played.push({ ...rest, chunks, snapshot: NOTHING });
         }
         drive.close(sequence);
         return played;
       }),
   );
 }
+
+const NOTHING = Buffer.alloc(0);
 
 /** The worst difference. What is missing, too much, or an error cannot be compared. */
 export function compareSequences(

@@ -2,7 +2,6 @@
 import type { InputSpec } from '@cabstand/model';
 import { DTYPES, arrayOf, float16Bits, numbersOf, tensorOf } from '@cabstand/tensor';
 import type { DType, NumericArray, Tensor } from '@cabstand/tensor';
-import { uniform } from '../output/sampling';
 
 /** Where an input has no range. */
 const LARGE = 1e4;
@@ -81,9 +80,8 @@ export class Domain {
   perturbed(given: Tensor, spec: InputSpec | undefined, seed: number): Tensor {
     if (this.whole || !isReal(this.dtype)) return this.#drawn(given, seed);
     const move = MOVE * (this.high - this.low || Math.abs(this.high) || 1);
-    return mapReal(given, (value, index) =>
-      clamp(value + move * (2 * uniform(seed, index) - 1), spec),
-    );
+    const random = noise(seed);
+    return mapReal(given, (value) => clamp(value + move * (2 * random() - 1), spec));
   }
 
   /** Whole numbers stay known ones: the least, the largest, or any of them. */
@@ -105,24 +103,38 @@ export class Domain {
     if (kind === 'large')
       return mapReal(given, (_, index) => ((index + seed) % 2 === 0 ? high : low));
     const scale = spec?.minimum === undefined && spec?.maximum === undefined ? 1 / large : 1;
-    return mapReal(given, (_, index) => (low + (high - low) * uniform(seed, index)) * scale);
+    const random = noise(seed);
+    return mapReal(given, () => (low + (high - low) * random()) * scale);
   }
 
   #drawn(given: Tensor, seed: number): Tensor {
-    const draw = (step: number, count: number): number => Math.floor(uniform(seed, step) * count);
+    const random = noise(seed);
+    const draw = (count: number): number => Math.floor(random() * count);
     if (this.dtype === 'string') {
       const pool = this.#tensors.flatMap(({ strings }) => strings ?? []);
-      const strings = (given.strings ?? []).map(
-        (own, index) => pool[draw(index, pool.length)] ?? own,
-      );
+      const strings = (given.strings ?? []).map((own) => pool[draw(pool.length)] ?? own);
       return { ...given, strings };
     }
     const pools = this.#elements;
-    return mapElements(given, (own, index) => {
-      const pool = pools[draw(2 * index, pools.length)];
-      return pool?.[draw(2 * index + 1, pool.length)] ?? own;
+    return mapElements(given, (own) => {
+      const pool = pools[draw(pools.length)];
+      return pool?.[draw(pool.length)] ?? own;
     });
   }
+}
+
+/**
+ * Numbers of [0, 1) that follow from the seed: Mulberry32 (Tommy Ettinger, public domain). Images have
+ * millions of them: a counter-based generator would take longer than the run.
+ */
+function noise(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
 }
 
 function isReal(dtype: DType): boolean {

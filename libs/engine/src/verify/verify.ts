@@ -32,6 +32,8 @@ export interface Verification {
   readonly unbatchedBecause: string;
   /** What is worth knowing, for people. */
   readonly notes: readonly string[];
+  /** False where there was no time for everything. */
+  readonly complete: boolean;
 }
 
 export interface VerifyOptions {
@@ -99,7 +101,7 @@ class Verifier {
       reference = 'none';
     } else if (reference !== 'none' && plain.worst.ratio > 1)
       throw this.#failed(plain.worst, reference);
-    if (own?.steady !== false) await this.#restored(sequences, plain.played);
+    if (own?.steady !== false) await this.#restored(sequences, plain);
     if (reference === 'golden') this.#noteTurns(sequences);
     const batching = await this.#batching(sequences, plain, own);
     if (this.#watched.refused > 0)
@@ -112,6 +114,7 @@ class Verifier {
       goldenError: reference === 'none' ? 0 : plain.worst.error,
       reference,
       unbatchedBecause: batching.because,
+      complete: batching.complete,
       notes: this.#notes,
     };
   }
@@ -144,16 +147,17 @@ class Verifier {
   }
 
   /** Each turn goes on from a snapshot in its middle, and the next one from the one at its end. */
-  async #restored(
-    sequences: readonly GoldenSequence[],
-    played: readonly (readonly Played[])[],
-  ): Promise<void> {
+  async #restored(sequences: readonly GoldenSequence[], { played, seconds }: Plain): Promise<void> {
     if (KINDS[this.#manifest.kind].oneGraph || sequences.length === 0) return;
     const plans = plansOf(sequences);
-    this.#options.progress('verifying: going on from snapshots');
-    // One by one where there is no time for all at once.
+    // As many as there is time for, by what they took undisturbed.
     const budget = this.#options.budgetSeconds * RESTORE_SHARE;
-    const some = plans.slice(0, this.#elapsed() < budget ? plans.length : 1);
+    const some = plans.slice(0, Math.floor((plans.length * budget) / seconds));
+    if (some.length === 0) {
+      this.#notes.push('going on from snapshots was not tried: golden data takes too long');
+      return;
+    }
+    this.#options.progress('verifying: going on from snapshots');
     const before = asReference(this.#manifest, some, played);
     const after = await playRestored(this.#stepper, some, played);
     const worst = compareSequences(this.#manifest, after, before, this.#manifest.golden);

@@ -1,7 +1,6 @@
 /** Elements of example inputs, by style. */
-import { stringTensor, tensorFrom } from '@cabstand/tensor';
-import type { ElementValue, Tensor } from '@cabstand/tensor';
-import { elementCount } from '@cabstand/tensor';
+import { arrayFrom, elementCount, stringTensor, tensorOf } from '@cabstand/tensor';
+import type { Tensor } from '@cabstand/tensor';
 import type { InputSpec } from '../manifest/signature';
 import { noise } from './noise';
 import { isFloat, rangeOf } from './range';
@@ -23,19 +22,19 @@ export function exampleTensor(
   seed: number,
 ): Tensor | undefined {
   const { name, dtype } = input;
-  const places = Array.from({ length: elementCount(shape) }, (_, index) => noise(seed, index));
-  if (dtype === 'string')
-    return stringTensor(
-      name,
-      places.map((place) => textOf(style, place)),
-      shape,
-    );
+  const count = elementCount(shape);
+  if (dtype === 'string') {
+    const texts = Array.from({ length: count }, (_, index) => textOf(style, noise(seed, index)));
+    return stringTensor(name, texts, shape);
+  }
   const range = rangeOf(input);
   if (range.low > range.high) return undefined;
   const valueOf = isFloat(dtype) ? floatOf : wholeOf;
-  const value = (place: number): ElementValue =>
-    Math.min(range.high, Math.max(range.low, valueOf(style, place, input, range)));
-  return tensorFrom(name, dtype, places.map(value), shape);
+  const array = arrayFrom(dtype, count, (index) => {
+    const value = valueOf(style, noise(seed, index), input, range);
+    return Math.min(range.high, Math.max(range.low, value));
+  });
+  return tensorOf(name, array, shape, dtype);
 }
 
 function floatOf(style: Style, place: number, input: InputSpec, range: Range): number {

@@ -8,7 +8,7 @@ export type FixtureDims = readonly (number | string | undefined)[];
 export type FixtureTensors = Readonly<Record<string, FixtureDims>>;
 
 /** TensorProto.DataType. */
-export const FLOAT = 1;
+const FLOAT = 1;
 const INPUT = 11;
 const OUTPUT = 12;
 

@@ -228,7 +228,7 @@ export interface FilledManifest extends WrittenManifest {
   readonly inputs: Record<string, FilledInput>;
 }
 
-export type WrittenInput = WrittenManifest['inputs'][string];
+type WrittenInput = WrittenManifest['inputs'][string];
 export type FilledInput = WrittenInput & {
   readonly dtype: DType;
   readonly shape: readonly Dimension[];

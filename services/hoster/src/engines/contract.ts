@@ -1,7 +1,7 @@
 /** What the session core needs of models and engines; it knows nothing of processes and frames. */
 import type { CabstandError } from '@cabstand/core';
 import type { OutputMetadata, ReferenceKind, SnapshotItem, TurnEnd } from '@cabstand/engine';
-import type { BatchClass, Manifest, Provider } from '@cabstand/model';
+import type { BatchClass, ModelSignature, Provider } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 
 export type ModelStatus =
@@ -17,7 +17,10 @@ export interface ServedModel {
   readonly version: string;
   /** `sha256:…` over manifest and weights. */
   readonly digest: string;
-  readonly manifest: Manifest;
+  /** What callers see of it. */
+  readonly signature: ModelSignature;
+  /** File of its golden data, if it has any: a rehearsal runs what is known to end well. */
+  readonly golden?: string | undefined;
   readonly status: ModelStatus;
   /** Set once loaded. */
   readonly provider: Provider | undefined;

@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { setInterval } from 'node:timers';
 
 const [fault, , path] = process.argv.slice(2);
-const TYPES = { HELLO: 64, PROGRESS: 65, LOADED: 66, FAILED: 67, STEP: 68, STATS: 69 };
+const TYPES = { HELLO: 64, PROGRESS: 65, LOADED: 66, FAILED: 67, STEP: 68, STATS: 69, AUDIT: 70 };
 const LOAD = 1;
 const TURN = 3;
 const SHUTDOWN = 8;
@@ -48,19 +48,19 @@ function step(items) {
   frame(TYPES.STEP, Buffer.concat([head, ...items]));
 }
 
-function stats(ready, rssBytes = 1_000) {
+function stats(ready, rssBytes = 1_000, audits = 0) {
   send('STATS', {
     rssBytes,
     busySeconds: 0,
     sequences: 0,
     stateBytes: 0,
     ready,
-    audits: 0,
+    audits,
     auditSeconds: 0,
   });
 }
 
-function load({ provider, verify, known }) {
+function load({ provider, verify, known, maxBatch }) {
   if (fault === 'dies-at-load') process.exit(7);
   if (fault === 'hangs-at-load') return;
   if (fault === 'refuses' || (fault === 'cpu-only' && provider !== 'cpu')) {
@@ -77,11 +77,11 @@ function load({ provider, verify, known }) {
     batchClass: known?.batchClass ?? 'exact',
     runtime: 'none',
     goldenError: 0,
-    reference: 'golden',
-    unbatchedBecause: '',
-    notes: [],
+    reference: known?.reference ?? 'golden',
+    unbatchedBecause: known?.unbatchedBecause ?? '',
+    notes: known?.notes ?? [],
     stateBytesPerSequence: 100,
-    maxBatch: 4,
+    maxBatch: known?.maxBatch ?? maxBatch,
     loadSeconds: 0.01,
     verifySeconds: verify ? 0.01 : 0,
     outputs: [],
@@ -94,11 +94,25 @@ function turn({ sequence, turn }) {
   if (fault === 'dies-at-turn') process.exit(4);
   else if (fault === 'garbage') socket.write(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'));
   else if (fault === 'mute') setInterval(() => stats(1), 50);
-  else
-    step([
-      item(1, sequence, turn, Buffer.from('chunk')),
-      item(2, sequence, turn, Buffer.from(JSON.stringify({ reason: 'completed', steps: 1 }))),
-    ]);
+  else if (fault === 'leaks') {
+    const finding = {
+      output: 'y[0]',
+      got: '2',
+      expected: '1',
+      error: 1,
+      inputsDigest: 'sha256:00',
+    };
+    stats(0, 1_000, 3);
+    send('AUDIT', { batchClass: 'unbatched', ...finding });
+    completed(sequence, turn);
+  } else completed(sequence, turn);
+}
+
+function completed(sequence, turn) {
+  step([
+    item(1, sequence, turn, Buffer.from('chunk')),
+    item(2, sequence, turn, Buffer.from(JSON.stringify({ reason: 'completed', steps: 1 }))),
+  ]);
 }
 
 let pending = Buffer.alloc(0);

@@ -44,6 +44,7 @@ afterEach(async () => {
 
 function supervise(fault: string, options: EngineOptions = {}, providers: Provider[] = ['cpu']) {
   const deaths: EngineDeath[] = [];
+  const audits: string[] = [];
   const logged: string[] = [];
   const say = (_fields: object, message: string): void => void logged.push(message);
   const log: EngineLog = { info: say, warn: say, error: say };
@@ -79,7 +80,11 @@ function supervise(fault: string, options: EngineOptions = {}, providers: Provid
     {
       ...deps,
       spares,
-      observer: { ...noObserver, died: (_labels, cause) => void deaths.push(cause) },
+      observer: {
+        ...noObserver,
+        died: (_labels, cause) => void deaths.push(cause),
+        audited: (_labels, result, count) => void audits.push(`${count} ${result}`),
+      },
       onChange: () => changed(),
       checkFiles: () =>
         files.changed
@@ -102,7 +107,7 @@ function supervise(fault: string, options: EngineOptions = {}, providers: Provid
       onSpare = resolve;
       spares.hold()();
     });
-  return { supervisor, deaths, logged, until, files, spare };
+  return { supervisor, deaths, audits, logged, until, files, spare };
 }
 
 /** Opens a sequence and runs a turn; resolves with what became of it. */
@@ -214,6 +219,28 @@ test('one that talks but does not work is killed as stalled', async () => {
   await supervisor.start(false);
   await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'ENGINE_STALLED' });
   expect(deaths).toEqual(['stalled']);
+});
+
+test('what an audit found is counted, logged, and holds for the engines that follow', async () => {
+  const { supervisor, audits, logged, until } = supervise('leaks');
+  await expect(supervisor.start(false)).resolves.toMatchObject({
+    batchClass: 'exact',
+    maxBatch: 4,
+  });
+  await runTurn(supervisor);
+  expect(audits).toEqual(['3 passed', '1 failed']);
+  const unbatched = {
+    ...{ batchClass: 'unbatched', maxBatch: 1, reference: 'golden' },
+    unbatchedBecause: expect.stringMatching(
+      /output y\[0\] was 2 among others and is 1 alone/,
+    ) as string,
+  };
+  expect(supervisor.loaded).toMatchObject(unbatched);
+  expect(logged.join()).toMatch(/nothing is batched any more: an audit found/);
+  process.kill(supervisor.pid!, 'SIGKILL');
+  await until('backing-off');
+  await until('serving');
+  expect(supervisor.loaded).toMatchObject(unbatched);
 });
 
 test('one that breaks the protocol is killed', async () => {

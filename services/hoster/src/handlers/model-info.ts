@@ -2,7 +2,7 @@
 import { DTYPES } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import type { OutputMetadata } from '@cabstand/engine';
-import type { Dimension, InputSpec, Manifest } from '@cabstand/model';
+import type { Dimension, InputSpec, ModelSignature } from '@cabstand/model';
 import type { v1 } from '@cabstand/rpc';
 import type { BrokenModel, ModelStatus, ServedModel } from '../engines/contract';
 import { wireBatchClass } from './wire';
@@ -15,23 +15,23 @@ export function modelOffer(model: ServedModel): v1.ModelOffer {
     batch_class: wireBatchClass(model),
     provider: model.provider ?? '',
     capacity: model.capacity,
-    kind: model.manifest.kind,
+    kind: model.signature.kind,
     reference: model.reference ?? '',
   };
 }
 
 export function modelInfo(model: ServedModel, freeSlots: number): v1.ModelInfo {
-  const { manifest, status } = model;
+  const { signature, status } = model;
   return {
     offer: modelOffer(model),
     state: wireModelState(status),
-    description: manifest.description,
-    inputs: manifest.inputs.map(inputSpec),
-    outputs: outputSpecs(manifest, model.outputs),
-    parameters: JSON.stringify(parameterTable(manifest)),
-    takes_prompt: manifest.takesPrompt,
-    takes_live_input: manifest.takesLiveInput,
-    frame_hop: manifest.framed[0]?.hop ?? 0,
+    description: signature.description,
+    inputs: signature.inputs.map(inputSpec),
+    outputs: outputSpecs(signature, model.outputs),
+    parameters: JSON.stringify(parameterTable(signature)),
+    takes_prompt: signature.takesPrompt,
+    takes_live_input: signature.takesLiveInput,
+    frame_hop: signature.framed[0]?.hop ?? 0,
     failure: status.state === 'failed' ? status.error.message : '',
     checkpoints: true,
     runtime: model.runtime,
@@ -101,9 +101,12 @@ function media(input: InputSpec): Pick<v1.TensorSpec, 'audio' | 'image' | 'text'
   }
 }
 
-function outputSpecs(manifest: Manifest, metadata: readonly OutputMetadata[]): v1.TensorSpec[] {
+function outputSpecs(
+  signature: ModelSignature,
+  metadata: readonly OutputMetadata[],
+): v1.TensorSpec[] {
   const byName = new Map(metadata.map((output) => [output.name, output]));
-  return manifest.outputs.map((output) => {
+  return signature.outputs.map((output) => {
     const known = byName.get(output.name);
     return {
       name: output.name,
@@ -119,9 +122,9 @@ function wireDType(dtype: DType): v1.DataType {
   return DTYPES[dtype].wire;
 }
 
-function parameterTable(manifest: Manifest): Record<string, object> {
+function parameterTable(signature: ModelSignature): Record<string, object> {
   return Object.fromEntries(
-    manifest.parameters.map(
+    signature.parameters.map(
       ({ name, dtype, shape, description, oneOf, minimum, maximum, ...rest }) => [
         name,
         {

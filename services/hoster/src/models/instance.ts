@@ -1,7 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { LoadedFrame, OutputMetadata, ReferenceKind } from '@cabstand/engine';
-import type { BatchClass, Manifest, Provider } from '@cabstand/model';
+import type { BatchClass, Manifest, ModelSignature, Provider } from '@cabstand/model';
 import type {
   ModelStatus,
   Sequence,
@@ -36,6 +36,14 @@ export class ModelInstance implements ServedModel {
         deps.onChange();
       },
     });
+  }
+
+  get signature(): ModelSignature {
+    return this.manifest;
+  }
+
+  get golden(): string | undefined {
+    return this.manifest.golden.file;
   }
 
   get name(): string {

@@ -26,7 +26,7 @@ export async function memoryNeeded(manifest: Manifest): Promise<number> {
     files.add(file);
   }
   let weights = 0;
-  for (const graph of manifest.graphs) weights += (await stat(graph.file)).size;
+  for (const file of files) weights += (await stat(file).catch(() => undefined))?.size ?? 0;
   const own = manifest.golden.file === undefined ? REFERENCE_FACTOR : 0;
   return ENGINE_BYTES + (WEIGHTS_FACTOR + own) * weights;
 }

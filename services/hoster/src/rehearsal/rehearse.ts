@@ -7,7 +7,7 @@ import { CabstandError, linkSignals, systemClock } from '@cabstand/core';
 import { ticketVerifier } from '@cabstand/auth';
 import type { Sealer } from '@cabstand/auth';
 import { exampleTurns, readGolden } from '@cabstand/model';
-import type { GoldenTurn, Manifest } from '@cabstand/model';
+import type { GoldenTurn } from '@cabstand/model';
 import type { RpcClient } from '@cabstand/rpc';
 import { toWire } from '@cabstand/tensor';
 import type { ModelHost, ServedModel } from '../engines/contract';
@@ -98,25 +98,29 @@ interface Rehearsed {
 }
 
 /** The shortest golden turn, or one that is made up. Undefined where no input can be made. */
-async function turnOf({ name, manifest }: ServedModel): Promise<Rehearsed | undefined> {
-  const golden = await shortestGolden(manifest);
-  const [example] = golden === undefined ? exampleTurns(manifest, { count: 1 }) : [];
+async function turnOf({
+  name,
+  signature,
+  golden: file,
+}: ServedModel): Promise<Rehearsed | undefined> {
+  const golden = await shortestGolden(file);
+  const [example] = golden === undefined ? exampleTurns(signature, { count: 1 }) : [];
   const chosen: GivenTurn | undefined = golden?.turn ?? example;
   if (chosen === undefined) return undefined;
   const { prompt, parameters, inputs } = chosen;
   const tensors = inputs.map((tensor) => toWire(tensor));
-  const live = manifest.takesLiveInput && inputs.length > 0;
+  const live = signature.takesLiveInput && inputs.length > 0;
   const input = { prompt, inputs: live ? [] : tensors, parameters: JSON.stringify(parameters) };
   const turn = { model: name, input, live: live ? tensors : undefined };
   return { turn, chunks: golden?.chunks };
 }
 
 /** First turns only: others need those before them. */
-async function shortestGolden({
-  golden,
-}: Manifest): Promise<{ turn: GivenTurn; chunks: number } | undefined> {
-  if (golden.file === undefined) return undefined;
-  const turns = (await readGolden(golden.file)).flatMap((sequence) => sequence.turns.slice(0, 1));
+async function shortestGolden(
+  file: string | undefined,
+): Promise<{ turn: GivenTurn; chunks: number } | undefined> {
+  if (file === undefined) return undefined;
+  const turns = (await readGolden(file)).flatMap((sequence) => sequence.turns.slice(0, 1));
   const [first] = turns.sort((a, b) => a.records.length - b.records.length);
   if (first === undefined) return undefined;
   const { prompt, parameters, inputs, records } = first;

@@ -15,7 +15,7 @@ import type {
   ServedModel,
   TurnStart,
 } from '../engines/contract';
-import { ANY_INPUT } from './manifest.fixture';
+import { ANY_INPUT } from './signature.fixture';
 
 interface Turn {
   readonly turn: number;
@@ -173,7 +173,7 @@ export class StatefulSequence implements Sequence {
 export class StatefulModel implements ServedModel {
   readonly name = 'fake';
   readonly version = '1';
-  readonly manifest = ANY_INPUT;
+  readonly signature = ANY_INPUT;
   readonly provider = 'cpu' as const;
   readonly batchClass = 'exact' as const;
   readonly reference = 'golden' as const;

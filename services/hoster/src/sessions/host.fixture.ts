@@ -12,7 +12,7 @@ import type {
   ServedModel,
   TurnStart,
 } from '../engines/contract';
-import { ANY_INPUT } from './manifest.fixture';
+import { ANY_INPUT } from './signature.fixture';
 
 export function testSealer(): Sealer {
   return createSealer(authConfigSchema.parse({}));
@@ -109,7 +109,7 @@ export class FakeSequence implements Sequence {
 export class FakeModel implements ServedModel {
   readonly version = '1';
   readonly digest = 'sha256:00';
-  readonly manifest = ANY_INPUT;
+  readonly signature = ANY_INPUT;
   readonly provider = 'cpu' as const;
   readonly batchClass = 'exact' as const;
   readonly reference = 'golden' as const;

@@ -1,7 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import { tensorOf } from '@cabstand/tensor';
 import { FakeModel } from './host.fixture';
-import { ANY_INPUT } from './manifest.fixture';
+import { ANY_INPUT } from './signature.fixture';
 import { attach, bench, open } from './session-bench.fixture';
 import type { TurnContent } from './types';
 
@@ -62,7 +62,7 @@ describe('input that the model does not take', () => {
     const waiting = refusal(() => open(b, { content: turnOf(1) }));
     const [x, ...others] = ANY_INPUT.inputs;
     const newer = Object.assign(new FakeModel('fake', 1), {
-      manifest: { ...ANY_INPUT, inputs: [{ ...x, maximum: 0 }, ...others] },
+      signature: { ...ANY_INPUT, inputs: [{ ...x, maximum: 0 }, ...others] },
     });
     host.resolve = () => newer;
     first.close({ reason: 'completed' });

@@ -9,11 +9,11 @@ import type { TurnContent } from './types';
  * that came with the session's opening, and was checked then, is not checked again when its turn starts.
  */
 export class InputCheck {
-  readonly #manifest: ServedModel['manifest'];
+  readonly #signature: ServedModel['signature'];
   readonly #checked = new WeakSet<TurnContent>();
 
-  constructor({ manifest }: Pick<ServedModel, 'manifest'>) {
-    this.#manifest = manifest;
+  constructor({ signature }: Pick<ServedModel, 'signature'>) {
+    this.#signature = signature;
   }
 
   /**
@@ -22,13 +22,13 @@ export class InputCheck {
    */
   turn(content: TurnContent): void {
     if (this.#checked.has(content)) return;
-    validateTurnInput(this.#manifest, content);
+    validateTurnInput(this.#signature, content);
     this.#checked.add(content);
   }
 
   /** One part of live input. Throws what `turn` throws. */
   part(tensors: readonly Tensor[]): void {
-    validateLiveInput(this.#manifest, tensors);
+    validateLiveInput(this.#signature, tensors);
   }
 
   /** What a resume brings, turn by turn with its parts. Throws what `turn` throws. */

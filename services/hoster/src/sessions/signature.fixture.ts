@@ -1,21 +1,15 @@
-/** The manifest of models in memory: takes what tests of the session core send. */
-import type { Manifest } from '@cabstand/model';
+/** What models in memory take: whatever tests of the session core send. */
+import type { ModelSignature } from '@cabstand/model';
 
 const PRINTABLE = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i));
 
 /** A turn brings a prompt or tensor `x`, at once or in parts. */
-export const ANY_INPUT: Manifest = {
-  folder: '/models/fake',
-  file: '/models/fake/model.yaml',
+export const ANY_INPUT: ModelSignature = {
   version: '1',
   digest: 'sha256:00',
   name: 'fake',
   kind: 'generator',
   description: '',
-  provenance: { source: '', version: '', digest: '', licence: '', script: '' },
-  providers: ['cpu'],
-  graphs: [],
-  state: [],
   parameters: [],
   inputs: [
     {
@@ -31,8 +25,8 @@ export const ANY_INPUT: Manifest = {
     },
   ],
   outputs: [],
-  framing: undefined,
-  generation: undefined,
+  framed: [],
+  rows: [],
   text: {
     input: {
       vocabulary: { tokens: PRINTABLE, ids: new Map(PRINTABLE.map((text, id) => [text, id])) },
@@ -42,9 +36,7 @@ export const ANY_INPUT: Manifest = {
     },
     output: undefined,
   },
-  batching: { class: undefined, maxBatch: 1 },
   limits: { maxInputBytes: 65_536, maxSequenceLength: 65_536, maxStateBytes: undefined },
-  golden: { file: '', tolerance: 0 },
   takesPrompt: true,
   takesLiveInput: true,
 };

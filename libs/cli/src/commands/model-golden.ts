@@ -1,0 +1,73 @@
+import path from 'node:path';
+import type { Command } from 'commander';
+import { list, parameter } from '../arguments';
+import type { CliContext } from '../context';
+import { addGolden } from '../models/golden';
+import { jsonLine } from '../render/json';
+import { printable } from '../render/style';
+import { DEFAULT_MODELS } from '../subnet/layout';
+
+interface GoldenFlags {
+  readonly input?: readonly string[];
+  readonly output: readonly string[];
+  readonly text?: string;
+  readonly param?: Readonly<Record<string, unknown>>;
+  readonly models: string;
+  readonly turn?: true;
+  readonly json?: true;
+}
+
+/** `cabstand model golden`. */
+export function registerModelGolden(model: Command, context: CliContext): void {
+  model
+    .command('golden <name>')
+    .description(
+      'Adds a turn to golden.json: inputs, and what the model has to answer, as you have it from elsewhere. Hosters refuse a model that answers otherwise from then on.',
+    )
+    .option(
+      '--input <name=file>',
+      'an input: .npy, .npz:KEY, .json, FILE:DTYPE:SHAPE, .wav, .png; several times',
+      list,
+    )
+    .option('--text <text>', 'text, for a model that takes a prompt')
+    .option('--param <name=value>', 'a parameter of the turn (JSON, or a string)', parameter)
+    .requiredOption(
+      '--output <name=file>',
+      'what it has to answer; the second of a name belongs to the second record',
+      list,
+    )
+    .option('--turn', 'one more turn of the last sequence: the state goes on')
+    .option('--models <dir>', 'the repository', DEFAULT_MODELS)
+    .option('--json', 'what was written as one JSON object')
+    .addHelpText(
+      'after',
+      `
+Tensors beyond a megabyte go into an npz file beside golden.json.
+
+Examples:
+  $ cabstand model golden mine --input x=x.npy --output y=y.npy
+  $ cabstand model golden mine --input x=next.npy --output y=next-y.npy --turn`,
+    )
+    .action((name: string, flags: GoldenFlags) => golden(context, name, flags));
+}
+
+async function golden(context: CliContext, name: string, flags: GoldenFlags): Promise<void> {
+  const { terminal } = context;
+  const added = await addGolden(path.join(flags.models, name), {
+    inputs: flags.input ?? [],
+    prompt: flags.text,
+    parameters: flags.param ?? {},
+    outputs: flags.output,
+    turn: flags.turn === true,
+  });
+  if (flags.json === true) {
+    await terminal.out(jsonLine(added));
+    return;
+  }
+  const { file, records, sequences, notes } = added;
+  await terminal.out(
+    `${file}: one more turn of ${records} ${records === 1 ? 'record' : 'records'}; ${sequences} ${sequences === 1 ? 'sequence' : 'sequences'} now\n`,
+  );
+  for (const note of notes)
+    await terminal.out(`  ${terminal.style.yellow('open')}  ${printable(note)}\n`);
+}

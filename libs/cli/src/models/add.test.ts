@@ -1,0 +1,137 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { loadManifest, readGolden, writeNpy } from '@cabstand/model';
+import { onnxModel } from '@cabstand/testing';
+import { arrayOf, tensorOf } from '@cabstand/tensor';
+import { UsageError } from '../errors';
+import { Folder } from '../media/wav.fixture';
+import { addModel } from './add';
+import { addGolden } from './golden';
+
+const root = new Folder();
+afterAll(() => root.remove());
+
+const graph = (op: string) =>
+  onnxModel({
+    inputs: [{ name: 'x', dtype: 'float32', dims: ['n', 2] }],
+    outputs: [{ name: 'y', dtype: 'float32', dims: ['n', 2] }],
+    nodes: [{ op, inputs: ['x'], outputs: ['y'] }],
+  });
+
+const file = root.write('My Net.onnx', graph('Neg'));
+const other = root.write('other.onnx', graph('Abs'));
+const repository = path.join(root.path, 'models');
+const add = (from: string, name?: string, force = false) =>
+  addModel(from, { repository, name, force });
+
+test('a file becomes a model that loads, with what is known of it', async () => {
+  const added = await add(file);
+  expect(added).toMatchObject({ name: 'my-net', version: '1', file: 'new', manifestWritten: true });
+  expect(added.inferred).toEqual([
+    expect.stringMatching(/^kind stateless: /) as string,
+    expect.stringMatching(/^rows: n /) as string,
+  ]);
+  expect(added.open).toEqual([]);
+  const manifest = await loadManifest(added.folder);
+  expect(manifest).toMatchObject({ name: 'my-net', kind: 'stateless' });
+  expect(readFileSync(added.manifest, 'utf8')).toMatch(/^name: my-net$/m);
+});
+
+test('the same file changes nothing; another one is the next version, and the manifest stays', async () => {
+  const { manifest } = await add(file, 'twice');
+  writeFileSync(manifest, 'description: mine\n');
+  expect(await add(file, 'twice')).toMatchObject({
+    ...{ version: '1', file: 'same', manifestWritten: false },
+  });
+  expect(await add(other, 'twice')).toMatchObject({
+    ...{ version: '2', file: 'new', manifestWritten: false },
+  });
+  expect(readFileSync(manifest, 'utf8')).toBe('description: mine\n');
+  // An earlier version is found again.
+  expect(await add(file, 'twice')).toMatchObject({ version: '1', file: 'same' });
+  expect(await add(file, 'twice', true)).toMatchObject({ manifestWritten: true });
+});
+
+test('what is no ONNX file leaves nothing behind', async () => {
+  await expect(add(root.write('text.onnx', 'words'))).rejects.toThrow(UsageError);
+  expect(existsSync(path.join(repository, 'text'))).toBe(false);
+  await expect(add(repository)).rejects.toThrow(/is no single ONNX file/);
+});
+
+test('what may be a state is told as open, with what to write', async () => {
+  const maybe = onnxModel({
+    inputs: [
+      { name: 'x', dtype: 'float32', dims: [1, 2] },
+      { name: 'h', dtype: 'float32', dims: [1, 2] },
+    ],
+    outputs: [
+      { name: 'y', dtype: 'float32', dims: [1, 2] },
+      { name: 'h_out', dtype: 'float32', dims: [1, 2] },
+    ],
+    nodes: [
+      { op: 'Add', inputs: ['x', 'h'], outputs: ['y'] },
+      // It does not depend on h: not certain to be the next one.
+      { op: 'Neg', inputs: ['x'], outputs: ['h_out'] },
+    ],
+  });
+  const { inferred, open } = await add(root.write('maybe.onnx', maybe));
+  expect(inferred[0]).toMatch(/^kind stateless/);
+  expect(open.join('\n')).toMatch(/if so, write state: \{ h: \{ initial: zeros \} \}/);
+});
+
+describe('golden data', () => {
+  const npy = (name: string, values: number[]): string => {
+    const to = path.join(root.path, `${name}.npy`);
+    writeFileSync(to, writeNpy(tensorOf(name, Float32Array.from(values), [1, 2])));
+    return to;
+  };
+  const options = {
+    inputs: [`x=${npy('x', [1, -2])}`],
+    outputs: [`y=${npy('y', [-1, 2])}`],
+    ...{ prompt: undefined, parameters: {}, turn: false },
+  };
+
+  test('grow by a sequence, or by a turn of the last one', async () => {
+    const { folder } = await add(file, 'golden');
+    await expect(addGolden(folder, { ...options, turn: true })).rejects.toThrow(/no sequence/);
+    expect(await addGolden(folder, options)).toMatchObject({ sequences: 1, records: 1 });
+    expect(await addGolden(folder, options)).toMatchObject({ sequences: 2 });
+    const two = { ...options, outputs: [...options.outputs, ...options.outputs], turn: true };
+    const added = await addGolden(folder, two);
+    expect(added).toMatchObject({ sequences: 2, records: 2 });
+    expect(added.notes).toEqual([expect.stringMatching(/fewer than 32 records \(4\)/) as string]);
+    const sequences = await readGolden(added.file);
+    expect(sequences.map(({ turns }) => turns.length)).toEqual([1, 2]);
+    const [output] = sequences[0]?.turns[0]?.records[0]?.outputs ?? [];
+    expect(Array.from(arrayOf(output!), Number)).toEqual([-1, 2]);
+  });
+
+  test('that the model would not take, or does not give, are refused', async () => {
+    const { folder } = await add(file, 'refused');
+    const wide = root.write('wide.json', '[[1, 2, 3]]');
+    await expect(addGolden(folder, { ...options, inputs: [`x=${wide}`] })).rejects.toThrow(
+      UsageError,
+    );
+    await expect(addGolden(folder, { ...options, inputs: [] })).rejects.toThrow(/x/);
+    await expect(
+      addGolden(folder, { ...options, outputs: [`z=${npy('z', [1, 2])}`] }),
+    ).rejects.toThrow(/the model has no z[^]*/);
+    const wav = root.write('a.wav', '');
+    await expect(addGolden(folder, { ...options, inputs: [`x=${wav}`] })).rejects.toThrow(
+      /x takes no audio/,
+    );
+    expect(existsSync(path.join(folder, 'golden.json'))).toBe(false);
+  });
+
+  test('large tensors lie in an npz file beside', async () => {
+    const { folder } = await add(file, 'large');
+    mkdirSync(path.join(root.path, 'big'), { recursive: true });
+    const rows = 200_000;
+    const big = path.join(root.path, 'big/x.npy');
+    writeFileSync(big, writeNpy(tensorOf('x', new Float32Array(rows * 2), [rows, 2])));
+    await addGolden(folder, { ...options, inputs: [`x=${big}`], outputs: [`y=${big}`] });
+    expect(existsSync(path.join(folder, 'golden-data.npz'))).toBe(true);
+    await addGolden(folder, options);
+    expect((await readGolden(path.join(folder, 'golden.json'))).length).toBe(2);
+  });
+});

@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { copyFile, mkdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { CabstandError } from '@cabstand/core';
+import { inferKind, listVersions, manifestText, readGraph } from '@cabstand/model';
+import { findingsOf } from './findings';
+import { UsageError } from '../errors';
+import { findModels } from '../served/find';
+import type { LooseModel } from '../served/find';
+
+export interface AddOptions {
+  readonly repository: string;
+  readonly name: string | undefined;
+  /** Write over the manifest and the newest version. */
+  readonly force: boolean;
+}
+
+export interface Added {
+  readonly name: string;
+  readonly folder: string;
+  readonly version: string;
+  /** `same`: these very files were there. */
+  readonly file: 'new' | 'same';
+  readonly manifest: string;
+  readonly manifestWritten: boolean;
+  /** What is in force now, with why. */
+  readonly inferred: readonly string[];
+  /** What the graph leaves open; the manifest says what to write. */
+  readonly open: readonly string[];
+}
+
+const MANIFEST = 'model.yaml';
+/** Whatever it was called: a manifest holds for all versions. */
+const GRAPH = 'model.onnx';
+
+/**
+ * Copies an ONNX file with its external data into a repository, as the next version of its name, and
+ * writes a manifest where there is none.
+ *
+ * @throws UsageError for what is no single ONNX file.
+ */
+export async function addModel(file: string, options: AddOptions): Promise<Added> {
+  const { repository, force } = options;
+  const model = await singleFile(file, options.name);
+  const summary = await readGraph(file).catch((error: unknown) => {
+    throw new UsageError(CabstandError.from(error).message, undefined, error);
+  });
+  const folder = path.join(repository, model.name);
+  const versions = (await exists(folder)) ? await listVersions(folder) : [];
+  const files = filesOf(file, model);
+  const same = await sameAs(folder, versions, files);
+  const version = same ?? (force ? (versions[0] ?? '1') : String(Number(versions[0] ?? 0) + 1));
+  if (same === undefined) await copyFiles(path.join(folder, version), files);
+  const manifest = path.join(folder, MANIFEST);
+  if (force) await rm(manifest, { force: true });
+  const write = !(await exists(manifest));
+  const inference = inferKind(summary);
+  if (write) await writeFile(manifest, manifestText(inference, { name: model.name }));
+  return {
+    ...{ name: model.name, folder, version, file: same === undefined ? 'new' : 'same' },
+    ...{ manifest, manifestWritten: write },
+    ...findingsOf(inference),
+  };
+}
+
+async function singleFile(file: string, name: string | undefined): Promise<LooseModel> {
+  const found = await findModels(file, name);
+  const [model, ...more] = found.kind === 'loose' ? found.models : [];
+  if (model !== undefined && more.length === 0 && !model.files.has(MANIFEST)) return model;
+  throw new UsageError(
+    `${file} is no single ONNX file`,
+    'Models with manifests or versions are served as they lie: `cabstand serve`, or copy the folder.',
+  );
+}
+
+/** Path within a version's folder → the file it is. */
+function filesOf(graph: string, { files }: LooseModel): ReadonlyMap<string, string> {
+  const own = path.resolve(graph);
+  return new Map(
+    [...files].map(([inner, file]) => [
+      file === own ? GRAPH : inner.split(path.sep).slice(1).join(path.sep),
+      file,
+    ]),
+  );
+}
+
+/** The version that holds the same files. */
+async function sameAs(
+  folder: string,
+  versions: readonly string[],
+  files: ReadonlyMap<string, string>,
+): Promise<string | undefined> {
+  for (const version of versions) {
+    const targets = [...files].map(async ([inner, file]) => {
+      const target = path.join(folder, version, inner);
+      return (await exists(target)) && (await digest(target)) === (await digest(file));
+    });
+    if ((await Promise.all(targets)).every(Boolean)) return version;
+  }
+  return undefined;
+}
+
+async function copyFiles(folder: string, files: ReadonlyMap<string, string>): Promise<void> {
+  for (const [inner, file] of files) {
+    const target = path.join(folder, inner);
+    await mkdir(path.dirname(target), { recursive: true });
+    await copyFile(await realpath(file), target);
+  }
+}
+
+async function digest(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const part of createReadStream(file)) hash.update(part as Buffer);
+  return hash.digest('hex');
+}
+
+async function exists(file: string): Promise<boolean> {
+  return (await stat(file).catch(() => undefined)) !== undefined;
+}
