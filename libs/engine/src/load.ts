@@ -7,7 +7,7 @@ import type { KnownModel, LoadFrame, LoadedFrame } from './frames/types';
 import { bindManifest, describeOutputs } from './graphs/bind';
 import type { BoundModel } from './graphs/bound';
 import { describeRuntime } from './graphs/onnx-runtime';
-import { findRowAxes } from './graphs/row-axes';
+import { findRowAxes, withoutRowAxes } from './graphs/row-axes';
 import { createSession } from './graphs/session';
 import { createStepper } from './kinds/create';
 import type { Stepper } from './runtime/sequence';
@@ -57,7 +57,11 @@ export async function loadModel(
   const { file } = manifest.golden;
   const golden = file === undefined ? undefined : await readGolden(file, manifest);
   const turns = golden?.flatMap((sequence) => sequence.turns) ?? examplesOf(manifest);
-  const model = await findRowAxes(bound, sessions, turns);
+  // Nothing is run that callers did not send: it may be what an engine before this one died of.
+  const untried = !frame.verify && frame.known?.batchClass === 'unbatched';
+  const model = untried
+    ? withoutRowAxes(bound, frame.known.unbatchedBecause ?? '')
+    : await findRowAxes(bound, sessions, turns);
   const loadSeconds = (performance.now() - begun) / 1000;
   const most = Math.min(manifest.batching.maxBatch, frame.maxBatch);
   const cache = cacheOf(frame, manifest, golden, most);

@@ -20,18 +20,18 @@ export async function findRowAxes(
   sessions: readonly InferenceSession[],
   turns: readonly SampleTurn[],
 ): Promise<BoundModel> {
-  if (!model.batchable) return withoutAxes(model, model.unbatchedBecause);
+  if (!model.batchable) return withoutRowAxes(model, model.unbatchedBecause);
   const graphs: BoundGraph[] = [];
   for (const [index, graph] of model.graphs.entries()) {
     const found = await axesOf(model, graph, sessions[index] as InferenceSession, turns);
-    if (typeof found === 'string') return withoutAxes(model, found);
+    if (typeof found === 'string') return withoutRowAxes(model, found);
     graphs.push({ ...graph, outputs: found });
   }
   return { ...model, graphs };
 }
 
 /** One row a run: outputs are given as the graph gives them, and nothing is known of their axes. */
-function withoutAxes(model: BoundModel, because: string): BoundModel {
+export function withoutRowAxes(model: BoundModel, because: string): BoundModel {
   const stateAxis = ({ sinks }: BoundOutput): number | null =>
     model.states.find(({ name }) => sinks.some((one) => one.to === 'state' && one.state === name))
       ?.batchAxis ?? null;

@@ -12,7 +12,7 @@ import type { EngineLabels, EngineObserver } from './observer';
 import { firstProvider } from './providers';
 import { Restarts } from './restarts';
 import { MovingAverage, Serving } from './serving';
-import { audited, measuredBy, whyNot } from './state';
+import { audited, measuredBy, untried, whyNot } from './state';
 import type { EngineState, Measured } from './state';
 
 export interface SupervisorDeps extends LaunchDeps {
@@ -130,7 +130,7 @@ export class EngineSupervisor {
     await checkMemory();
     return await firstProvider(
       this.#manifest.providers,
-      (provider) => this.#launch(provider, undefined, after),
+      (provider) => this.#launchFirst(provider, after),
       (provider, error, next) => {
         log.warn(
           { ...this.#labels, provider, reason: error.reason, next: next ?? 'none' },
@@ -139,6 +139,22 @@ export class EngineSupervisor {
       },
       this.#stop.signal,
     );
+  }
+
+  /** With verification; without, where that is what the engine died of. */
+  async #launchFirst(
+    provider: Provider,
+    after: CabstandError | undefined,
+  ): Promise<LoadedFrame> {
+    try {
+      return await this.#launch(provider, undefined, after);
+    } catch (thrown) {
+      const error = CabstandError.from(thrown, 'ENGINE_CRASHED');
+      const known = untried(this.#manifest, provider, error);
+      if (known === undefined || this.#stop.signal.aborted) throw error;
+      this.#deps.log.warn({ ...this.#labels, provider }, known.known.unbatchedBecause ?? '');
+      return await this.#launch(provider, known, after);
+    }
   }
 
   async #launch(
