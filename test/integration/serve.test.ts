@@ -100,6 +100,32 @@ test('from a file to the first served result by one command, equal to ONNX Runti
   }
 }, 60_000);
 
+test('the README’s section on one’s own model works as written', async () => {
+  const readme = readFileSync(path.join(REPOSITORY_ROOT, 'README.md'), 'utf8');
+  const [, section = ''] = /^## A model of your own in a minute$([^]*?)^## /m.exec(readme) ?? [];
+  const commands = [...section.matchAll(/^npx cabstand (.+?)\s+#/gm)].map(([, c]) => c!.split(' '));
+  expect(commands.map(([name]) => name)).toEqual(['serve', 'infer', 'model', 'model']);
+  const own = path.dirname(file('own/model.onnx', net));
+  const [[, model] = [], ...others] = commands;
+  const child = serve(path.join(own, model ?? ''));
+  try {
+    const env = {
+      ...process.env,
+      CABSTAND_ROUTERS: await served(child),
+      CABSTAND_CREDENTIALS: path.join(data(), 'keys'),
+    };
+    const said: string[] = [];
+    for (const command of others)
+      said.push((await run(process.execPath, [CLI, ...command], { cwd: own, env })).stdout);
+    expect(said[0]).toMatch(/y float32 \[1, 2\]/);
+    expect(said[1]).toContain('models/mine/model.yaml says what the graph says');
+    expect(said[2]).toMatch(/^ok {4}mine: v1, stateless, .+, reference self/);
+  } finally {
+    child.kill('SIGINT');
+    await child.exited;
+  }
+}, 60_000);
+
 test('a repository as Triton has it is served without a manifest, beside another subnet', async () => {
   file('triton/Ranker/1/model.onnx', net);
   file('triton/Ranker/config.pbtxt', 'backend: "onnxruntime"');

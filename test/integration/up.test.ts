@@ -50,8 +50,9 @@ test('the demonstration streams a session of each bundled model', () => {
   expect(up.output).toMatch(/text-upside-down\.png\n180 /);
 });
 
-test('each cabstand command of the README’s first examples works as written', async () => {
-  const commands = [...readme.matchAll(/^npx cabstand (.+?)(?:\s+#.*)?$/gm)].map(([, c]) => c!);
+test('each cabstand command of the README’s section on calls works as written', async () => {
+  const [, section = ''] = /^## Call it$([^]*?)^## /m.exec(readme) ?? [];
+  const commands = [...section.matchAll(/^npx cabstand (.+?)(?:\s+#.*)?$/gm)].map(([, c]) => c!);
   expect(commands.length).toBeGreaterThanOrEqual(6);
   for (const command of commands) {
     if (command.startsWith('doctor')) continue;

@@ -7,7 +7,6 @@ import { commandName } from '../render/guide';
 import { jsonLine } from '../render/json';
 import { modelReportJson, modelReportText } from '../render/model-report';
 import { printable } from '../render/style';
-import { DEFAULT_MODELS } from '../subnet/layout';
 
 interface AddFlags {
   readonly name?: string;
@@ -24,7 +23,7 @@ export function registerModelAdd(model: Command, context: CliContext): void {
       'Copies an ONNX file, with its external data, into a repository, and writes a manifest that says what the graph says and what it cannot.',
     )
     .option('--name <name>', 'the name that callers use; default: from the file')
-    .option('--models <dir>', 'the repository; made where there is none', DEFAULT_MODELS)
+    .option('--models <dir>', 'the repository; made where there is none', 'models')
     .option('--force', 'write the manifest anew, and the file over the newest version')
     .option('--json', 'one JSON object: what was written, and the result of the check')
     .addHelpText(

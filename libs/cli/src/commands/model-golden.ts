@@ -5,7 +5,6 @@ import type { CliContext } from '../context';
 import { addGolden } from '../models/golden';
 import { jsonLine } from '../render/json';
 import { printable } from '../render/style';
-import { DEFAULT_MODELS } from '../subnet/layout';
 
 interface GoldenFlags {
   readonly input?: readonly string[];
@@ -37,7 +36,7 @@ export function registerModelGolden(model: Command, context: CliContext): void {
       list,
     )
     .option('--turn', 'one more turn of the last sequence: the state goes on')
-    .option('--models <dir>', 'the repository', DEFAULT_MODELS)
+    .option('--models <dir>', 'the repository', 'models')
     .option('--json', 'what was written as one JSON object')
     .addHelpText(
       'after',

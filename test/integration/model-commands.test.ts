@@ -1,0 +1,78 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { Child, REPOSITORY_ROOT, freePortRange, onnxModel } from '@cabstand/testing';
+
+const run = promisify(execFile);
+const CLI = path.join(REPOSITORY_ROOT, 'libs/cli/dist/main.js');
+
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'cabstand-models-'));
+  const net = onnxModel({
+    inputs: [{ name: 'x', dtype: 'float32', dims: ['n', 2] }],
+    outputs: [{ name: 'y', dtype: 'float32', dims: ['n', 2] }],
+    nodes: [{ op: 'Neg', inputs: ['x'], outputs: ['y'] }],
+  });
+  writeFileSync(path.join(folder, 'net.onnx'), net);
+  writeFileSync(path.join(folder, 'x.json'), '[[1, 2]]');
+  writeFileSync(path.join(folder, 'right.json'), '[[-1, -2]]');
+  writeFileSync(path.join(folder, 'wrong.json'), '[[-1, 2]]');
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+}
+
+/** Runs the command in the folder, whatever its exit code. */
+async function cabstand(...args: string[]): Promise<Ran> {
+  try {
+    const { stdout } = await run(process.execPath, [CLI, ...args], { cwd: folder });
+    return { code: 0, stdout };
+  } catch (error) {
+    const { code, stdout } = error as Ran;
+    return { code, stdout };
+  }
+}
+
+test('a model is added, given golden data and checked; what is wrong is found everywhere alike', async () => {
+  expect(await cabstand('model', 'add', 'net.onnx')).toMatchObject({ code: 0 });
+  const golden = ['model', 'golden', 'net', '--input', 'x=x.json', '--output'];
+  expect(await cabstand(...golden, 'y=right.json')).toMatchObject({ code: 0 });
+  expect(await cabstand('model', 'check', 'models')).toMatchObject({
+    ...{ code: 0, stdout: expect.stringContaining('reference golden') as string },
+  });
+
+  expect(await cabstand(...golden, 'y=wrong.json')).toMatchObject({ code: 0 });
+  const reason = 'sequence 1, record 0, output y[0, 1]: got -2, golden data says 2';
+  const checked = await cabstand('model', 'check', 'models', '--json');
+  expect(checked.code).toBe(1);
+  expect(JSON.parse(checked.stdout)).toMatchObject({
+    ...{ ok: false, name: 'net', reason: 'VERIFICATION_FAILED' },
+    problems: [expect.stringContaining(reason) as string],
+  });
+  const doctor = await cabstand('doctor', '--models', 'models');
+  expect(doctor.code).toBe(1);
+  expect(doctor.stdout).toContain(reason);
+
+  // A hoster says the same; the subnet ends instead of waiting for a model that never comes.
+  const ports = [
+    '--port',
+    `${await freePortRange(2)}`,
+    '--admin-port',
+    `${await freePortRange(2)}`,
+  ];
+  const up = new Child('up', [
+    ...[CLI, 'up', '--models', path.join(folder, 'models'), '--hosters', '1'],
+    ...['--data', path.join(folder, 'data'), ...ports],
+  ]);
+  expect(await up.exited).toEqual({ code: 1, signal: null });
+  expect(up.output).toContain('no model can be served');
+  expect(up.output).toContain(reason);
+}, 60_000);
