@@ -55,7 +55,8 @@ export class InProcessModel {
     const write = (bytes: Buffer): boolean => {
       const frame = decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX));
       for (const item of frame.type === 'STEP' ? frame.items : []) {
-        if (item.kind === 'chunk') got[item.sequence] = this.#named(decodeChunk(item.chunk).outputs);
+        if (item.kind === 'chunk')
+          got[item.sequence] = this.#named(decodeChunk(item.chunk).outputs);
         if (item.kind !== 'end') continue;
         if (item.end.reason === 'error') got[item.sequence] = item.end.error.message;
         left -= 1;

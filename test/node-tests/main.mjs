@@ -119,7 +119,8 @@ function judgeOutputs(one, alone, outputs) {
   if (alone.random) return tally('served: draws its numbers at random');
   const unlike = worst(data, TOLERANCE);
   // What ONNX Runtime alone answers otherwise than the test is not for a server to change.
-  if (unlike !== undefined) return tally('served as ONNX Runtime runs it, which is not what the test says');
+  if (unlike !== undefined)
+    return tally('served as ONNX Runtime runs it, which is not what the test says');
   return tally('served: outputs as ONNX Runtime alone and the test have them');
 }
 

@@ -51,7 +51,12 @@ function tensorFrom(name, { dims, type, raw, elements, strings }) {
   if (elements.length !== count) throw new Error(`${elements.length} elements for [${shape}]`);
   // In int32_data a float16 is its bits, and a negative number may be written as a large one.
   if (dtype === 'float16') return tensorOf(name, Uint16Array.from(elements, Number), shape, dtype);
-  return tensorOf(name, arrayFrom(dtype, count, (at) => elements[at]), shape, dtype);
+  return tensorOf(
+    name,
+    arrayFrom(dtype, count, (at) => elements[at]),
+    shape,
+    dtype,
+  );
 }
 
 function numbers(wire, value, read) {
@@ -91,7 +96,11 @@ function* fieldsOf(bytes) {
       yield { field, wire, value: bytes.subarray(from, at) };
     } else if (wire === 1 || wire === 5) {
       at = start + (wire === 1 ? 8 : 4);
-      yield { field, wire, value: wire === 1 ? bytes.readDoubleLE(start) : bytes.readFloatLE(start) };
+      yield {
+        field,
+        wire,
+        value: wire === 1 ? bytes.readDoubleLE(start) : bytes.readFloatLE(start),
+      };
     } else throw new Error(`wire type ${wire} at byte ${at}`);
     if (at > bytes.length) throw new Error(`field ${field} ends beyond the message`);
   }

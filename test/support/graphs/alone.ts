@@ -48,7 +48,8 @@ export function difference(
 function same(a: unknown, b: unknown, limits: Limits | undefined): boolean {
   if (Object.is(a, b)) return true;
   if (limits === undefined || typeof b === 'string' || typeof b === 'boolean') return false;
-  const far = typeof a === 'bigint' && typeof b === 'bigint' ? Number(a - b) : Number(a) - Number(b);
+  const far =
+    typeof a === 'bigint' && typeof b === 'bigint' ? Number(a - b) : Number(a) - Number(b);
   return Math.abs(far) <= limits.atol + limits.rtol * Math.abs(Number(b));
 }
 

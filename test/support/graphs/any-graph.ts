@@ -180,7 +180,14 @@ function addLeak(
 }
 
 function plain(name: string, dtype: DType, dims: readonly Size[]): Value {
-  return { name, dtype, dims, mixed: false, rounded: false, faithful: rowAxis({ dims }) !== undefined };
+  return {
+    name,
+    dtype,
+    dims,
+    mixed: false,
+    rounded: false,
+    faithful: rowAxis({ dims }) !== undefined,
+  };
 }
 
 /** @param names what the file calls free sizes; unnamed where there is none */

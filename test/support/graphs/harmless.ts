@@ -10,8 +10,7 @@ export interface Operator {
   readonly apply: (graph: GraphBuilder, value: Value, others: readonly Value[]) => Value;
 }
 
-const isNumber = (dtype: DType): boolean =>
-  isFloat(dtype) || isWhole(dtype) || dtype === 'float16';
+const isNumber = (dtype: DType): boolean => isFloat(dtype) || isWhole(dtype) || dtype === 'float16';
 const hasOther = (value: Value): boolean => otherAxes(value).length > 0;
 const sizeAt = ({ dims }: Value, axis: number): number => {
   const size = dims[axis];
@@ -104,7 +103,8 @@ const SHAPES: readonly Operator[] = [
       const sizes = [value.dims[axis], other.dims[axis]];
       const [a, b] = sizes;
       // Of two free sizes there is no name for the sum.
-      if (typeof a !== 'number' || typeof b !== 'number') return graph.node('Identity', [value], value);
+      if (typeof a !== 'number' || typeof b !== 'number')
+        return graph.node('Identity', [value], value);
       const dims = value.dims.with(axis, a + b);
       return graph.node('Concat', [value, other], value, { dims }, { axis });
     },
@@ -128,7 +128,13 @@ const SHAPES: readonly Operator[] = [
       const axis = graph.random.pick(axes);
       const last = sizeAt(value, axis) - 1;
       const chosen = graph.indices(graph.random.int(0, last), graph.random.int(0, last));
-      return graph.node('Gather', [value, chosen], value, { dims: value.dims.with(axis, 2) }, { axis });
+      return graph.node(
+        'Gather',
+        [value, chosen],
+        value,
+        { dims: value.dims.with(axis, 2) },
+        { axis },
+      );
     },
   },
   {
@@ -158,7 +164,8 @@ const SHAPES: readonly Operator[] = [
 const SUMS: readonly Operator[] = [
   {
     name: 'MatMul',
-    takes: ({ dtype, dims }) => isFloat(dtype) && dims.length > 1 && typeof dims.at(-1) === 'number',
+    takes: ({ dtype, dims }) =>
+      isFloat(dtype) && dims.length > 1 && typeof dims.at(-1) === 'number',
     apply: (graph, value) => {
       const [inner, outer] = [Number(value.dims.at(-1)), graph.random.int(1, 4)];
       const dims = value.dims.with(-1, outer);
@@ -171,7 +178,10 @@ const SUMS: readonly Operator[] = [
   {
     name: 'Gemm',
     takes: (value) =>
-      isFloat(value.dtype) && value.dims.length === 2 && solid(value) && rowAxis(value) !== undefined,
+      isFloat(value.dtype) &&
+      value.dims.length === 2 &&
+      solid(value) &&
+      rowAxis(value) !== undefined,
     apply: (graph, value) => {
       const transA = rowAxis(value) === 1 ? 1 : 0;
       const [inner, outer] = [Number(value.dims[1 - transA]), graph.random.int(1, 4)];
@@ -192,7 +202,10 @@ const SUMS: readonly Operator[] = [
   {
     name: 'LayerNormalization',
     takes: (value) =>
-      value.dtype === 'float32' && solid(value) && value.dims.length > 1 && value.dims.at(-1) !== 'rows',
+      value.dtype === 'float32' &&
+      solid(value) &&
+      value.dims.length > 1 &&
+      value.dims.at(-1) !== 'rows',
     apply: (graph, value) => {
       const size = Number(value.dims.at(-1));
       const scale = graph.weights(value.dtype, [size]);
@@ -207,7 +220,9 @@ const SUMS: readonly Operator[] = [
     apply: (graph, value) => {
       const axis = graph.random.pick(otherAxes(value));
       const inputs = [value, graph.constant('int64', [], [axis])];
-      return graph.node('CumSum', inputs, value, { rounded: value.rounded || isFloat(value.dtype) });
+      return graph.node('CumSum', inputs, value, {
+        rounded: value.rounded || isFloat(value.dtype),
+      });
     },
   },
   reduction('ReduceSum', ({ dtype }) => isFloat(dtype) || isWhole(dtype)),

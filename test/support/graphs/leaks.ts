@@ -81,7 +81,8 @@ export const LEAKS: readonly Leak[] = [
   },
   {
     name: 'LayerNormalization across the rows',
-    takes: (value) => value.dtype === 'float32' && sized(value) && rows(value) === 0 && value.dims.length > 1,
+    takes: (value) =>
+      value.dtype === 'float32' && sized(value) && rows(value) === 0 && value.dims.length > 1,
     apply: (graph, value) => {
       // Its scale is as large as all rows are.
       const shape = graph.raw('Shape', [value.name]);
@@ -118,7 +119,10 @@ export const LEAKS: readonly Leak[] = [
   {
     name: 'one scale for the whole batch (DynamicQuantizeLinear and MatMulInteger)',
     takes: (value) =>
-      value.dtype === 'float32' && sized(value) && value.dims.length > 1 && value.dims.at(-1) !== 'rows',
+      value.dtype === 'float32' &&
+      sized(value) &&
+      value.dims.length > 1 &&
+      value.dims.at(-1) !== 'rows',
     apply: (graph, value) => {
       const [quantised, scale, zero] = ['q', 'scale', 'zero'].map((name) => graph.fresh(name));
       const [q = '', s = '', z = ''] = [quantised, scale, zero];
@@ -177,7 +181,11 @@ export const LEAKS: readonly Leak[] = [
     name: 'larger batches only',
     takes: (value) => sums(value.dtype) && sized(value),
     apply: (graph, value) => {
-      const most = graph.constant('int64', [], [graph.random.int(FEWEST_FOR_LARGE, MOST_FOR_LARGE)]);
+      const most = graph.constant(
+        'int64',
+        [],
+        [graph.random.int(FEWEST_FOR_LARGE, MOST_FOR_LARGE)],
+      );
       const axis = graph.constant('int64', [], [rows(value)]);
       const count = graph.raw('Gather', [graph.raw('Shape', [value.name]), axis], { axis: 0 });
       const large = graph.raw('Greater', [count, most]);

@@ -39,7 +39,8 @@ export async function measuredLeak(
     const together: number[] = [];
     let total = 0;
     for (const [index, { rows, company: own }] of callers.entries()) {
-      if (own !== company || typeof answers[index] === 'string' || total + rows > MOST_ROWS) continue;
+      if (own !== company || typeof answers[index] === 'string' || total + rows > MOST_ROWS)
+        continue;
       together.push(index);
       total += rows;
     }

@@ -1,6 +1,5 @@
 import { CabstandError } from '@cabstand/core';
 import type { KnownModel, LoadedFrame } from '@cabstand/engine';
-import type { Manifest, Provider } from '@cabstand/model';
 import type { Serving } from './serving';
 
 /** What an engine is doing, as its supervisor sees it. */
@@ -34,24 +33,6 @@ export function measuredBy(loaded: LoadedFrame): Measured {
     provider,
     known: { batchClass, maxBatch, goldenError, reference, unbatchedBecause, notes },
   };
-}
-
-/**
- * What is known of a model without golden data whose engine died while it was verified: some operators end
- * the process where an input is odd, and nobody but the verification may ever send such a one. Undefined
- * where something else is to blame.
- */
-export function untried(
-  { golden }: Manifest,
-  provider: Provider,
-  { reason, metadata }: CabstandError,
-): Measured | undefined {
-  const { cause, signal } = metadata;
-  const died = reason === 'ENGINE_CRASHED' && cause === 'exited' && signal !== undefined;
-  if (!died || golden.file !== undefined) return undefined;
-  const unbatchedBecause = `its engine died (${signal}) of an input that was made up to try it; give golden data`;
-  const known = { batchClass: 'unbatched', maxBatch: 1, reference: 'none' } as const;
-  return { provider, known: { ...known, unbatchedBecause, notes: [unbatchedBecause] } };
 }
 
 /** The same model once an audit has found that its rows depend on one another. */

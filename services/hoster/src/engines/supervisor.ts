@@ -1,6 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { Reason, Timer } from '@cabstand/core';
-import { auditReason } from '@cabstand/engine';
+import { auditReason, untried } from '@cabstand/engine';
 import type { AuditFrame, LoadedFrame } from '@cabstand/engine';
 import type { Manifest, Provider } from '@cabstand/model';
 import type { Sequence, SequenceOptions, SequenceSink } from './contract';
@@ -12,7 +12,7 @@ import type { EngineLabels, EngineObserver } from './observer';
 import { firstProvider } from './providers';
 import { Restarts } from './restarts';
 import { MovingAverage, Serving } from './serving';
-import { audited, measuredBy, untried, whyNot } from './state';
+import { audited, measuredBy, whyNot } from './state';
 import type { EngineState, Measured } from './state';
 
 export interface SupervisorDeps extends LaunchDeps {
@@ -142,18 +142,15 @@ export class EngineSupervisor {
   }
 
   /** With verification; without, where that is what the engine died of. */
-  async #launchFirst(
-    provider: Provider,
-    after: CabstandError | undefined,
-  ): Promise<LoadedFrame> {
+  async #launchFirst(provider: Provider, after: CabstandError | undefined): Promise<LoadedFrame> {
     try {
       return await this.#launch(provider, undefined, after);
     } catch (thrown) {
       const error = CabstandError.from(thrown, 'ENGINE_CRASHED');
-      const known = untried(this.#manifest, provider, error);
+      const known = untried(this.#manifest, error);
       if (known === undefined || this.#stop.signal.aborted) throw error;
-      this.#deps.log.warn({ ...this.#labels, provider }, known.known.unbatchedBecause ?? '');
-      return await this.#launch(provider, known, after);
+      this.#deps.log.warn({ ...this.#labels, provider }, `it is not verified: ${error.message}`);
+      return await this.#launch(provider, { provider, known }, after);
     }
   }
 
