@@ -1,6 +1,6 @@
 /**
  * Whatever the graph: what eight callers at once are served is what ONNX Runtime answers each alone, and
- * a graph whose rows change one another is run unbatched. CABSTAND_RUNS graphs (default 300) from
+ * a graph whose rows change one another is run unbatched. CABSTAND_RUNS graphs (default 250) from
  * CABSTAND_SEED on (default 1); a graph that fails is made again by its own seed and one run.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,14 +20,14 @@ import { writeModel } from '../support/graphs/write-model';
 import { InProcessModel } from './loaded-model';
 import type { Got, Served } from './loaded-model';
 
-const RUNS = Number(process.env['CABSTAND_RUNS'] ?? 300);
+const RUNS = Number(process.env['CABSTAND_RUNS'] ?? 250);
 const SEED = Number(process.env['CABSTAND_SEED'] ?? 1);
 const CALLERS = 8;
 /** Of the graphs: how many ONNX Runtime may refuse, and how few may run batched. */
 const MOST_REFUSED = 0.05;
 const FEWEST_BATCHED = 0.25;
 
-jest.setTimeout(60_000 + RUNS * 1000);
+jest.setTimeout(60_000 + RUNS * 4000);
 
 const counts = new Map<string, number>();
 const failures: string[] = [];
@@ -60,6 +60,8 @@ test(`${RUNS} graphs from seed ${SEED} on`, async () => {
     lines.reduce((sum, [what, times]) => sum + (prefix.test(what) ? times : 0), 0);
   expect(total(/^refused by ONNX Runtime/)).toBeLessThan(MOST_REFUSED * RUNS);
   expect(total(/^batched/)).toBeGreaterThan(FEWEST_BATCHED * RUNS);
+  // Kernels that do not leave rows alone, though they should, are rare.
+  expect(total(/^unbatched, does not leak .*(neighbours|failed)/)).toBeLessThan(0.02 * RUNS);
   // Several for each that is batched, or nothing was shown.
   expect(jointRuns).toBeGreaterThan(total(/^batched/));
 });
@@ -97,11 +99,8 @@ async function faultOf(graph: AnyGraph, folder: string): Promise<string | undefi
     if (leak !== undefined) return `${loaded.batchClass}, but it leaks: ${leak}`;
     if (served.splits > 0) return `${served.splits} joint runs failed`;
   } else {
-    count(
-      leak === undefined
-        ? `unbatched without a leak (${written}): ${kindOf(loaded.unbatchedBecause)}`
-        : `unbatched, and leaks (${written})`,
-    );
+    const leaks = leak === undefined ? 'does not leak' : 'leaks';
+    count(`unbatched, ${leaks} (${written}): ${kindOf(loaded.unbatchedBecause)}`);
     if (loaded.unbatchedBecause === '') return 'unbatched for no reason';
     if (served.jointRuns > 0) return 'unbatched, but callers shared a run';
   }
@@ -133,10 +132,9 @@ function unlike(got: Got, answer: Answer, limits: Limits | undefined): string | 
 
 /** A reason without what is of one graph only. */
 function kindOf(reason: string): string {
-  return reason
-    .replace(/\[[^\]]*\]/g, '[…]')
-    .replace(/\b\w+_\d+\b|\b\d+\b/g, '…')
-    .slice(0, 90);
+  return (reason.split(':')[0] ?? '')
+    .replace(/\b(output|graph) \S+/g, '$1')
+    .replace(/\d+/g, 'some');
 }
 
 function messageOf(error: unknown): string {

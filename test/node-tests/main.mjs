@@ -18,6 +18,8 @@ const seed = Number(process.env.NODE_TESTS_SEED ?? 1);
 const only = new RegExp(process.env.NODE_TESTS_ONLY ?? '');
 /** An engine is a process of some 80 MB. */
 const TOGETHER = 25;
+/** ONNX Runtime runs nine of ten alone. */
+const FEWEST_SERVED = 0.8;
 
 const all = listTests(folder);
 const count = process.env.NODE_TESTS === 'all' ? all.length : Number(process.env.NODE_TESTS ?? 200);
@@ -29,6 +31,8 @@ console.log(
 const scratch = mkdtempSync(path.join(tmpdir(), 'cabstand-node-tests-'));
 const counts = new Map();
 const failures = [];
+/** Equal to ONNX Runtime alone within the tolerance, but not bit by bit. */
+const rounded = [];
 const tally = (kind) => counts.set(kind, (counts.get(kind) ?? 0) + 1);
 const fail = (test, why) => {
   failures.push(`${test}: ${why}`);
@@ -45,6 +49,14 @@ try {
 console.log('\nHow many | what');
 for (const [kind, many] of [...counts].sort(([, a], [, b]) => b - a))
   console.log(`${String(many).padStart(8)} | ${kind}`);
+if (rounded.length > 0) console.log(`not bit by bit as alone: ${rounded.join(', ')}`);
+const served = [...counts].reduce(
+  (sum, [kind, many]) => sum + (kind.startsWith('served') ? many : 0),
+  0,
+);
+// Where nothing is served, nothing is shown.
+if (only.source === '(?:)' && served < FEWEST_SERVED * chosen.length)
+  fail('all tests', `${served} of ${chosen.length} are served, expected ${FEWEST_SERVED} of them`);
 console.log(`${chosen.length - failures.length} passed, ${failures.length} failed`);
 process.exit(failures.length === 0 && chosen.length > 0 ? 0 : 1);
 
@@ -114,14 +126,15 @@ function judgeOutputs(one, alone, outputs) {
       expected[at] === undefined ? [] : (difference(tensor, expected[at], limits) ?? []),
     )[0];
   const data = one.outputs.filter(({ odd }) => odd === undefined).map(({ tensor }) => tensor);
-  const wrong = alone.random ? undefined : worst(alone.outputs, EXACT);
-  if (wrong !== undefined) return fail(test, `unlike ONNX Runtime alone: ${wrong}`);
   if (alone.random) return tally('served: draws its numbers at random');
-  const unlike = worst(data, TOLERANCE);
+  const wrong = worst(alone.outputs, TOLERANCE);
+  if (wrong !== undefined) return fail(test, `unlike ONNX Runtime alone: ${wrong}`);
+  // The same kernel may round otherwise where its input lies elsewhere in memory.
+  if (worst(alone.outputs, EXACT) !== undefined) rounded.push(test);
   // What ONNX Runtime alone answers otherwise than the test is not for a server to change.
-  if (unlike !== undefined)
-    return tally('served as ONNX Runtime runs it, which is not what the test says');
-  return tally('served: outputs as ONNX Runtime alone and the test have them');
+  if (worst(data, TOLERANCE) !== undefined)
+    return tally('served as ONNX Runtime runs it, which is not what the test has');
+  return tally('served with the outputs that ONNX Runtime alone and the test have');
 }
 
 function isOneLine(text) {

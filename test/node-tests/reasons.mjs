@@ -1,14 +1,13 @@
 // What a refusal says, shortened to what it has in common with others.
 
 const KINDS = [
-  [/a (sequence|optional|map) input|an? input .*(sequence|optional|map)/, 'an input is a $1'],
-  [/output.*(sequence|optional|map)/, 'every output is a $1'],
-  [/one of float32, float64.*/, 'an element type that is not served (bfloat16)'],
-  [/bfloat16|Unsupported data type/i, 'an element type that is not served (bfloat16)'],
-  [/Could not find an implementation for (\w+)\(\d+\)/, 'ONNX Runtime has no kernel: $1'],
+  [/(?:got "|is an? )(sequence|optional|map)(?: input)?/, 'an input is a $1'],
+  [/(sequence|optional|map) output/, 'the only outputs are a $1'],
+  [/one of float32, float64|Unsupported data type/, 'a tensor is of bfloat16'],
+  [/Could not find an implementation for (\w+)\(\d+\)/, 'ONNX Runtime has no kernel for $1'],
   [/(\S+)\(-?\d+\) is not a registered/, 'ONNX Runtime does not know the operator $1'],
-  [/locale/, 'a locale that the machine lacks'],
-  [/Batchwise recurrent operations/, 'recurrent operators with layout 1'],
+  [/locale/, 'the machine lacks the locale that the graph names'],
+  [/Batchwise recurrent operations/, 'ONNX Runtime has no recurrent operator with layout 1'],
 ];
 
 export function kindOf(reason) {

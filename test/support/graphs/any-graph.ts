@@ -29,6 +29,9 @@ export interface AnyGraph {
 
 const LEAKING = 0.35;
 const TABLE = 5;
+const DTYPE_WEIGHTS = {
+  ...{ float32: 10, float64: 2, float16: 2, int32: 2, int64: 3, bool: 1, string: 2 },
+} as const;
 
 export function anyGraph(seed: number): AnyGraph {
   const random = new Random(seed);
@@ -82,11 +85,9 @@ export function anyGraph(seed: number): AnyGraph {
 function rowInputs(graph: GraphBuilder, inputs: GraphInput[]): Value[] {
   const { random } = graph;
   const live: Value[] = [];
-  const axis = random.weighted({ 0: 7, 1: 3 } as Record<string, number>) === '0' ? 0 : 1;
+  const axis = random.next() < 0.7 ? 0 : 1;
   for (let count = random.int(1, 2); count > 0; count -= 1) {
-    const dtype = random.weighted<DType & string>({
-      ...{ float32: 10, float64: 2, float16: 2, int32: 2, int64: 3, bool: 1, string: 2 },
-    } as Record<DType, number>);
+    const dtype = random.weighted(DTYPE_WEIGHTS);
     const rank = random.int(axis + 1, 3);
     const dims = Array.from({ length: rank }, (_, at): Size => {
       if (at === axis) return 'rows';

@@ -1,6 +1,6 @@
 /** Operators that let rows of a run change one another, as they are put into random graphs. */
 import type { DType } from '@cabstand/tensor';
-import { isFloat, isWhole, rowAxis, solid } from './graph-builder';
+import { CAST_TO, isFloat, isWhole, rowAxis, solid } from './graph-builder';
 import type { GraphBuilder, Size, Value } from './graph-builder';
 
 /**
@@ -189,7 +189,7 @@ export const LEAKS: readonly Leak[] = [
       const axis = graph.constant('int64', [], [rows(value)]);
       const count = graph.raw('Gather', [graph.raw('Shape', [value.name]), axis], { axis: 0 });
       const large = graph.raw('Greater', [count, most]);
-      const to = { float32: 1, float64: 11, int32: 6, int64: 7 }[String(value.dtype)] ?? 1;
+      const to = CAST_TO[value.dtype as keyof typeof CAST_TO];
       const extra = graph.raw('Cast', [large], { to });
       return graph.node('Add', [value, extra], value, { mixed: true });
     },
