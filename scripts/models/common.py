@@ -60,8 +60,10 @@ def session(path):
 
 
 def tensor(array, compress=False):
-    """A tensor as golden data writes it: little-endian bytes in base64, gzipped where that pays."""
+    """A tensor as golden data writes it: texts, or little-endian bytes in base64, gzipped where that pays."""
     array = np.asarray(array)
+    if array.dtype.kind in "UO":
+        return {"dtype": "string", "shape": list(array.shape), "strings": array.ravel().tolist()}
     raw = array.astype(array.dtype.newbyteorder("<")).tobytes()
     out = {"dtype": array.dtype.name, "shape": list(array.shape)}
     if compress:
@@ -85,7 +87,10 @@ def sequence(records, prompt=None, inputs=None, parameters=None):
 
 
 def write_golden(model, script, reference, sequences):
-    """Writes golden.json with one line per record, so that changes can be read in a diff."""
+    """Writes golden.json with one line per record, so that changes can be read in a diff.
+
+    `model` is a name in models/, or the model's folder as an absolute path.
+    """
     dump = lambda value: json.dumps(value, ensure_ascii=False)
     lines = ["{", f'  "made_by": {dump(script)},', f'  "reference": {dump(reference)},']
     lines.append('  "sequences": [')

@@ -155,6 +155,25 @@ test('a repository as Triton has it is served without a manifest, beside another
   }
 }, 60_000);
 
+test('of several files those are served that can be; the others are named as they were given', async () => {
+  // A graph as far as anybody can read it, which ONNX Runtime refuses.
+  const bad = onnxModel({
+    inputs: [{ name: 'x', dtype: 'float32', dims: ['n'] }],
+    outputs: [{ name: 'y', dtype: 'float32', dims: ['n'] }],
+    nodes: [{ op: 'NoSuchOperator', inputs: ['x'], outputs: ['y'] }],
+  });
+  file('several/good.onnx', net);
+  const child = serve(path.dirname(file('several/bad.onnx', bad)));
+  try {
+    await served(child);
+    expect(child.output).toMatch(/serves good at/);
+    expect(child.output).toContain(`cannot serve bad: ${path.join(folder, 'several/bad.onnx')}`);
+  } finally {
+    child.kill('SIGINT');
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+  }
+}, 60_000);
+
 test('what cannot be served ends with 1 and the reason, naming the file as it was given', async () => {
   const child = serve(file('text.onnx', 'this is no graph'));
   expect(await child.exited).toEqual({ code: 1, signal: null });

@@ -101,6 +101,11 @@ async function ask(
 ): Promise<LastAnswer> {
   const child = fork(entry(), [], {
     serialization: 'advanced',
+    execArgv: [],
+    // Keys and secrets in the caller's settings are not its business.
+    env: Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !name.startsWith('CABSTAND_')),
+    ),
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     ...(signal !== undefined && { signal }),
   });

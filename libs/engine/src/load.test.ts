@@ -18,7 +18,7 @@ describe('a model that cannot be served', () => {
     truncateSync(join(folder, '1/accumulator.onnx'), 100);
     await using engine = await Engine.start();
     const failed = await engine.load(folder);
-    expect(failed).toMatchObject({ type: 'FAILED', reason: 'MODEL_FAILED' });
+    expect(failed).toMatchObject({ type: 'FAILED', reason: 'MANIFEST_INVALID' });
     expect(failed).toHaveProperty('message', expect.stringContaining('accumulator.onnx'));
     expect(await engine.exited).toBe(1);
   });

@@ -7,7 +7,7 @@ import type { KnownModel, LoadFrame, LoadedFrame } from './frames/types';
 import { bindManifest, describeOutputs } from './graphs/bind';
 import type { BoundModel } from './graphs/bound';
 import { describeRuntime } from './graphs/onnx-runtime';
-import { findRowAxes, withoutRowAxes } from './graphs/row-axes';
+import { findRowAxes, rowAxesOf, withRowAxes, withoutAxes } from './graphs/row-axes';
 import { createSession } from './graphs/session';
 import { createStepper } from './kinds/create';
 import type { Stepper } from './runtime/sequence';
@@ -54,17 +54,14 @@ export async function loadModel(
       outputs: outputMetadata,
     })),
   );
-  const { file } = manifest.golden;
-  const golden = file === undefined ? undefined : await readGolden(file, manifest);
+  const before = frame.verify ? undefined : asKnown(bound, frame.known);
+  // A restart need not read again what it does not run again.
+  const golden = before === undefined ? await goldenOf(manifest) : undefined;
   const turns = golden?.flatMap((sequence) => sequence.turns) ?? examplesOf(manifest);
-  // Nothing is run that callers did not send: it may be what an engine before this one died of.
-  const untried = !frame.verify && frame.known?.batchClass === 'unbatched';
-  const model = untried
-    ? withoutRowAxes(bound, frame.known.unbatchedBecause ?? '')
-    : await findRowAxes(bound, sessions, turns);
+  const model = before ?? (await findRowAxes(bound, sessions, turns));
   const loadSeconds = (performance.now() - begun) / 1000;
   const most = Math.min(manifest.batching.maxBatch, frame.maxBatch);
-  const cache = cacheOf(frame, manifest, golden, most);
+  const cache = frame.verify ? cacheOf(frame, manifest, golden, most) : undefined;
   const verifying = performance.now();
   const verified = frame.verify
     ? await verifiedOnce(cache, () =>
@@ -90,7 +87,8 @@ export async function loadModel(
     stateBytes: model.stateBytes,
     rememberUnbatched: async (reason) => {
       const now: Verification = { ...verified, batchClass: 'unbatched', unbatchedBecause: reason };
-      await keep(cache, { ...now, maxBatch: 1, complete: true });
+      const kept = cache ?? cacheOf(frame, manifest, await goldenOf(manifest), most);
+      await keep(kept, { ...now, maxBatch: 1, complete: true });
     },
     loaded: {
       type: 'LOADED',
@@ -102,12 +100,24 @@ export async function loadModel(
       reference: verified.reference,
       unbatchedBecause: batchClass === 'unbatched' ? because : '',
       notes: [...new Set([...model.notes, ...verified.notes])],
+      rowAxes: rowAxesOf(model),
       stateBytesPerSequence: model.stateBytes,
       loadSeconds,
       verifySeconds,
       outputs: describeOutputs(model),
     },
   };
+}
+
+async function goldenOf({ golden, ...manifest }: Manifest): Promise<GoldenSequence[] | undefined> {
+  return golden.file === undefined ? undefined : await readGolden(golden.file, manifest);
+}
+
+/** The model as an earlier load of the same files found it; undefined where that says too little. */
+function asKnown(bound: BoundModel, known: KnownModel | undefined): BoundModel | undefined {
+  const found = known?.rowAxes && withRowAxes(bound, known.rowAxes);
+  if (found !== undefined || known?.batchClass !== 'unbatched') return found;
+  return withoutAxes(bound, known.unbatchedBecause ?? '');
 }
 
 function examplesOf(manifest: Manifest): TurnPlan[] {

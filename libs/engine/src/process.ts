@@ -90,8 +90,8 @@ function main(): void {
       limits: model.manifest.golden,
       share: frame.audit ?? 0,
       onDifference: (finding) => {
-        connection.send(finding);
-        void rememberUnbatched(auditReason(finding));
+        // Told once it is kept: nothing is batched meanwhile, and whoever hears it may end this engine.
+        void rememberUnbatched(auditReason(finding)).finally(() => connection.send(finding));
       },
     });
     const loop = new StepLoop(stepper, connection, frame.maxSequences, auditor);

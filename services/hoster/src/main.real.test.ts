@@ -70,6 +70,9 @@ test('serves, says which models are healthy, and lets a running turn finish when
       'cabstand.v1.HosterService/silero-vad': { status: 'SERVING' },
     });
     const metrics = await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text();
+    expect(metrics).toMatch(
+      /^cabstand_model_info\{.*model="silero-vad".*batch_class="exact",reference="golden".*\} 1$/m,
+    );
     expect(metrics).toMatch(/^cabstand_slots\{.*model="silero-vad".*\} 64$/m);
 
     const audio = speech();

@@ -21,6 +21,7 @@ const MANIFEST = {
   parameters: [],
   inputs: [{ name: 'x', dtype: 'uint8', alsoDtypes: [], shape: ['values'] }],
   takesLiveInput: true,
+  takesEmpty: true,
   takesPrompt: false,
   framed: [{ input: 'x', axis: 0, hop: 1 }],
   rows: [],

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { CabstandError } from '@cabstand/core';
@@ -84,7 +84,7 @@ async function serve(context: CliContext, where: string, flags: ServeFlags): Pro
   const models: ServedModels =
     found.kind === 'repository'
       ? { repository: found.repository, only: found.models.map(({ name }) => name) }
-      : { repository: path.join(run, 'models') };
+      : { repository: path.join(realpathSync(run), 'models') };
   if (found.kind === 'loose') await makeRepository(models.repository, found.models);
   const named = (message: string): string =>
     found.kind === 'loose' ? asFound(message, models.repository, found.models) : message;
@@ -96,6 +96,7 @@ async function serve(context: CliContext, where: string, flags: ServeFlags): Pro
     drainMs: flags.drain,
     // For trying things out: an engine that dies takes a second longer to come back.
     spares: 0,
+    named,
     whenUp: async (connection) => {
       const [hoster] = layout.hosters;
       if (hoster === undefined) return;

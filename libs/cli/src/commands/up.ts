@@ -93,7 +93,9 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
         // A demonstration that fails is told, here and by the exit code; the subnet is up all the same.
         if (flags.demo === true && !(await runDemo(terminal, connection, rpc)))
           context.exit(ExitCode.FAILURE);
-        await terminal.out(upGuide(places, flags.auth, terminal.style));
+        const nodes = await connection.nodes();
+        const models = [...new Set(nodes.flatMap((node) => node.models.map(({ name }) => name)))];
+        await terminal.out(upGuide(places, flags.auth, models.sort(), terminal.style));
       },
     });
   } finally {

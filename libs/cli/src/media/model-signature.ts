@@ -34,6 +34,7 @@ export function signatureOf(model: v1.ModelInfo__Output): ModelSignature {
     // Without the vocabulary there are no words to choose from.
     takesPrompt: false,
     takesLiveInput: model.takes_live_input,
+    takesEmpty: false,
     framed: framedOf(model, inputs),
     rows: [],
   };

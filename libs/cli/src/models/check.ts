@@ -17,7 +17,8 @@ export type ModelReport =
       readonly ok: true;
       readonly name: string;
       readonly manifest: Manifest;
-      readonly loaded: LoadedFrame;
+      /** Undefined for a variant, of which only the manifest is looked at. */
+      readonly loaded: LoadedFrame | undefined;
       /** Of the recorded inputs, where there were some. */
       readonly audit: AuditResult | undefined;
       readonly seconds: number;
@@ -93,6 +94,8 @@ export async function checkEntry(
     return failed(name, error);
   }
   signal.throwIfAborted();
+  if (variant !== undefined)
+    return { ok: true, name, manifest, loaded: undefined, audit: undefined, seconds: 0 };
   const result = await checkModel(folder, {
     version: manifest.version,
     ...(audit === undefined ? {} : { audit: await recordedTurns(audit, manifest) }),

@@ -5,18 +5,34 @@ import type { SubnetLayout } from '../subnet/layout';
 import type { Style } from './style';
 import { table } from './table';
 
-/** How to call a local subnet from elsewhere. */
-export function upGuide(places: SubnetLayout, auth: boolean, style: Style): string {
+/** The bundled model that is shown where it is there: it takes text. */
+const SHOWN = 'g2p';
+
+/**
+ * How to call a local subnet from elsewhere.
+ *
+ * @param models names of those that are served.
+ */
+export function upGuide(
+  places: SubnetLayout,
+  auth: boolean,
+  models: readonly string[],
+  style: Style,
+): string {
   const router = addressOf(places.router);
   const [hoster] = places.hosters;
   const cabstand = commandName();
   const flags = flagsFor(places, auth);
   const token = subnetPaths(places.keys).token('client');
   const authorization = auth ? ` -H "authorization: Bearer $(cat ${token})"` : '';
+  const grpcurl = `grpcurl -plaintext${authorization} -d '{"model": "${SHOWN}", "prompt": "taxi"}' ${hoster === undefined ? router : addressOf(hoster)} cabstand.v1.HosterService/rpc_inference_stream`;
+  const bundled = models.includes(SHOWN);
   const commands = [
-    `${cabstand} infer --model g2p --text taxi${flags}`,
+    bundled
+      ? `${cabstand} infer --model ${SHOWN} --text taxi${flags}`
+      : `${cabstand} infer --model ${models[0] ?? 'NAME'} --example${flags}`,
     `${cabstand} nodes --watch${flags}`,
-    `grpcurl -plaintext${authorization} -d '{"model": "g2p", "prompt": "taxi"}' ${hoster === undefined ? router : addressOf(hoster)} cabstand.v1.HosterService/rpc_inference_stream`,
+    ...(bundled ? [grpcurl] : []),
   ];
   const facts = table([
     [style.dim('router'), router],

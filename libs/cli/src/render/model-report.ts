@@ -1,4 +1,4 @@
-import type { AuditResult } from '@cabstand/engine';
+import type { AuditResult, LoadedFrame } from '@cabstand/engine';
 import type { ModelReport } from '../models/check';
 import { printable } from './style';
 import type { Style } from './style';
@@ -23,6 +23,7 @@ export function modelReportText(report: ModelReport, style: Style): string {
 
 /** `exact up to 16 rows, reference golden, largest difference 2e-7`. */
 export function servedAs({ loaded }: Extract<ModelReport, { ok: true }>): string {
+  if (loaded === undefined) return 'a variant: its manifest is valid';
   const { batchClass, maxBatch, reference, goldenError, unbatchedBecause } = loaded;
   const batching =
     batchClass === 'unbatched'
@@ -42,8 +43,8 @@ function auditText({ sessions, difference }: AuditResult, style: Style): string 
 }
 
 /** What the manifest leaves open, and what running the model showed. */
-export function notesOf({ manifest, loaded }: Extract<ModelReport, { ok: true }>): string[] {
-  return [...new Set([...manifest.notes, ...loaded.notes])];
+function notesOf({ manifest, loaded }: Extract<ModelReport, { ok: true }>): string[] {
+  return [...new Set([...manifest.notes, ...(loaded?.notes ?? [])])];
 }
 
 /** For programs. */
@@ -52,16 +53,22 @@ export function modelReportJson(report: ModelReport): Record<string, unknown> {
   const { name, manifest, loaded, seconds } = report;
   return {
     ...{ ok: true, name, version: manifest.version, kind: manifest.kind },
+    ...(loaded === undefined ? {} : loadedJson(loaded)),
+    notes: notesOf(report),
+    ...(report.audit === undefined ? {} : { audit: report.audit }),
+    seconds,
+  };
+}
+
+function loadedJson(loaded: LoadedFrame): Record<string, unknown> {
+  return {
     batch_class: loaded.batchClass,
     max_batch: loaded.maxBatch,
     unbatched_because: loaded.unbatchedBecause,
     reference: loaded.reference,
     golden_error: loaded.goldenError,
-    notes: notesOf(report),
-    ...(report.audit === undefined ? {} : { audit: report.audit }),
     outputs: loaded.outputs,
     provider: loaded.provider,
-    seconds,
   };
 }
 

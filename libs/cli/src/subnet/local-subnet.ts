@@ -17,6 +17,8 @@ export interface LocalSubnetOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Says what happens, one line each. */
   readonly tell: (name: string, what: string) => void;
+  /** What hosters say of models, as the user knows their files; default: as they say it. */
+  readonly named?: (message: string) => string;
   readonly signal: AbortSignal;
 }
 
@@ -43,7 +45,11 @@ export class LocalSubnet {
 
   constructor(options: LocalSubnetOptions) {
     this.#options = options;
-    this.#models = new ModelWatch(options.connection, (what) => options.tell('models', what));
+    this.#models = new ModelWatch({
+      connection: options.connection,
+      tell: (what) => options.tell('models', what),
+      named: options.named ?? ((message) => message),
+    });
     mkdirSync(options.layout.logs, { recursive: true });
     const { router, hosters } = options.layout;
     this.#add(router, 'router');

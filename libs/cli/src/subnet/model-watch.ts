@@ -3,33 +3,38 @@ import type { v1 } from '@cabstand/rpc';
 import { printable } from '../render/style';
 import type { Connection } from './connection';
 
+export interface ModelWatchOptions {
+  readonly connection: Connection;
+  readonly tell: (what: string) => void;
+  /** What a hoster says, as the user knows the files. */
+  readonly named: (message: string) => string;
+}
+
 /** Follows how the models of local hosters load, and says which cannot be served as soon as it is known. */
 export class ModelWatch {
-  readonly #connection: Connection;
-  readonly #tell: (what: string) => void;
+  readonly #options: ModelWatchOptions;
   readonly #told = new Set<string>();
 
-  constructor(connection: Connection, tell: (what: string) => void) {
-    this.#connection = connection;
-    this.#tell = tell;
+  constructor(options: ModelWatchOptions) {
+    this.#options = options;
   }
 
   /** Looks at a hoster's models and tells of new failures; answers who still loads, for people. */
   async look(address: string): Promise<string> {
     const models = await this.#models(address);
-    for (const { name, failure } of failed(models)) {
+    for (const { name, failure } of this.#failed(models)) {
       const told = `${name}: ${failure}`;
       // Every hoster has the same models, and the same to say about them.
       if (this.#told.has(told)) continue;
       this.#told.add(told);
-      this.#tell(`cannot serve ${told}`);
+      this.#options.tell(`cannot serve ${told}`);
     }
     return models.flatMap(loading).join(', ');
   }
 
   /** Why there is nothing to serve, for a hoster that says so. */
   async nothing(address: string): Promise<CabstandError> {
-    const reasons = failed(await this.#models(address)).map(
+    const reasons = this.#failed(await this.#models(address)).map(
       ({ name, failure }) => `\n  ${name}: ${failure}`,
     );
     return new CabstandError('MODEL_FAILED', `no model can be served${reasons.join('')}`);
@@ -37,22 +42,25 @@ export class ModelWatch {
 
   async #models(address: string): Promise<readonly v1.ModelInfo__Output[]> {
     // A hoster that does not answer yet has failed nothing.
-    return this.#connection.info(address).then(
+    return this.#options.connection.info(address).then(
       ({ models }) => models,
       () => [],
     );
   }
-}
 
-function failed(
-  models: readonly v1.ModelInfo__Output[],
-): { readonly name: string; readonly failure: string }[] {
-  return models
-    .filter(({ state }) => state === 'MODEL_STATE_FAILED')
-    .map(({ offer, failure }) => ({
-      name: offer?.name ?? '?',
-      failure: failure.split('\n').map(printable).join('\n  '),
-    }));
+  #failed(
+    models: readonly v1.ModelInfo__Output[],
+  ): { readonly name: string; readonly failure: string }[] {
+    return models
+      .filter(({ state }) => state === 'MODEL_STATE_FAILED')
+      .map(({ offer, failure }) => {
+        const name = offer?.name ?? '?';
+        const said = this.#options.named(failure);
+        // Some begin with the name.
+        const why = said.startsWith(`${name}: `) ? said.slice(name.length + 2) : said;
+        return { name, failure: why.split('\n').map(printable).join('\n  ') };
+      });
+  }
 }
 
 function loading({ offer, state }: v1.ModelInfo__Output): string[] {

@@ -20,6 +20,8 @@ export interface LocalRun {
   readonly drainMs: number;
   /** Engine processes kept ready without a model; default: as hosters have it. */
   readonly spares?: number;
+  /** What hosters say of models, as the user knows their files; default: as they say it. */
+  readonly named?: (message: string) => string;
   /** Called when it serves. What it throws ends the subnet. */
   readonly whenUp: (
     connection: Connection,
@@ -55,6 +57,7 @@ export async function runLocal(context: CliContext, run: LocalRun): Promise<void
     // What is set for calling a subnet is not meant for its services.
     env: Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('CABSTAND_'))),
     tell: (name, what) => tell(context, name, what),
+    named: run.named ?? ((message) => message),
     signal: terminal.signal,
   });
   try {

@@ -41,6 +41,7 @@ const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
     reference: 'string',
     unbatchedBecause: 'string',
     notes: 'array',
+    rowAxes: 'array',
     stateBytesPerSequence: 'count',
     loadSeconds: 'number',
     verifySeconds: 'number',

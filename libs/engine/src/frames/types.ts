@@ -70,7 +70,11 @@ export interface KnownModel {
   readonly reference?: ReferenceKind;
   readonly unbatchedBecause?: string;
   readonly notes?: readonly string[];
+  readonly rowAxes?: RowAxes;
 }
+
+/** Axis of the rows of each output that is fetched, by graph, as it was found by running; null: none. */
+export type RowAxes = readonly (readonly (number | null)[])[];
 
 /**
  * What a model's answers were checked against: golden data from outside, the same graphs unoptimised and
@@ -191,6 +195,7 @@ export interface LoadedFrame {
   readonly unbatchedBecause: string;
   /** What people should know of the model: one sentence each. */
   readonly notes: readonly string[];
+  readonly rowAxes: RowAxes;
   readonly stateBytesPerSequence: number;
   readonly loadSeconds: number;
   readonly verifySeconds: number;

@@ -15,6 +15,9 @@ import type {
   TensorMetadata,
 } from './bound';
 
+/** What scores of tokens may be. */
+const SCORES: readonly DType[] = ['float32', 'float16', 'float64'];
+
 /** @throws CabstandError MANIFEST_INVALID naming file, key, value and what was expected. */
 export function bindManifest(manifest: Manifest, metadata: readonly GraphMetadata[]): BoundModel {
   const graphs = manifest.graphs.map((spec, index) => {
@@ -93,8 +96,15 @@ function bindGraph(manifest: Manifest, spec: GraphSpec, metadata: GraphMetadata)
     const outputKey = `${key}.outputs.${bound.name}`;
     const tensor = bindTensor(manifest, outputKey, bound, found);
     const scores = bound.sinks.some(({ to }) => to === 'logits');
-    if (scores && (tensor.dtype !== 'float32' || tensor.dims.length < 1))
-      throw problem(manifest, outputKey, tensor.dtype, 'float32 scores');
+    if (scores && !SCORES.includes(tensor.dtype))
+      throw problem(manifest, outputKey, tensor.dtype, `scores of ${SCORES.join(', ')}`);
+    if (scores && tensor.dims.length < 1)
+      throw problem(
+        manifest,
+        outputKey,
+        tensor.dims,
+        'scores of each token, in the last dimension',
+      );
     return [{ ...tensor, sinks: bound.sinks }];
   });
   return { spec, inputs, outputs };

@@ -2,7 +2,7 @@ import { onnxModel } from '@cabstand/testing';
 import type { OnnxNode, OnnxValue } from '@cabstand/testing';
 import { tensorOf } from '@cabstand/tensor';
 import { makeModel } from './model.fixture';
-import { findRowAxes } from './row-axes';
+import { findRowAxes, rowAxesOf, withRowAxes } from './row-axes';
 import type { SampleTurn } from './sample-feeds';
 
 const MANIFEST = `
@@ -88,4 +88,18 @@ test('input that a graph refuses is passed over; without any other there is noth
   expect(await axisOf(nodes, {}, [turn(9, 9, 9, 9)])).toMatch(
     /^graph main refuses one row: .*bounds/,
   );
+});
+
+test('what was found once is taken again, unless it is of another model', async () => {
+  const bytes = onnxModel({
+    inputs: [{ name: 'x', dtype: 'float32', dims: ['n', 4] }],
+    outputs: [{ name: 'y', dtype: 'float32' }],
+    nodes: [node('Transpose', ['x'], { perm: [1, 0] })],
+  });
+  const { model, sessions } = await makeModel(bytes, MANIFEST);
+  const found = await findRowAxes(model, sessions, [turn(1, 2, 3, 4)]);
+  expect(rowAxesOf(found)).toEqual([[1]]);
+  expect(withRowAxes(model, [[1]])).toEqual(found);
+  for (const other of [[], [[]], [[null]], [[1, 0]], [[1], [1]]])
+    expect(withRowAxes(model, other)).toBeUndefined();
 });

@@ -1,6 +1,7 @@
 /** Which axis of each output follows the rows of a run: found by running graphs with 1, 2 and 3 rows. */
 import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
+import type { RowAxes } from '../frames/types';
 import type { BoundGraph, BoundModel, BoundOutput } from './bound';
 import { sampleFeeds } from './sample-feeds';
 import type { SampleTurn } from './sample-feeds';
@@ -20,18 +21,43 @@ export async function findRowAxes(
   sessions: readonly InferenceSession[],
   turns: readonly SampleTurn[],
 ): Promise<BoundModel> {
-  if (!model.batchable) return withoutRowAxes(model, model.unbatchedBecause);
+  if (!model.batchable) return withoutAxes(model, model.unbatchedBecause);
   const graphs: BoundGraph[] = [];
   for (const [index, graph] of model.graphs.entries()) {
     const found = await axesOf(model, graph, sessions[index] as InferenceSession, turns);
-    if (typeof found === 'string') return withoutRowAxes(model, found);
+    if (typeof found === 'string') return withoutAxes(model, found);
     graphs.push({ ...graph, outputs: found });
   }
   return { ...model, graphs };
 }
 
+/** What `findRowAxes` found, so that another load of the same files need not run for it. */
+export function rowAxesOf({ graphs }: BoundModel): RowAxes {
+  return graphs.map(({ outputs }) => outputs.map(({ batchAxis }) => batchAxis));
+}
+
+/** The model with axes that were found before; undefined where they are not those of its outputs. */
+export function withRowAxes(model: BoundModel, axes: RowAxes): BoundModel | undefined {
+  const fits =
+    model.batchable &&
+    axes.length === model.graphs.length &&
+    model.graphs.every(
+      ({ outputs }, graph) =>
+        axes[graph]?.length === outputs.length && axes[graph].every((axis) => axis !== null),
+    );
+  if (!fits) return undefined;
+  const graphs = model.graphs.map((graph, index) => ({
+    ...graph,
+    outputs: graph.outputs.map((output, at) => ({
+      ...output,
+      batchAxis: axes[index]?.[at] ?? null,
+    })),
+  }));
+  return { ...model, graphs };
+}
+
 /** One row a run: outputs are given as the graph gives them, and nothing is known of their axes. */
-export function withoutRowAxes(model: BoundModel, because: string): BoundModel {
+export function withoutAxes(model: BoundModel, because: string): BoundModel {
   const stateAxis = ({ sinks }: BoundOutput): number | null =>
     model.states.find(({ name }) => sinks.some((one) => one.to === 'state' && one.state === name))
       ?.batchAxis ?? null;

@@ -37,6 +37,7 @@ const signature = (more: Partial<ModelSignature> = {}): ModelSignature => ({
   limits: { maxInputBytes: 2 ** 20, maxSequenceLength: 64, maxStateBytes: undefined },
   takesPrompt: false,
   takesLiveInput: false,
+  takesEmpty: true,
   framed: [],
   rows: [],
   ...more,

@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import type { FoundGraph } from '../infer/fill';
+import { operators } from '../onnx-file/reach';
 import { readGraph } from '../onnx-file/read';
 import type { GraphSummary } from '../onnx-file/types';
 import type { Report } from './problems';
@@ -37,6 +38,22 @@ export async function findGraphs(
     found.set(name, { written: { ...graph, file }, summary });
   }
   return found;
+}
+
+/**
+ * Operators of which ONNX Runtime 1.30 ends the process, by SIGABRT or SIGFPE, where a dimension is 0:
+ * recurrent ones without rows or steps, and the choice of the largest without rows. Operators beyond the
+ * standards are not known to be better.
+ */
+const FATAL_WHEN_EMPTY: ReadonlySet<string> = new Set(['LSTM', 'GRU', 'RNN', 'TopK']);
+
+/** Whether a graph gives a result or an error for tensors without elements, but never ends the process. */
+export function survivesEmpty(summary: GraphSummary | undefined): boolean {
+  if (summary === undefined) return false;
+  return [...operators(summary)].every(
+    (name) =>
+      !FATAL_WHEN_EMPTY.has(name) && (!name.includes(':') || name.startsWith('ai.onnx.ml:')),
+  );
 }
 
 /** Names of the ONNX files right in a folder. Empty where there is no such folder. */

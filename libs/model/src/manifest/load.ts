@@ -5,7 +5,7 @@ import { CabstandError } from '@cabstand/core';
 import { fillManifest } from '../infer/fill';
 import { checkManifest } from './check';
 import { modelDigest } from './digest';
-import { findGraphs } from './graph-files';
+import { findGraphs, survivesEmpty } from './graph-files';
 import { normalise } from './normalise';
 import type { Vocabularies } from './normalise-generation';
 import { parseManifest } from './parse';
@@ -65,6 +65,7 @@ export async function loadManifest(
       golden: await goldenFile(written, folder, variant, problems.report),
       variant,
       notes: filled.notes,
+      takesEmpty: [...graphs.values()].every(({ summary }) => survivesEmpty(summary)),
     },
     problems.report,
   );

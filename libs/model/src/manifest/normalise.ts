@@ -20,6 +20,8 @@ import type { InputSpec, Media, ModelKind, ModelSignature, OutputSpec } from './
 import type { Manifest } from './types';
 
 export interface Surroundings {
+  /** Whether graphs survive dimensions of 0. */
+  readonly takesEmpty: boolean;
   readonly file: string;
   readonly folder: string;
   readonly version: string;
@@ -100,6 +102,7 @@ export function normalise(written: FilledManifest, around: Surroundings, report:
     },
     takesPrompt: KINDS[kind].generates && text.input !== undefined,
     takesLiveInput: KINDS[kind].takesLiveInput,
+    takesEmpty: around.takesEmpty,
   };
 }
 

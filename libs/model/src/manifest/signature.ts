@@ -28,6 +28,8 @@ export interface ModelSignature {
   readonly takesPrompt: boolean;
   /** A turn's input may come in parts. */
   readonly takesLiveInput: boolean;
+  /** Free dimensions may be 0. Some operators of ONNX Runtime end the whole process then. */
+  readonly takesEmpty: boolean;
   /** Long inputs that are cut into frames, in step: each step takes a frame of every one. */
   readonly framed: readonly FramedInput[];
   /** Inputs of a stateless model that hold rows, and at which axis: a turn brings as many of each. */

@@ -70,6 +70,18 @@ test('a free dimension may be 0, a fixed one only if it is; rows are at least on
   validateTurnInput(alone, turn([tensorOf('image', new Float32Array(0), [0, 3, 0])]));
 });
 
+test('graphs whose operators do not survive empty tensors get none', () => {
+  const [input] = images.inputs;
+  const empty = turn([tensorOf('image', new Float32Array(0), [2, 0])]);
+  const taking = (takesEmpty: boolean): unknown =>
+    validateTurnInput({ ...images, takesEmpty, inputs: [{ ...input!, shape: ['n', 'm'] }] }, empty);
+  taking(true);
+  expect(() => taking(false)).toThrow(/each at least 1: ONNX Runtime does not survive/);
+  // No frames come of empty audio, and so none reaches the graph.
+  expect(vad.takesEmpty).toBe(false);
+  validateTurnInput(vad, turn([audio()]));
+});
+
 test('scalars and strings are checked as other tensors are', () => {
   const [graph] = images.graphs;
   const [spec] = images.inputs;

@@ -180,6 +180,13 @@ function checkTensor(signature: ModelSignature, input: InputSpec, tensor: Tensor
         `[${input.shape.join(', ')}], each at least 0`,
       );
   });
+  if (shape.includes(0) && !mayBeEmpty(signature, input, shape))
+    throw invalid(
+      'INPUT_SHAPE',
+      `${field} shape`,
+      shape,
+      `[${input.shape.join(', ')}], each at least 1: ONNX Runtime does not survive empty tensors in this graph`,
+    );
   const count = elementCount(shape);
   const bytes = tensor.strings === undefined ? tensor.data.byteLength : stringBytes(tensor.strings);
   const { maxInputBytes, maxSequenceLength } = signature.limits;
@@ -200,6 +207,17 @@ function checkTensor(signature: ModelSignature, input: InputSpec, tensor: Tensor
   if (KINDS[signature.kind].generates && input.media?.kind === 'text' && count > maxSequenceLength)
     throw invalid('LIMIT_EXCEEDED', field, `${count} tokens`, `at most ${maxSequenceLength}`);
   return bytes;
+}
+
+/** What is cut into frames or read token by token never reaches a graph empty. */
+function mayBeEmpty(
+  { takesEmpty, framed }: ModelSignature,
+  { name, media, shape: declared }: InputSpec,
+  shape: readonly number[],
+): boolean {
+  if (takesEmpty || media?.kind === 'text') return true;
+  const axis = framed.find(({ input }) => input === name)?.axis;
+  return shape.every((size, at) => size !== 0 || at === axis || declared[at] === 0);
 }
 
 /** Batched inputs of a stateless turn must have the same number of rows, and at least one. */

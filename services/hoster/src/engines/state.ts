@@ -28,10 +28,10 @@ export interface Measured {
 /** What there is to know of a load. */
 export function measuredBy(loaded: LoadedFrame): Measured {
   const { provider, batchClass, maxBatch, goldenError, reference, notes } = loaded;
-  const { unbatchedBecause } = loaded;
+  const { unbatchedBecause, rowAxes } = loaded;
   return {
     provider,
-    known: { batchClass, maxBatch, goldenError, reference, unbatchedBecause, notes },
+    known: { batchClass, maxBatch, goldenError, reference, unbatchedBecause, notes, rowAxes },
   };
 }
 

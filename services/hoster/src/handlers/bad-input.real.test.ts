@@ -321,6 +321,8 @@ test('info tells everything a caller needs', async () => {
   const silero = info.models.find(({ offer }) => offer?.name === 'silero-vad');
   expect(silero).toMatchObject({
     state: 'MODEL_STATE_READY',
+    offer: { batch_class: 'BATCH_CLASS_EXACT', reference: 'golden' },
+    batching_note: '',
     takes_live_input: true,
     frame_hop: 512,
     inputs: [

@@ -23,13 +23,16 @@ test('variants and links are models of their own names', async () => {
   const host = await openModelHost({ repositories: [models], socketParent: root, strict: true });
   try {
     await host.settled();
-    expect(host.models().map(({ name, status }) => [name, status.state])).toEqual([
-      ['accumulator', 'ready'],
-      ['linked', 'ready'],
-      ['quiet', 'ready'],
-    ]);
-    const [base, linked, quiet] = host.models();
-    expect(quiet?.manifest).toMatchObject({ variant: 'quiet', inputs: [{ maximum: 500 }] });
+    expect(
+      host
+        .models()
+        .map(({ name, status }) => `${name} is ${status.state}`)
+        .sort(),
+    ).toEqual(['accumulator is ready', 'linked is ready', 'quiet is ready']);
+    const [base, linked, quiet] = ['accumulator', 'linked', 'quiet'].map((name) =>
+      host.resolve(name),
+    );
+    expect(quiet?.signature).toMatchObject({ variant: 'quiet', inputs: [{ maximum: 500 }] });
     expect(quiet?.digest).not.toBe(base?.digest);
     expect(linked?.digest).toBe(base?.digest);
     expect(await host.load('quiet')).toBe(quiet);

@@ -39,4 +39,5 @@ export const ANY_INPUT: ModelSignature = {
   limits: { maxInputBytes: 65_536, maxSequenceLength: 65_536, maxStateBytes: undefined },
   takesPrompt: true,
   takesLiveInput: true,
+  takesEmpty: true,
 };
