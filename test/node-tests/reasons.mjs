@@ -1,8 +1,8 @@
 // What a refusal says, shortened to what it has in common with others.
 
 const KINDS = [
+  [/outputs: got \["(sequence|optional|map)/, 'no output is a tensor'],
   [/(?:got "|is an? )(sequence|optional|map)(?: input)?/, 'an input is a $1'],
-  [/(sequence|optional|map) output/, 'the only outputs are a $1'],
   [/one of float32, float64|Unsupported data type/, 'a tensor is of bfloat16'],
   [/Could not find an implementation for (\w+)\(\d+\)/, 'ONNX Runtime has no kernel for $1'],
   [/(\S+)\(-?\d+\) is not a registered/, 'ONNX Runtime does not know the operator $1'],
