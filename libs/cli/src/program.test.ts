@@ -92,7 +92,6 @@ test.each([
   [['infer', '--model', 'x', '--example', '--text', 'a'], /--example and --text: give one kind/],
   [['serve', '/nowhere.onnx'], /there is no \/nowhere\.onnx/],
   [['serve', '.', '--name', 'No Name'], /is no name for a model[^]*no-name/],
-  [['model', 'golden', 'x'], /--output/],
   [['model', 'add', '/nowhere.onnx'], /there is no \/nowhere\.onnx/],
   [['model', 'check', '/nowhere'], /there is no \/nowhere/],
   [['up', '--hosters', '0'], /from 1 to 32/],

@@ -168,7 +168,10 @@ async function runExample(
       await run(example, (renderer) => telling(renderer, () => sent(terminal, example)));
       return;
     } catch (error) {
-      if (!isMisfit(error) || i === examples.length - 1) throw error;
+      if (!isMisfit(error)) throw error;
+      if (i < examples.length - 1) continue;
+      terminal.note(`none of ${examples.length} examples fits: send an input of your own\n`);
+      throw error;
     }
 }
 

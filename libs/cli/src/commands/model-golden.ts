@@ -2,13 +2,14 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { list, parameter } from '../arguments';
 import type { CliContext } from '../context';
+import { computeRecords } from '../models/compute';
 import { addGolden } from '../models/golden';
 import { jsonLine } from '../render/json';
 import { printable } from '../render/style';
 
 interface GoldenFlags {
   readonly input?: readonly string[];
-  readonly output: readonly string[];
+  readonly output?: readonly string[];
   readonly text?: string;
   readonly param?: Readonly<Record<string, unknown>>;
   readonly models: string;
@@ -21,7 +22,7 @@ export function registerModelGolden(model: Command, context: CliContext): void {
   model
     .command('golden <name>')
     .description(
-      'Adds a turn to golden.json: inputs, and what the model has to answer, as you have it from elsewhere. Hosters refuse a model that answers otherwise from then on.',
+      'Adds a turn to golden.json: inputs, and what the model has to answer to them, which is what it answers now unless you say otherwise. Hosters refuse a model that answers something else from then on.',
     )
     .option(
       '--input <name=file>',
@@ -30,9 +31,9 @@ export function registerModelGolden(model: Command, context: CliContext): void {
     )
     .option('--text <text>', 'text, for a model that takes a prompt')
     .option('--param <name=value>', 'a parameter of the turn (JSON, or a string)', parameter)
-    .requiredOption(
+    .option(
       '--output <name=file>',
-      'what it has to answer; the second of a name belongs to the second record',
+      'what it has to answer, as you have it from elsewhere; the second of a name is of the second record',
       list,
     )
     .option('--turn', 'one more turn of the last sequence: the state goes on')
@@ -44,6 +45,7 @@ export function registerModelGolden(model: Command, context: CliContext): void {
 Tensors beyond a megabyte go into an npz file beside golden.json.
 
 Examples:
+  $ cabstand model golden mine --input x=x.npy
   $ cabstand model golden mine --input x=x.npy --output y=y.npy
   $ cabstand model golden mine --input x=next.npy --output y=next-y.npy --turn`,
     )
@@ -52,20 +54,23 @@ Examples:
 
 async function golden(context: CliContext, name: string, flags: GoldenFlags): Promise<void> {
   const { terminal } = context;
-  const added = await addGolden(path.join(flags.models, name), {
+  const options = {
     inputs: flags.input ?? [],
     prompt: flags.text,
     parameters: flags.param ?? {},
-    outputs: flags.output,
+    outputs: flags.output ?? [],
     turn: flags.turn === true,
-  });
+  };
+  const added = await addGolden(path.join(flags.models, name), options, (manifest, turns) =>
+    computeRecords(context, manifest, turns),
+  );
   if (flags.json === true) {
     await terminal.out(jsonLine(added));
     return;
   }
-  const { file, records, sequences, notes } = added;
+  const { file, records, from, sequences, notes } = added;
   await terminal.out(
-    `${file}: one more turn of ${records} ${records === 1 ? 'record' : 'records'}; ${sequences} ${sequences === 1 ? 'sequence' : 'sequences'} now\n`,
+    `${file}: one more turn of ${records} ${records === 1 ? 'record' : 'records'} (${from}); ${sequences} ${sequences === 1 ? 'sequence' : 'sequences'} now\n`,
   );
   for (const note of notes)
     await terminal.out(`  ${terminal.style.yellow('open')}  ${printable(note)}\n`);

@@ -16,8 +16,7 @@ export function registerModel(program: Command, context: CliContext): void {
 Examples:
   $ cabstand model add net.onnx --name mine          copies it to models/mine and writes its manifest
   $ cabstand model check models                      all that a hoster would find wrong, at once
-  $ cabstand model golden mine --input x=x.npy --output y=y.npy
-                                                     what it has to answer from now on`,
+  $ cabstand model golden mine --input x=x.npy       what it answers, to be compared from now on`,
     );
   registerModelAdd(model, context);
   registerModelCheck(model, context);

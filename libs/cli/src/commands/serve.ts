@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { CabstandError } from '@cabstand/core';
 import { exampleTurns } from '@cabstand/model';
+import type { v1 } from '@cabstand/rpc';
 import { seconds, wholeNumber } from '../arguments';
 import type { CliContext } from '../context';
 import { checkManifests } from '../doctor/models';
@@ -101,7 +102,9 @@ async function serve(context: CliContext, where: string, flags: ServeFlags): Pro
       const [hoster] = layout.hosters;
       if (hoster === undefined) return;
       const info = await connection.info(addressOf(hoster));
-      const ready = info.models.filter(({ state }) => state === 'MODEL_STATE_READY');
+      const ready = info.models
+        .filter(({ state }) => state === 'MODEL_STATE_READY')
+        .sort((a, b) => nameOf(a).localeCompare(nameOf(b), 'en'));
       const examples = ready.map((model) => ({
         model,
         inputs: exampleTurns(signatureOf(model), { count: 1 })[0]?.inputs,
@@ -110,6 +113,10 @@ async function serve(context: CliContext, where: string, flags: ServeFlags): Pro
       await terminal.out(serveGuide(examples, layout, flags.auth, terminal.style, save));
     },
   });
+}
+
+function nameOf({ offer }: v1.ModelInfo__Output): string {
+  return offer?.name ?? '';
 }
 
 /** Manifests that are wrong need no subnet to be found. Throws when there is nothing else. */

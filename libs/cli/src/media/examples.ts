@@ -11,8 +11,14 @@ type WholeTurn = Extract<TurnSource, { kind: 'whole' }>;
 /** Texts that vocabularies of letters, of digits and of words may have. */
 const TEXTS = ['hello', 'the', 'a', '1', 'A', '.'] as const;
 
-/** What a hoster refuses because it does not tell everything of what it takes. */
-const MISFITS: ReadonlySet<Reason> = new Set<Reason>(['INPUT_OUT_OF_RANGE', 'INPUT_TEXT']);
+/** What is refused of an example: a hoster does not tell everything of what a model takes. */
+const MISFITS: ReadonlySet<Reason> = new Set<Reason>([
+  'INPUT_OUT_OF_RANGE',
+  'INPUT_SHAPE',
+  'INPUT_TEXT',
+  // The graph itself refused it: an index that is none, say.
+  'INVALID_ARGUMENT',
+]);
 
 /**
  * Inputs that a model takes, as far as its description tells; the most plausible first. Each is to be

@@ -6,7 +6,8 @@ import { arrayOf, tensorOf } from '@cabstand/tensor';
 import { UsageError } from '../errors';
 import { Folder } from '../media/wav.fixture';
 import { addModel } from './add';
-import { addGolden } from './golden';
+import { addGolden as addGoldenTo } from './golden';
+import type { GoldenOptions } from './golden';
 
 const root = new Folder();
 afterAll(() => root.remove());
@@ -85,6 +86,13 @@ describe('golden data', () => {
     writeFileSync(to, writeNpy(tensorOf(name, Float32Array.from(values), [1, 2])));
     return to;
   };
+  const computed = [{ outputs: [tensorOf('y', Float32Array.of(7, 8), [1, 2])], text: '' }];
+  const asked: number[] = [];
+  const addGolden = (folder: string, given: GoldenOptions) =>
+    addGoldenTo(folder, given, (_, turns) => {
+      asked.push(turns.length);
+      return Promise.resolve(computed);
+    });
   const options = {
     inputs: [`x=${npy('x', [1, -2])}`],
     outputs: [`y=${npy('y', [-1, 2])}`],
@@ -121,6 +129,17 @@ describe('golden data', () => {
       /x takes no audio/,
     );
     expect(existsSync(path.join(folder, 'golden.json'))).toBe(false);
+  });
+
+  test('without outputs are what the model answers, with the turns before', async () => {
+    const { folder } = await add(file, 'computed');
+    await addGolden(folder, options);
+    const added = await addGolden(folder, { ...options, outputs: [], turn: true });
+    expect(added).toMatchObject({ from: 'computed', sequences: 1, records: 1 });
+    expect(asked).toEqual([2]);
+    const [sequence] = await readGolden(added.file);
+    const [output] = sequence?.turns[1]?.records[0]?.outputs ?? [];
+    expect(Array.from(arrayOf(output!), Number)).toEqual([7, 8]);
   });
 
   test('large tensors lie in an npz file beside', async () => {

@@ -18,7 +18,7 @@ export interface GoldenOptions {
   readonly inputs: readonly string[];
   readonly prompt: string | undefined;
   readonly parameters: Readonly<Record<string, unknown>>;
-  /** `name=FILE` for each output; the n-th of a name belongs to record n. */
+  /** `name=FILE` for each output; the n-th of a name belongs to record n. None: the model is run. */
   readonly outputs: readonly string[];
   /** Goes on with the last sequence instead of beginning one. */
   readonly turn: boolean;
@@ -28,15 +28,30 @@ export interface GoldenAdded {
   readonly file: string;
   readonly sequences: number;
   readonly records: number;
+  readonly from: 'given' | 'computed';
   /** What the data leave open. */
   readonly notes: readonly string[];
 }
 
 const GOLDEN = 'golden.json';
+const COMPUTED = 'the model itself, served alone after a check against its graph run unoptimised';
 const GIVEN = 'outputs given to `cabstand model golden`';
 
-/** Adds a turn to a model's golden data, with the outputs that are given. */
-export async function addGolden(folder: string, options: GoldenOptions): Promise<GoldenAdded> {
+/** Runs the turns of a session; answers the records of the last. */
+export type Compute = (
+  manifest: Manifest,
+  turns: readonly Omit<GoldenTurn, 'records'>[],
+) => Promise<GoldenTurn['records']>;
+
+/**
+ * Adds a turn to a model's golden data: with the outputs that are given, or those that it gives when it is
+ * run alone.
+ */
+export async function addGolden(
+  folder: string,
+  options: GoldenOptions,
+  compute: Compute,
+): Promise<GoldenAdded> {
   const manifest = await loadManifest(folder, undefined, { digest: false });
   const input = await inputOf(manifest, options);
   const { file = path.join(folder, GOLDEN) } = manifest.golden;
@@ -45,13 +60,17 @@ export async function addGolden(folder: string, options: GoldenOptions): Promise
   if (options.turn && last === undefined)
     throw new UsageError(`${file} has no sequence to go on with`, 'Make the first without --turn.');
   const session = options.turn && last !== undefined ? last.turns : [];
-  const records = await givenRecords(manifest, options.outputs);
+  const given = options.outputs.length > 0;
+  const records = given
+    ? await givenRecords(manifest, options.outputs)
+    : await compute(manifest, [...session, input]);
   const sequence: GoldenSequence = { turns: [...session, { ...input, records }] };
   const sequences = [...(session.length > 0 ? before.slice(0, -1) : before), sequence];
-  const header = await headerOf(file);
+  const header = await headerOf(file, given);
   await writeGolden(folder, { ...header, sequences });
   return {
     ...{ file, sequences: sequences.length, records: records.length },
+    from: given ? 'given' : 'computed',
     notes: goldenNotes(sequences, manifest),
   };
 }
@@ -90,8 +109,9 @@ async function givenRecords(
 /** Whoever made the first data stays named. */
 async function headerOf(
   file: string,
+  given: boolean,
 ): Promise<{ readonly madeBy: string; readonly reference: string }> {
-  const own = { madeBy: 'cabstand model golden', reference: GIVEN };
+  const own = { madeBy: 'cabstand model golden', reference: given ? GIVEN : COMPUTED };
   if (!(await exists(file))) return own;
   const { made_by: madeBy = own.madeBy, reference = own.reference } = JSON.parse(
     await readFile(file, 'utf8'),

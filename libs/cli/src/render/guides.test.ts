@@ -1,6 +1,7 @@
 import type { v1 } from '@cabstand/rpc';
 import { tensorOf } from '@cabstand/tensor';
 import { layout } from '../subnet/layout';
+import { upGuide } from './guide';
 import { inputGuide } from './input-guide';
 import { serveGuide } from './serve-guide';
 import { createStyle } from './style';
@@ -89,5 +90,16 @@ describe('how to call what is served', () => {
     expect(text.match(/grpcurl/g)).toHaveLength(2);
     expect(text.match(/--example/g)).toHaveLength(10);
     expect(text).toContain('… 2 more');
+    expect(text).toContain('12 models are served.');
   });
+});
+
+test('up shows commands for models that are there', () => {
+  const places = layout({ data: '.cabstand', port: 50050, adminPort: 8050, hosters: 1 });
+  const bundled = upGuide(places, true, ['g2p', 'silero-vad'], style);
+  expect(bundled).toContain('infer --model g2p --text taxi\n');
+  expect(bundled).toContain('grpcurl');
+  const own = upGuide(places, true, ['mine'], style);
+  expect(own).toContain('infer --model mine --example\n');
+  expect(own).not.toContain('g2p');
 });

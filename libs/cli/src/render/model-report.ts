@@ -21,18 +21,18 @@ export function modelReportText(report: ModelReport, style: Style): string {
   ].join('');
 }
 
-/** `exact up to 16 rows, reference golden, largest difference 2e-7`. */
-export function servedAs({ loaded }: Extract<ModelReport, { ok: true }>): string {
+/** `exact up to 16 rows, reference golden, largest difference 2e-7 (atol 0.0001, rtol 0.0001)`. */
+export function servedAs({ manifest, loaded }: Extract<ModelReport, { ok: true }>): string {
   if (loaded === undefined) return 'a variant: its manifest is valid';
   const { batchClass, maxBatch, reference, goldenError, unbatchedBecause } = loaded;
   const batching =
     batchClass === 'unbatched'
       ? `unbatched${unbatchedBecause === '' ? '' : `: ${printable(unbatchedBecause)}`}`
       : `${batchClass} up to ${maxBatch} rows`;
+  const { atol, rtol } = manifest.golden;
+  const largest = goldenError === 0 ? '0' : goldenError.toExponential(1);
   const compared =
-    reference === 'none'
-      ? ''
-      : `, largest difference ${goldenError === 0 ? 0 : goldenError.toExponential(1)}`;
+    reference === 'none' ? '' : `, largest difference ${largest} (atol ${atol}, rtol ${rtol})`;
   return `${batching}, reference ${reference}${compared}`;
 }
 

@@ -16,6 +16,7 @@ export interface ServedExample {
 
 /** Of more models only the shortest command is shown. */
 const IN_FULL = 2;
+const IN_TITLE = 4;
 const MOST = 10;
 /** Longer requests go into a file. */
 const LONGEST_REQUEST = 300;
@@ -33,14 +34,15 @@ export function serveGuide(
   save: (name: string, text: string) => string,
 ): string {
   const names = examples.map(({ model }) => model.offer?.name ?? '');
-  const title = `${names.slice(0, MOST).join(', ')} ${names.length === 1 ? 'is' : 'are'} served.`;
-  const blocks = examples
-    .slice(0, MOST)
-    .map((example, i) =>
-      i < IN_FULL || examples.length <= IN_FULL
-        ? inFull(example, places, auth, save)
-        : [inferLine(example.model, '--example', places, auth)],
-    );
+  const title =
+    names.length > IN_TITLE
+      ? `${names.length} models are served.`
+      : `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} served.`;
+  const full = examples.slice(0, IN_FULL).map((example) => inFull(example, places, auth, save));
+  const short = examples
+    .slice(IN_FULL, MOST)
+    .map(({ model }) => inferLine(model, '--example', places, auth));
+  const blocks = short.length === 0 ? full : [...full, short];
   const rest = examples.length > MOST ? `  … ${examples.length - MOST} more\n` : '';
   const more = `${commandName()} info${flagsFor(places, auth)}`;
   return [

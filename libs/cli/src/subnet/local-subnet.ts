@@ -17,6 +17,8 @@ export interface LocalSubnetOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Says what happens, one line each. */
   readonly tell: (name: string, what: string) => void;
+  /** What is going on, in a line that the next one replaces; `''` removes it. */
+  readonly progress?: (text: string) => void;
   /** What hosters say of models, as the user knows their files; default: as they say it. */
   readonly named?: (message: string) => string;
   readonly signal: AbortSignal;
@@ -64,7 +66,11 @@ export class LocalSubnet {
     for (const service of [layout.router, ...layout.hosters]) this.#child(service).start();
     await this.#ready(layout.router);
     tell('router', `is up at ${addressOf(layout.router)}`);
-    await Promise.all(layout.hosters.map((hoster) => this.#serving(hoster)));
+    try {
+      await Promise.all(layout.hosters.map((hoster) => this.#serving(hoster)));
+    } finally {
+      this.#options.progress?.('');
+    }
     this.#up = true;
   }
 
@@ -171,12 +177,14 @@ export class LocalSubnet {
     service: ServiceAddress,
     reasons: Readonly<Record<string, string>>,
   ): Promise<string> {
-    const why = Object.values(reasons).join('; ') || 'not ready';
+    // What it says of its models says more than that it starts.
+    const why = reasons['models'] ?? (Object.values(reasons).join('; ') || 'not ready');
     if (service.name === 'router' || this.#up) return why;
     if (reasons['models'] === NOTHING_TO_SERVE)
       throw await this.#models.nothing(addressOf(service));
     const loading = await this.#models.look(addressOf(service));
-    return loading === '' ? why : `${why} (${loading})`;
+    this.#options.progress?.(`${service.name} loads ${loading}`);
+    return why;
   }
 
   /** Asks until nothing is missing; says what is when it takes long. */

@@ -3,6 +3,8 @@ import type { v1 } from '@cabstand/rpc';
 import { printable } from '../render/style';
 import type { Connection } from './connection';
 
+const MOST_NAMED = 3;
+
 export interface ModelWatchOptions {
   readonly connection: Connection;
   readonly tell: (what: string) => void;
@@ -29,7 +31,12 @@ export class ModelWatch {
       this.#told.add(told);
       this.#options.tell(`cannot serve ${told}`);
     }
-    return models.flatMap(loading).join(', ');
+    const busy = [
+      ...models.filter(({ state }) => state === 'MODEL_STATE_VERIFYING'),
+      ...models.filter(({ state }) => state === 'MODEL_STATE_LOADING'),
+    ].map(nameAndState);
+    const rest = busy.length - MOST_NAMED;
+    return busy.slice(0, MOST_NAMED).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
   }
 
   /** Why there is nothing to serve, for a hoster that says so. */
@@ -63,7 +70,6 @@ export class ModelWatch {
   }
 }
 
-function loading({ offer, state }: v1.ModelInfo__Output): string[] {
-  if (state !== 'MODEL_STATE_LOADING' && state !== 'MODEL_STATE_VERIFYING') return [];
-  return [`${offer?.name ?? '?'} ${state.replace('MODEL_STATE_', '').toLowerCase()}`];
+function nameAndState({ offer, state }: v1.ModelInfo__Output): string {
+  return `${offer?.name ?? '?'} (${state.replace('MODEL_STATE_', '').toLowerCase()})`;
 }

@@ -56,7 +56,11 @@ export async function runLocal(context: CliContext, run: LocalRun): Promise<void
     connection,
     // What is set for calling a subnet is not meant for its services.
     env: Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('CABSTAND_'))),
-    tell: (name, what) => tell(context, name, what),
+    tell: (name, what) => {
+      terminal.progress('');
+      tell(context, name, what);
+    },
+    progress: (text) => terminal.progress(text),
     named: run.named ?? ((message) => message),
     signal: terminal.signal,
   });

@@ -41,7 +41,6 @@ const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
     reference: 'string',
     unbatchedBecause: 'string',
     notes: 'array',
-    rowAxes: 'array',
     stateBytesPerSequence: 'count',
     loadSeconds: 'number',
     verifySeconds: 'number',
@@ -71,6 +70,7 @@ const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
 const OPTIONAL: Partial<Record<Headers, Readonly<Record<string, Check>>>> = {
   LOAD: { digest: 'string', known: 'object', cache: 'string', audit: 'number', variant: 'string' },
   OPEN: { restore: 'count', snapshots: 'boolean' },
+  LOADED: { rowAxes: 'array' },
   TURN: { continued: 'boolean' },
 };
 

@@ -195,7 +195,8 @@ export interface LoadedFrame {
   readonly unbatchedBecause: string;
   /** What people should know of the model: one sentence each. */
   readonly notes: readonly string[];
-  readonly rowAxes: RowAxes;
+  /** For `KnownModel`, should the engine be replaced. */
+  readonly rowAxes?: RowAxes;
   readonly stateBytesPerSequence: number;
   readonly loadSeconds: number;
   readonly verifySeconds: number;

@@ -15,7 +15,7 @@ import type { Difference, Limits } from './compare';
 import { copyRows, toOrt } from './rows';
 
 /** Rows of one caller out of a run, and what the run gave for them. */
-export interface Sample {
+interface Sample {
   readonly session: InferenceSession;
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
@@ -127,7 +127,7 @@ export class Auditor implements SpareWork {
 }
 
 /** A copy of what a caller's rows were, and of what became of them. */
-export function sampleOf({ graph, session, feeds, results }: JointRun, caller: Rows): Sample {
+function sampleOf({ graph, session, feeds, results }: JointRun, caller: Rows): Sample {
   const copy = (tensors: JointRun['feeds'], { name, batchAxis }: BoundTensor): Tensor[] => {
     const tensor = tensors[name];
     return tensor === undefined ? [] : [copyRows(name, tensor, batchAxis, caller)];
@@ -140,7 +140,7 @@ export function sampleOf({ graph, session, feeds, results }: JointRun, caller: R
 }
 
 /** The worst difference between the rows alone and what they got among others. */
-export async function runAgain(
+async function runAgain(
   { session, inputs, outputs }: Sample,
   limits: Limits,
 ): Promise<Difference & { readonly output: string }> {

@@ -1,5 +1,5 @@
 /** Company for a subject: valid inputs first, as golden data has them, and extremes only then. */
-import { encodeText } from '@cabstand/model';
+import { KINDS, encodeText } from '@cabstand/model';
 import type { Manifest } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 import { uniform } from '../output/sampling';
@@ -13,6 +13,9 @@ import type { TurnPlan } from './harness';
  */
 export const NEIGHBOURS = ['given', 'perturbed', 'zeros', 'large', 'noise'] as const;
 export type Neighbour = (typeof NEIGHBOURS)[number];
+
+/** A temperature at which any token may come. */
+const HOT = 10;
 
 export class Neighbours {
   readonly #manifest: Manifest;
@@ -169,6 +172,9 @@ export class Neighbours {
     draw: Draw,
   ): Readonly<Record<string, unknown>> {
     const made: Record<string, unknown> = { ...subject.parameters };
+    // Writers would all write the same: these draw tokens of their own.
+    if (KINDS[this.#manifest.kind].generates)
+      Object.assign(made, { temperature: kind === 'given' ? 1 : HOT, seed: draw.below(2 ** 31) });
     for (const spec of this.#manifest.parameters) {
       const { name, oneOf, minimum, maximum } = spec;
       if (this.#sharedParameters.has(name) || !this.#batched(name)) continue;

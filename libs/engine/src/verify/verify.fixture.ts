@@ -86,3 +86,19 @@ export const rowGraph = (
   nodes,
   initializers,
 });
+
+export const scalar = (name: string, value: number) => ({
+  ...{ name, dtype: 'float32' as const, shape: [], values: [value] },
+});
+
+/** `y` is twice `x`. */
+export const DOUBLE = rowGraph([node('Mul', ['x', 'two'], ['y'])], [scalar('two', 2)]);
+
+/** Rows of `x`, each a turn, with twice them as `y`. */
+export const doubled = Array.from({ length: 8 }, (_, index) => {
+  const x = [index + 0.25, -index / 3].map(Math.fround);
+  const y = x.map((one) => one * 2);
+  return [turnOf(floats('x', x, [1, 2]), floats('y', y, [1, 2]))];
+});
+
+export const GOLDEN = 'golden: { file: golden.json }\n';

@@ -1,104 +1,20 @@
-/** What loading measures of models that are made here. */
+/** What models that are made here are checked against, and what of it is kept. */
 import { float16Bits, tensorOf } from '@cabstand/tensor';
 import type { OnnxModel } from '@cabstand/testing';
-import { MadeModel, ROWS, floats, node, rowGraph, turnOf } from './verify.fixture';
+import {
+  DOUBLE,
+  GOLDEN,
+  MadeModel,
+  ROWS,
+  doubled,
+  floats,
+  node,
+  rowGraph,
+  scalar,
+  turnOf,
+} from './verify.fixture';
 
 jest.setTimeout(60_000);
-
-const scalar = (name: string, value: number) => ({
-  ...{ name, dtype: 'float32' as const, shape: [], values: [value] },
-});
-const DOUBLE = rowGraph([node('Mul', ['x', 'two'], ['y'])], [scalar('two', 2)]);
-
-/** Rows of `x`, each a turn, with twice them as `y`. */
-const doubled = Array.from({ length: 8 }, (_, index) => {
-  const x = [index + 0.25, -index / 3];
-  return [
-    turnOf(
-      floats('x', x, [1, 2]),
-      floats(
-        'y',
-        x.map((one) => Math.fround(one) * 2),
-        [1, 2],
-      ),
-    ),
-  ];
-});
-const GOLDEN = 'golden: { file: golden.json }\n';
-
-test('rows that do not touch one another are exact', async () => {
-  using made = new MadeModel(DOUBLE, `${ROWS}${GOLDEN}`);
-  await made.golden(doubled);
-  const { loaded } = await made.load();
-  expect(loaded).toMatchObject({
-    ...{ batchClass: 'exact', maxBatch: 16, reference: 'golden', unbatchedBecause: '', notes: [] },
-    goldenError: 0,
-  });
-});
-
-test('a leak among valid ids is found, though any other number makes the run fail', async () => {
-  // Sums over the rows above it of a table's entries at x - 1000.
-  const table = Array.from({ length: 10 }, (_, index) => index * index);
-  const nodes = [
-    node('Sub', ['x', 'base'], ['shifted']),
-    node('Cast', ['shifted'], ['ids'], { to: 7 }),
-    node('Gather', ['table', 'ids'], ['entries']),
-    node('CumSum', ['entries', 'axis'], ['y']),
-  ];
-  using made = new MadeModel(
-    rowGraph(nodes, [
-      scalar('base', 1000),
-      { name: 'table', dtype: 'float32', shape: [10], values: table },
-      { name: 'axis', dtype: 'int64', shape: [], values: [0n] },
-    ]),
-    `${ROWS}${GOLDEN}`,
-  );
-  const entry = (id: number): number => table[id] ?? NaN;
-  await made.golden(
-    table.map((_, id) => {
-      const other = (id * 7) % 10;
-      const y = floats('y', [entry(id), entry(other)], [1, 2]);
-      return [turnOf(floats('x', [1000 + id, 1000 + other], [1, 2]), y)];
-    }),
-  );
-  const { loaded } = await made.load();
-  expect(loaded).toMatchObject({ batchClass: 'unbatched', maxBatch: 1 });
-  expect(loaded.unbatchedBecause).toMatch(/depends on its neighbours: output y/);
-});
-
-test('a joint run that fails for no row alone makes the model unbatched, with ONNX Runtime’s words', async () => {
-  // Takes the number of rows as an index into four entries.
-  const nodes = [
-    node('Shape', ['x'], ['rows'], { start: 0, end: 1 }),
-    node('Gather', ['table', 'rows'], ['zero']),
-    node('Add', ['x', 'zero'], ['y']),
-  ];
-  using made = new MadeModel(
-    rowGraph(nodes, [{ name: 'table', dtype: 'float32', shape: [4], values: [0, 0, 0, 0] }]),
-    `${ROWS}${GOLDEN}`,
-  );
-  await made.golden(
-    doubled.map(([turn]) => {
-      const x = turn?.inputs[0];
-      return [turnOf(x!, { ...x!, name: 'y' })];
-    }),
-  );
-  const { loaded } = await made.load();
-  expect(loaded).toMatchObject({ batchClass: 'unbatched', maxBatch: 1 });
-  expect(loaded.unbatchedBecause).toMatch(/a run of 4 rows failed .*indices element out of/);
-  expect(loaded.notes.join()).toMatch(/trial runs were refused/);
-});
-
-test('rows that share a scale by quantisation are unbatched, and golden rows run as they were sent', async () => {
-  const nodes = [
-    node('DynamicQuantizeLinear', ['x'], ['q', 'scale', 'zero']),
-    node('DequantizeLinear', ['q', 'scale', 'zero'], ['y']),
-  ];
-  using made = new MadeModel(rowGraph(nodes), ROWS);
-  const { loaded } = await made.load();
-  expect(loaded).toMatchObject({ batchClass: 'unbatched', reference: 'self' });
-  expect(loaded.unbatchedBecause).toMatch(/depends on its neighbours/);
-});
 
 const F16: OnnxModel = {
   inputs: [{ name: 'x', dtype: 'float16', dims: ['n', 2] }],

@@ -31,7 +31,10 @@ export function measuredBy(loaded: LoadedFrame): Measured {
   const { unbatchedBecause, rowAxes } = loaded;
   return {
     provider,
-    known: { batchClass, maxBatch, goldenError, reference, unbatchedBecause, notes, rowAxes },
+    known: {
+      ...{ batchClass, maxBatch, goldenError, reference, unbatchedBecause, notes },
+      ...(rowAxes !== undefined && { rowAxes }),
+    },
   };
 }
 

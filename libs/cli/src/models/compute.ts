@@ -1,0 +1,74 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { RemoteManager, SessionManager } from '@cabstand/client';
+import type { GoldenTurn, Manifest } from '@cabstand/model';
+import type { CliContext } from '../context';
+import { writeConfigs } from '../subnet/configs';
+import { Connection } from '../subnet/connection';
+import { rpcOptions } from '../subnet/credentials';
+import { addressOf, layout } from '../subnet/layout';
+import { LocalSubnet } from '../subnet/local-subnet';
+import { freePortsFrom } from '../subnet/subnet-ports';
+
+const FIRST_PORT = 21_000;
+const TIMEOUT_MS = 60_000;
+const DRAIN_MS = 1000;
+const STOP_MS = 5000;
+
+export type Input = Omit<GoldenTurn, 'records'>;
+
+/**
+ * What a model answers to the last of a session's turns: asked of a hoster that serves it to nobody else,
+ * and that has checked it against its golden data, or the graph alone and unoptimised, before.
+ *
+ * @throws what the hoster says, where it cannot serve the model or refuses the input.
+ */
+export async function computeRecords(
+  { terminal, env }: CliContext,
+  { name, folder }: Manifest,
+  turns: readonly Input[],
+): Promise<GoldenTurn['records']> {
+  const { signal } = terminal;
+  const data = await mkdtemp(path.join(tmpdir(), 'cabstand-golden-'));
+  const port = await freePortsFrom(FIRST_PORT + (process.pid % 1000) * 16, 4);
+  const places = layout({ data, port, adminPort: port + 2, hosters: 1 });
+  const routers = [addressOf(places.router)];
+  const rpc = rpcOptions({ auth: { mode: 'none' }, tls: undefined, source: 'none' });
+  const connection = new Connection({ routers, rpc, timeoutMs: TIMEOUT_MS, signal });
+  const models = { repository: path.dirname(path.resolve(folder)), only: [name] };
+  const subnet = new LocalSubnet({
+    layout: places,
+    configs: writeConfigs({ layout: places, models, auth: false, drainMs: DRAIN_MS, spares: 0 }),
+    connection,
+    env: Object.fromEntries(Object.entries(env).filter(([key]) => !key.startsWith('CABSTAND_'))),
+    tell: () => undefined,
+    progress: (text) => terminal.progress(text),
+    signal,
+  });
+  try {
+    await subnet.start();
+    terminal.progress(`running ${name}`);
+    await using remote = new RemoteManager({ routers, ...rpc });
+    await using sessions = new SessionManager(remote, rpc);
+    await using session = await sessions.session({ model: name, signal });
+    let records: GoldenTurn['records'] = [];
+    for (const { prompt, inputs, parameters } of turns) {
+      const answers: GoldenTurn['records'][number][] = [];
+      const options = { parameters, signal };
+      for await (const { tensors, text } of session.runProtocolTask(
+        prompt === '' ? undefined : prompt,
+        inputs,
+        options,
+      ))
+        answers.push({ outputs: tensors, text });
+      records = answers;
+    }
+    return records;
+  } finally {
+    terminal.progress('');
+    connection.close();
+    await subnet.stop(STOP_MS);
+    await rm(data, { recursive: true, force: true });
+  }
+}
