@@ -85,13 +85,13 @@ const SPOILT: readonly Spoilt[] = [
   },
   {
     name: 'truncated',
-    cause: 'MODEL_FAILED',
+    cause: 'MANIFEST_INVALID',
     says: 'silero_vad.onnx',
     spoil: (folder) => truncateSync(onnxFile(folder), 100_000),
   },
   {
     name: 'no-onnx',
-    cause: 'MODEL_FAILED',
+    cause: 'MANIFEST_INVALID',
     says: 'silero_vad.onnx',
     spoil: (folder) => writeFileSync(onnxFile(folder), 'these are no weights'),
   },

@@ -315,7 +315,6 @@ describe('a session stream', () => {
     ['a gap in its input', 'INVALID_ARGUMENT', [open, live, part(0, audio()), part(2, audio())]],
     ['a negative part', 'INVALID_ARGUMENT', [open, live, part(-1, audio())]],
     ['input for a turn that is not live', 'INVALID_ARGUMENT', [open, all, part(0, audio())]],
-    ['a live batch of zero', 'INPUT_SHAPE', [open, live, part(0, samples())]],
     ['live NaN', 'INPUT_NOT_FINITE', [open, live, part(0, samples(NaN))]],
     ['live input of another name', 'INPUT_UNKNOWN', [open, live, part(0, image([1, 3, 48, 192]))]],
     ['turn 1 first', 'TURN_OUT_OF_ORDER', [open, { turn: { turn: 1, live: true } }]],

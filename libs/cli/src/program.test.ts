@@ -77,7 +77,7 @@ test('a command that is mistyped is guessed', async () => {
 });
 
 test.each([
-  [['infer', '--model', 'x'], /there is no input/],
+  [['infer', '--model', 'x', ...NOBODY], /there is no input/],
   [['infer', '--text', 'x'], /--model/],
   [['infer', '--model', 'x', '--text', 'a', '--wav', 'b'], /--wav and --text: give one kind/],
   [['infer', '--model', 'x', '--text', 'a', '--base64'], /--base64 goes with --json/],

@@ -13,6 +13,8 @@ export type RecordedTurn = Pick<TurnExample, 'prompt' | 'parameters' | 'inputs'>
 export interface CheckOptions {
   /** Default: the newest. */
   readonly version?: string;
+  /** One of the manifest's variants. Default: the model itself. */
+  readonly variant?: string | undefined;
   /** Default: the first of the manifest's that works. */
   readonly provider?: Provider;
   /** Turns that were recorded, by session: they run together and alone, and must give the same. */
@@ -44,6 +46,7 @@ export type CheckResult =
 export interface CheckRequest {
   readonly folder: string;
   readonly version: string;
+  readonly variant?: string;
   readonly digest: string;
   readonly provider: Provider;
   readonly threads: number;
@@ -67,12 +70,15 @@ export type CheckAnswer =
 export async function checkModel(folder: string, options: CheckOptions = {}): Promise<CheckResult> {
   const begun = performance.now();
   try {
-    const manifest = await loadManifest(folder, options.version);
+    const { threads = 1, audit = [], variant } = options;
+    const manifest = await loadManifest(folder, options.version, { variant });
     const { version, digest, providers } = manifest;
-    const { threads = 1, audit = [] } = options;
     const refusals: CabstandError[] = [];
     for (const provider of options.provider === undefined ? providers : [options.provider]) {
-      const request = { folder, version, digest, provider, threads, audit };
+      const request = {
+        ...{ folder, version, digest, provider, threads, audit },
+        ...(variant !== undefined && { variant }),
+      };
       const answer = await ask(request, options).catch((thrown: unknown) => {
         const known = untried(manifest, CabstandError.from(thrown));
         if (known === undefined) throw thrown;

@@ -17,8 +17,7 @@ export type ModelReport =
       readonly ok: true;
       readonly name: string;
       readonly manifest: Manifest;
-      /** Undefined for a variant, of which only the manifest is looked at. */
-      readonly loaded: LoadedFrame | undefined;
+      readonly loaded: LoadedFrame;
       /** Of the recorded inputs, where there were some. */
       readonly audit: AuditResult | undefined;
       readonly seconds: number;
@@ -94,10 +93,9 @@ export async function checkEntry(
     return failed(name, error);
   }
   signal.throwIfAborted();
-  if (variant !== undefined)
-    return { ok: true, name, manifest, loaded: undefined, audit: undefined, seconds: 0 };
   const result = await checkModel(folder, {
     version: manifest.version,
+    variant,
     ...(audit === undefined ? {} : { audit: await recordedTurns(audit, manifest) }),
     onProgress: (stage) => progress(`${name}: ${stage}`),
     signal,

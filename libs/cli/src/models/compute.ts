@@ -26,7 +26,7 @@ export type Input = Omit<GoldenTurn, 'records'>;
  */
 export async function computeRecords(
   { terminal, env }: CliContext,
-  { name, folder }: Manifest,
+  { name, folder, text: { output } }: Manifest,
   turns: readonly Input[],
 ): Promise<GoldenTurn['records']> {
   const { signal } = terminal;
@@ -61,7 +61,10 @@ export async function computeRecords(
         inputs,
         options,
       ))
-        answers.push({ outputs: tensors, text });
+        answers.push({
+          outputs: tensors,
+          text: unjoined(text, answers.length, output?.join ?? ''),
+        });
       records = answers;
     }
     return records;
@@ -71,4 +74,9 @@ export async function computeRecords(
     await subnet.stop(STOP_MS);
     await rm(data, { recursive: true, force: true });
   }
+}
+
+/** Callers get what joins a token to the one before; golden data have the token's own text. */
+function unjoined(text: string, position: number, join: string): string {
+  return position > 0 && text.startsWith(join) ? text.slice(join.length) : text;
 }

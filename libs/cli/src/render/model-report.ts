@@ -23,7 +23,6 @@ export function modelReportText(report: ModelReport, style: Style): string {
 
 /** `exact up to 16 rows, reference golden, largest difference 2e-7 (atol 0.0001, rtol 0.0001)`. */
 export function servedAs({ manifest, loaded }: Extract<ModelReport, { ok: true }>): string {
-  if (loaded === undefined) return 'a variant: its manifest is valid';
   const { batchClass, maxBatch, reference, goldenError, unbatchedBecause } = loaded;
   const batching =
     batchClass === 'unbatched'
@@ -44,7 +43,7 @@ function auditText({ sessions, difference }: AuditResult, style: Style): string 
 
 /** What the manifest leaves open, and what running the model showed. */
 function notesOf({ manifest, loaded }: Extract<ModelReport, { ok: true }>): string[] {
-  return [...new Set([...manifest.notes, ...(loaded?.notes ?? [])])];
+  return [...new Set([...manifest.notes, ...loaded.notes])];
 }
 
 /** For programs. */
@@ -53,7 +52,7 @@ export function modelReportJson(report: ModelReport): Record<string, unknown> {
   const { name, manifest, loaded, seconds } = report;
   return {
     ...{ ok: true, name, version: manifest.version, kind: manifest.kind },
-    ...(loaded === undefined ? {} : loadedJson(loaded)),
+    ...loadedJson(loaded),
     notes: notesOf(report),
     ...(report.audit === undefined ? {} : { audit: report.audit }),
     seconds,
