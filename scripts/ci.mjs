@@ -44,6 +44,7 @@ const steps = [
   ['failures', () => tests('test:failover')],
   ['random faults', () => npm('test:faults', '--', '--faults', '25')],
   ['python client', () => run('bash', ['test/interop/run.sh'])],
+  ['node tests', () => run('bash', ['test/node-tests/run.sh'])],
   ['webgpu provider', () => run('bash', ['test/webgpu/run.sh'])],
   ['containers', () => run('bash', ['test/containers/run.sh'])],
 ];

@@ -15,7 +15,12 @@ async function check(request: CheckRequest): Promise<CheckAnswer> {
     {
       type: 'LOAD',
       ...asked,
-      ...{ nice: 0, verify: true, maxBatch: Number.MAX_SAFE_INTEGER, maxSequences: 1 },
+      ...{
+        nice: 0,
+        verify: asked.known === undefined,
+        maxBatch: Number.MAX_SAFE_INTEGER,
+        maxSequences: 1,
+      },
     },
     stage,
   );

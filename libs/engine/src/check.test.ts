@@ -53,6 +53,31 @@ test('a graph that takes ONNX Runtime’s process down does not take ours', asyn
   expect(result.ok ? '' : result.error.message).toMatch(/ended its process \(signal SIG/);
 });
 
+test('a graph that does so over an input that was made up is served untried', async () => {
+  // Ones and zeros are made up among others; the least int64 by -1 is what some of them lead to.
+  const nodes = [
+    node('Cast', ['x'], ['whole'], { to: 7 }),
+    node('Equal', ['whole', 'one'], ['same']),
+    node('Where', ['same', 'minus', 'one'], ['by']),
+    node('Div', ['least', 'by'], ['quotient']),
+    node('Cast', ['quotient'], ['y'], { to: 1 }),
+  ];
+  using made = new MadeModel(
+    rowGraph(nodes, [
+      { name: 'least', dtype: 'int64', shape: [1], values: [-(2n ** 63n)] },
+      { name: 'minus', dtype: 'int64', shape: [1], values: [-1n] },
+      { name: 'one', dtype: 'int64', shape: [1], values: [1n] },
+    ]),
+    ROWS,
+  );
+  const result = await checkModel(made.folder, { provider: 'cpu' });
+  expect(result).toMatchObject({
+    ok: true,
+    loaded: { batchClass: 'unbatched', reference: 'none' },
+  });
+  expect(result.ok && result.loaded.unbatchedBecause).toMatch(/SIG/);
+});
+
 test('recorded turns run together and alone, and must give the same', async () => {
   const nodes = [
     node('ReduceMax', ['x'], ['most'], { keepdims: 0 }),

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { CabstandError, toReason } from '@cabstand/core';
 import { loadManifest } from '@cabstand/model';
 import type { Provider, TurnExample } from '@cabstand/model';
-import type { LoadedFrame } from './frames/types';
+import type { KnownModel, LoadedFrame } from './frames/types';
+import { untried } from './untried';
 
 /** A turn as a caller sent it. */
 export type RecordedTurn = Pick<TurnExample, 'prompt' | 'parameters' | 'inputs'>;
@@ -50,6 +51,8 @@ export interface CheckRequest {
   readonly provider: Provider;
   readonly threads: number;
   readonly audit: readonly (readonly RecordedTurn[])[];
+  /** Not to be verified. */
+  readonly known?: KnownModel;
 }
 
 /** What it says: any number of stages, then one of the others. */
@@ -76,7 +79,11 @@ export async function checkModel(folder: string, options: CheckOptions = {}): Pr
         ...{ folder, version, digest, provider, threads, audit },
         ...(variant !== undefined && { variant }),
       };
-      const answer = await ask(request, options);
+      const answer = await ask(request, options).catch((thrown: unknown) => {
+        const known = untried(manifest, CabstandError.from(thrown));
+        if (known === undefined) throw thrown;
+        return ask({ ...request, known }, options);
+      });
       if (answer.kind === 'loaded') {
         const seconds = (performance.now() - begun) / 1000;
         return { ok: true, loaded: answer.loaded, audit: answer.audit, seconds };
@@ -121,7 +128,8 @@ async function ask(
         const how = killed === null ? `exit code ${code}` : `signal ${killed}`;
         const last = said.trim().split('\n').at(-1) ?? '';
         const message = `ONNX Runtime ended its process (${how})${last === '' ? '' : `: ${last}`}`;
-        reject(new CabstandError('MODEL_FAILED', message));
+        const metadata = killed === null ? {} : { signal: killed };
+        reject(new CabstandError('MODEL_FAILED', message, { metadata }));
       });
       child.send(request);
     });

@@ -31,3 +31,4 @@ export { auditReason } from './frames/audit-reason';
 export { decodeFrame, encodeFrame } from './frames/codec';
 export type { Frame } from './frames/codec';
 export { FrameReader } from './frames/reader';
+export { untried } from './untried';

@@ -150,7 +150,8 @@ export class Trials {
       full ||= how === 'joint' && count === size;
       if (how !== 'split') continue;
       const bad = batch.find(({ outcome }) => outcome.error !== undefined);
-      if (bad === undefined) return { kind: 'refused', why: this.#refusal() };
+      if (bad === undefined)
+        return { kind: 'refused', why: this.#refusal() || 'outputs do not follow the rows' };
       return { kind: 'void', why: bad.outcome.error?.message ?? '' };
     }
     if (full) return { kind: 'ran', difference: SAME };

@@ -42,7 +42,12 @@ afterEach(async () => {
   folder.remove();
 });
 
-function supervise(fault: string, options: EngineOptions = {}, providers: Provider[] = ['cpu']) {
+function supervise(
+  fault: string,
+  options: EngineOptions = {},
+  providers: Provider[] = ['cpu'],
+  golden = '/nowhere/golden.json',
+) {
   const deaths: EngineDeath[] = [];
   const audits: string[] = [];
   const logged: string[] = [];
@@ -76,6 +81,7 @@ function supervise(fault: string, options: EngineOptions = {}, providers: Provid
       digest: 'sha256:0',
       providers,
       batching: { maxBatch: 4 },
+      golden: { file: golden === '' ? undefined : golden },
     } as unknown as Manifest,
     {
       ...deps,
@@ -182,6 +188,22 @@ test('a refused provider is logged and the next one serves', async () => {
   const { supervisor, logged } = supervise('cpu-only', {}, ['cuda', 'cpu']);
   await expect(supervisor.start(false)).resolves.toMatchObject({ provider: 'cpu' });
   expect(logged).toContain('provider refused: cuda computes something else');
+});
+
+test('a model whose engine dies of inputs that were made up to try it is served untried', async () => {
+  const { supervisor, logged } = supervise('dies-of-trials', {}, ['cpu'], '');
+  await expect(supervisor.start(false)).resolves.toMatchObject({
+    batchClass: 'unbatched',
+    reference: 'none',
+    unbatchedBecause: expect.stringContaining('SIGFPE'),
+  });
+  expect(logged).toContainEqual(expect.stringContaining('not verified'));
+  await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
+});
+
+test('a model whose engine dies of golden data is not', async () => {
+  const { supervisor } = supervise('dies-of-trials');
+  await expect(supervisor.start(false)).rejects.toMatchObject({ reason: 'ENGINE_CRASHED' });
 });
 
 test('kill -9 fails its sequences at once and it serves again', async () => {

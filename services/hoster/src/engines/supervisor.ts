@@ -1,6 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { Reason, Timer } from '@cabstand/core';
-import { auditReason } from '@cabstand/engine';
+import { auditReason, untried } from '@cabstand/engine';
 import type { AuditFrame, LoadedFrame } from '@cabstand/engine';
 import type { Manifest, Provider } from '@cabstand/model';
 import type { Sequence, SequenceOptions, SequenceSink } from './contract';
@@ -130,7 +130,7 @@ export class EngineSupervisor {
     await checkMemory();
     return await firstProvider(
       this.#manifest.providers,
-      (provider) => this.#launch(provider, undefined, after),
+      (provider) => this.#launchFirst(provider, after),
       (provider, error, next) => {
         log.warn(
           { ...this.#labels, provider, reason: error.reason, next: next ?? 'none' },
@@ -139,6 +139,19 @@ export class EngineSupervisor {
       },
       this.#stop.signal,
     );
+  }
+
+  /** With verification; without, where that is what the engine died of. */
+  async #launchFirst(provider: Provider, after: CabstandError | undefined): Promise<LoadedFrame> {
+    try {
+      return await this.#launch(provider, undefined, after);
+    } catch (thrown) {
+      const error = CabstandError.from(thrown, 'ENGINE_CRASHED');
+      const known = untried(this.#manifest, error);
+      if (known === undefined || this.#stop.signal.aborted) throw error;
+      this.#deps.log.warn({ ...this.#labels, provider }, `it is not verified: ${error.message}`);
+      return await this.#launch(provider, { provider, known }, after);
+    }
   }
 
   async #launch(
