@@ -27,16 +27,14 @@ import type { RecurrentTurn } from '../turns/turn';
 import { GeneratorKind } from './generator';
 import type { RecurrentKind } from './recurrent-kind';
 import { runGraph } from './run-graph';
-import type { RunWatch } from './run-graph';
 import { StatefulKind } from './stateful';
 
-export class RecurrentStepper implements Stepper<RecurrentSequence>, RunWatch {
+export class RecurrentStepper implements Stepper<RecurrentSequence> {
   readonly #model: BoundModel;
   readonly #kind: RecurrentKind;
   readonly #plan: readonly StagePlan[];
   readonly #layouts: Layouts;
   readonly #format: SnapshotFormat;
-  probe: RunWatch['probe'];
   /** Sees each run that rows of several sequences shared. */
   tap: RunTap | undefined;
   /** Joint steps that failed, so that their rows were run one by one. */
@@ -190,7 +188,7 @@ export class RecurrentStepper implements Stepper<RecurrentSequence>, RunWatch {
     const prepared = this.#prepare(layout, this.group(first));
     const mark = layout.mark();
     try {
-      for (const graph of prepared) await runGraph(graph, layout, rows, this);
+      for (const graph of prepared) await runGraph(graph, layout, rows, this.tap);
     } catch (error) {
       // What the step read is still there: state goes back to it.
       layout.rewind(mark);

@@ -2,24 +2,14 @@
 import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { NumericArray } from '@cabstand/tensor';
-import { allocate, copyAt, slice } from '../graphs/batch-tensor';
+import { allocate } from '../graphs/batch-tensor';
 import type { PreparedGraph } from '../graphs/buffers';
 import type { JointRun, Rows, RunTap } from '../graphs/joint-run';
 import { QUIET } from '../graphs/session';
-import { blocksOf } from '../output/output-rows';
 import type { Layout } from '../state/row-store';
 import { appendToWindow } from '../state/window';
 import type { RecurrentSequence } from '../turns/recurrent-sequence';
 import type { RecurrentTurn } from '../turns/turn';
-
-/** Sees what a row got out of a graph: verification compares it bit by bit. */
-type Probe = (sequence: RecurrentSequence, output: string, values: NumericArray) => void;
-
-/** Who looks at runs. */
-export interface RunWatch {
-  readonly probe: Probe | undefined;
-  readonly tap: RunTap | undefined;
-}
 
 /**
  * Runs a graph, and moves the states that it writes on. Throws what ONNX Runtime throws, or MODEL_FAILED
@@ -29,7 +19,7 @@ export async function runGraph(
   prepared: PreparedGraph,
   layout: Layout,
   rows: readonly RecurrentSequence[],
-  watch: RunWatch,
+  tap: RunTap | undefined,
 ): Promise<void> {
   const { feeds, fetches, graph, reads, replaces, appends, emits, logits } = prepared;
   fillRows(prepared, rows);
@@ -37,7 +27,7 @@ export async function runGraph(
   for (const { name, state } of replaces) fetches[name] = layout.stateTensor(state, 1).tensor;
   const results = (await graph.session.run(feeds, fetches, QUIET)) as JointRun['results'];
   if (rows.length > 1)
-    watch.tap?.({
+    tap?.({
       graph: graph.bound,
       session: graph.session,
       feeds,
@@ -52,7 +42,6 @@ export async function runGraph(
     appendToWindow(from, to, axis, resultOf(results, name));
     layout.advance(state);
   }
-  if (watch.probe !== undefined) probeRows(watch.probe, prepared, rows, results);
 }
 
 function resultOf(results: JointRun['results'], name: string): OrtTensor {
@@ -108,26 +97,4 @@ function callersOf(rows: number): readonly Rows[] {
     callers.set(rows, known);
   }
   return known;
-}
-
-function probeRows(
-  probe: Probe,
-  { graph }: PreparedGraph,
-  rows: readonly RecurrentSequence[],
-  results: JointRun['results'],
-): void {
-  for (const output of graph.bound.outputs) {
-    const { data, dims } = resultOf(results, output.name);
-    if (output.dtype === 'string') continue;
-    const values = data as NumericArray;
-    const { outer, inner } = blocksOf(output, dims, rows.length);
-    rows.forEach((sequence, row) => {
-      const own = allocate(output.dtype, outer * inner);
-      for (let block = 0; block < outer; block += 1) {
-        const start = (block * rows.length + row) * inner;
-        copyAt(own, slice(values, start, inner), block * inner);
-      }
-      probe(sequence, output.name, own);
-    });
-  }
 }
