@@ -1,5 +1,5 @@
 /** What sequences that share a step see of each other: nothing, also where the run fails. */
-import type { OnnxModel } from '@cabstand/testing';
+import { onnxModel } from '@cabstand/testing';
 import { tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import type { JointRun } from '../graphs/joint-run';
@@ -7,8 +7,8 @@ import { Scheduler } from '../runtime/scheduler';
 import { Bench } from './recurrent.fixture';
 
 /** `index` picks of a table of ten; a window keeps the last three picks. Another index fails the run. */
-const PICKS: [OnnxModel, string] = [
-  {
+const PICKS: [Buffer, string] = [
+  onnxModel({
     inputs: [
       { name: 'index', dtype: 'int64', dims: ['batch', 'k'] },
       { name: 'before', dtype: 'float32', dims: ['batch', 3] },
@@ -35,7 +35,7 @@ const PICKS: [OnnxModel, string] = [
       },
       { name: 'axes', dtype: 'int64', shape: [1], values: [1] },
     ],
-  },
+  }),
   `
 graphs:
   pick:

@@ -1,6 +1,4 @@
 /** Steps of a model made in a test, in this process. */
-import { onnxModel } from '@cabstand/testing';
-import type { OnnxModel } from '@cabstand/testing';
 import { arrayOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { decodeFrame } from '../frames/codec';
@@ -21,9 +19,12 @@ export class Bench {
     this.stepper = stepper;
   }
 
-  /** @param manifest lines of model.yaml but for its name */
-  static async of(graph: OnnxModel, manifest: string): Promise<Bench> {
-    const { model, sessions } = await makeModel(onnxModel(graph), manifest);
+  /**
+   * @param bytes of the ONNX file
+   * @param manifest lines of model.yaml but for its name
+   */
+  static async of(bytes: Buffer, manifest: string): Promise<Bench> {
+    const { model, sessions } = await makeModel(bytes, manifest);
     return new Bench(new RecurrentStepper(model, sessions, 16));
   }
 

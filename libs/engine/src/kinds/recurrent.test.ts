@@ -1,12 +1,12 @@
 /** What models with state take and give, whatever the shapes. */
-import type { OnnxModel } from '@cabstand/testing';
+import { onnxModel } from '@cabstand/testing';
 import { DTYPES, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { Bench } from './recurrent.fixture';
 
 /** Outputs of all sorts of shapes of one input `x` that has no rows. */
-const SHAPES: [OnnxModel, string] = [
-  {
+const SHAPES: [Buffer, string] = [
+  onnxModel({
     inputs: [{ name: 'x', dtype: 'float32', dims: ['n', 2] }],
     outputs: [
       { name: 'where', dtype: 'int64', dims: [2, 'found'] },
@@ -20,7 +20,7 @@ const SHAPES: [OnnxModel, string] = [
       { op: 'Identity', inputs: ['x'], outputs: ['same'] },
       { op: 'Transpose', inputs: ['x'], outputs: ['turned'], attributes: { perm: [1, 0] } },
     ],
-  },
+  }),
   `
 kind: stateful
 graphs:
@@ -55,8 +55,8 @@ test('outputs without rows are given as the graph gave them: of no dimension, of
 });
 
 /** `turned` has its rows behind; `all` says that it has rows in front, and has but one. */
-const AXES: [OnnxModel, string] = [
-  {
+const AXES: [Buffer, string] = [
+  onnxModel({
     inputs: [{ name: 'x', dtype: 'float32', dims: ['batch', 3] }],
     outputs: [
       { name: 'turned', dtype: 'float32', dims: [3, 'batch'] },
@@ -67,7 +67,7 @@ const AXES: [OnnxModel, string] = [
       { op: 'ReduceSum', inputs: ['x', 'axes'], outputs: ['all'] },
     ],
     initializers: [{ name: 'axes', dtype: 'int64', shape: [1], values: [0] }],
-  },
+  }),
   `
 kind: stateful
 graphs:
@@ -108,8 +108,8 @@ test('an output that lacks rows of a joint run is never shared out: each row run
 });
 
 /** Scores that are the state, too: each step adds the row of the token before. */
-const SPEAKER: [OnnxModel, string] = [
-  {
+const SPEAKER: [Buffer, string] = [
+  onnxModel({
     inputs: [
       { name: 'token', dtype: 'int64', dims: ['batch'] },
       { name: 'before', dtype: 'float32', dims: ['batch', 3] },
@@ -122,7 +122,7 @@ const SPEAKER: [OnnxModel, string] = [
     initializers: [
       { name: 'table', dtype: 'float32', shape: [3, 3], values: [0, 3, 0, 0, 0, 5, 9, 0, 0] },
     ],
-  },
+  }),
   `
 kind: generator
 graphs:
