@@ -47,7 +47,7 @@ export class Bench {
   async step(...batch: RecurrentSequence[]): Promise<(Outputs | string)[]> {
     const out = new StepWriter();
     await this.stepper.step(batch, out);
-    const bytes = out.take(batch.length, 0);
+    const [bytes = Buffer.alloc(0)] = out.take(batch.length, 0);
     const frame = decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX));
     if (frame.type !== 'STEP') throw new Error(`not a step: ${frame.type}`);
     return batch.map(({ id }) => {

@@ -54,7 +54,7 @@ class Bench {
   async step(...batch: StatelessSequence[]): Promise<(Record<string, Tensor> | string)[]> {
     const out = new StepWriter();
     await this.stepper.step(batch, out);
-    const bytes = out.take(batch.length, 0);
+    const [bytes = Buffer.alloc(0)] = out.take(batch.length, 0);
     const frame = decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX));
     if (frame.type !== 'STEP') throw new Error(`not a step: ${frame.type}`);
     return batch.map(({ id }) => {

@@ -230,10 +230,16 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
     turn.steps += 1;
     if (sequence.closed) return;
     out.beginChunk(sequence.id, turn.number);
-    for (const output of this.#graph.outputs) {
-      const { values, shape } = resultFor(output);
-      for (const sink of output.sinks)
-        if (sink.to === 'emit') writeTensor(out, sink.output, output.dtype, shape, values);
+    try {
+      for (const output of this.#graph.outputs) {
+        const { values, shape } = resultFor(output);
+        for (const sink of output.sinks)
+          if (sink.to === 'emit') writeTensor(out, sink.output, output.dtype, shape, values);
+      }
+    } catch (error) {
+      out.dropChunk();
+      endTurn(this, sequence, out, runError(error));
+      return;
     }
     charge(sequence, turn, out.endChunk());
     endTurn(this, sequence, out, 'completed');

@@ -5,6 +5,7 @@ import type { DType } from '@cabstand/tensor';
 import { decodeFrame } from '../frames/codec';
 import { PREFIX } from '../frames/layout';
 import { decodeChunk } from '../verify/decode-chunk';
+import type { StepFrame } from '../frames/types';
 import { StepWriter, stringTensorBytes, tensorPrefix } from './step-writer';
 
 const NUMERIC = (Object.keys(DTYPES) as DType[]).filter((dtype) => dtype !== 'string');
@@ -37,7 +38,7 @@ test('chunks are what protobuf makes of them, and the bytes they are charged for
           out.text(text);
           return out.endChunk();
         });
-        const bytes = out.take(chunks.length, 0.5);
+        const [bytes = Buffer.alloc(0)] = out.take(chunks.length, 0.5);
         const frame = decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX));
         if (frame.type !== 'STEP') throw new Error(frame.type);
         expect(frame).toMatchObject({ batch: chunks.length, seconds: 0.5 });
@@ -78,8 +79,48 @@ test('a chunk that is taken back leaves nothing behind', () => {
   out.text('half a record');
   out.dropChunk();
   out.end(1, 2, { reason: 'completed', steps: 0 });
-  const bytes = out.take(1, 0);
+  const [bytes = Buffer.alloc(0)] = out.take(1, 0);
   expect(decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX))).toMatchObject({
     items: [{ kind: 'taken' }, { kind: 'end' }],
   });
+});
+
+const framesOf = (writer: StepWriter): StepFrame[] =>
+  writer.take(3, 0.5).map((bytes) => {
+    const frame = decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX));
+    if (frame.type !== 'STEP') throw new Error(frame.type);
+    return frame;
+  });
+
+test('records that are too many for one frame come in several, in order', () => {
+  const out = new StepWriter();
+  const data = new Uint8Array(5 * 1024 * 1024);
+  for (let sequence = 0; sequence < 5; sequence += 1) {
+    out.beginChunk(sequence, 0);
+    out.tensor(tensorPrefix('y', 'uint8', [data.length], data.length), data, 0, data.length);
+    out.endChunk();
+    out.end(sequence, 0, { reason: 'completed', steps: 1 });
+  }
+  const frames = framesOf(out);
+  expect(frames.map(({ batch }) => batch)).toEqual([0, 0, 3]);
+  expect(
+    frames.flatMap(({ items }) => items.map(({ sequence, kind }) => [sequence, kind])),
+  ).toEqual(
+    [0, 1, 2, 3, 4].flatMap((sequence) => [
+      [sequence, 'chunk'],
+      [sequence, 'end'],
+    ]),
+  );
+  expect(out.empty).toBe(true);
+});
+
+test('a record that no message can hold is refused, and leaves nothing behind', () => {
+  const out = new StepWriter();
+  const data = new Uint8Array(33 * 1024 * 1024);
+  out.beginChunk(1, 0);
+  const write = (): void =>
+    out.tensor(tensorPrefix('y', 'uint8', [data.length], data.length), data, 0, data.length);
+  expect(write).toThrow(expect.objectContaining({ reason: 'MESSAGE_TOO_LARGE' }));
+  out.dropChunk();
+  expect(out.empty).toBe(true);
 });

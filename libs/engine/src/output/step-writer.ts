@@ -1,4 +1,5 @@
 /** Builds STEP frames in place: records are encoded once, straight into the bytes that are written. */
+import { CabstandError } from '@cabstand/core';
 import { DTYPE_NUMBERS } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { PREFIX, writePrefix } from '../frames/layout';
@@ -7,6 +8,10 @@ import { FrameType } from '../frames/types';
 import type { SnapshotItem, TurnEnd } from '../frames/types';
 
 const SMALLEST = 512;
+/** Another frame begins behind this many bytes: main refuses frames of more than 64 MiB. */
+const FULL = 8 * 1024 * 1024;
+/** Twice what a message may have by default: larger records never reach anybody. */
+const LARGEST_CHUNK = 32 * 1024 * 1024;
 /** Up to this many bytes a loop beats a call. */
 const SHORT = 48;
 
@@ -26,18 +31,31 @@ export class StepWriter {
   #at = STEP_HEADER;
   #count = 0;
   #item = 0;
+  /** Frames of this step that were full. */
+  #full: Buffer[] = [];
 
   /** Nothing was written since the last frame. */
   get empty(): boolean {
-    return this.#count === 0;
+    return this.#count === 0 && this.#full.length === 0;
   }
 
   beginChunk(sequence: number, turn: number): void {
     this.#begin(ItemKind.chunk, sequence, turn);
   }
 
-  /** One output tensor: what `tensorPrefix` made, then its bytes. */
+  /**
+   * One output tensor: what `tensorPrefix` made, then its bytes.
+   *
+   * @throws CabstandError MESSAGE_TOO_LARGE where the chunk would be larger than any message may be.
+   */
   tensor(prefix: Buffer, bytes: Uint8Array, start: number, end: number): void {
+    const length = this.#at - this.#item + prefix.length + end - start;
+    if (length > LARGEST_CHUNK)
+      throw new CabstandError(
+        'MESSAGE_TOO_LARGE',
+        `the model answers with ${length} bytes or more, a record has at most ${LARGEST_CHUNK}`,
+        { metadata: { field: 'record', value: String(length), expected: String(LARGEST_CHUNK) } },
+      );
     this.#reserve(prefix.length + end - start);
     this.#copy(prefix, 0, prefix.length);
     this.#copy(bytes, start, end);
@@ -89,8 +107,14 @@ export class StepWriter {
     this.endChunk();
   }
 
-  /** The frame of everything written since the last one. */
-  take(batch: number, seconds: number): Buffer {
+  /** Everything written since the last time: one frame, and before it those that were full. */
+  take(batch: number, seconds: number): Buffer[] {
+    const frames = [...this.#full, this.#seal(batch, seconds)];
+    this.#full = [];
+    return frames;
+  }
+
+  #seal(batch: number, seconds: number): Buffer {
     const bytes = this.#buffer.subarray(0, this.#at);
     writePrefix(bytes, FrameType.STEP, this.#at);
     bytes.writeDoubleLE(seconds, PREFIX);
@@ -104,6 +128,7 @@ export class StepWriter {
   }
 
   #begin(kind: number, sequence: number, turn: number): void {
+    if (this.#at > FULL) this.#full.push(this.#seal(0, 0));
     this.#reserve(ITEM_HEADER);
     this.#item = this.#at;
     this.#count += 1;

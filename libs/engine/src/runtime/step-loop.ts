@@ -124,7 +124,8 @@ export class StepLoop<S extends Sequence> {
 
   async #flush(batch: number, seconds: number): Promise<void> {
     if (this.#out.empty) return;
-    if (!this.#sink.write(this.#out.take(batch, seconds))) await this.#sink.drained();
+    for (const frame of this.#out.take(batch, seconds))
+      if (!this.#sink.write(frame)) await this.#sink.drained();
   }
 
   async #idle(signal: AbortSignal): Promise<void> {

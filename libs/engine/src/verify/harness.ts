@@ -170,10 +170,11 @@ export class Harness {
 
   #collect(): void {
     if (this.#out.empty) return;
-    const bytes = this.#out.take(0, 0);
-    const frame = decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX));
-    if (frame.type !== 'STEP') return;
-    for (const item of frame.items) {
+    const items = this.#out.take(0, 0).flatMap((bytes) => {
+      const frame = decodeFrame(bytes[PREFIX - 1] ?? 0, bytes.subarray(PREFIX));
+      return frame.type === 'STEP' ? frame.items : [];
+    });
+    for (const item of items) {
       const outcome = this.#actors.get(item.sequence)?.outcome;
       if (outcome === undefined) continue;
       if (item.kind === 'chunk') outcome.chunks.push(decodeChunk(item.chunk));

@@ -1,6 +1,6 @@
 import { tensorFrom, tensorOf } from '@cabstand/tensor';
 import type { DType, ElementValue } from '@cabstand/tensor';
-import { scanValues } from './scan';
+import { scanStrings, scanValues } from './scan';
 import type { InputSpec } from './signature';
 
 const spec = (dtype: DType, more: Partial<InputSpec> = {}): InputSpec => ({
@@ -54,4 +54,11 @@ test('int16 samples stand for themselves divided by 32768', () => {
 test('a bool is 0 or 1', () => {
   scan(spec('bool'), true, false);
   expect(() => scan(spec('bool'), 2)).toThrow(/element 0/);
+});
+
+test('text that would be cut at a NUL is refused, naming the element', () => {
+  scanStrings(['', 'ü', '\u{1F695}'], 'tensor x');
+  expect(() => scanStrings(['a', 'b\0c'], 'tensor x')).toThrow(
+    'tensor x element 1: got "b\\u0000c", expected text without NUL',
+  );
 });

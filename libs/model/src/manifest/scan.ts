@@ -4,6 +4,13 @@ import { numbersOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import type { InputSpec } from './signature';
 
+/** Throws INPUT_TEXT for what ONNX Runtime would cut: it takes strings up to the first NUL. */
+export function scanStrings(strings: readonly string[], field: string): void {
+  const index = strings.findIndex((text) => text.includes('\0'));
+  if (index >= 0)
+    throw invalid('INPUT_TEXT', `${field} element ${index}`, strings[index], 'text without NUL');
+}
+
 /** Throws INPUT_NOT_FINITE or INPUT_OUT_OF_RANGE naming the element. */
 export function scanValues(input: InputSpec, tensor: Tensor, field: string): void {
   const { dtype } = tensor;

@@ -5,7 +5,7 @@ import type { Tensor } from '@cabstand/tensor';
 import { resolveParameters } from './parameters';
 import type { Parameters } from './parameters';
 import { oneOf } from './problems';
-import { scanValues } from './scan';
+import { scanStrings, scanValues } from './scan';
 import { KINDS } from './kinds';
 import type { InputSpec, ModelSignature } from './signature';
 
@@ -157,7 +157,9 @@ function checkTensors(
       throw invalid('INVALID_ARGUMENT', `tensor ${tensor.name}`, 'twice', 'each input once');
     seen.add(tensor.name);
     bytes += checkTensor(signature, input, tensor);
-    if (values && tensor.dtype !== 'string') scanValues(input, tensor, `tensor ${input.name}`);
+    if (!values) continue;
+    if (tensor.strings === undefined) scanValues(input, tensor, `tensor ${input.name}`);
+    else scanStrings(tensor.strings, `tensor ${input.name}`);
   }
   return bytes;
 }
