@@ -136,3 +136,25 @@ test('when the engine goes all fail once, and nothing is sent any more', () => {
   expect(b.got).toEqual([['failed', 'ENGINE_CRASHED']]);
   expect(sent).toHaveLength(2);
 });
+
+test('a turn far larger than those before is unusual until it has ended', () => {
+  const { sequences } = setUp();
+  const sequence = sequences.open(new Recorder(), { priority: 0 });
+  sequence.credit(100, 1e9);
+  const play = (turn: number, kib: number): boolean => {
+    const data = new Uint8Array(kib * 1024);
+    const tensors = [{ name: 'x', dtype: 'uint8', shape: [data.length], data } as const];
+    sequence.startTurn(turn, { prompt: '', parameters: {}, tensors, live: false });
+    const { unusual } = sequences;
+    const end = { reason: 'completed', steps: 1 } as const;
+    sequences.dispatch([{ kind: 'end', sequence: 1, turn, end }]);
+    expect(sequences.unusual).toBe(false);
+    return unusual;
+  };
+  expect(play(0, 60)).toBe(false);
+  expect(play(1, 1024)).toBe(true);
+  // What comes again and again is what steps are used to.
+  for (let turn = 2; turn < 20; turn += 1) play(turn, 1024);
+  expect(play(20, 1024)).toBe(false);
+  expect(play(21, 16 * 1024)).toBe(true);
+});

@@ -12,6 +12,8 @@ export class Sequences {
   readonly #log: EngineLog;
   readonly #onEmpty: () => void;
   #next = 1;
+  /** Moving average of what turns that ended had brought. */
+  #typicalBytes = 0;
 
   /** `onEmpty` is called when the last sequence was closed. */
   constructor(outbox: Outbox, log: EngineLog, onEmpty: () => void) {
@@ -27,6 +29,17 @@ export class Sequences {
   /** Whether any could be stepped, as far as main knows (live ones may be waiting for input). */
   get hasWork(): boolean {
     for (const sequence of this.#open.values()) if (sequence.hasWork) return true;
+    return false;
+  }
+
+  /**
+   * Whether a turn waits that brings far more than those before it: all its rows may be one run, and how
+   * long steps took so far says little of that one.
+   */
+  get unusual(): boolean {
+    for (const sequence of this.#open.values())
+      if (sequence.hasWork && sequence.turnBytes > SMALL_TURN + UNUSUAL * this.#typicalBytes)
+        return true;
     return false;
   }
 
@@ -55,6 +68,8 @@ export class Sequences {
       const sequence = this.#open.get(item.sequence);
       if (sequence === undefined) continue;
       try {
+        if (item.kind === 'end')
+          this.#typicalBytes += TURN_WEIGHT * (sequence.turnBytes - this.#typicalBytes);
         sequence.deliver(item);
       } catch (error) {
         // A sink that throws must not take down its neighbours in the batch.
@@ -86,6 +101,12 @@ export class Sequences {
 }
 
 const NO_TURN = -1;
+/** Weight of the newest turn. */
+const TURN_WEIGHT = 0.1;
+/** Turns of up to this many bytes are never unusual. */
+const SMALL_TURN = 64 * 1024;
+/** Times what is typical. */
+const UNUSUAL = 4;
 
 class OpenSequence implements Sequence {
   readonly #number: number;
@@ -96,6 +117,8 @@ class OpenSequence implements Sequence {
   /** The newest turn that has not ended. */
   #turn = NO_TURN;
   #records = 0;
+  /** Bytes of the tensors that the newest turn brought. */
+  turnBytes = 0;
 
   constructor(
     number: number,
@@ -126,6 +149,7 @@ class OpenSequence implements Sequence {
       ...(continued ? { continued } : {}),
     });
     this.#turn = turn;
+    this.turnBytes = input.tensors.reduce((sum, { data }) => sum + data.byteLength, 0);
   }
 
   input(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void {

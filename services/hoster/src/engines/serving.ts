@@ -98,6 +98,7 @@ export class Serving {
     const verdict = this.#watchdog.tick(this.#deps.clock.monotonic(), {
       hasWork: this.sequences.hasWork,
       stepSeconds: this.#stepTime.value,
+      unusual: this.sequences.unusual,
     });
     if (verdict.kind === 'fine') return;
     this.process.kill(

@@ -1,14 +1,15 @@
 import { FakeClock, every } from '@cabstand/core';
 import { Watchdog, hardLimit } from './watchdog';
+import type { WatchdogView } from './watchdog';
 
 const LIMITS = { stallMs: 2_000, stallSteps: 50, firstStepMs: 30_000, silenceMs: 10_000 };
-const BUSY = { hasWork: true, stepSeconds: 0.001 };
-const IDLE = { hasWork: false, stepSeconds: 0.001 };
+const BUSY = { hasWork: true, stepSeconds: 0.001, unusual: false };
+const IDLE = { hasWork: false, stepSeconds: 0.001, unusual: false };
 
 /** Runs a watchdog for `ms` and answers when it barked, in milliseconds, or undefined. */
 async function watch(
   ms: number,
-  view: { hasWork: boolean; stepSeconds: number },
+  view: WatchdogView,
   frames: (clock: FakeClock, dog: Watchdog) => void = () => undefined,
 ): Promise<number | undefined> {
   const clock = new FakeClock(0);
@@ -33,10 +34,14 @@ test('an engine without work may be silent longer', async () => {
 });
 
 test('slow steps get fifty times their time, and the first one its own limit', async () => {
-  expect(await watch(9_900, { hasWork: true, stepSeconds: 0.2 })).toBeUndefined();
-  expect(await watch(20_000, { hasWork: true, stepSeconds: 0.2 })).toBe(10_000);
-  expect(await watch(29_000, { hasWork: true, stepSeconds: 0 })).toBeUndefined();
-  expect(await watch(40_000, { hasWork: true, stepSeconds: 0 })).toBe(30_000);
+  expect(await watch(9_900, { hasWork: true, stepSeconds: 0.2, unusual: false })).toBeUndefined();
+  expect(await watch(20_000, { hasWork: true, stepSeconds: 0.2, unusual: false })).toBe(10_000);
+  expect(await watch(29_000, { hasWork: true, stepSeconds: 0, unusual: false })).toBeUndefined();
+  expect(await watch(40_000, { hasWork: true, stepSeconds: 0, unusual: false })).toBe(30_000);
+  // Steps of small turns say nothing of a large one's.
+  const large = { hasWork: true, stepSeconds: 0.001, unusual: true };
+  expect(await watch(29_000, large)).toBeUndefined();
+  expect(await watch(40_000, large)).toBe(30_000);
   expect(hardLimit(LIMITS, 0.01)).toBe(2_000);
 });
 

@@ -5,6 +5,8 @@ export interface WatchdogView {
   readonly hasWork: boolean;
   /** Moving average; 0 before the first step. */
   readonly stepSeconds: number;
+  /** A turn waits that is not like those before: its step may take as long as a first one. */
+  readonly unusual: boolean;
 }
 
 export type Verdict =
@@ -62,7 +64,7 @@ export class Watchdog {
     this.#last = now;
     this.#silentMs += passed;
     if (this.#ready) this.#idleMs += passed;
-    const limitMs = hardLimit(this.#limits, view.stepSeconds);
+    const limitMs = hardLimit(this.#limits, view.unusual ? 0 : view.stepSeconds);
     if (view.hasWork && this.#silentMs >= limitMs)
       return { kind: 'stalled', silentMs: this.#silentMs, limitMs };
     const silenceMs = Math.max(limitMs, this.#limits.silenceMs);
