@@ -98,8 +98,8 @@ export class Registry {
     for (const holder of holders as Set<Node>) {
       if (!isAlive(holder)) continue;
       if (holder.principal !== principal) throw notYours(holder.id);
-      if (holder.id === nodeId && this.#retired.has(retiredKey(nodeId, incarnation)))
-        throw replacedBy(holder);
+      // Whether they share the id or the address: otherwise the two would take turns for ever.
+      if (this.#retired.has(retiredKey(nodeId, incarnation))) throw replacedBy(holder);
     }
     const same = current?.incarnation === incarnation && current.principal === principal;
     for (const holder of holders as Set<Node>)
@@ -284,7 +284,7 @@ function notYours(nodeId: string): CabstandError {
 function replacedBy(node: Node): CabstandError {
   return new CabstandError(
     'INCARNATION_UNKNOWN',
-    `node ${node.id} is another process now (${node.incarnation} at ${node.address}); two hosters must not share a node id or address`,
+    `another process has taken this one's place (node ${node.id}, ${node.incarnation}, at ${node.address}); two hosters must not share a node id or address`,
     { metadata: { node_id: node.id, incarnation: node.incarnation, address: node.address } },
   );
 }
