@@ -47,7 +47,11 @@ const probes = (result: 'ok' | 'failed'): Promise<number> =>
 test('one report about each hoster takes none of them out of service', async () => {
   await using client = new TestClient(subnet);
   const nodes = await allNodes(client, 'online', 10_000);
-  const before = await probes('ok');
+  // Registration tries each address once; only what follows is about the reports.
+  const before = await until('the probes of registrations', async () => {
+    const ended = await probes('ok');
+    return ended >= 2 ? ended : undefined;
+  });
   const router = new RpcClient(subnet.routerAddresses[0]!, { authorizer: subnet.authorizer() });
   try {
     for (const { nodeId } of nodes)
@@ -85,4 +89,26 @@ test('hosters that stood still until they were given up are back once they go on
     for (const { pid } of children) process.kill(pid, 'SIGCONT');
   }
   await allNodes(client, 'online', 5000);
+}, 60_000);
+
+test('a hoster that advertises an address nobody can reach is told of at once, and not dropped', async () => {
+  const advertise = '127.0.0.1:1';
+  await using other = await Subnet.start({
+    verifyServers: true,
+    hosters: 1,
+    models: TEST_MODELS,
+    hosterConfig: { only: [MODEL], advertise },
+  });
+  await until(
+    'a warning',
+    () =>
+      other.routers[0]!.child.output.includes('cannot be reached from this') ? true : undefined,
+    { timeoutMs: 10_000 },
+  );
+  await using client = new TestClient(other);
+  const node = await until('the node to be online', async () => {
+    const [only] = await client.remote.nodes();
+    return only?.state === 'online' ? only : undefined;
+  });
+  expect(node.address).toBe(advertise);
 }, 60_000);

@@ -16,6 +16,8 @@ export interface MonitorParts {
   readonly reports: Reports;
   readonly prober: Prober;
   readonly probed: (node: Node, failure: string | undefined) => void;
+  /** No probe has got to the address that the node gave. Told once for each address. */
+  readonly unreachable: (node: Node, why: string) => void;
 }
 
 /** Turns missing heartbeats, probes, the node's own opinion and reports into facts about nodes. */
@@ -52,6 +54,14 @@ export class Monitor {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.probes.stop();
+  }
+
+  /** It registered, or gave another address: what it says of itself is tried once. */
+  addressGiven(node: Node): void {
+    node.facts.reach = 'unknown';
+    // What failed at the address before says nothing of this one.
+    if (node.facts.signals.delete('probe')) this.parts.registry.update(node);
+    this.probes.request(node);
   }
 
   /** A heartbeat arrived. */
@@ -126,11 +136,13 @@ export class Monitor {
     if (registry.nodes.get(node.id) !== node || !isAlive(node)) return false;
     const { signals } = node.facts;
     if (result.ok) {
+      node.facts.reach = 'reached';
       signals.delete('probe');
       registry.update(node);
       return signals.has('heartbeat');
     }
     const why = result.error.message.slice(0, 200);
+    if (node.facts.reach !== 'reached') return this.#unreached(node, why);
     // Two independent opinions agree.
     if (signals.has('heartbeat')) {
       signals.set('probe', [why]);
@@ -141,5 +153,17 @@ export class Monitor {
     if (reports.has(node)) bans.ban(node);
     registry.update(node);
     return true;
+  }
+
+  /**
+   * Clients may well get to a node that this router has no way to: that its probes fail says nothing
+   * against heartbeats. Together with a report it keeps the node out for a while, and no longer.
+   */
+  #unreached(node: Node, why: string): boolean {
+    const { bans, reports, unreachable } = this.parts;
+    if (node.facts.reach === 'unknown') unreachable(node, why);
+    node.facts.reach = 'never';
+    if (reports.has(node)) bans.ban(node);
+    return node.facts.signals.has('heartbeat');
   }
 }

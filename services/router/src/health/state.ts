@@ -24,7 +24,16 @@ export interface HealthFacts {
   drain: DrainFact | undefined;
   /** At least one heartbeat of this incarnation arrived: its load is known. */
   beaten: boolean;
+  reach: Reach;
 }
+
+/**
+ * Whether probes get to the node at all.
+ * - `unknown`: none has ended yet.
+ * - `reached`: one got there; that later ones fail is evidence.
+ * - `never`: none got there; it may be this router that has no way to it.
+ */
+export type Reach = 'unknown' | 'reached' | 'never';
 
 interface DrainFact {
   readonly by: 'admin' | 'node';
@@ -67,7 +76,13 @@ export const NODE_STATES: readonly NodeStateKind[] = [
 ];
 
 export function newFacts(): HealthFacts {
-  return { offline: undefined, signals: new Map(), drain: undefined, beaten: false };
+  return {
+    offline: undefined,
+    signals: new Map(),
+    drain: undefined,
+    beaten: false,
+    reach: 'unknown',
+  };
 }
 
 /** The state that follows from the facts. Suspicion outranks draining: neither takes sessions. */

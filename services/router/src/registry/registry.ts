@@ -19,6 +19,8 @@ export interface RegistryListener {
   slotRemoved(slot: Slot): void;
   /** What it offers, or its address, changed. */
   offersChanged(node: Node): void;
+  /** It is new, or gave another address than before. */
+  addressGiven(node: Node): void;
   /** Replaced or forgotten. */
   nodeRemoved(node: Node): void;
 }
@@ -206,11 +208,13 @@ export class Registry {
     this.#states[node.state.kind]++;
     this.listener.nodeAdded(node);
     this.setOffers(node, wanted.offers);
+    this.listener.addressGiven(node);
     return node;
   }
 
   #refresh(node: Node, wanted: Registration): Node {
     if (this.#byAddress.get(node.address) === node) this.#byAddress.delete(node.address);
+    const moved = node.address !== wanted.address;
     node.address = wanted.address;
     this.#byAddress.set(node.address, node);
     node.version = wanted.version;
@@ -220,6 +224,7 @@ export class Registry {
     node.facts.signals.delete('heartbeat');
     this.setOffers(node, wanted.offers);
     this.update(node);
+    if (moved) this.listener.addressGiven(node);
     return node;
   }
 
