@@ -105,7 +105,6 @@ export class RouterCore {
       pools: this.#pools,
       leases: this.#leases,
       claims: this.#claims,
-      bans: this.#bans,
       monitor: this.#monitor,
       loadChanged: (node) => this.#watch.loadChanged(node),
       periodMs,

@@ -284,6 +284,80 @@ describe('an address that this router has no way to', () => {
   });
 });
 
+describe('a failed probe after one report', () => {
+  /** A session of this principal opens at the node. */
+  const serves = (s: Stand, principal: string): void => {
+    const { lease } = s.core.acquire(wanted(), principal);
+    s.core.heartbeat(beat('a', { consumedLeaseIds: [lease.leaseId] }), HOSTER);
+  };
+
+  test('does not outweigh heartbeats for good: without another report the node is tried again', async () => {
+    const s = stand({ reportWindowMs: 10_000 });
+    join(s.core, 'a');
+    await reached(s);
+    s.prober.down.add('a');
+    s.core.report(report('a'), CLIENT);
+    await beating(s, ['a'], 5000);
+    expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+    // Probes still fail, at pauses that grow.
+    await beating(s, ['a'], 20_000);
+    expect(s.prober.asked.length).toBeGreaterThan(2);
+    expect(stateOf(s.core, 'a')).toBe('ONLINE');
+    expect(s.core.sizes().banned).toBe(0);
+    expect(s.core.acquire(wanted(), CLIENT).node.id).toBe('a');
+    // It fails whoever tries it: out again, and longer.
+    s.core.report(report('a'), CLIENT);
+    await s.clock.advance(0);
+    expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+    expect((s.core.nodes.get('a')?.bannedUntil ?? 0) - s.clock.now()).toBe(10_000);
+  });
+
+  test('keeps the node out for as long as reports come', async () => {
+    const s = stand({ reportWindowMs: 10_000, reportersToBan: 3 });
+    join(s.core, 'a');
+    await reached(s);
+    s.prober.down.add('a');
+    for (let i = 0; i < 8; i++) {
+      s.core.report(report('a'), CLIENT);
+      await beating(s, ['a'], 5000);
+      expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+    }
+  });
+
+  test('is outweighed by sessions of others that open there at that time', async () => {
+    const s = stand();
+    join(s.core, 'a');
+    await reached(s);
+    s.prober.down.add('a');
+    serves(s, 'bob');
+    s.core.report(report('a'), CLIENT);
+    for (let i = 0; i < 10; i++) {
+      await beating(s, ['a'], 500, 500);
+      expect(stateOf(s.core, 'a')).toBe('ONLINE');
+      serves(s, 'bob');
+    }
+    expect(s.core.sizes().banned).toBe(0);
+    expect(s.prober.asked.length).toBeGreaterThan(1);
+    // They stop: what the probes say counts.
+    await beating(s, ['a'], 15_000);
+    expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+  });
+
+  test('is not outweighed by the reporter’s own sessions, nor by old ones', async () => {
+    const s = stand();
+    join(s.core, 'a');
+    await reached(s);
+    serves(s, 'bob');
+    await beating(s, ['a'], 3000);
+    serves(s, CLIENT);
+    s.prober.down.add('a');
+    s.core.report(report('a'), CLIENT);
+    await s.clock.advance(0);
+    expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+    expect(s.core.sizes().banned).toBe(1);
+  });
+});
+
 describe('bans', () => {
   test('grow with each one, end by themselves, and shrink with sessions that open well', async () => {
     const s = stand({ reportersToBan: 1, banMs: 1000, maxBanMs: 3000, maxBannedShare: 1 });

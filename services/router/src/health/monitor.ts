@@ -76,8 +76,16 @@ export class Monitor {
     else if (facts.drain?.by === 'node') facts.drain = undefined;
     const wasOffline = !isAlive(node);
     this.parts.registry.update(node);
-    // It came back from the dead; only a probe clears what a probe raised.
-    if (wasOffline && facts.signals.has('probe')) this.probes.request(node);
+    if (!wasOffline || !facts.signals.has('probe')) return;
+    // It came back from the dead: its heartbeats alone do not clear what a probe raised.
+    facts.failingSince = undefined;
+    this.probes.request(node);
+  }
+
+  /** A session that the principal had reserved a slot for has opened there. */
+  succeeded(node: Node, principal: string): void {
+    this.parts.reports.succeeded(node, principal);
+    this.parts.bans.succeeded(node);
   }
 
   /** The stream of its heartbeats broke: counts as missed heartbeats, and is looked into at once. */
@@ -137,6 +145,7 @@ export class Monitor {
     const { signals } = node.facts;
     if (result.ok) {
       node.facts.reach = 'reached';
+      node.facts.failingSince = undefined;
       signals.delete('probe');
       registry.update(node);
       return signals.has('heartbeat');
@@ -149,9 +158,30 @@ export class Monitor {
       this.#offline(node, 'unreachable', `heartbeats missing and ${why}`);
       return false;
     }
-    signals.set('probe', [why]);
-    if (reports.has(node)) bans.ban(node);
+    const outweighed = this.#outweighed(node);
+    if (outweighed) signals.delete('probe');
+    else {
+      // Once: as long as it is suspect it gets nothing anyway.
+      if (!signals.has('probe') && reports.has(node)) bans.ban(node);
+      signals.set('probe', [why]);
+    }
     registry.update(node);
+    return !outweighed || reports.has(node);
+  }
+
+  /**
+   * Whether a failed probe counts for less than what speaks for the node, which sends its heartbeats:
+   * sessions of others that open there just now, or that nobody has complained for a whole window. It
+   * is tried again then: one report and a way that only this router misses must not end it for good.
+   */
+  #outweighed(node: Node): boolean {
+    const { reports } = this.parts;
+    const { suspectAfterPeriods, reportWindowMs } = this.settings;
+    if (reports.contradicted(node, suspectAfterPeriods * node.periodMs)) return true;
+    const now = this.#clock.monotonic();
+    const since = (node.facts.failingSince ??= now);
+    if (reports.has(node) || now - since < reportWindowMs) return false;
+    node.facts.failingSince = undefined;
     return true;
   }
 

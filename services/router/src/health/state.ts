@@ -2,7 +2,8 @@
  * What says that a node may be bad. Each signal clears only what it raised, so that a node does not
  * flap between two opinions.
  * - `heartbeat`: heartbeats are missing, or their stream was lost. Cleared by a heartbeat.
- * - `probe`: the router could not reach it. Cleared by a probe that succeeds.
+ * - `probe`: the router could not reach it. Cleared by a probe that succeeds; while heartbeats come,
+ *   also by sessions that others open there, or in time, once no client complains any more.
  * - `canary`: the node's own opinion. Cleared by a heartbeat without impairments.
  */
 export type Signal = 'heartbeat' | 'probe' | 'canary';
@@ -25,6 +26,8 @@ export interface HealthFacts {
   /** At least one heartbeat of this incarnation arrived: its load is known. */
   beaten: boolean;
   reach: Reach;
+  /** Since when probes have failed while heartbeats came, monotonic; undefined while they do not. */
+  failingSince: number | undefined;
 }
 
 /**
@@ -82,6 +85,7 @@ export function newFacts(): HealthFacts {
     drain: undefined,
     beaten: false,
     reach: 'unknown',
+    failingSince: undefined,
   };
 }
 
