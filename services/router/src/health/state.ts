@@ -36,7 +36,7 @@ export interface HealthFacts {
  * - `reached`: one got there; that later ones fail is evidence.
  * - `never`: none got there; it may be this router that has no way to it.
  */
-export type Reach = 'unknown' | 'reached' | 'never';
+type Reach = 'unknown' | 'reached' | 'never';
 
 interface DrainFact {
   readonly by: 'admin' | 'node';
