@@ -77,7 +77,6 @@ export function createClientAuthorizer(
     return new SignatureAuthorizer({
       key,
       ...(config.verify_servers && keys !== undefined ? { serverKeys: keys } : {}),
-      responseWindowMs: config.window_seconds * 1000,
       ...clock,
     });
   return new BearerAuthorizer({ tokens: createTokens(config, key, options) });

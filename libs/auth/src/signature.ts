@@ -21,8 +21,6 @@ export interface SignatureAuthorizerOptions {
   readonly verify?: RequestVerifierOptions;
   /** Client side: keys of servers; their responses must then be signed. Default: not checked. */
   readonly serverKeys?: KeySource;
-  /** How far a response's time may be off, milliseconds. Default 60,000. */
-  readonly responseWindowMs?: number;
   readonly clock?: Clock;
 }
 
@@ -49,9 +47,7 @@ export class SignatureAuthorizer implements SchemeAuthorizer {
         ? undefined
         : new RequestVerifier({ clock: this.#clock, ...options.verify });
     this.#responses =
-      options.serverKeys === undefined
-        ? undefined
-        : new ResponseVerifier(options.serverKeys, options.responseWindowMs ?? 60_000);
+      options.serverKeys === undefined ? undefined : new ResponseVerifier(options.serverKeys);
   }
 
   recognizes(metadata: Metadata): boolean {

@@ -50,7 +50,7 @@ export function newKey(
 }
 
 /** A new key is good at once on machines whose clock is behind. */
-const CLOCKS_DIFFER_MS = 5 * 60 * 1000;
+const CLOCKS_DIFFER_MS = 3600 * 1000;
 
 function usesOf({ name, roles }: Member): KeyUse[] {
   if (name === ISSUER) return ['issue'];

@@ -53,14 +53,14 @@ test.each<[Partial<TicketUse>, string]>([
   expect(await problem(signer.sign(ticket), { ...use, ...changes })).toBe(expected);
 });
 
-test('an expired ticket says so', async () => {
-  const { clock, ticket, signer, problem, verifier } = setup();
-  const text = signer.sign(ticket);
-  await clock.advance(15_000);
-  verifier.verify(text, use);
-  await clock.advance(1);
-  expect(await problem(text)).toBe('expired');
-});
+test.each([-600_000, 600_000])(
+  'a ticket of a router whose clock is %d ms off is as good as any',
+  (ms) => {
+    const { ticket, signer, verifier } = setup();
+    const theirs = { ...ticket, expiresMs: ticket.expiresMs + ms };
+    expect(verifier.verify(signer.sign(theirs), use)).toEqual(theirs);
+  },
+);
 
 test('a forged ticket says so: another’s payload, another’s key, any changed character', async () => {
   const { ticket, signer, problem } = setup();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '@cabstand/core';
 import { systemClock } from '@cabstand/core';
 import type { Authorizer } from '@cabstand/rpc';
-import { HosterService, RouterService, RpcClient, RpcServer } from '@cabstand/rpc';
+import { HealthService, HosterService, RouterService, RpcClient, RpcServer } from '@cabstand/rpc';
 import { authConfigSchema } from './config';
 import type { AuthConfigInput } from './config';
 import { createClientAuthorizer, createServerAuthorizer } from './create';
@@ -42,6 +42,7 @@ beforeAll(async () => {
     },
   });
   server.addService(RouterService, { rpc_acquire: () => ({}) });
+  server.addService(HealthService, { Check: () => ({ status: 'SERVING' }) }, { open: true });
   port = await server.listen('127.0.0.1:0');
 });
 
@@ -100,6 +101,35 @@ test('both kinds of streams are signed and proven', async () => {
   call.end();
   for await (const { notice } of call.responses) seen.push(notice?.opened?.session_id);
   expect(seen).toEqual(['one', 'two']);
+});
+
+test('a service open to everybody proves its server to whoever signs, and answers everybody', async () => {
+  const verified = config({
+    key: paths().key('router'),
+    keys: paths().keys,
+    verify_servers: true,
+  });
+  const check = (client: RpcClient) => client.unary(HealthService.Check, { service: '' });
+  await expect(check(connect(createClientAuthorizer(verified)))).resolves.toEqual({
+    status: 'SERVING',
+  });
+  const stranger = new RpcClient(`localhost:${port}`);
+  clients.push(stranger);
+  await expect(check(stranger)).resolves.toEqual({ status: 'SERVING' });
+  // Keys that do not hold the server's: its answer is no proof.
+  const other = join(folder, '..', 'other');
+  await generateSubnetKeys({ folder: other });
+  const elsewhere = subnetPaths(other);
+  const error = await failure(() =>
+    check(
+      connect(
+        createClientAuthorizer(
+          config({ key: elsewhere.key('router'), keys: elsewhere.keys, verify_servers: true }),
+        ),
+      ),
+    ),
+  );
+  expect(error.reason).toBe('NODE_BAD_REPLY');
 });
 
 test('a server of the subnet in another role is not believed', async () => {

@@ -25,6 +25,8 @@ export interface SubnetOptions {
   readonly models?: string;
   /** `keys`: everything is signed. Default `keys`. */
   readonly auth?: 'keys' | 'none';
+  /** Everybody checks the answers of servers too, as `cabstand up` has it. Default false. */
+  readonly verifyServers?: boolean;
   /** Serve and dial with TLS. Default false. */
   readonly tls?: boolean;
   /** Put a `FaultProxy` in front of each service: everybody dials it instead. Default false. */
@@ -94,7 +96,8 @@ export class Subnet implements AsyncDisposable {
   authConfig(member: string): AuthConfigInput {
     if (this.#options.auth === 'none') return { mode: 'none' };
     const paths = subnetPaths(this.keys);
-    return { mode: 'keys', keys: paths.keys, key: paths.key(member) };
+    const verify_servers = this.#options.verifyServers ?? false;
+    return { mode: 'keys', keys: paths.keys, key: paths.key(member), verify_servers };
   }
 
   /** Certificates for a client's channels; undefined without TLS. */

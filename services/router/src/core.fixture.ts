@@ -111,6 +111,12 @@ export function join(core: RouterCore, id: string, more: Partial<Registration> =
   core.heartbeat(beat(id, { incarnation: wanted.incarnation }), HOSTER);
 }
 
+/** Lets the probes of registrations end, and forgets them. */
+export async function reached({ clock, prober }: Stand): Promise<void> {
+  await clock.advance(0);
+  prober.asked.length = 0;
+}
+
 export function wanted(more: Partial<AcquireWanted> = {}): AcquireWanted {
   return {
     model: 'm',

@@ -71,6 +71,7 @@ export class RouterCore {
           this.#pools.remove(slot);
         },
         offersChanged: (node) => this.#watch.changed(node),
+        addressGiven: (node) => this.#monitor.addressGiven(node),
         nodeRemoved: (node) => this.#removed(node),
       },
     );
@@ -92,6 +93,7 @@ export class RouterCore {
       reports: this.#reports,
       prober: parts.prober ?? TRUSTING,
       probed: (node, failure) => observer.probed?.(node, failure),
+      unreachable: (node, why) => observer.unreachable?.(node, why),
     });
     this.#watch = new WatchHub({
       ...settings,
@@ -103,7 +105,6 @@ export class RouterCore {
       pools: this.#pools,
       leases: this.#leases,
       claims: this.#claims,
-      bans: this.#bans,
       monitor: this.#monitor,
       loadChanged: (node) => this.#watch.loadChanged(node),
       periodMs,

@@ -5,7 +5,6 @@ import type { SessionClaim } from './registry/claims';
 import type { Claims } from './registry/claims';
 import type { Node, NodeLoad, Offer } from './registry/node';
 import type { Registry } from './registry/registry';
-import type { Bans } from './health/bans';
 import type { Monitor } from './health/monitor';
 import type { Leases } from './leases/leases';
 import type { Pools } from './placement/pools';
@@ -31,7 +30,6 @@ export interface HeartbeatParts {
   readonly pools: Pools;
   readonly leases: Leases;
   readonly claims: Claims;
-  readonly bans: Bans;
   readonly monitor: Monitor;
   readonly loadChanged: (node: Node) => void;
   readonly periodMs: () => number;
@@ -102,13 +100,14 @@ export class Heartbeats {
   }
 
   #takeLoad(node: Node, beat: Beat): void {
-    const { leases, claims, bans, pools, loadChanged } = this.parts;
+    const { leases, claims, monitor, pools, loadChanged } = this.parts;
     // Load and consumed leases belong together: the free slots told already lack what was consumed.
     const changed = beat.load !== undefined && applyLoad(node, beat.load);
     for (const leaseId of beat.consumedLeaseIds) {
-      if (leases.get(leaseId)?.slot.node !== node) continue;
+      const lease = leases.get(leaseId);
+      if (lease?.slot.node !== node) continue;
       leases.end(leaseId, 'consumed');
-      bans.succeeded(node);
+      monitor.succeeded(node, lease.principal);
     }
     for (const sessionId of beat.sessionsClosed) claims.closed(node, sessionId);
     for (const claim of beat.sessionsOpened) claims.opened(node, claim);

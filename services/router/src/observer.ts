@@ -13,6 +13,8 @@ export interface RouterObserver {
   nodeAdded?(node: Node): void;
   nodeRemoved?(node: Node): void;
   probed?(node: Node, failure: string | undefined): void;
+  /** The address that it gave cannot be reached from here. */
+  unreachable?(node: Node, why: string): void;
   banned?(node: Node): void;
   reported?(node: Node, reason: string): void;
 }

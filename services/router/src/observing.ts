@@ -42,6 +42,12 @@ export function observe(metrics: Metrics, logger: Logger): RouterObserver {
       probes.inc({ result: failure === undefined ? 'ok' : 'failed' });
       if (failure !== undefined) logger.warn({ node: id, address, failure }, 'probe failed');
     },
+    unreachable: ({ id, address }, failure) =>
+      logger.warn(
+        { node: id, address, failure },
+        'the address that a hoster advertises cannot be reached from this router: check the ' +
+          "hoster's `advertise`, name resolution and firewalls",
+      ),
     banned: ({ id, bannedUntil }) => {
       bans.inc();
       logger.warn({ node: id, until: new Date(bannedUntil ?? 0).toISOString() }, 'node banned');

@@ -1,4 +1,4 @@
-import { CabstandError } from '@cabstand/core';
+import { BoundedMap, CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { Target } from '../protocol/types';
 import { Breakers } from '../retry/breakers';
@@ -19,14 +19,28 @@ export interface HealthSettings {
 /** A hoster may ask to be left alone, but not for ever. */
 const LONGEST_PUSHBACK_MS = 60_000;
 
+/**
+ * Statuses that come without the server's own details where something on the way made them: a proxy
+ * that answers 413, a connection that was reset ("Stream removed"), one's own library.
+ */
+const MADE_ON_THE_WAY: ReadonlySet<string> = new Set(['INTERNAL', 'UNKNOWN']);
+
 /** What this process knows at first hand about hosters: who failed it, who had no room. */
 export class NodeHealth {
   readonly #settings: HealthSettings;
   readonly #breakers: Breakers;
   readonly #exclusions: Exclusions;
+  readonly #clock: Clock;
+  /**
+   * When nodes last failed in a way that may not be theirs, monotonic. Outlives sessions that open
+   * well: a node may open every one and break each later.
+   */
+  readonly #doubts: BoundedMap<string, number>;
 
   constructor(settings: HealthSettings, clock: Clock) {
     this.#settings = settings;
+    this.#clock = clock;
+    this.#doubts = new BoundedMap(settings.limit);
     this.#breakers = new Breakers(settings, clock);
     this.#exclusions = new Exclusions(settings.limit, clock);
   }
@@ -55,27 +69,42 @@ export class NodeHealth {
     return this.#breakers.enter(nodeKey(node));
   }
 
-  settle(node: Target, outcome: Outcome): void {
+  /** True if the node is to blame: whoever places sessions should hear of it. */
+  settle(node: Target, outcome: Outcome): boolean {
     const key = nodeKey(node);
     switch (outcome.kind) {
       case 'served':
         this.#breakers.succeeded(key);
         this.#exclusions.remove(node);
-        return;
+        return false;
       case 'refused': {
         // It answered, so it lives.
         this.#breakers.succeeded(key);
         const pushback = outcome.error.retryAfterMs ?? this.#settings.fullMs;
         this.#exclusions.add(node, Math.min(pushback, LONGEST_PUSHBACK_MS));
-        return;
+        return false;
       }
-      case 'failed':
-        this.#breakers.failed(key);
-        this.#exclusions.add(node, this.#settings.failedMs);
-        return;
+      case 'failed': {
+        const { failedMs, fullMs } = this.#settings;
+        const doubtful = this.#isFirstDoubt(key, outcome.error);
+        if (doubtful) this.#breakers.undecided(key);
+        else this.#breakers.failed(key);
+        this.#exclusions.add(node, doubtful ? fullMs : failedMs);
+        return !doubtful;
+      }
       case 'undecided':
         this.#breakers.undecided(key);
+        return false;
     }
+  }
+
+  /** Whether something on the way may have failed, and the node has not failed so just before. */
+  #isFirstDoubt(key: string, error: CabstandError): boolean {
+    if (!MADE_ON_THE_WAY.has(error.metadata['grpc_status'] ?? '')) return false;
+    const now = this.#clock.monotonic();
+    const before = this.#doubts.get(key);
+    this.#doubts.set(key, now);
+    return before === undefined || now - before >= this.#settings.failedMs;
   }
 }
 

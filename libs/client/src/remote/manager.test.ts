@@ -1,5 +1,5 @@
-import { CabstandError } from '@cabstand/core';
-import { RouterService, RpcServer } from '@cabstand/rpc';
+import { CabstandError, systemClock } from '@cabstand/core';
+import { RouterService, RpcServer, fromStatus } from '@cabstand/rpc';
 import type { RouterHandlers, StreamWriter, v1 } from '@cabstand/rpc';
 import { serveMock, trusting } from '../grpc/mock-server.fixture';
 import { MockProtocol } from '../mock/protocol';
@@ -213,6 +213,69 @@ test('a failed node is excluded by incarnation and reported with the evidence', 
     lease_id: 'lease',
     reason: 'NODE_STALLED',
     message: 'nothing came',
+  });
+});
+
+describe('a bare status that a proxy or the own library may have made', () => {
+  const removed = (): CabstandError => fromStatus(2, 'Stream removed', undefined);
+
+  test.each([
+    [2, 'Stream removed'],
+    [13, 'Received HTTP status code 413'],
+  ])('%d "%s": another node is tried, this one blamed at the second sight', async (code, text) => {
+    const only = await router();
+    only.nodes = [node('a'), node('b')];
+    let now = 0;
+    const clock = { ...systemClock, monotonic: () => now };
+    const remote = remoteFor({ routers: [only.address], clock });
+    const { node: first } = await remote.acquire({ model: 'm' });
+    const fail = (): void =>
+      remote.settle(first, {
+        kind: 'failed',
+        error: fromStatus(code, text, undefined),
+        leaseId: undefined,
+      });
+    fail();
+    expect((await remote.acquire({ model: 'm' })).node.nodeId).toBe('b');
+    // Avoided for a moment, not as one that is broken.
+    now += 2000;
+    expect((await remote.acquire({ model: 'm' })).node.nodeId).toBe('a');
+    fail();
+    now += 2000;
+    expect((await remote.acquire({ model: 'm' })).node.nodeId).toBe('b');
+    await until(() => only.reports.length > 0);
+    expect(only.reports).toMatchObject([{ node_id: 'a', message: text }]);
+  });
+
+  test('is forgotten after a while', async () => {
+    const only = await router();
+    only.nodes = [node('a'), node('b')];
+    let now = 0;
+    const clock = { ...systemClock, monotonic: () => now };
+    const remote = remoteFor({ routers: [only.address], clock });
+    const { node: first } = await remote.acquire({ model: 'm' });
+    const fail = (error: CabstandError): void =>
+      remote.settle(first, { kind: 'failed', error, leaseId: undefined });
+    fail(removed());
+    now += 31_000;
+    fail(removed());
+    // What the server says itself counts at once; it is the only report.
+    fail(new CabstandError('INTERNAL', 'the server failed'));
+    await until(() => only.reports.length > 0);
+    expect(only.reports).toMatchObject([{ reason: 'INTERNAL', message: 'the server failed' }]);
+  });
+
+  test('counts though the node opens sessions well in between', async () => {
+    const only = await router();
+    only.nodes = [node('a'), node('b')];
+    const remote = remoteFor({ routers: [only.address] });
+    const { node: first } = await remote.acquire({ model: 'm' });
+    for (let i = 0; i < 2; i++) {
+      remote.settle(first, { kind: 'served' });
+      remote.settle(first, { kind: 'failed', error: removed(), leaseId: undefined });
+    }
+    await until(() => only.reports.length > 0);
+    expect(only.reports).toMatchObject([{ node_id: 'a', message: 'Stream removed' }]);
   });
 });
 

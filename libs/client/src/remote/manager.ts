@@ -141,9 +141,9 @@ export class RemoteManager
   }
 
   settle(node: Target, outcome: Outcome): void {
-    this.#health.settle(node, outcome);
+    const blamed = this.#health.settle(node, outcome);
     if (outcome.kind !== 'served') this.#cache.place(node.address, -1);
-    if (outcome.kind !== 'failed' || this.#closing.signal.aborted) return;
+    if (outcome.kind !== 'failed' || !blamed || this.#closing.signal.aborted) return;
     this.#routers.report({
       node_id: node.nodeId,
       incarnation: node.incarnation,

@@ -8,8 +8,9 @@ const OPEN_PRINCIPAL = { id: 'anonymous', roles: new Set<never>() };
 
 /** How the calls of a service are let in. */
 export interface Gate {
-  /** Undefined for services open to everybody. */
-  readonly authorizer: Authorizer | undefined;
+  readonly authorizer: Authorizer;
+  /** Services open to everybody ask for no credentials, and prove the server all the same. */
+  readonly open: boolean;
   readonly admit: Admit | undefined;
   readonly maxMetadataBytes: number;
 }
@@ -23,19 +24,18 @@ export async function authenticate(
 ): Promise<void> {
   const { authorizer, admit } = gate;
   checkSize(active.metadata, gate.maxMetadataBytes);
-  if (authorizer === undefined) {
-    active.principal = OPEN_PRINCIPAL;
-  } else {
-    const request: IncomingRequest = {
-      method: active.info.path,
-      metadata: active.metadata,
-      body,
-      peer: active.peer,
-    };
-    active.principal = await guarded(() => authorizer.validateRequest(request));
-    const headers = await guarded(() => authorizer.signResponse(request));
-    if (!active.over) call.sendMetadata(toMetadata(headers));
-  }
+  const request: IncomingRequest = {
+    method: active.info.path,
+    metadata: active.metadata,
+    body,
+    peer: active.peer,
+  };
+  active.principal = gate.open
+    ? OPEN_PRINCIPAL
+    : await guarded(() => authorizer.validateRequest(request));
+  // A caller that checks servers checks all their answers: an unsigned one would look like a failure.
+  const headers = await guarded(() => authorizer.signResponse(request));
+  if (!active.over) call.sendMetadata(toMetadata(headers));
   const { info, principal, peer } = active;
   const release = admit?.({ info, principal, peer });
   if (release !== undefined) active.onEnd(release);

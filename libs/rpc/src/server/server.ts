@@ -12,7 +12,7 @@ import { serveBidi, serveServerStream, serveUnary, unimplemented } from './serve
 import type { ServeContext } from './serve';
 
 export interface ServiceOptions {
-  /** Everybody may call it: no credentials are asked for. Default false. */
+  /** Everybody may call it: no credentials are asked for. Answers are signed as anywhere. Default false. */
   readonly open?: boolean;
 }
 
@@ -63,7 +63,8 @@ export class RpcServer {
   ): void {
     const context: ServeContext = {
       gate: {
-        authorizer: options.open === true ? undefined : this.#settings.authorizer,
+        authorizer: this.#settings.authorizer,
+        open: options.open === true,
         admit: options.open === true ? undefined : this.#settings.admit,
         maxMetadataBytes: this.#settings.limits.maxMetadataBytes,
       },

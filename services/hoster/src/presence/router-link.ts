@@ -36,6 +36,8 @@ const DEREGISTER_TIMEOUT_MS = 1000;
 const SHORTEST_PERIOD_MS = 50;
 const LONGEST_PERIOD_MS = 60_000;
 const DEFAULT_PERIOD_MS = 1000;
+/** A router's clock that is off by more than this is worth a line in the log. */
+const CLOCK_OFF_MS = 5000;
 
 type LinkState =
   | { readonly kind: 'unregistered' }
@@ -52,6 +54,7 @@ export class RouterLink {
   #wake = (): void => undefined;
   #offersChanged = false;
   #lastFailure = '';
+  #clockNamed = false;
   #periodMs = DEFAULT_PERIOD_MS;
 
   constructor(options: RouterLinkOptions) {
@@ -137,7 +140,18 @@ export class RouterLink {
     this.#state = { kind: 'registered', nodeId: answer.node_id };
     this.#lastFailure = '';
     log.info({ router: this.address, node_id: answer.node_id }, 'registered with router');
+    this.#compareClocks(answer.clock);
     return answer.node_id;
+  }
+
+  /** Nothing depends on a router's clock, but whoever reads both logs should know. */
+  #compareClocks(theirs: v1.RegisterResponse__Output['clock']): void {
+    if (theirs === null || this.#clockNamed) return;
+    const { clock, log } = this.#options;
+    const off = theirs.seconds * 1000 + theirs.nanos / 1e6 - clock.now();
+    if (Math.abs(off) <= CLOCK_OFF_MS) return;
+    this.#clockNamed = true;
+    log.warn({ router: this.address, off_ms: Math.round(off) }, 'the clock of a router is off');
   }
 
   /** Sends heartbeats until the router wants a registration or the stream fails. */

@@ -5,12 +5,15 @@ import {
   beat,
   beating,
   join,
+  reached,
   registration,
   stand,
   stateOf,
   wanted,
   refusal,
 } from '../core.fixture';
+import type { Stand } from '../core.fixture';
+import type { RouterObserver } from '../observer';
 import type { BeatAnswer } from '../registry/beat-stream';
 
 const report = (nodeId: string, more = {}) => ({
@@ -34,6 +37,7 @@ test('a node joins, and its first heartbeat brings it online', () => {
 test('two missed heartbeats make a suspect that is probed; a heartbeat clears it', async () => {
   const s = stand();
   join(s.core, 'a');
+  await reached(s);
   await s.clock.advance(1900);
   expect(stateOf(s.core, 'a')).toBe('ONLINE');
   await s.clock.advance(300);
@@ -87,6 +91,7 @@ test('a lost stream of heartbeats is looked into at once', async () => {
   const s = stand();
   const stream = { send: () => undefined };
   s.core.register(registration('a'), HOSTER);
+  await reached(s);
   s.core.heartbeat(beat('a'), HOSTER, stream);
   s.core.streamEnded(stream, ['a']);
   expect(stateOf(s.core, 'a')).toBe('SUSPECT');
@@ -109,6 +114,7 @@ test('the end of a stream that was replaced by a newer one means nothing', () =>
 test('the canary suspects its own node and clears only its own suspicion', async () => {
   const s = stand();
   join(s.core, 'a');
+  await reached(s);
   s.core.heartbeat(beat('a', { impairments: ['step takes 3 s'] }), HOSTER);
   expect(s.core.nodes.get('a')?.state).toMatchObject({
     kind: 'SUSPECT',
@@ -126,6 +132,7 @@ test('the canary suspects its own node and clears only its own suspicion', async
 test('a report makes a probe and no change; a failed probe makes the change', async () => {
   const s = stand();
   join(s.core, 'a');
+  await reached(s);
   s.core.report(report('a'), CLIENT);
   expect(stateOf(s.core, 'a')).toBe('ONLINE');
   await s.clock.advance(0);
@@ -144,6 +151,7 @@ test('a report makes a probe and no change; a failed probe makes the change', as
 test('reports about another process of the node are dropped', async () => {
   const s = stand();
   join(s.core, 'a');
+  await reached(s);
   s.core.report(report('a', { incarnation: 'a-0' }), CLIENT);
   s.core.report(report('nowhere'), CLIENT);
   await s.clock.advance(0);
@@ -171,8 +179,9 @@ test('a report gives back the reservation that it is about, if it is the reporte
 
 test('a probe that hangs counts as failed, and probes are bounded', async () => {
   const s = stand({ maxConcurrentProbes: 3, probeTimeoutMs: 500 });
-  s.prober.hang = true;
   for (let i = 0; i < 10; i++) join(s.core, `n${i}`);
+  await reached(s);
+  s.prober.hang = true;
   for (let i = 0; i < 10; i++) s.core.report(report(`n${i}`), CLIENT);
   await s.clock.advance(0);
   expect(s.prober.asked).toHaveLength(3);
@@ -215,6 +224,138 @@ test('goodbye is immediate; later heartbeats of that process are asked to regist
   expect(core.heartbeat(beat('a'), HOSTER)).toMatchObject({ reregister: true });
   join(core, 'a');
   expect(stateOf(core, 'a')).toBe('ONLINE');
+});
+
+describe('an address that this router has no way to', () => {
+  const told: string[] = [];
+  beforeEach(() => {
+    told.length = 0;
+  });
+  const unreachable: RouterObserver = {
+    unreachable: ({ address }, why) => void told.push(`${address}: ${why}`),
+  };
+  const hidden = (id: string): Stand => {
+    const s = stand({ banMs: 1000 }, unreachable);
+    s.prober.down.add(id);
+    join(s.core, id);
+    return s;
+  };
+
+  test('is tried once at registration and told, and the node serves all the same', async () => {
+    const s = hidden('a');
+    await beating(s, ['a'], 10_000);
+    expect(s.prober.asked.map(({ address }) => address)).toEqual(['a.test:50051']);
+    expect(told).toEqual(['a.test:50051: connection refused']);
+    expect(stateOf(s.core, 'a')).toBe('ONLINE');
+    expect(s.core.acquire(wanted(), CLIENT).node.id).toBe('a');
+  });
+
+  test('is tried again when it changes, and not when a process only registers again', async () => {
+    const s = hidden('a');
+    await s.clock.advance(0);
+    s.core.register(registration('a'), HOSTER);
+    await s.clock.advance(0);
+    expect(s.prober.asked).toHaveLength(1);
+    s.core.register(registration('a', { address: 'b.test:1' }), HOSTER);
+    await s.clock.advance(0);
+    expect(told).toEqual(['a.test:50051: connection refused', 'b.test:1: connection refused']);
+  });
+
+  test('lets a report keep the node out for a while, not for good', async () => {
+    const s = hidden('a');
+    await beating(s, ['a'], 1000);
+    s.core.report(report('a'), CLIENT);
+    await s.clock.advance(0);
+    expect(s.core.sizes().banned).toBe(1);
+    expect(stateOf(s.core, 'a')).toBe('ONLINE');
+    await beating(s, ['a'], 2000);
+    expect(s.core.sizes().banned).toBe(0);
+    expect(s.core.acquire(wanted(), CLIENT).node.id).toBe('a');
+  });
+
+  test('does not make missing heartbeats worse: it expires in its time', async () => {
+    const s = hidden('a');
+    await s.clock.advance(5500);
+    expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+    await s.clock.advance(1000);
+    expect(s.core.nodes.get('a')?.state).toMatchObject({ kind: 'OFFLINE', cause: 'expired' });
+    s.core.heartbeat(beat('a'), HOSTER);
+    expect(stateOf(s.core, 'a')).toBe('ONLINE');
+  });
+});
+
+describe('a failed probe after one report', () => {
+  /** A session of this principal opens at the node. */
+  const serves = (s: Stand, principal: string): void => {
+    const { lease } = s.core.acquire(wanted(), principal);
+    s.core.heartbeat(beat('a', { consumedLeaseIds: [lease.leaseId] }), HOSTER);
+  };
+
+  test('does not outweigh heartbeats for good: without another report the node is tried again', async () => {
+    const s = stand({ reportWindowMs: 10_000 });
+    join(s.core, 'a');
+    await reached(s);
+    s.prober.down.add('a');
+    s.core.report(report('a'), CLIENT);
+    await beating(s, ['a'], 5000);
+    expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+    // Probes still fail, at pauses that grow.
+    await beating(s, ['a'], 20_000);
+    expect(s.prober.asked.length).toBeGreaterThan(2);
+    expect(stateOf(s.core, 'a')).toBe('ONLINE');
+    expect(s.core.sizes().banned).toBe(0);
+    expect(s.core.acquire(wanted(), CLIENT).node.id).toBe('a');
+    // It fails whoever tries it: out again, and longer.
+    s.core.report(report('a'), CLIENT);
+    await s.clock.advance(0);
+    expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+    expect((s.core.nodes.get('a')?.bannedUntil ?? 0) - s.clock.now()).toBe(10_000);
+  });
+
+  test('keeps the node out for as long as reports come', async () => {
+    const s = stand({ reportWindowMs: 10_000, reportersToBan: 3 });
+    join(s.core, 'a');
+    await reached(s);
+    s.prober.down.add('a');
+    for (let i = 0; i < 8; i++) {
+      s.core.report(report('a'), CLIENT);
+      await beating(s, ['a'], 5000);
+      expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+    }
+  });
+
+  test('is outweighed by sessions of others that open there at that time', async () => {
+    const s = stand();
+    join(s.core, 'a');
+    await reached(s);
+    s.prober.down.add('a');
+    serves(s, 'bob');
+    s.core.report(report('a'), CLIENT);
+    for (let i = 0; i < 10; i++) {
+      await beating(s, ['a'], 500, 500);
+      expect(stateOf(s.core, 'a')).toBe('ONLINE');
+      serves(s, 'bob');
+    }
+    expect(s.core.sizes().banned).toBe(0);
+    expect(s.prober.asked.length).toBeGreaterThan(1);
+    // They stop: what the probes say counts.
+    await beating(s, ['a'], 15_000);
+    expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+  });
+
+  test('is not outweighed by the reporter’s own sessions, nor by old ones', async () => {
+    const s = stand();
+    join(s.core, 'a');
+    await reached(s);
+    serves(s, 'bob');
+    await beating(s, ['a'], 3000);
+    serves(s, CLIENT);
+    s.prober.down.add('a');
+    s.core.report(report('a'), CLIENT);
+    await s.clock.advance(0);
+    expect(stateOf(s.core, 'a')).toBe('SUSPECT');
+    expect(s.core.sizes().banned).toBe(1);
+  });
 });
 
 describe('bans', () => {

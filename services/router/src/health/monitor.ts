@@ -16,6 +16,8 @@ export interface MonitorParts {
   readonly reports: Reports;
   readonly prober: Prober;
   readonly probed: (node: Node, failure: string | undefined) => void;
+  /** No probe has got to the address that the node gave. Told once for each address. */
+  readonly unreachable: (node: Node, why: string) => void;
 }
 
 /** Turns missing heartbeats, probes, the node's own opinion and reports into facts about nodes. */
@@ -54,6 +56,14 @@ export class Monitor {
     this.probes.stop();
   }
 
+  /** It registered, or gave another address: what it says of itself is tried once. */
+  addressGiven(node: Node): void {
+    node.facts.reach = 'unknown';
+    // What failed at the address before says nothing of this one.
+    if (node.facts.signals.delete('probe')) this.parts.registry.update(node);
+    this.probes.request(node);
+  }
+
   /** A heartbeat arrived. */
   beaten(node: Node, impairments: readonly string[], draining: boolean): void {
     const { facts } = node;
@@ -66,8 +76,16 @@ export class Monitor {
     else if (facts.drain?.by === 'node') facts.drain = undefined;
     const wasOffline = !isAlive(node);
     this.parts.registry.update(node);
-    // It came back from the dead; only a probe clears what a probe raised.
-    if (wasOffline && facts.signals.has('probe')) this.probes.request(node);
+    if (!wasOffline || !facts.signals.has('probe')) return;
+    // It came back from the dead: its heartbeats alone do not clear what a probe raised.
+    facts.failingSince = undefined;
+    this.probes.request(node);
+  }
+
+  /** A session that the principal had reserved a slot for has opened there. */
+  succeeded(node: Node, principal: string): void {
+    this.parts.reports.succeeded(node, principal);
+    this.parts.bans.succeeded(node);
   }
 
   /** The stream of its heartbeats broke: counts as missed heartbeats, and is looked into at once. */
@@ -126,20 +144,56 @@ export class Monitor {
     if (registry.nodes.get(node.id) !== node || !isAlive(node)) return false;
     const { signals } = node.facts;
     if (result.ok) {
+      node.facts.reach = 'reached';
+      node.facts.failingSince = undefined;
       signals.delete('probe');
       registry.update(node);
       return signals.has('heartbeat');
     }
     const why = result.error.message.slice(0, 200);
+    if (node.facts.reach !== 'reached') return this.#unreached(node, why);
     // Two independent opinions agree.
     if (signals.has('heartbeat')) {
       signals.set('probe', [why]);
       this.#offline(node, 'unreachable', `heartbeats missing and ${why}`);
       return false;
     }
-    signals.set('probe', [why]);
-    if (reports.has(node)) bans.ban(node);
+    const outweighed = this.#outweighed(node);
+    if (outweighed) signals.delete('probe');
+    else {
+      // Once: as long as it is suspect it gets nothing anyway.
+      if (!signals.has('probe') && reports.has(node)) bans.ban(node);
+      signals.set('probe', [why]);
+    }
     registry.update(node);
+    return !outweighed || reports.has(node);
+  }
+
+  /**
+   * Whether a failed probe counts for less than what speaks for the node, which sends its heartbeats:
+   * sessions of others that open there just now, or that nobody has complained for a whole window. It
+   * is tried again then: one report and a way that only this router misses must not end it for good.
+   */
+  #outweighed(node: Node): boolean {
+    const { reports } = this.parts;
+    const { suspectAfterPeriods, reportWindowMs } = this.settings;
+    if (reports.contradicted(node, suspectAfterPeriods * node.periodMs)) return true;
+    const now = this.#clock.monotonic();
+    const since = (node.facts.failingSince ??= now);
+    if (reports.has(node) || now - since < reportWindowMs) return false;
+    node.facts.failingSince = undefined;
     return true;
+  }
+
+  /**
+   * Clients may well get to a node that this router has no way to: that its probes fail says nothing
+   * against heartbeats. Together with a report it keeps the node out for a while, and no longer.
+   */
+  #unreached(node: Node, why: string): boolean {
+    const { bans, reports, unreachable } = this.parts;
+    if (node.facts.reach === 'unknown') unreachable(node, why);
+    node.facts.reach = 'never';
+    if (reports.has(node)) bans.ban(node);
+    return node.facts.signals.has('heartbeat');
   }
 }

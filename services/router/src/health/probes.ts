@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { CabstandError, abortable, linkSignals } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import type { Node } from '../registry/node';
@@ -34,7 +35,10 @@ export class Probes {
   readonly #running = new Set<Node>();
   readonly #stop = new AbortController();
 
-  constructor(private readonly options: ProbesOptions) {}
+  constructor(private readonly options: ProbesOptions) {
+    // Every probe that runs listens, and how many run has a limit of its own.
+    setMaxListeners(0, this.#stop.signal);
+  }
 
   /** Nodes that are being probed, wait for it, or will be probed again. */
   get size(): number {

@@ -16,11 +16,17 @@ interface Bucket {
   filledAt: number;
 }
 
-/** Counts clients' evidence about nodes: who reported what, how often, within a window. */
+/** Principals of each node whose last session is remembered. */
+const MOST_SERVED = 16;
+
+/** Counts clients' evidence about nodes: who reported what, how often, within a window; who was served. */
 export class Reports {
   readonly #buckets: BoundedMap<string, Bucket>;
   /** Per node: when each principal last reported it, monotonic. */
   readonly #evidence = new WeakMap<Node, Map<string, number>>();
+
+  /** Per node: when each principal last opened a session there, monotonic. */
+  readonly #served = new WeakMap<Node, BoundedMap<string, number>>();
 
   constructor(private readonly options: ReportsOptions) {
     this.#buckets = new BoundedMap(options.maxReporters);
@@ -70,7 +76,24 @@ export class Reports {
     return [...(this.#evidence.get(node)?.values() ?? [])].some((at) => at >= since);
   }
 
+  /** Notes a session that has opened at the node. */
+  succeeded(node: Node, principal: string): void {
+    const served = this.#served.get(node) ?? new BoundedMap<string, number>(MOST_SERVED);
+    this.#served.set(node, served);
+    served.set(principal, this.options.clock.monotonic());
+  }
+
+  /** Whether the node has served anybody but those who reported it within the last `freshMs`. */
+  contradicted(node: Node, freshMs: number): boolean {
+    const since = this.options.clock.monotonic() - freshMs;
+    const reporters = this.#evidence.get(node);
+    return [...(this.#served.get(node)?.entries() ?? [])].some(
+      ([who, at]) => at >= since && reporters?.has(who) !== true,
+    );
+  }
+
   clear(node: Node): void {
     this.#evidence.delete(node);
+    this.#served.delete(node);
   }
 }

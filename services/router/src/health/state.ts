@@ -2,7 +2,8 @@
  * What says that a node may be bad. Each signal clears only what it raised, so that a node does not
  * flap between two opinions.
  * - `heartbeat`: heartbeats are missing, or their stream was lost. Cleared by a heartbeat.
- * - `probe`: the router could not reach it. Cleared by a probe that succeeds.
+ * - `probe`: the router could not reach it. Cleared by a probe that succeeds; while heartbeats come,
+ *   also by sessions that others open there, or in time, once no client complains any more.
  * - `canary`: the node's own opinion. Cleared by a heartbeat without impairments.
  */
 export type Signal = 'heartbeat' | 'probe' | 'canary';
@@ -24,7 +25,18 @@ export interface HealthFacts {
   drain: DrainFact | undefined;
   /** At least one heartbeat of this incarnation arrived: its load is known. */
   beaten: boolean;
+  reach: Reach;
+  /** Since when probes have failed while heartbeats came, monotonic; undefined while they do not. */
+  failingSince: number | undefined;
 }
+
+/**
+ * Whether probes get to the node at all.
+ * - `unknown`: none has ended yet.
+ * - `reached`: one got there; that later ones fail is evidence.
+ * - `never`: none got there; it may be this router that has no way to it.
+ */
+type Reach = 'unknown' | 'reached' | 'never';
 
 interface DrainFact {
   readonly by: 'admin' | 'node';
@@ -67,7 +79,14 @@ export const NODE_STATES: readonly NodeStateKind[] = [
 ];
 
 export function newFacts(): HealthFacts {
-  return { offline: undefined, signals: new Map(), drain: undefined, beaten: false };
+  return {
+    offline: undefined,
+    signals: new Map(),
+    drain: undefined,
+    beaten: false,
+    reach: 'unknown',
+    failingSince: undefined,
+  };
 }
 
 /** The state that follows from the facts. Suspicion outranks draining: neither takes sessions. */

@@ -19,6 +19,8 @@ export interface RegistryListener {
   slotRemoved(slot: Slot): void;
   /** What it offers, or its address, changed. */
   offersChanged(node: Node): void;
+  /** It is new, or gave another address than before. */
+  addressGiven(node: Node): void;
   /** Replaced or forgotten. */
   nodeRemoved(node: Node): void;
 }
@@ -98,8 +100,8 @@ export class Registry {
     for (const holder of holders as Set<Node>) {
       if (!isAlive(holder)) continue;
       if (holder.principal !== principal) throw notYours(holder.id);
-      if (holder.id === nodeId && this.#retired.has(retiredKey(nodeId, incarnation)))
-        throw replacedBy(holder);
+      // Whether they share the id or the address: otherwise the two would take turns for ever.
+      if (this.#retired.has(retiredKey(nodeId, incarnation))) throw replacedBy(holder);
     }
     const same = current?.incarnation === incarnation && current.principal === principal;
     for (const holder of holders as Set<Node>)
@@ -206,11 +208,13 @@ export class Registry {
     this.#states[node.state.kind]++;
     this.listener.nodeAdded(node);
     this.setOffers(node, wanted.offers);
+    this.listener.addressGiven(node);
     return node;
   }
 
   #refresh(node: Node, wanted: Registration): Node {
     if (this.#byAddress.get(node.address) === node) this.#byAddress.delete(node.address);
+    const moved = node.address !== wanted.address;
     node.address = wanted.address;
     this.#byAddress.set(node.address, node);
     node.version = wanted.version;
@@ -220,6 +224,7 @@ export class Registry {
     node.facts.signals.delete('heartbeat');
     this.setOffers(node, wanted.offers);
     this.update(node);
+    if (moved) this.listener.addressGiven(node);
     return node;
   }
 
@@ -284,7 +289,7 @@ function notYours(nodeId: string): CabstandError {
 function replacedBy(node: Node): CabstandError {
   return new CabstandError(
     'INCARNATION_UNKNOWN',
-    `node ${node.id} is another process now (${node.incarnation} at ${node.address}); two hosters must not share a node id or address`,
+    `another process has taken this one's place (node ${node.id}, ${node.incarnation}, at ${node.address}); two hosters must not share a node id or address`,
     { metadata: { node_id: node.id, incarnation: node.incarnation, address: node.address } },
   );
 }
