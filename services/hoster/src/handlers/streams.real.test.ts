@@ -67,6 +67,8 @@ test('a plain call is an ordinary stream: opened, records from 0, end of turn, g
     provider: 'cpu',
     batch_class: 'BATCH_CLASS_EXACT',
     ack_every: 0,
+    ack_records: 0,
+    ack_bytes: 0,
     node_id: 'node-1',
     incarnation: 'incarnation-1',
   });

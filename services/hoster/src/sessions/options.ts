@@ -72,8 +72,3 @@ export const SESSION_LIMITS: Readonly<Record<keyof SessionOptions, Limit>> = {
 export function withDefaults(options: SessionOptions = {}): SessionOptionsWithDefaults {
   return withinLimits(SESSION_LIMITS, options);
 }
-
-/** How often, in records, a durable session's consumer should acknowledge. */
-export function ackEvery(options: Pick<SessionOptionsWithDefaults, 'journalRecords'>): number {
-  return Math.max(1, Math.floor(options.journalRecords / 4));
-}

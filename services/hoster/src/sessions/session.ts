@@ -9,6 +9,7 @@ import { attachedAnew, endedError, movedError } from './ended-error';
 import { compareEpoch, fenced } from './epoch';
 import type { InputCheck } from './input-check';
 import { InputRoom } from './input-room';
+import { LifeSigns } from './life-signs';
 import { Offers } from './offers';
 import { ReaderState } from './reader-state';
 import type { SessionFacts } from './session-facts';
@@ -41,11 +42,10 @@ export class Session implements SessionFacts {
   readonly #offers: Offers;
   readonly #room: InputRoom;
   readonly #reader: ReaderState;
+  readonly #signs: LifeSigns;
   #epoch: Epoch;
   /** It has been handed over and ends when its reader has the last records. */
   #moved: SessionEnd | undefined;
-  /** Position at the last look for progress. */
-  #seen = -1;
 
   /** Takes a slot of the model. Throws what `ServedModel.openSequence` throws. */
   constructor(init: SessionInit, deps: SessionDeps) {
@@ -58,7 +58,7 @@ export class Session implements SessionFacts {
     this.#deps = deps;
     this.#inputs = init.inputs;
     this.openedAt = deps.clock.monotonic();
-    const { journalRecords, journalBytes } = deps.options;
+    const { journalRecords, journalBytes, idleTimeoutMs } = deps.options;
     this.#delivery = new Delivery({
       limit: { records: journalRecords, bytes: journalBytes },
       keepUntilAcknowledged: init.retention === 'durable',
@@ -78,6 +78,15 @@ export class Session implements SessionFacts {
       events: this.#events(),
     });
     this.#room = new InputRoom(this.#computation, this.#delivery, this.durable);
+    this.#signs = new LifeSigns({
+      clock: deps.clock,
+      ackMs: idleTimeoutMs,
+      durable: this.durable,
+      delivery: this.#delivery,
+      computation: this.#computation,
+      notify: (notice) => this.notify(notice),
+      over: (end) => this.close(end),
+    });
     this.#computation.begin();
     this.#orphan();
   }
@@ -182,6 +191,7 @@ export class Session implements SessionFacts {
     this.#reader.attach(consumer);
     if (this.turnRuns) this.#offers.again();
     this.#delivery.attach(consumer, start);
+    this.#signs.acknowledged();
     this.#advance();
     if (this.#moved !== undefined) this.close(this.#moved);
     return {
@@ -240,6 +250,7 @@ export class Session implements SessionFacts {
   /** Everything up to `position` has arrived. Throws EPOCH_FENCED or POSITION_INVALID. */
   acknowledge(position: number): void {
     this.#delivery.acknowledge(position);
+    this.#signs.acknowledged();
     this.#advance();
   }
 
@@ -283,13 +294,9 @@ export class Session implements SessionFacts {
     this.#computation.poison();
   }
 
-  /** Tells a consumer that waits for records that there is life. To be called now and then. */
+  /** Tells a consumer that waits for records why none comes. To be called once a second. */
   tellProgress(): void {
-    const { next } = this.#delivery;
-    const idle = !this.turnRuns || this.#computation.turns.running?.live?.starved === true;
-    if (!idle && this.#delivery.delivered && this.#seen === next)
-      this.notify({ kind: 'progress', done: next });
-    this.#seen = next;
+    this.#signs.tell();
   }
 
   /** Stops computing; the session ends when its reader has what was produced. */
@@ -324,7 +331,7 @@ export class Session implements SessionFacts {
         this.notify({ kind: 'accepted', turn, nextInput });
         this.#room.wake();
       },
-      turnStarted: () => (this.#seen = -1),
+      turnStarted: () => this.#signs.turnStarted(),
       turnEnded: () => this.#room.wake(),
       over: (end) => this.close(end),
     };
