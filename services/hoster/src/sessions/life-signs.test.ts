@@ -48,3 +48,13 @@ test('a session whose consumer never acknowledges ends, and says why', async () 
   expect(session.end?.error?.message).toMatch(/4 records of \d+ bytes in all, up to position 4/);
   expect(b.host.model.openSequences).toBe(0);
 });
+
+test('a live turn that waits for input is told of as one that computes: proxies cut silent streams', async () => {
+  const b = bench();
+  const session = await open(b);
+  const reader = attach(session);
+  session.startTurn(0, content('', true));
+  for (let i = 0; i < 3; i++) b.sessions.tellProgress();
+  expect(reader.notices.map(({ kind }) => kind)).toEqual(['progress', 'progress']);
+  session.abort({ reason: 'stopped' });
+});

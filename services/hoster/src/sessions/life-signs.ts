@@ -43,14 +43,9 @@ export class LifeSigns {
     const { delivery, computation, notify } = this.#init;
     const { next } = delivery;
     if (this.#awaitsAck) this.#ask(next - 1);
-    else if (this.#works && delivery.delivered && this.#seen === next)
+    else if (computation.turns.running !== undefined && delivery.delivered && this.#seen === next)
       notify({ kind: 'progress', done: next });
     this.#seen = next;
-  }
-
-  get #works(): boolean {
-    const { running } = this.#init.computation.turns;
-    return running !== undefined && running.live?.starved !== true;
   }
 
   /** Whether only an acknowledgement lets the engine go on. */
