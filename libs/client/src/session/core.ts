@@ -319,6 +319,8 @@ export class SessionCore implements TurnHost {
       if (state.kind === 'open') state.channel?.cancel(goodbye);
       this.#active?.break(goodbye);
     } else if (state.kind === 'open' && state.channel !== undefined) {
+      // A hoster finishes what runs before it closes.
+      if (this.#active !== undefined) state.channel.send({ kind: 'cancel', turn: this.turn });
       await closeOn(state.channel, goodbye, this.clock, this.timeouts.closeMs);
     } else if (state.kind === 'open' || state.kind === 'recovering') {
       await protocol

@@ -126,6 +126,11 @@ export class Computation implements SequenceSink {
     this.#feed.take(turn, part, tensors, last);
   }
 
+  /** No more live input comes; see `Session.endInput`. */
+  endInput(): void {
+    this.#feed.end();
+  }
+
   /** Ends a turn before its next step; its end of turn follows. */
   cancel(turn: number): void {
     if (this.#turns.running?.turn !== turn) return;

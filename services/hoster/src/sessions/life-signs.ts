@@ -1,19 +1,15 @@
 import { CabstandError } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
 import type { Computation } from './computation';
 import type { Delivery } from './delivery';
+import type { SessionDeps } from './session-init';
 import type { SessionEnd, SessionNotice } from './types';
 
-export interface LifeSignsInit {
-  readonly clock: Clock;
-  /** A session whose consumer does not acknowledge for so long ends, in milliseconds. */
-  readonly ackMs: number;
+/** The session, to those who tell its consumer of it. */
+interface Told {
   readonly durable: boolean;
-  readonly delivery: Delivery;
-  readonly computation: Pick<Computation, 'turns' | 'stands'>;
   /** False where nobody reads. */
-  readonly notify: (notice: SessionNotice) => boolean;
-  readonly over: (end: SessionEnd) => void;
+  notify(notice: SessionNotice): boolean;
+  close(end: SessionEnd): void;
 }
 
 /**
@@ -21,13 +17,24 @@ export interface LifeSignsInit {
  * acknowledgement. Nobody waits for ever for one that does not come.
  */
 export class LifeSigns {
-  readonly #init: LifeSignsInit;
+  readonly #session: Told;
+  readonly #deps: Pick<SessionDeps, 'clock' | 'options'>;
+  readonly #delivery: Delivery;
+  readonly #computation: Pick<Computation, 'turns' | 'stands'>;
   /** Position at the last look. */
   #seen = -1;
   #askedSince: number | undefined;
 
-  constructor(init: LifeSignsInit) {
-    this.#init = init;
+  constructor(
+    session: Told,
+    deps: Pick<SessionDeps, 'clock' | 'options'>,
+    delivery: Delivery,
+    computation: Pick<Computation, 'turns' | 'stands'>,
+  ) {
+    this.#session = session;
+    this.#deps = deps;
+    this.#delivery = delivery;
+    this.#computation = computation;
   }
 
   turnStarted(): void {
@@ -40,35 +47,34 @@ export class LifeSigns {
 
   /** To be called once a second. */
   tell(): void {
-    const { delivery, computation, notify } = this.#init;
-    const { next } = delivery;
+    const { next, delivered } = this.#delivery;
+    const runs = this.#computation.turns.running !== undefined;
     if (this.#awaitsAck) this.#ask(next - 1);
-    else if (computation.turns.running !== undefined && delivery.delivered && this.#seen === next)
-      notify({ kind: 'progress', done: next });
+    else if (runs && delivered && this.#seen === next)
+      this.#session.notify({ kind: 'progress', done: next });
     this.#seen = next;
   }
 
   /** Whether only an acknowledgement lets the engine go on. */
   get #awaitsAck(): boolean {
-    const { durable, delivery, computation } = this.#init;
-    const { running } = computation.turns;
-    if (!durable || running === undefined || computation.stands) return false;
-    if (running.live?.starved === true || !delivery.delivered) return false;
-    const { records, bytes } = delivery.outstanding;
-    return delivery.keptRecords > 0 && (records <= 0 || bytes <= 0);
+    const { running } = this.#computation.turns;
+    if (!this.#session.durable || running === undefined || this.#computation.stands) return false;
+    if (running.live?.starved === true || !this.#delivery.delivered) return false;
+    const { records, bytes } = this.#delivery.outstanding;
+    return this.#delivery.keptRecords > 0 && (records <= 0 || bytes <= 0);
   }
 
   #ask(position: number): void {
-    const { clock, ackMs, notify, over } = this.#init;
-    if (!notify({ kind: 'ack_wanted', position })) return;
+    const { clock, options } = this.#deps;
+    if (!this.#session.notify({ kind: 'ack_wanted', position })) return;
     const now = clock.monotonic();
     this.#askedSince ??= now;
-    if (now - this.#askedSince >= ackMs)
-      over({ reason: 'evicted', error: this.#unanswered(position) });
+    if (now - this.#askedSince >= options.idleTimeoutMs)
+      this.#session.close({ reason: 'evicted', error: this.#unanswered(position) });
   }
 
   #unanswered(position: number): CabstandError {
-    const { keptRecords, keptBytes } = this.#init.delivery;
+    const { keptRecords, keptBytes } = this.#delivery;
     return new CabstandError(
       'SESSION_EVICTED',
       `${keptRecords} records of ${keptBytes} bytes in all, up to position ${position}, were sent and not acknowledged, and nothing more can be computed before`,
@@ -77,7 +83,7 @@ export class LifeSigns {
           position: String(position),
           records: String(keptRecords),
           bytes: String(keptBytes),
-          waited_ms: String(this.#init.ackMs),
+          waited_ms: String(this.#deps.options.idleTimeoutMs),
         },
       },
     );

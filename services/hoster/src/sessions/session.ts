@@ -58,7 +58,7 @@ export class Session implements SessionFacts {
     this.#deps = deps;
     this.#inputs = init.inputs;
     this.openedAt = deps.clock.monotonic();
-    const { journalRecords, journalBytes, idleTimeoutMs } = deps.options;
+    const { journalRecords, journalBytes } = deps.options;
     this.#delivery = new Delivery({
       limit: { records: journalRecords, bytes: journalBytes },
       keepUntilAcknowledged: init.retention === 'durable',
@@ -78,15 +78,7 @@ export class Session implements SessionFacts {
       events: this.#events(),
     });
     this.#room = new InputRoom(this.#computation, this.#delivery, this.durable);
-    this.#signs = new LifeSigns({
-      clock: deps.clock,
-      ackMs: idleTimeoutMs,
-      durable: this.durable,
-      delivery: this.#delivery,
-      computation: this.#computation,
-      notify: (notice) => this.notify(notice),
-      over: (end) => this.close(end),
-    });
+    this.#signs = new LifeSigns(this, deps, this.#delivery, this.#computation);
     this.#computation.begin();
     this.#orphan();
   }
@@ -231,6 +223,11 @@ export class Session implements SessionFacts {
   input(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void {
     this.#checkOpen();
     this.#computation.input(turn, part, tensors, last);
+  }
+
+  /** No more live input comes in the turn that runs: it ends when what came is used up. */
+  endInput(): void {
+    this.#computation.endInput();
   }
 
   /** The turn that runs and the part of its live input that is to come; undefined for none. */
