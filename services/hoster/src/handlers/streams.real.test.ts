@@ -108,6 +108,20 @@ test('state goes on from turn to turn of a kept session', async () => {
   expect(closed.reason).toBe('END_REASON_COMPLETED');
 });
 
+test('a kept session ends with the first turn that does not ask to keep it', async () => {
+  const named = { session_id: uniqueId(), epoch: epoch() };
+  const status = async (): Promise<string> => {
+    const request = { session_id: named.session_id };
+    return (await harness.client().unary(HosterService.rpc_session_status, request)).state;
+  };
+  await infer(audioTurn(audio, { ...named, keep_session: true }));
+  expect(await reasonOf(infer(audioTurn(audio, { ...named, turn: 2 })))).toBe('TURN_OUT_OF_ORDER');
+  expect(await status()).toBe('SESSION_STATE_ORPHANED');
+  const { records } = await infer(audioTurn(audio, { ...named, turn: 1 }));
+  expect(records.at(-1)?.end_of_turn?.reason).toBe('END_REASON_COMPLETED');
+  expect(await status()).toBe('SESSION_STATE_ENDED');
+});
+
 test('a durable stream that broke is re-attached and goes on where it was, nothing computed twice', async () => {
   const named = { session_id: uniqueId(), epoch: epoch(), durable: true };
   const first = await hear(
