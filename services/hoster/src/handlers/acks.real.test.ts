@@ -13,8 +13,8 @@ import { openModelHost } from '../models/host';
 import { BUNDLED, Harness, epoch, introducing, uniqueId, until } from './harness.fixture';
 
 /** Floats of a record of each model. */
-const SIZES = { kb70: 17_920, 'kb70-free': 17_920, kb300: 76_800, mb8: 2_000_000 };
-const NAMES = ['kb70', 'kb70-free', 'kb300', 'mb8'] as const;
+const SIZES = { kb70: 17_920, 'kb70-free': 17_920, kb300: 76_800, mb8: 2_000_000, mb20: 5_000_000 };
+const NAMES = ['kb70', 'kb70-free', 'kb300', 'mb8', 'mb20'] as const;
 
 const repository = mkdtempSync(path.join(tmpdir(), 'big-records-'));
 let host: ModelHost;
@@ -136,6 +136,22 @@ test('an application that stands still for long finds its session where it left 
     expect(left).toEqual(['SESSION_EVICTED']);
     expect(chunks).toBe(60);
   });
+});
+
+test('a record beyond the message limit fails its turn; the session stays, and goes when closed', async () => {
+  await withSession(harness, 'mb20', async (session) => {
+    for (let turn = 0; turn < 2; turn++) {
+      const failed = session.runProtocolTask(undefined, { signal: new Float32Array(5) }).next();
+      await expect(failed).rejects.toMatchObject({
+        reason: 'MESSAGE_TOO_LARGE',
+        message: expect.stringMatching(/the record at position .*; the session goes on$/),
+        metadata: { limit: String(16 * 1024 * 1024) },
+      });
+      expect(session.state).toBe('open');
+    }
+    expect(await session.status()).toMatchObject({ turn: 1, position: 2 });
+  });
+  expect(harness.sessions.size).toBe(0);
 });
 
 test('live input of which many parts make one record is used up to its end', async () => {
