@@ -215,10 +215,12 @@ async function openHost(context: ServiceContext<HosterConfig>): Promise<ModelHos
 
 function sessionOptions({
   limits,
+  rpc,
 }: HosterConfig): ConstructorParameters<typeof Sessions>[0]['options'] & object {
   return {
     journalRecords: limits.journal_records,
     journalBytes: limits.journal_bytes,
+    messageBytes: rpc.max_message_bytes,
     liveParts: limits.live_parts,
     liveBytes: limits.live_bytes,
     maxSessions: limits.max_sessions,

@@ -87,10 +87,13 @@ function noticeFromWire(notice: v1.Notice__Output): NoticeEvent | undefined {
       digest: opened.digest,
       provider: opened.provider,
       ackEvery: opened.ack_every,
+      ackRecords: opened.ack_records,
+      ackBytes: opened.ack_bytes,
       nodeId: opened.node_id,
       incarnation: opened.incarnation,
     };
   }
+  if (isSet(notice.ack_wanted)) return { type: 'ackWanted', position: notice.ack_wanted.position };
   if (isSet(notice.draining))
     return { type: 'draining', deadlineMs: fromDuration(notice.draining.deadline) ?? 0 };
   const checkpoint = checkpointFromWire(notice.checkpoint?.checkpoint);

@@ -210,6 +210,8 @@ function eventToWire(event: ProtocolEvent): v1.SessionStreamResponse {
             position: event.position,
             model: event.model,
             ack_every: event.ackEvery,
+            ack_records: event.ackRecords,
+            ack_bytes: event.ackBytes,
             node_id: event.nodeId,
             incarnation: event.incarnation,
           },

@@ -120,6 +120,7 @@ export class MockHoster {
   }
 
   attach(session: MockSession, queue: EventQueue, from: number, untilTurn?: number): void {
+    const ackEvery = this.#context.ackEvery || (session.durable ? ACK_EVERY : 0);
     queue.push({
       type: 'opened',
       sessionId: session.id,
@@ -128,7 +129,9 @@ export class MockHoster {
       version: '1',
       digest: 'sha256:mock',
       provider: 'cpu',
-      ackEvery: this.#context.ackEvery || (session.durable ? ACK_EVERY : 0),
+      ackEvery,
+      ackRecords: ackEvery,
+      ackBytes: 0,
       nodeId: this.#context.address,
       incarnation: this.#incarnation,
     });

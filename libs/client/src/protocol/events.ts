@@ -62,8 +62,11 @@ export interface OpenedEvent {
   readonly version: string;
   readonly digest: string;
   readonly provider: string;
-  /** Records between two acks; 0 where none are needed. */
+  /** Records between two acks of a client that counts nothing else; 0 where none are needed. */
   readonly ackEvery: number;
+  /** Records or bytes between two acks, whichever comes first; 0 where the hoster does not say. */
+  readonly ackRecords: number;
+  readonly ackBytes: number;
   readonly nodeId: string;
   readonly incarnation: string;
 }
@@ -78,6 +81,8 @@ export type NoticeEvent =
   /** The hoster wants to go. */
   | { readonly type: 'draining'; readonly deadlineMs: number }
   | { readonly type: 'checkpoint'; readonly checkpoint: Checkpoint }
+  /** Nothing more is computed before an ack. */
+  | { readonly type: 'ackWanted'; readonly position: number }
   /** Parts of live input below `nextPart` are taken. */
   | { readonly type: 'accepted'; readonly turn: number; readonly nextPart: number };
 

@@ -6,18 +6,29 @@ export type SendAck = (position: number) => Promise<boolean>;
 /** How long an ack that did not arrive waits for one that falls due, in milliseconds. */
 const AGAIN_MS = 250;
 
+/** How often a hoster wants acks: after so many records or bytes, whichever comes first. */
+export interface AckWish {
+  /** 0 for no acks. */
+  readonly records: number;
+  readonly bytes: number;
+}
+
+/** What a record takes at the hoster beside its content: an estimate. */
+const RECORD_BYTES = 64;
+
 /**
- * Tells the hoster what has arrived, every so many records and at each end of turn. One ack is under
+ * Tells the hoster what has arrived, as often as it wishes, at each end of turn and when it asks. One ack is under
  * way at a time; those that fall due meanwhile become one. A lost ack is made good by the next, or sent
  * again: a hoster that waits for it sends no record that could make another one fall due.
  */
 export class Acker {
-  /** Records between two acks; 0 for none. */
-  every = 0;
+  wish: AckWish = { records: 0, bytes: Infinity };
   readonly #send: SendAck;
   readonly #clock: Clock;
   #delivered = -1;
   #acknowledged = -1;
+  /** Of the records since the last ack. */
+  #bytes = 0;
   #busy = false;
 
   constructor(send: SendAck, clock: Clock) {
@@ -25,36 +36,56 @@ export class Acker {
     this.#clock = clock;
   }
 
-  /** The consumer has the record at `position`, and so all before it. */
-  delivered(position: number, endOfTurn: boolean): void {
-    if (position > this.#delivered) this.#delivered = position;
-    if (this.every === 0) return;
-    if (endOfTurn || this.#due) this.#flush();
+  /** The consumer has the record at `position`, of so many bytes, and so all before it. */
+  delivered(position: number, bytes: number): void {
+    if (position <= this.#delivered) return;
+    this.#delivered = position;
+    this.#bytes += RECORD_BYTES + bytes;
+    if (this.#due) this.#flush();
+  }
+
+  turnEnded(position: number): void {
+    this.#delivered = Math.max(this.#delivered, position);
+    if (this.wish.records > 0 && this.#delivered > this.#acknowledged) this.#flush();
+  }
+
+  /** The hoster waits for an ack. One that says nothing new still says that the consumer lives. */
+  wanted(): void {
+    if (this.wish.records > 0 && this.#delivered >= 0) this.#flush();
   }
 
   get #due(): boolean {
-    return this.#delivered - this.#acknowledged >= this.every;
+    const { records, bytes } = this.wish;
+    const waiting = this.#delivered - this.#acknowledged;
+    return records > 0 && waiting > 0 && (waiting >= records || this.#bytes >= bytes);
   }
 
   #flush(): void {
-    if (this.#busy || this.#delivered <= this.#acknowledged) return;
+    if (this.#busy) return;
     this.#busy = true;
     const position = this.#delivered;
     const acknowledgedBefore = this.#acknowledged;
+    const bytesBefore = this.#bytes;
     this.#acknowledged = position;
+    this.#bytes = 0;
     this.#send(position).then(
       (told) => {
         this.#busy = false;
         // Whoever has the session next learns it from where the stream is taken up.
-        if (!told) this.#acknowledged = acknowledgedBefore;
+        if (!told) this.#lost(acknowledgedBefore, bytesBefore);
         else if (this.#due) this.#flush();
       },
       () => {
         this.#busy = false;
-        this.#acknowledged = acknowledgedBefore;
+        this.#lost(acknowledgedBefore, bytesBefore);
         this.#clock.setTimer(() => this.#again(), AGAIN_MS, { unref: true });
       },
     );
+  }
+
+  #lost(acknowledged: number, bytes: number): void {
+    this.#acknowledged = acknowledged;
+    this.#bytes += bytes;
   }
 
   #again(): void {

@@ -1,6 +1,7 @@
 import { invalid } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { EndReason, RecordEvent } from '../protocol/events';
+import { inputBytes } from './input';
 
 /** The output of one model step. */
 export class Chunk {
@@ -33,6 +34,11 @@ export class Chunk {
   has(name: string): boolean {
     return this.tensors.some((tensor) => tensor.name === name);
   }
+}
+
+/** Bytes of a chunk's content. */
+export function chunkBytes({ tensors, text }: Chunk): number {
+  return inputBytes(tensors) + text.length;
 }
 
 /** How a turn ended. */

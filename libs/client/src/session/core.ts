@@ -168,7 +168,10 @@ export class SessionCore implements TurnHost {
     switch (event.type) {
       case 'opened':
         standing.digest = event.digest;
-        this.#acker.every = event.ackEvery || (this.durable ? DURABLE_ACK_EVERY : 0);
+        this.#acker.wish = {
+          records: event.ackRecords || event.ackEvery || (this.durable ? DURABLE_ACK_EVERY : 0),
+          bytes: event.ackBytes || Infinity,
+        };
         emit('opened', event);
         return;
       case 'queued':
@@ -180,6 +183,9 @@ export class SessionCore implements TurnHost {
       case 'draining':
         emit('draining', { deadlineMs: event.deadlineMs });
         if (this.durable) this.#move.begin(event.deadlineMs);
+        return;
+      case 'ackWanted':
+        this.#acker.wanted();
         return;
       case 'accepted':
         if (event.turn === turn.turn) turn.live?.accepted(event.nextPart);
@@ -206,8 +212,9 @@ export class SessionCore implements TurnHost {
 
   // What the readers of a turn need.
 
-  delivered(position: number, endOfTurn: boolean): void {
-    this.#acker.delivered(position, endOfTurn);
+  /** The application is through with the record at `position`, of so many bytes, and all before it. */
+  delivered(position: number, bytes: number): void {
+    this.#acker.delivered(position, bytes);
   }
 
   /** The end-of-turn record was accepted. Throws where the turn ended in an error. */
@@ -222,7 +229,7 @@ export class SessionCore implements TurnHost {
       const { input, position, live } = turn;
       standing.continuation.ended(turn.turn, position, input, live !== undefined, end.checkpoint);
     }
-    this.#acker.delivered(end.position, true);
+    this.#acker.turnEnded(end.position);
     const { source } = turn;
     const ends =
       source !== undefined && source !== this.#channel
@@ -312,6 +319,8 @@ export class SessionCore implements TurnHost {
       if (state.kind === 'open') state.channel?.cancel(goodbye);
       this.#active?.break(goodbye);
     } else if (state.kind === 'open' && state.channel !== undefined) {
+      // A hoster finishes what runs before it closes.
+      if (this.#active !== undefined) state.channel.send({ kind: 'cancel', turn: this.turn });
       await closeOn(state.channel, goodbye, this.clock, this.timeouts.closeMs);
     } else if (state.kind === 'open' || state.kind === 'recovering') {
       await protocol

@@ -3,7 +3,7 @@ import type { LinkedSignal } from '@cabstand/core';
 import type { RecordEvent } from '../protocol/events';
 import type { LivePart, TurnInput } from '../protocol/types';
 import type { ActiveTurn } from './active-turn';
-import { Chunk } from './chunk';
+import { Chunk, chunkBytes } from './chunk';
 import type { TurnResult } from './chunk';
 import { copyTensors } from './continuation';
 import { inputBytes, toTensors } from './input';
@@ -26,6 +26,8 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   readonly #link: LinkedSignal;
   #count = 0;
   #sequence = 0;
+  /** Position of the last record that was no chunk. */
+  #applied = -1;
   #ended = false;
   #writes: Promise<void> = Promise.resolve();
   #watchdog: Watchdog | undefined;
@@ -93,7 +95,10 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   }
 
   next(): Promise<IteratorResult<Chunk, TurnResult>> {
-    return this.#chunks.next((chunk) => this.#context.core.delivered(chunk.position, false));
+    return this.#chunks.next((chunk) => {
+      this.#context.core.delivered(chunk.position, chunkBytes(chunk));
+      this.#tellApplied();
+    });
   }
 
   /** Cancels the turn. */
@@ -209,9 +214,15 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
       this.#chunks.push(new Chunk(record));
       return undefined;
     }
-    return record.body === 'end'
-      ? this.#context.core.endTurn(turn, record, this.#count)
-      : undefined;
+    if (record.body === 'end') return this.#context.core.endTurn(turn, record, this.#count);
+    this.#applied = record.position;
+    this.#tellApplied();
+    return undefined;
+  }
+
+  /** Records that are no chunks have arrived where the application has had all chunks before them. */
+  #tellApplied(): void {
+    if (this.#applied >= 0 && this.#chunks.idle) this.#context.core.delivered(this.#applied, 0);
   }
 
   #finish(outcome: TurnResult | CabstandError): void {

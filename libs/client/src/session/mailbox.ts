@@ -26,6 +26,11 @@ export class Mailbox<T, R> {
     return this.#items.length >= this.limit;
   }
 
+  /** Whether its reader is through with all that was put in. */
+  get idle(): boolean {
+    return this.#items.length === 0 && this.#taken === undefined;
+  }
+
   get ended(): boolean {
     return this.#state.kind === 'finished';
   }

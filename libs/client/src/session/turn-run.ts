@@ -3,7 +3,7 @@ import type { Clock, LinkedSignal } from '@cabstand/core';
 import type { RecordEvent } from '../protocol/events';
 import type { TurnInput } from '../protocol/types';
 import type { ActiveTurn } from './active-turn';
-import { Chunk } from './chunk';
+import { Chunk, chunkBytes } from './chunk';
 import type { TurnResult } from './chunk';
 import type { SessionCore } from './core';
 
@@ -41,7 +41,8 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
   /** The `next` that is waiting. */
   #pending: Promise<Step> | undefined;
   #chunks = 0;
-  #delivered = -1;
+  /** What the application has in its hands. */
+  #held: Chunk | undefined;
 
   constructor(context: RunContext, input: TurnInput) {
     this.#context = context;
@@ -76,7 +77,9 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
       case 'new':
         return this.#track(this.#start());
       case 'streaming': {
-        if (this.#delivered >= 0) this.#context.core.delivered(this.#delivered, false);
+        if (this.#held !== undefined)
+          this.#context.core.delivered(this.#held.position, chunkBytes(this.#held));
+        this.#held = undefined;
         try {
           const step = this.#take(state.turn);
           return step === undefined ? this.#track(this.#wait(state.turn)) : Promise.resolve(step);
@@ -166,10 +169,13 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
   #handle(turn: ActiveTurn, record: RecordEvent): Step | undefined {
     if (record.body === 'chunk') {
       this.#chunks++;
-      this.#delivered = record.position;
-      return { done: false, value: new Chunk(record) };
+      this.#held = new Chunk(record);
+      return { done: false, value: this.#held };
     }
-    if (record.body !== 'end') return undefined;
+    if (record.body !== 'end') {
+      this.#context.core.delivered(record.position, 0);
+      return undefined;
+    }
     const result = this.#context.core.endTurn(turn, record, this.#chunks);
     this.#settle(result);
     return { done: true, value: result };

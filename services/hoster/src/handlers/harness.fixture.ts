@@ -29,7 +29,7 @@ const bySelfIntroduction: Authorizer = {
   validateResponse: () => Promise.resolve(),
 };
 
-function introducing(who: string): Authorizer {
+export function introducing(who: string): Authorizer {
   return { ...bySelfIntroduction, signRequest: () => Promise.resolve({ who }) };
 }
 

@@ -42,7 +42,7 @@ export function inferenceStream(
       context.sessions.greet(session);
       return started;
     });
-    await follow(session, consumer, asked.turn, outcome, call);
+    await follow(session, consumer, asked, outcome, call);
   };
 }
 
@@ -132,7 +132,7 @@ function firstPosition(session: Session, asked: Asked, outcome: TurnOutcome): nu
 async function follow(
   session: Session,
   consumer: StreamConsumer,
-  turn: number,
+  { turn, retention }: Asked,
   outcome: TurnOutcome,
   call: ServerCall,
 ): Promise<void> {
@@ -147,7 +147,8 @@ async function follow(
     if (gone?.kind === 'replaced') throw gone.error;
     if (gone?.kind === 'ended' && !consumer.ended(turn))
       throw gone.end.error ?? new CabstandError('CANCELLED', 'the session was closed');
-    if (session.retention === 'call') session.close({ reason: 'completed' });
+    // A durable session stays that whatever its further turns say.
+    if (!session.durable && retention === 'call') session.close({ reason: 'completed' });
   } finally {
     call.signal.removeEventListener('abort', onAbort);
     consumer.detach('cancelled');

@@ -4,7 +4,7 @@ import type { ServedModel } from '../engines/contract';
 import type { OpenRequest } from '../sessions/sessions';
 import type { Session } from '../sessions/session';
 import type { SessionEnd } from '../sessions/types';
-import { ackEvery } from '../sessions/options';
+import { ackWish } from '../sessions/ack-wish';
 import type { HandlerContext } from './context';
 import { wireBatchClass } from './wire';
 
@@ -52,6 +52,7 @@ export function openedNotice(
   position: number,
 ): v1.Notice {
   const { model } = session;
+  const acks = session.durable ? ackWish(context.sessions.options, model) : undefined;
   return {
     opened: {
       session_id: session.id,
@@ -61,7 +62,9 @@ export function openedNotice(
       digest: model.digest,
       provider: model.provider ?? '',
       batch_class: wireBatchClass(model),
-      ack_every: session.durable ? ackEvery(context.sessions.options) : 0,
+      ack_every: acks?.every ?? 0,
+      ack_records: acks?.records ?? 0,
+      ack_bytes: acks?.bytes ?? 0,
       node_id: context.identity.nodeId,
       incarnation: context.identity.incarnation,
     },

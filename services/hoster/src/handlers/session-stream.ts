@@ -163,13 +163,17 @@ async function read(
     const next = await requests.next();
     if (consumer.gone !== undefined) return;
     if (next.done === true) {
-      await lastWords(session, consumer);
+      // Whoever has a durable session may attach again and send the rest.
+      if (!session.durable || !session.awaitsInput) await lastWords(session, consumer);
       return;
     }
     const request = next.value;
     if (request.message === 'close') {
-      const reason = session.turnRuns ? 'stopped' : 'completed';
-      session.close({ reason });
+      await Promise.race([
+        lastWords(session, consumer),
+        readAfterClose(context, session, consumer, requests),
+      ]);
+      session.close({ reason: 'completed' });
       await consumer.over();
       return;
     }
@@ -188,12 +192,28 @@ async function read(
   }
 }
 
-/** Nothing more is asked: what runs is finished, unless it waits for input that cannot come. */
-async function lastWords(session: Session, consumer: StreamConsumer): Promise<void> {
-  if (session.awaitsInput) {
-    if (session.durable) return;
-    session.cancelTurn(session.turn);
+/** What a turn that is finished may need after `close`. Does not resolve; rejects with a wrong message. */
+async function readAfterClose(
+  context: HandlerContext,
+  session: Session,
+  consumer: StreamConsumer,
+  requests: AsyncIterator<Request>,
+): Promise<never> {
+  for (;;) {
+    const next = await requests.next();
+    if (next.done === true) return await new Promise<never>(() => undefined);
+    const { message } = next.value;
+    if (message !== 'ack' && message !== 'cancel_turn')
+      throw new CabstandError('INVALID_ARGUMENT', `${message ?? 'nothing'} came after close`, {
+        metadata: { field: 'message', expected: 'ack or cancel_turn' },
+      });
+    if (!consumer.isGone()) apply(context, session, next.value);
   }
+}
+
+/** Nothing more is asked: what runs is finished with the input that came. */
+async function lastWords(session: Session, consumer: StreamConsumer): Promise<void> {
+  session.endInput();
   if (session.turnRuns || !session.delivered) await consumer.turnEnded(session.turn);
 }
 

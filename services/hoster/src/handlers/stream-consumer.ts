@@ -14,6 +14,7 @@ type Response = Pick<v1.InferenceStreamResponse & v1.SessionStreamResponse, 'not
 
 const NEWEST_COUNTS: ReadonlySet<SessionNotice['kind']> = new Set([
   'accepted',
+  'ack_wanted',
   'checkpoint',
   'progress',
 ]);

@@ -67,6 +67,8 @@ test('a plain call is an ordinary stream: opened, records from 0, end of turn, g
     provider: 'cpu',
     batch_class: 'BATCH_CLASS_EXACT',
     ack_every: 0,
+    ack_records: 0,
+    ack_bytes: 0,
     node_id: 'node-1',
     incarnation: 'incarnation-1',
   });
@@ -104,6 +106,20 @@ test('state goes on from turn to turn of a kept session', async () => {
     .client()
     .unary(HosterService.rpc_close_session, { session_id: named.session_id, epoch: epoch() });
   expect(closed.reason).toBe('END_REASON_COMPLETED');
+});
+
+test('a kept session ends with the first turn that does not ask to keep it', async () => {
+  const named = { session_id: uniqueId(), epoch: epoch() };
+  const status = async (): Promise<string> => {
+    const request = { session_id: named.session_id };
+    return (await harness.client().unary(HosterService.rpc_session_status, request)).state;
+  };
+  await infer(audioTurn(audio, { ...named, keep_session: true }));
+  expect(await reasonOf(infer(audioTurn(audio, { ...named, turn: 2 })))).toBe('TURN_OUT_OF_ORDER');
+  expect(await status()).toBe('SESSION_STATE_ORPHANED');
+  const { records } = await infer(audioTurn(audio, { ...named, turn: 1 }));
+  expect(records.at(-1)?.end_of_turn?.reason).toBe('END_REASON_COMPLETED');
+  expect(await status()).toBe('SESSION_STATE_ENDED');
 });
 
 test('a durable stream that broke is re-attached and goes on where it was, nothing computed twice', async () => {
@@ -238,14 +254,54 @@ describe('a session on one stream', () => {
     expect(probabilities(records)).toEqual(expected);
   });
 
-  test('ends a live turn whose input can no longer come', async () => {
-    const stream = harness.client().bidi(HosterService.rpc_session_stream);
+  type Stream = ReturnType<typeof openStream>;
+  const openStream = () => harness.client().bidi(HosterService.rpc_session_stream);
+  test.each<[string, (stream: Stream) => unknown]>([
+    ['whose caller half-closes', (stream) => stream.end()],
+    ['whose caller closes the session', (stream) => stream.send({ close: {} })],
+  ])('uses up the input that came for a live turn %s', async (_, leave) => {
+    const stream = openStream();
     await stream.send({ open: { model: 'silero-vad' } });
     await stream.send({ turn: { turn: 0, live: true } });
-    await stream.send({ input: { turn: 0, sequence: 0, inputs: [part(0)] } });
-    stream.end();
+    for (let i = 0; i < 120; i++)
+      await stream.send({ input: { turn: 0, sequence: i, inputs: [part(i)] } });
+    await leave(stream);
     const { records } = await hear(stream.responses);
-    expect(records.at(-1)?.end_of_turn?.reason).toBe('END_REASON_CANCELLED');
+    expect(probabilities(records)).toEqual(expected);
+    expect(records.at(-1)?.end_of_turn?.reason).toBe('END_REASON_COMPLETED');
+  });
+
+  test('finishes what runs before it closes, and takes acks and a cancellation meanwhile', async () => {
+    const run = async (
+      more: v1.SessionStreamRequest[],
+    ): Promise<{ records: v1.Record__Output[]; end: string }> => {
+      const stream = openStream();
+      const session = { session_id: uniqueId(), epoch: epoch(), durable: true };
+      await stream.send({ open: { model: 'silero-vad', ...session } });
+      // Records beyond the journal: they need acks to be made.
+      const long = Float32Array.from(
+        { length: 400 * FRAME },
+        (_, i) => audio[i % audio.length] ?? 0,
+      );
+      await stream.send({ turn: { turn: 0, input: { inputs: audioTurn(long).inputs ?? [] } } });
+      await stream.send({ close: {} });
+      for (const message of more) await stream.send(message);
+      const records: v1.Record__Output[] = [];
+      let end = '';
+      for await (const { record, closed } of stream.responses) {
+        if (closed) end = closed.reason;
+        if (!record) continue;
+        records.push(record);
+        if (record.position % 64 === 63) await stream.send({ ack: { position: record.position } });
+      }
+      return { records, end };
+    };
+    const whole = await run([]);
+    expect(whole.records).toHaveLength(401);
+    expect(whole.end).toBe('END_REASON_COMPLETED');
+    const cut = await run([{ cancel_turn: { turn: 0 } }]);
+    expect(cut.records.at(-1)?.end_of_turn?.reason).toBe('END_REASON_CANCELLED');
+    await until(() => harness.sessions.size === 0);
   });
 
   test('is attached to from another stream, which takes it over', async () => {

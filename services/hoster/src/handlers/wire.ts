@@ -71,5 +71,7 @@ export function wireNotice(notice: SessionNotice): v1.Notice {
       return { checkpoint: { checkpoint: notice.checkpoint } };
     case 'progress':
       return { progress: { done: notice.done, total: 0 } };
+    case 'ack_wanted':
+      return { ack_wanted: { position: notice.position } };
   }
 }

@@ -18,6 +18,7 @@ import { liveStart } from './state-at';
 import type { StateAt } from './state-at';
 import { TurnTiming } from './timing';
 import { turnDigest } from './turn-digest';
+import { unsendable } from './unsendable';
 import { Turns } from './turns';
 import type { RunningTurn } from './turns';
 import type { JournalEntry, TurnContent, TurnOutcome } from './types';
@@ -39,6 +40,8 @@ export class Computation implements SequenceSink {
   readonly #deaths: EngineDeaths;
   /** Came directly before the end of its turn. */
   #ending: EngineSnapshot | undefined;
+  /** The turn that runs is ended for this; nothing of it that comes before its end counts. */
+  #unsendable: CabstandError | undefined;
   /** A turn that is to be cancelled once the engine has caught up. */
   #cancelled: number | undefined;
 
@@ -126,6 +129,11 @@ export class Computation implements SequenceSink {
     this.#feed.take(turn, part, tensors, last);
   }
 
+  /** No more live input comes; see `Session.endInput`. */
+  endInput(): void {
+    this.#feed.end();
+  }
+
   /** Ends a turn before its next step; its end of turn follows. */
   cancel(turn: number): void {
     if (this.#turns.running?.turn !== turn) return;
@@ -170,6 +178,7 @@ export class Computation implements SequenceSink {
     if (state === undefined) return false;
     const { session, deps, delivery, events } = this.#init;
     delivery.resetCredit();
+    this.#unsendable = undefined;
     const { running } = this.#turns;
     const before = this.#records.next;
     this.#records.moveTo(state.position);
@@ -216,7 +225,12 @@ export class Computation implements SequenceSink {
     const { session, deps, delivery } = this.#init;
     delivery.charge(chunk.byteLength);
     const { running } = this.#turns;
-    if (running?.turn !== turn) return;
+    if (running?.turn !== turn || this.#unsendable !== undefined) return;
+    this.#unsendable = unsendable(this.#records.next, chunk.byteLength, deps.options.messageBytes);
+    if (this.#unsendable !== undefined) {
+      this.#seat.sequence?.cancel(turn);
+      return;
+    }
     const snapshot = session.durable && this.#policy.record(session.model.stepSeconds);
     if (snapshot) this.#seat.sequence?.snapshot();
     if (this.#records.caughtUp) this.#timing.chunk(session, delivery.readerHasRoom, deps.observer);
@@ -242,6 +256,7 @@ export class Computation implements SequenceSink {
       this.#ending = snapshot;
       return;
     }
+    if (this.#unsendable !== undefined) return;
     this.#rebuild.snapshot(stateOf(running, snapshot, this.#records.next, this.#deaths.last));
     running.live?.release(snapshot.partsTaken);
     if (!this.#freeze.snapshot()) this.#seat.sequence?.snapshot();
@@ -249,10 +264,13 @@ export class Computation implements SequenceSink {
     this.#init.events.advanced();
   }
 
-  endOfTurn(turn: number, end: TurnEnd): void {
+  endOfTurn(turn: number, how: TurnEnd): void {
     const { running } = this.#turns;
     const { session, deps, delivery, events, seal } = this.#init;
     if (running?.turn !== turn) return;
+    const error = this.#unsendable;
+    this.#unsendable = undefined;
+    const end = error === undefined ? how : { reason: 'error' as const, steps: how.steps, error };
     if (end.reason === 'error' && end.error.reason === 'CHECKPOINT_INVALID') {
       const { reason, message, metadata } = end.error;
       events.over({ reason: 'error', error: new CabstandError(reason, message, { metadata }) });

@@ -29,6 +29,13 @@ export class LiveFeed {
     if (sequence !== undefined) live.markSent();
   }
 
+  /** No more parts come: the turn that runs ends when those that came are used up. */
+  end(): void {
+    const live = this.#turns.running?.live;
+    if (live === undefined || live.complete) return;
+    this.takeAgain(live, [{ part: live.next, tensors: [], last: true }]);
+  }
+
   /** Takes parts that are to be computed again. */
   takeAgain(live: LiveInput | undefined, parts: readonly LivePart[]): void {
     for (const part of parts) if (live?.expects(part.part) === true) live.accept(part);

@@ -7,6 +7,8 @@ export interface SessionOptions {
   readonly journalRecords?: number;
   /** Most bytes of them. Default 4 MiB. */
   readonly journalBytes?: number;
+  /** Largest record that can be sent, in bytes. Default 16 MiB. */
+  readonly messageBytes?: number;
   /** Most parts of live input that wait for the engine, per session. Default 1024. */
   readonly liveParts?: number;
   /** Most bytes of them. Default 16 MiB. */
@@ -48,6 +50,7 @@ export type SessionOptionsWithDefaults = Required<SessionOptions>;
 export const SESSION_LIMITS: Readonly<Record<keyof SessionOptions, Limit>> = {
   journalRecords: [256, 1, MOST_COUNT],
   journalBytes: [4 * MIB, 1, MOST_BYTES],
+  messageBytes: [16 * MIB, 1, MOST_BYTES],
   liveParts: [1024, 1, MOST_COUNT],
   liveBytes: [16 * MIB, 1, MOST_BYTES],
   maxSessions: [1024, 1, MOST_COUNT],
@@ -71,9 +74,4 @@ export const SESSION_LIMITS: Readonly<Record<keyof SessionOptions, Limit>> = {
 /** Fills in the defaults and checks every number. Throws INVALID_ARGUMENT naming option and value. */
 export function withDefaults(options: SessionOptions = {}): SessionOptionsWithDefaults {
   return withinLimits(SESSION_LIMITS, options);
-}
-
-/** How often, in records, a durable session's consumer should acknowledge. */
-export function ackEvery(options: Pick<SessionOptionsWithDefaults, 'journalRecords'>): number {
-  return Math.max(1, Math.floor(options.journalRecords / 4));
 }

@@ -9,6 +9,7 @@ import { attachedAnew, endedError, movedError } from './ended-error';
 import { compareEpoch, fenced } from './epoch';
 import type { InputCheck } from './input-check';
 import { InputRoom } from './input-room';
+import { LifeSigns } from './life-signs';
 import { Offers } from './offers';
 import { ReaderState } from './reader-state';
 import type { SessionFacts } from './session-facts';
@@ -41,11 +42,10 @@ export class Session implements SessionFacts {
   readonly #offers: Offers;
   readonly #room: InputRoom;
   readonly #reader: ReaderState;
+  readonly #signs: LifeSigns;
   #epoch: Epoch;
   /** It has been handed over and ends when its reader has the last records. */
   #moved: SessionEnd | undefined;
-  /** Position at the last look for progress. */
-  #seen = -1;
 
   /** Takes a slot of the model. Throws what `ServedModel.openSequence` throws. */
   constructor(init: SessionInit, deps: SessionDeps) {
@@ -78,6 +78,7 @@ export class Session implements SessionFacts {
       events: this.#events(),
     });
     this.#room = new InputRoom(this.#computation, this.#delivery, this.durable);
+    this.#signs = new LifeSigns(this, deps, this.#delivery, this.#computation);
     this.#computation.begin();
     this.#orphan();
   }
@@ -182,6 +183,7 @@ export class Session implements SessionFacts {
     this.#reader.attach(consumer);
     if (this.turnRuns) this.#offers.again();
     this.#delivery.attach(consumer, start);
+    this.#signs.acknowledged();
     this.#advance();
     if (this.#moved !== undefined) this.close(this.#moved);
     return {
@@ -223,6 +225,11 @@ export class Session implements SessionFacts {
     this.#computation.input(turn, part, tensors, last);
   }
 
+  /** No more live input comes in the turn that runs: it ends when what came is used up. */
+  endInput(): void {
+    this.#computation.endInput();
+  }
+
   /** The turn that runs and the part of its live input that is to come; undefined for none. */
   get accepted(): { readonly turn: number; readonly nextInput: number } | undefined {
     const { running } = this.#computation.turns;
@@ -240,6 +247,7 @@ export class Session implements SessionFacts {
   /** Everything up to `position` has arrived. Throws EPOCH_FENCED or POSITION_INVALID. */
   acknowledge(position: number): void {
     this.#delivery.acknowledge(position);
+    this.#signs.acknowledged();
     this.#advance();
   }
 
@@ -283,13 +291,9 @@ export class Session implements SessionFacts {
     this.#computation.poison();
   }
 
-  /** Tells a consumer that waits for records that there is life. To be called now and then. */
+  /** Tells a consumer that waits for records why none comes. To be called once a second. */
   tellProgress(): void {
-    const { next } = this.#delivery;
-    const idle = !this.turnRuns || this.#computation.turns.running?.live?.starved === true;
-    if (!idle && this.#delivery.delivered && this.#seen === next)
-      this.notify({ kind: 'progress', done: next });
-    this.#seen = next;
+    this.#signs.tell();
   }
 
   /** Stops computing; the session ends when its reader has what was produced. */
@@ -324,7 +328,7 @@ export class Session implements SessionFacts {
         this.notify({ kind: 'accepted', turn, nextInput });
         this.#room.wake();
       },
-      turnStarted: () => (this.#seen = -1),
+      turnStarted: () => this.#signs.turnStarted(),
       turnEnded: () => this.#room.wake(),
       over: (end) => this.close(end),
     };

@@ -44,7 +44,9 @@ export type SessionNotice =
   /** A newer checkpoint within a turn. */
   | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint }
   /** Work goes on though no record comes out. */
-  | { readonly kind: 'progress'; readonly done: number };
+  | { readonly kind: 'progress'; readonly done: number }
+  /** Nothing more is computed before an acknowledgement. Everything up to `position` was sent. */
+  | { readonly kind: 'ack_wanted'; readonly position: number };
 
 /** What the consumer keeps, to go on elsewhere. */
 export interface Checkpoint {

@@ -1,0 +1,91 @@
+import { CabstandError } from '@cabstand/core';
+import type { Computation } from './computation';
+import type { Delivery } from './delivery';
+import type { SessionDeps } from './session-init';
+import type { SessionEnd, SessionNotice } from './types';
+
+/** The session, to those who tell its consumer of it. */
+interface Told {
+  readonly durable: boolean;
+  /** False where nobody reads. */
+  notify(notice: SessionNotice): boolean;
+  close(end: SessionEnd): void;
+}
+
+/**
+ * Tells a consumer that waits for records why none comes: work goes on, or nothing is computed before an
+ * acknowledgement. Nobody waits for ever for one that does not come.
+ */
+export class LifeSigns {
+  readonly #session: Told;
+  readonly #deps: Pick<SessionDeps, 'clock' | 'options'>;
+  readonly #delivery: Delivery;
+  readonly #computation: Pick<Computation, 'turns' | 'stands'>;
+  /** Position at the last look. */
+  #seen = -1;
+  #askedSince: number | undefined;
+
+  constructor(
+    session: Told,
+    deps: Pick<SessionDeps, 'clock' | 'options'>,
+    delivery: Delivery,
+    computation: Pick<Computation, 'turns' | 'stands'>,
+  ) {
+    this.#session = session;
+    this.#deps = deps;
+    this.#delivery = delivery;
+    this.#computation = computation;
+  }
+
+  turnStarted(): void {
+    this.#seen = -1;
+  }
+
+  acknowledged(): void {
+    this.#askedSince = undefined;
+  }
+
+  /** To be called once a second. */
+  tell(): void {
+    const { next, delivered } = this.#delivery;
+    const runs = this.#computation.turns.running !== undefined;
+    if (this.#awaitsAck) this.#ask(next - 1);
+    else if (runs && delivered && this.#seen === next)
+      this.#session.notify({ kind: 'progress', done: next });
+    this.#seen = next;
+  }
+
+  /** Whether only an acknowledgement lets the engine go on. */
+  get #awaitsAck(): boolean {
+    const { running } = this.#computation.turns;
+    if (!this.#session.durable || running === undefined || this.#computation.stands) return false;
+    if (running.live?.starved === true || !this.#delivery.delivered) return false;
+    const { records, bytes } = this.#delivery.outstanding;
+    return this.#delivery.keptRecords > 0 && (records <= 0 || bytes <= 0);
+  }
+
+  #ask(position: number): void {
+    const { clock, options } = this.#deps;
+    if (!this.#session.notify({ kind: 'ack_wanted', position })) return;
+    const now = clock.monotonic();
+    this.#askedSince ??= now;
+    if (now - this.#askedSince >= options.idleTimeoutMs)
+      this.#session.close({ reason: 'evicted', error: this.#unanswered(position) });
+  }
+
+  #unanswered(position: number): CabstandError {
+    const { keptRecords, keptBytes } = this.#delivery;
+    return new CabstandError(
+      'SESSION_EVICTED',
+      `${keptRecords} records of ${keptBytes} bytes in all, up to position ${position}, were sent and not acknowledged, and nothing more can be computed before`,
+      {
+        metadata: {
+          position: String(position),
+          records: String(keptRecords),
+          bytes: String(keptBytes),
+          waited_ms: String(this.#deps.options.idleTimeoutMs),
+        },
+      },
+    );
+  }
+}
