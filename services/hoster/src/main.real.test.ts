@@ -15,6 +15,7 @@ import {
   speech,
   until,
 } from './handlers/harness.fixture';
+import { ScriptedRouter } from './presence/router.fixture';
 
 const MAIN = path.resolve(__dirname, '../dist/main.js');
 const FRAME = 512;
@@ -150,6 +151,44 @@ test.each([
   },
   60_000,
 );
+
+test('a router drains it, takes that back, and drains it for good: it ends when nobody is left', async () => {
+  const router = await ScriptedRouter.start();
+  const port = await freePort();
+  const hoster = start(
+    ...['--listen', `127.0.0.1:${port}`, '--admin-listen', '127.0.0.1:0'],
+    ...['--only', 'silero-vad', '--routers', router.address],
+  );
+  const client = new RpcClient(`127.0.0.1:${port}`);
+  try {
+    await until(() => router.beats.length > 0, 30_000);
+    const named = { session_id: 's', epoch: epoch() };
+    const turn = audioTurn(speech(), { ...named, keep_session: true });
+    await hear(client.serverStream(HosterService.rpc_inference_stream, turn));
+    const drain = { drain: true, drain_deadline: { seconds: 600, nanos: 0 } };
+    router.wish(drain);
+    await until(() => router.beats.at(-1)?.draining === true);
+    const refused = hear(
+      client.serverStream(HosterService.rpc_inference_stream, audioTurn(speech())),
+    );
+    await expect(refused).rejects.toMatchObject({ reason: 'DRAINING' });
+    router.wish({ undrain: true });
+    await until(() => router.beats.at(-1)?.draining === false);
+    await expect(client.unary(HealthService.Check, {})).resolves.toEqual({ status: 'SERVING' });
+    await hear(client.serverStream(HosterService.rpc_inference_stream, audioTurn(speech())));
+
+    router.wish(drain);
+    await until(() => router.beats.at(-1)?.draining === true);
+    expect(hoster.child.exitCode).toBeNull();
+    await client.unary(HosterService.rpc_close_session, named);
+    expect(await hoster.exit).toBe(0);
+    expect(router.deregistered).toHaveLength(1);
+    expect(hoster.output()).toContain('"clean":true');
+  } finally {
+    client.close();
+    await router.stop();
+  }
+}, 60_000);
 
 test.each([
   ['a port in use', 3, /in use/, async (taken: number) => [`127.0.0.1:${taken}`]],

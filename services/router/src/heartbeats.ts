@@ -43,6 +43,7 @@ const UNKNOWN: BeatAnswer = {
   reregister: true,
   drain: false,
   drainMs: undefined,
+  undrain: false,
   periodMs: undefined,
   state: undefined,
 };
@@ -92,6 +93,7 @@ export class Heartbeats {
       reregister: false,
       drain: wished,
       drainMs: left,
+      undrain: node.facts.recalled,
       periodMs: isNew ? periodMs : undefined,
       state: node.state,
     };

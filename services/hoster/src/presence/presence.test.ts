@@ -18,7 +18,8 @@ interface Bench {
   readonly host: FakeHost & { models(): readonly FakeHost['model'][] };
   readonly sessions: Sessions;
   readonly presence: Presence;
-  readonly drains: (number | undefined)[];
+  /** Deadlines of drains, and when one was taken back. */
+  readonly drains: (number | undefined | 'undone')[];
 }
 
 let running: { stop(reason: string): Promise<void> }[] = [];
@@ -35,7 +36,7 @@ async function router(address?: string): Promise<ScriptedRouter> {
 
 function bench(addresses: readonly string[]): Bench {
   const host = Object.assign(new FakeHost(), { models: () => [host.model] });
-  const drains: (number | undefined)[] = [];
+  const drains: Bench['drains'] = [];
   let presence: Presence | undefined = undefined as Presence | undefined;
   const sessions = new Sessions({
     sealer: testSealer(),
@@ -56,6 +57,7 @@ function bench(addresses: readonly string[]): Bench {
       clock: systemClock,
       log,
       onDrain: (deadlineMs) => void drains.push(deadlineMs),
+      onUndrain: () => void drains.push('undone'),
     })),
   );
   presence.start();
@@ -149,9 +151,14 @@ test('obeys wishes to drain, and to beat at another pace', async () => {
   await until(() => b.drains.length > 0);
   expect(b.drains).toEqual([1500]);
   b.sessions.drain(1500);
-  b.presence.draining();
+  b.presence.opennessChanged();
   await until(() => one.beats.at(-1)?.draining === true);
   expect(one.beats.at(-1)?.load?.models[0]?.free_slots).toBe(0);
+  one.wish({ undrain: true });
+  await until(() => b.drains.at(-1) === 'undone');
+  b.sessions.undrain();
+  b.presence.opennessChanged();
+  await until(() => one.beats.at(-1)?.draining === false);
   one.wish({ heartbeat_period: toDuration(60_000) });
   const quiet = one.beats.length + 2;
   await new Promise((resolve) => setTimeout(resolve, 300));

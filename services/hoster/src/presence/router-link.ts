@@ -29,6 +29,8 @@ export interface RouterLinkOptions {
   readonly log: LinkLog;
   /** The router asks this hoster to drain. */
   readonly onDrain: (deadlineMs: number | undefined) => void;
+  /** The router takes that wish back. */
+  readonly onUndrain: () => void;
 }
 
 const REGISTER_TIMEOUT_MS = 5000;
@@ -174,6 +176,7 @@ export class RouterLink {
       for await (const wish of stream.responses) {
         this.#setPeriod(fromDuration(wish.heartbeat_period));
         if (wish.drain) this.#options.onDrain(fromDuration(wish.drain_deadline));
+        else if (wish.undrain) this.#options.onUndrain();
         if (wish.reregister) {
           end(new CabstandError('INCARNATION_UNKNOWN', 'the router wants a registration'));
           return;

@@ -40,6 +40,8 @@ export interface SessionsInit {
   readonly observer: SessionObserver;
   readonly sealer: Sealer;
   readonly options?: SessionOptions;
+  /** It drains and the last session has left. */
+  readonly onDrained?: () => void;
 }
 
 /** What a request comes to with one version of a model. */
@@ -71,7 +73,9 @@ export class Sessions {
       clock: init.clock,
       movesPerSecond: this.options.movesPerSecond,
       live: () => this.#directory.all(),
+      size: () => this.#directory.size,
       onClosed: (error) => this.#queue.rejectAll(error),
+      onDrained: () => init.onDrained?.(),
     });
     this.#unsubscribe = init.host.onChange(() => {
       // Before anybody new: they had their slots.
@@ -196,6 +200,11 @@ export class Sessions {
   /** Takes no new sessions; those still open after `deadlineMs` are ended. */
   drain(deadlineMs: number): void {
     this.#departure.drain(deadlineMs);
+  }
+
+  /** Takes a drain back; false where there is none. Sessions that were asked to move may still do so. */
+  undrain(): boolean {
+    return this.#departure.undrain();
   }
 
   /**

@@ -79,6 +79,7 @@ export function toHeartbeat(answer: BeatAnswer, now: number): v1.HeartbeatRespon
   return {
     reregister: answer.reregister,
     drain: answer.drain,
+    undrain: answer.undrain,
     ...(answer.drainMs === undefined ? {} : { drain_deadline: toDuration(answer.drainMs) }),
     ...(answer.periodMs === undefined ? {} : { heartbeat_period: toDuration(answer.periodMs) }),
     clock: toTimestamp(now),

@@ -22,6 +22,8 @@ export interface HealthFacts {
   offline: { readonly cause: OfflineCause; readonly reason: string } | undefined;
   readonly signals: Map<Signal, readonly string[]>;
   drain: DrainFact | undefined;
+  /** An administrator took the drain back and the node has not yet said that it takes sessions. */
+  recalled: boolean;
   /** At least one heartbeat of this incarnation arrived: its load is known. */
   beaten: boolean;
 }
@@ -67,7 +69,13 @@ export const NODE_STATES: readonly NodeStateKind[] = [
 ];
 
 export function newFacts(): HealthFacts {
-  return { offline: undefined, signals: new Map(), drain: undefined, beaten: false };
+  return {
+    offline: undefined,
+    signals: new Map(),
+    drain: undefined,
+    recalled: false,
+    beaten: false,
+  };
 }
 
 /** The state that follows from the facts. Suspicion outranks draining: neither takes sessions. */
