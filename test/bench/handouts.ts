@@ -42,7 +42,13 @@ function fleet(nodes: number): RouterCore {
     };
     const address = `10.${String(i >> 16)}.${String((i >> 8) & 255)}.${String(i & 255)}:50051`;
     router.register({ address, offers: [offer], version: '1', incarnation, nodeId }, 'hoster');
-    const load = { model: WANTED.model, freeSlots: SLOTS, queueDepth: 0, stepSeconds: 0.001 };
+    const load = {
+      model: WANTED.model,
+      freeSlots: SLOTS,
+      resumeSlots: 0,
+      queueDepth: 0,
+      stepSeconds: 0.001,
+    };
     router.heartbeat(
       {
         nodeId,

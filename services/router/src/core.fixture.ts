@@ -56,7 +56,6 @@ export function stand(options: RouterCoreOptions = {}, observer: RouterObserver 
       random: seeded(1),
       newId: () => `lease-${ids++}`,
       settleMs: 0,
-      resumeHeadroom: 0,
       ...options,
     },
     { prober, observer },

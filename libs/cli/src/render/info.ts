@@ -32,7 +32,7 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
     `${offer?.kind ?? '?'}, on ${offer?.provider === '' ? '?' : (offer?.provider ?? '?')}`,
     `batching ${batchClass(offer)}`,
     `reference ${referenceOf(offer)}`,
-    `${model.free_slots} of ${offer?.capacity ?? 0} slots free`,
+    `${model.free_slots} of ${offer?.capacity ?? 0} slots free for new sessions`,
   ].join(', ');
   const rows: string[][] = [];
   for (const columns of inputRows(model)) rows.push([style.dim('in'), ...columns]);

@@ -41,12 +41,18 @@ function nodeRows(node: Node, style: Style, nowMs: number): string[][] {
       model === undefined ? '' : printable(model.provider),
       model === undefined ? '' : batchClass(model),
       model === undefined ? '' : referenceOf(model),
-      model === undefined ? '' : `${load?.free_slots ?? '?'}/${model.capacity}`,
+      model === undefined ? '' : slots(load, model.capacity),
       first ? String(node.load?.open_sessions ?? 0) : '',
       first ? heartbeat(node, nowMs) : '',
       first ? node.state_reasons.map(printable).join(', ') : '',
     ];
   });
+}
+
+/** Free for new sessions, `+` what is kept for sessions that go on from elsewhere, of how many. */
+function slots(load: v1.ModelLoad__Output | undefined, capacity: number): string {
+  const kept = load === undefined || load.resume_slots === 0 ? '' : `+${load.resume_slots}`;
+  return `${load?.free_slots ?? '?'}${kept}/${capacity}`;
 }
 
 function stateText({ state }: Node, style: Style): string {

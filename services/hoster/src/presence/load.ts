@@ -7,7 +7,10 @@ import type { Sessions } from '../sessions/sessions';
 /** What a heartbeat tells about this hoster. */
 export interface PresenceSource {
   readonly host: Pick<ModelHost, 'models' | 'onChange'>;
-  readonly sessions: Pick<Sessions, 'all' | 'size' | 'freeSlots' | 'queueLengthOf' | 'openness'>;
+  readonly sessions: Pick<
+    Sessions,
+    'all' | 'size' | 'freeSlots' | 'resumeSlots' | 'queueLengthOf' | 'openness'
+  >;
   /** 99th percentile of event-loop lag since the same reader asked last. */
   readonly lagSeconds: (reader: string) => number;
 }
@@ -19,11 +22,11 @@ export function offers(source: PresenceSource): v1.ModelOffer[] {
 
 export function load(source: PresenceSource, reader: string): v1.Load {
   const { sessions } = source;
-  const open = sessions.openness.kind === 'open';
   return {
     models: ready(source).map((model) => ({
       model: model.name,
-      free_slots: open ? sessions.freeSlots(model) : 0,
+      free_slots: sessions.freeSlots(model),
+      resume_slots: sessions.resumeSlots(model),
       queue_depth: sessions.queueLengthOf(model.name),
       step_seconds: model.stepSeconds,
     })),

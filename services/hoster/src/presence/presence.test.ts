@@ -41,6 +41,7 @@ function bench(addresses: readonly string[]): Bench {
   const sessions = new Sessions({
     sealer: testSealer(),
     host,
+    options: { resumeHeadroom: 0.25 },
     clock: systemClock,
     observer: {
       opened: (session) => presence?.opened(session),
@@ -91,7 +92,7 @@ test('registers with every router and tells each its load', async () => {
     models: [{ name: 'fake', version: '1', capacity: 4, batch_class: 'BATCH_CLASS_EXACT' }],
   });
   expect(two.beats[0]?.load).toMatchObject({
-    models: [{ model: 'fake', free_slots: 4, step_seconds: 0.001 }],
+    models: [{ model: 'fake', free_slots: 3, resume_slots: 1, step_seconds: 0.001 }],
     event_loop_lag_seconds: 0.001,
   });
   expect(b.presence.registered).toBe(2);

@@ -85,11 +85,20 @@ describe('admission', () => {
 
   it('keeps slots for sessions that resume', async () => {
     const b = bench({ resumeHeadroom: 0.5 }, 4);
-    expect(b.sessions.freeSlots(b.host.model)).toBe(2);
+    const slots = (): number[] => [
+      b.sessions.freeSlots(b.host.model),
+      b.sessions.resumeSlots(b.host.model),
+    ];
+    expect(slots()).toEqual([2, 2]);
     await open(b);
     await open(b);
     expect((await errorOf(open(b))).reason).toBe('HOSTER_FULL');
-    expect(b.sessions.freeSlots(b.host.model)).toBe(0);
+    expect(slots()).toEqual([0, 2]);
+    const resume = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
+    await open(b, { resume });
+    expect(slots()).toEqual([0, 1]);
+    b.sessions.drain(1000);
+    expect(slots()).toEqual([0, 0]);
   });
 
   it('limits the sessions of one principal and of the whole hoster', async () => {

@@ -108,13 +108,14 @@ export class Sessions {
     return this.#admission.principals;
   }
 
-  /** Slots of the model that new sessions may take; never negative. */
+  /** Slots of the model that new sessions may take; 0 while the hoster takes none. */
   freeSlots(model: ServedModel): number {
-    const room = Math.min(
-      this.#admission.freeSlots(model),
-      this.options.maxSessions - this.#admission.sessions,
-    );
-    return Math.max(0, room);
+    return this.#room(model, false);
+  }
+
+  /** Further slots, kept for sessions that go on from elsewhere; 0 while the hoster takes none. */
+  resumeSlots(model: ServedModel): number {
+    return this.#room(model, true) - this.#room(model, false);
   }
 
   all(): IterableIterator<Session> {
@@ -215,6 +216,12 @@ export class Sessions {
     const cut = await this.#departure.stop(deadlineMs);
     this.#unsubscribe();
     return cut;
+  }
+
+  #room(model: ServedModel, resume: boolean): number {
+    if (this.openness.kind !== 'open') return 0;
+    const all = this.options.maxSessions - this.#admission.sessions;
+    return Math.max(0, Math.min(this.#admission.slots(model, resume), all));
   }
 
   #create(request: OpenRequest, { model, plan, inputs }: Prepared): Session {

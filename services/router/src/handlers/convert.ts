@@ -67,6 +67,7 @@ function fromLoad(load: v1.Load__Output): NodeLoad {
     models: load.models.map((model) => ({
       model: model.model,
       freeSlots: model.free_slots,
+      resumeSlots: model.resume_slots,
       queueDepth: model.queue_depth,
       stepSeconds: model.step_seconds,
     })),
@@ -115,6 +116,7 @@ export function toNodeInfo(node: Node): v1.NodeInfo {
       models: node.load.models.map((model) => ({
         model: model.model,
         free_slots: model.freeSlots,
+        resume_slots: model.resumeSlots,
         queue_depth: model.queueDepth,
         step_seconds: model.stepSeconds,
       })),

@@ -20,7 +20,10 @@ export interface Offer {
 
 export interface ModelLoad {
   readonly model: string;
+  /** Slots that new sessions may take. */
   readonly freeSlots: number;
+  /** Further slots, which the node keeps for sessions that resume. */
+  readonly resumeSlots: number;
   readonly queueDepth: number;
   readonly stepSeconds: number;
 }
@@ -35,7 +38,7 @@ export interface NodeLoad {
 export type SlotClass =
   /** May be handed out to anybody. */
   | 'open'
-  /** Only the headroom for resuming sessions is left. */
+  /** Only what the node keeps for resuming sessions is left. */
   | 'reserve'
   /** Online, but every slot is taken or reserved. */
   | 'full'
@@ -53,10 +56,10 @@ export interface Slot {
   readonly model: string;
   readonly digests: readonly string[];
   readonly capacity: number;
-  /** Kept for sessions that resume. */
-  readonly headroom: number;
-  /** As the last heartbeat said. */
+  /** For new sessions, as the last heartbeat said. */
   free: number;
+  /** Further slots that the node keeps for sessions that resume, as the last heartbeat said. */
+  kept: number;
   queueDepth: number;
   stepSeconds: number;
   /** Reservations: handed out and not yet seen as consumed. */

@@ -185,7 +185,13 @@ test('claims: the highest epoch first, closed ones gone, all of it bounded', () 
 test('nonsense in a heartbeat’s numbers does no harm', () => {
   const { core } = stand();
   join(core, 'a');
-  const model = { model: 'm', freeSlots: 1e12, queueDepth: -5, stepSeconds: NaN };
+  const model = {
+    model: 'm',
+    freeSlots: 1e12,
+    resumeSlots: 1e12,
+    queueDepth: -5,
+    stepSeconds: NaN,
+  };
   const load = {
     models: [model, { ...model, model: 'x' }],
     openSessions: -1,
@@ -194,6 +200,7 @@ test('nonsense in a heartbeat’s numbers does no harm', () => {
   core.heartbeat(beat('a', { load }), HOSTER);
   expect(core.nodes.get('a')?.slots.get('m')).toMatchObject({
     free: 4,
+    kept: 0,
     queueDepth: 0,
     stepSeconds: 0,
   });

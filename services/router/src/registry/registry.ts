@@ -28,7 +28,6 @@ export interface RegistryOptions {
   readonly maxNodes: number;
   readonly maxModelsPerNode: number;
   readonly maxModelNames: number;
-  readonly resumeHeadroom: number;
   readonly forgetAfterMs: number;
   /** The heartbeat period for a fleet of this size. */
   readonly periodMs: (aliveNodes: number) => number;
@@ -145,7 +144,7 @@ export class Registry {
 
   setOffers(node: Node, offers: readonly Offer[]): void {
     const before = node.slots;
-    const after = makeSlots(node, offers, this.options.resumeHeadroom);
+    const after = makeSlots(node, offers);
     node.offers = offers;
     node.revision++;
     for (const [name, slot] of before) {
