@@ -41,7 +41,10 @@ function fleet(nodes: number): RouterCore {
       reference: 'golden',
     };
     const address = `10.${String(i >> 16)}.${String((i >> 8) & 255)}.${String(i & 255)}:50051`;
-    router.register({ address, offers: [offer], version: '1', incarnation, nodeId }, 'hoster');
+    router.register(
+      { address, offers: [offer], others: [], version: '1', incarnation, nodeId },
+      'hoster',
+    );
     const load = {
       model: WANTED.model,
       freeSlots: SLOTS,
@@ -59,6 +62,7 @@ function fleet(nodes: number): RouterCore {
         sessionsClosed: [],
         impairments: [],
         offers: undefined,
+        others: [],
         draining: false,
       },
       'hoster',

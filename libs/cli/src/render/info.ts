@@ -38,7 +38,9 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
   for (const columns of inputRows(model)) rows.push([style.dim('in'), ...columns]);
   for (const output of model.outputs) rows.push([style.dim('out'), ...tensorColumns(output)]);
   for (const columns of parameterRows(model.parameters)) rows.push([style.dim('set'), ...columns]);
-  const title = `${style.bold(printable(offer?.name ?? ''))} v${printable(offer?.version ?? '')}`;
+  const version = offer?.version ?? '';
+  const title =
+    style.bold(printable(offer?.name ?? '')) + (version === '' ? '' : ` v${printable(version)}`);
   return [
     `${title}  ${state === 'READY' ? style.green(state) : style.yellow(state)}\n`,
     `  ${printable(model.description)}\n`,

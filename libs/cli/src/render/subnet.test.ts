@@ -138,6 +138,7 @@ test('nodes are a row for each model, in the order people count', () => {
     registered: null,
     last_heartbeat: { seconds: NOW / 1000 - 2, nanos: 0 },
     banned_until: null,
+    other_models: [],
     ...rest,
   });
   const suspect = node('h-2', {
@@ -146,12 +147,27 @@ test('nodes are a row for each model, in the order people count', () => {
     models: [],
     load: null,
   });
-  expect(nodesTable([node('h-10', {}), suspect], style, NOW)).toBe(
+  const failing = node('h-11', {
+    models: [offer('stateful')],
+    other_models: [
+      { name: 'm', version: '0', state: 'MODEL_STATE_DRAINING' },
+      { name: 'mine\u001b[2J', version: '', state: 'MODEL_STATE_FAILED' },
+    ],
+  });
+  const idle = node('h-12', {
+    models: [],
+    other_models: [{ name: 'n', version: '3', state: 'MODEL_STATE_FAILED' }],
+  });
+  expect(nodesTable([idle, failing, node('h-10', {}), suspect], style, NOW)).toBe(
     [
-      'NODE  STATE    ADDRESS          MODEL  ON   BATCHING  REFERENCE  FREE    SESSIONS  HEARTBEAT  REASONS',
-      'h-2   SUSPECT  127.0.0.1:50051  -                                        0         2.0 s ago  heartbeat late',
-      'h-10  ONLINE   127.0.0.1:50051  m v1   cpu  exact     golden     5+3/64  2         2.0 s ago',
-      '                                g v1   cpu  ?         ?          ?/64',
+      'NODE  STATE    ADDRESS          MODEL     ON   BATCHING  REFERENCE  FREE      SESSIONS  HEARTBEAT  REASONS',
+      'h-2   SUSPECT  127.0.0.1:50051  -                                             0         2.0 s ago  heartbeat late',
+      'h-10  ONLINE   127.0.0.1:50051  m v1      cpu  exact     golden     5+3/64    2         2.0 s ago',
+      '                                g v1      cpu  ?         ?          ?/64',
+      'h-11  ONLINE   127.0.0.1:50051  m v1      cpu  exact     golden     5+3/64    2         2.0 s ago',
+      '                                m v0                                draining',
+      '                                mine\ufffd[2J                            failed',
+      'h-12  ONLINE   127.0.0.1:50051  n v3                                failed    2         2.0 s ago',
       '',
     ].join('\n'),
   );

@@ -144,9 +144,12 @@ export class Connection {
     models: readonly string[],
   ): Promise<{ readonly address: string; readonly info: v1.InfoResponse__Output }> {
     if (wanted !== undefined) return { address: wanted, info: await this.info(wanted, models) };
-    const nodes = (await this.nodes(models)).filter(
-      ({ state }) => state === 'NODE_STATE_ONLINE' || state === 'NODE_STATE_SUSPECT',
-    );
+    let nodes = (await this.nodes(models)).filter(isUp);
+    // Nobody serves it; those who tried know why not.
+    if (nodes.length === 0 && models.length > 0)
+      nodes = (await this.nodes()).filter(
+        (node) => isUp(node) && node.other_models.some(({ name }) => models.includes(name)),
+      );
     let last: unknown;
     for (const { address } of nodes)
       try {
@@ -193,6 +196,10 @@ export class Connection {
   #call(): CallOptions {
     return { signal: this.#options.signal, timeoutMs: this.#options.timeoutMs };
   }
+}
+
+function isUp({ state }: v1.NodeInfo__Output): boolean {
+  return state === 'NODE_STATE_ONLINE' || state === 'NODE_STATE_SUSPECT';
 }
 
 /** Nobody answered there; somebody else might. */

@@ -1,12 +1,12 @@
 import { toDuration } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import type { ModelHost, ServedModel } from '../engines/contract';
-import { modelOffer } from '../handlers/model-info';
+import { modelOffer, wireModelState } from '../handlers/model-info';
 import type { Sessions } from '../sessions/sessions';
 
 /** What a heartbeat tells about this hoster. */
 export interface PresenceSource {
-  readonly host: Pick<ModelHost, 'models' | 'onChange'>;
+  readonly host: Pick<ModelHost, 'models' | 'broken' | 'onChange'>;
   readonly sessions: Pick<
     Sessions,
     'all' | 'size' | 'freeSlots' | 'resumeSlots' | 'queueLengthOf' | 'openness'
@@ -18,6 +18,19 @@ export interface PresenceSource {
 /** Models that take sessions now. */
 export function offers(source: PresenceSource): v1.ModelOffer[] {
   return ready(source).map(modelOffer);
+}
+
+/** Versions that take no new sessions: loading, failed, or serving the sessions that they have. */
+export function otherModels({ host }: PresenceSource): v1.ModelCondition[] {
+  const others = host.models().filter(({ status }) => status.state !== 'ready');
+  return [
+    ...others.map(({ name, version, status }) => ({
+      name,
+      version,
+      state: wireModelState(status),
+    })),
+    ...host.broken().map(({ name }) => ({ name, state: 'MODEL_STATE_FAILED' as const })),
+  ];
 }
 
 export function load(source: PresenceSource, reader: string): v1.Load {

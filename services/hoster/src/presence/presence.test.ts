@@ -1,4 +1,4 @@
-import { systemClock } from '@cabstand/core';
+import { CabstandError, systemClock } from '@cabstand/core';
 import { RpcClient, toDuration } from '@cabstand/rpc';
 import { FakeHost, testSealer } from '../sessions/host.fixture';
 import { Sessions } from '../sessions/sessions';
@@ -35,7 +35,12 @@ async function router(address?: string): Promise<ScriptedRouter> {
 }
 
 function bench(addresses: readonly string[]): Bench {
-  const host = Object.assign(new FakeHost(), { models: () => [host.model] });
+  const host = Object.assign(new FakeHost(), {
+    models: () => [host.model],
+    broken: () => [
+      { name: 'bad', folder: '/models/bad', error: new CabstandError('MANIFEST_INVALID', 'x') },
+    ],
+  });
   const drains: Bench['drains'] = [];
   let presence: Presence | undefined = undefined as Presence | undefined;
   const sessions = new Sessions({
@@ -176,6 +181,12 @@ test('tells at once what it offers when that has changed', async () => {
   for (const listener of b.host.listeners) listener();
   await until(() => one.beats.at(-1)?.models_changed === true);
   expect(one.beats.at(-1)?.models).toEqual([]);
+  const bad = { name: 'bad', version: '', state: 'MODEL_STATE_FAILED' };
+  expect(one.registered[0]?.other_models).toEqual([bad]);
+  expect(one.beats.at(-1)?.other_models).toEqual([
+    { name: 'fake', version: '1', state: 'MODEL_STATE_DRAINING' },
+    bad,
+  ]);
 });
 
 test('says good-bye when it stops', async () => {

@@ -10,7 +10,7 @@ import type { Clock } from '@cabstand/core';
 import { RouterService, fromDuration } from '@cabstand/rpc';
 import type { BidiStream, RpcClient, v1 } from '@cabstand/rpc';
 import type { NodeIdentity } from '../handlers/context';
-import { load, offers, timestamp } from './load';
+import { load, offers, otherModels, timestamp } from './load';
 import type { PresenceSource } from './load';
 import { News } from './news';
 
@@ -127,6 +127,7 @@ export class RouterLink {
       {
         address: advertise,
         models: offers(source),
+        other_models: otherModels(source),
         version: identity.version,
         incarnation: identity.incarnation,
         clock: timestamp(clock.now()),
@@ -204,6 +205,7 @@ export class RouterLink {
       impairments: [],
       models: changed ? offers(source) : [],
       models_changed: changed,
+      other_models: changed ? otherModels(source) : [],
       draining: source.sessions.openness.kind !== 'open',
     };
   }

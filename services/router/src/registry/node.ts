@@ -18,6 +18,14 @@ export interface Offer {
   readonly reference: string;
 }
 
+/** A version of a model that takes no new sessions there; shown, never placed. */
+export interface ModelCondition {
+  readonly name: string;
+  /** '' where the node cannot tell. */
+  readonly version: string;
+  readonly state: 'loading' | 'verifying' | 'draining' | 'failed' | 'unspecified';
+}
+
 export interface ModelLoad {
   readonly model: string;
   /** Slots that new sessions may take. */
@@ -78,6 +86,7 @@ export interface Node {
   address: string;
   version: string;
   offers: readonly Offer[];
+  others: readonly ModelCondition[];
   slots: Map<string, Slot>;
   load: NodeLoad;
   facts: HealthFacts;

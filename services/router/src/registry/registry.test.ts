@@ -10,6 +10,7 @@ import {
   wanted,
   refusal,
 } from '../core.fixture';
+import { toNodeInfo } from '../handlers/convert';
 
 const rejects = (reason: string, field?: string): Error =>
   refusal(reason, field === undefined ? {} : { field });
@@ -160,6 +161,28 @@ test('a node may offer a bounded number of models', () => {
   expect(() => core.register(registration('a', { offers }), HOSTER)).toThrow(
     rejects('LIMIT_EXCEEDED', 'models'),
   );
+});
+
+test('models that take no sessions are shown and never placed, bounded, until the node tells anew', () => {
+  const { core } = stand({ maxModelsPerNode: 2 });
+  const others = ['n', 'x'.repeat(100), 'z'].map((name) => ({
+    name,
+    version: '1',
+    state: 'failed' as const,
+  }));
+  join(core, 'a', { others });
+  const shown = (): unknown => toNodeInfo(core.nodes.get('a')!).other_models;
+  expect(shown()).toEqual([
+    { name: 'n', version: '1', state: 'MODEL_STATE_FAILED' },
+    { name: `${'x'.repeat(64)}…`, version: '1', state: 'MODEL_STATE_FAILED' },
+  ]);
+  expect(() => core.acquire(wanted({ model: 'n' }), CLIENT)).toThrow(rejects('MODEL_UNKNOWN'));
+  // A heartbeat that tells of no change leaves them.
+  core.heartbeat(beat('a'), HOSTER);
+  expect(shown()).toHaveLength(2);
+  const draining = [{ name: 'n', version: '0', state: 'draining' as const }];
+  core.heartbeat(beat('a', { offers: [offer('n')], others: draining }), HOSTER);
+  expect(shown()).toEqual([{ name: 'n', version: '0', state: 'MODEL_STATE_DRAINING' }]);
 });
 
 test('claims: the highest epoch first, closed ones gone, all of it bounded', () => {
