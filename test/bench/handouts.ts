@@ -41,8 +41,17 @@ function fleet(nodes: number): RouterCore {
       reference: 'golden',
     };
     const address = `10.${String(i >> 16)}.${String((i >> 8) & 255)}.${String(i & 255)}:50051`;
-    router.register({ address, offers: [offer], version: '1', incarnation, nodeId }, 'hoster');
-    const load = { model: WANTED.model, freeSlots: SLOTS, queueDepth: 0, stepSeconds: 0.001 };
+    router.register(
+      { address, offers: [offer], others: [], version: '1', incarnation, nodeId },
+      'hoster',
+    );
+    const load = {
+      model: WANTED.model,
+      freeSlots: SLOTS,
+      resumeSlots: 0,
+      queueDepth: 0,
+      stepSeconds: 0.001,
+    };
     router.heartbeat(
       {
         nodeId,
@@ -53,6 +62,7 @@ function fleet(nodes: number): RouterCore {
         sessionsClosed: [],
         impairments: [],
         offers: undefined,
+        others: [],
         draining: false,
       },
       'hoster',

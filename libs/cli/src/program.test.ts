@@ -49,6 +49,7 @@ test.each([
   'nodes',
   'info',
   'drain',
+  'undrain',
   'load',
   'unload',
   'doctor',

@@ -3,7 +3,7 @@ import type { CliContext } from './context';
 import { ExitCode, describeError, exitCodeOf } from './errors';
 import { registerDemo } from './commands/demo';
 import { registerDoctor } from './commands/doctor';
-import { registerDrain } from './commands/drain';
+import { registerDrain, registerUndrain } from './commands/drain';
 import { registerInfer } from './commands/infer';
 import { registerInfo } from './commands/info';
 import { registerKeys } from './commands/keys';
@@ -91,6 +91,7 @@ function createProgram(context: CliContext, streams: CliStreams): Command {
   registerNodes(program, context);
   registerInfo(program, context);
   registerDrain(program, context);
+  registerUndrain(program, context);
   registerLoad(program, context);
   registerUnload(program, context);
   registerModel(program, context);

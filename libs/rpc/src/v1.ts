@@ -45,6 +45,7 @@ export type * from './generated/cabstand/v1/LocateRequest';
 export type * from './generated/cabstand/v1/LocateResponse';
 export type * from './generated/cabstand/v1/ModelInfo';
 export type * from './generated/cabstand/v1/ModelLoad';
+export type * from './generated/cabstand/v1/ModelCondition';
 export type * from './generated/cabstand/v1/ModelOffer';
 export type * from './generated/cabstand/v1/ModelState';
 export type * from './generated/cabstand/v1/NodeInfo';

@@ -143,6 +143,26 @@ test('a second signal leaves at once, with a failure', async () => {
   release();
 });
 
+test('a service whose work is over closes everything and ends with 0', async () => {
+  const closed: string[] = [];
+  const code = superviseService(
+    {
+      name: 'test',
+      service: 'test',
+      summary: '',
+      schema,
+      start: ({ closers, end }) => {
+        closers.add('work', 1000, () => Promise.resolve(closed.push('work')));
+        setImmediate(() => end('nothing is left to do'));
+        return Promise.resolve();
+      },
+    },
+    new FakeProcess(),
+  );
+  await expect(code).resolves.toBe(0);
+  expect(closed).toEqual(['work']);
+});
+
 test('a port in use ends with 3, a bad setting with 2', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => other.once('listening', resolve));

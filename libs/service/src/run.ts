@@ -34,6 +34,8 @@ export interface ServiceContext<T> {
   readonly stopping: AbortSignal;
   /** Ends the service as failed: something it cannot do without is gone for good. */
   readonly fail: (error: unknown) => void;
+  /** Ends the service as done, with exit code 0: `why` says in the log that its work is over. */
+  readonly end: (why: string) => void;
 }
 
 export interface ServiceProgram<S extends z.ZodObject> extends ConfigProgram<S> {
@@ -94,6 +96,7 @@ export async function superviseService<S extends z.ZodObject>(
 /** Why a service ends. */
 type Ending =
   | { readonly kind: 'told'; readonly signal: string }
+  | { readonly kind: 'done'; readonly why: string }
   | { readonly kind: 'failed'; readonly error: unknown };
 
 async function serve<S extends z.ZodObject>(
@@ -122,6 +125,7 @@ async function serve<S extends z.ZodObject>(
       closers,
       stopping: stopping.signal,
       fail: watch.fail,
+      end: watch.end,
     })
     .then(
       () => {
@@ -132,6 +136,7 @@ async function serve<S extends z.ZodObject>(
     );
   const ending = await Promise.race([starting, watch.ending]);
   if (ending.kind === 'told') logger.info({ signal: ending.signal }, 'stopping');
+  else if (ending.kind === 'done') logger.info({ why: ending.why }, 'stopping');
   else logger.fatal({ err: ending.error }, messageOf(ending.error));
   readiness.missing('stop', 'stopping');
   stopping.abort(new CabstandError('DRAINING', 'the service is stopping'));
@@ -146,6 +151,7 @@ interface Watch extends Disposable {
   readonly ending: Promise<Ending>;
   readonly forced: Promise<'forced'>;
   readonly fail: (error: unknown) => void;
+  readonly end: (why: string) => void;
 }
 
 /** Signals, a parent that went away, and errors nobody caught. The second signal forces. */
@@ -178,6 +184,7 @@ function watchProcess(host: ProcessLike): Watch {
     ending,
     forced,
     fail,
+    end: (why) => settle({ kind: 'done', why }),
     [Symbol.dispose]() {
       for (const [event, listener] of listeners) host.off(event, listener);
     },

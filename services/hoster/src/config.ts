@@ -31,7 +31,7 @@ const limitsSchema = z.strictObject({
     'Sessions of one principal, those without a reader too.',
   ),
   resume_headroom: number(SESSION_LIMITS.resumeHeadroom).describe(
-    'Share of a model’s slots kept for sessions that go on from elsewhere.',
+    'Share of a model’s slots, rounded down, that only sessions which go on from elsewhere may take.',
   ),
   journal_records: number(SESSION_LIMITS.journalRecords).describe(
     'Records of a session kept, or computed ahead of its reader, at most.',

@@ -49,6 +49,7 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
     observer: observers(watching),
     sealer,
     options: sessionOptions(config),
+    onDrained: () => context.end('drained: the last session has left'),
   });
 
   const progress = every(systemClock, PROGRESS_MS, () => sessions.tellProgress());
@@ -108,6 +109,12 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
         sessions.drain(deadlineMs ?? config.replace_drain_seconds * 1000);
         readiness.missing('drain', 'draining: a router asked for it');
       },
+      onUndrain: () => {
+        if (!sessions.undrain()) return;
+        logger.info('a router has taken the drain back');
+        readiness.present('drain');
+        presence?.opennessChanged();
+      },
     })),
   );
   watching.push(presence);
@@ -115,7 +122,7 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   closers.add('presence', 3000, () => routers.stop('the hoster stops'));
   closers.add('sessions', config.shutdown_seconds * 1000 + CLOSE_MARGIN_MS, async () => {
     const stopped = sessions.stop(config.shutdown_seconds * 1000);
-    routers.draining();
+    routers.opennessChanged();
     const cut = await stopped;
     if (cut > 0) logger.warn({ turns: cut }, 'turns were still running at the deadline');
   });

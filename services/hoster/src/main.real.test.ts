@@ -1,8 +1,10 @@
 /** The hoster as the process that people start. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import { HealthService, HosterService, RpcClient } from '@cabstand/rpc';
@@ -15,6 +17,7 @@ import {
   speech,
   until,
 } from './handlers/harness.fixture';
+import { ScriptedRouter } from './presence/router.fixture';
 
 const MAIN = path.resolve(__dirname, '../dist/main.js');
 const FRAME = 512;
@@ -74,6 +77,8 @@ test('serves, says which models are healthy, and lets a running turn finish when
       /^cabstand_model_info\{.*model="silero-vad".*batch_class="exact",reference="golden".*\} 1$/m,
     );
     expect(metrics).toMatch(/^cabstand_slots\{.*model="silero-vad".*\} 64$/m);
+    expect(metrics).toMatch(/^cabstand_free_slots\{.*model="silero-vad".*\} 61$/m);
+    expect(metrics).toMatch(/^cabstand_resume_slots\{.*model="silero-vad".*\} 3$/m);
 
     const audio = speech();
     const long = new Float32Array(FRAME * 3000);
@@ -150,6 +155,104 @@ test.each([
   },
   60_000,
 );
+
+test('a router drains it, takes that back, and drains it for good: it ends when nobody is left', async () => {
+  const router = await ScriptedRouter.start();
+  const port = await freePort();
+  const hoster = start(
+    ...['--listen', `127.0.0.1:${port}`, '--admin-listen', '127.0.0.1:0'],
+    ...['--only', 'silero-vad', '--routers', router.address],
+  );
+  const client = new RpcClient(`127.0.0.1:${port}`);
+  try {
+    await until(() => router.beats.length > 0, 30_000);
+    const named = { session_id: 's', epoch: epoch() };
+    const turn = audioTurn(speech(), { ...named, keep_session: true });
+    await hear(client.serverStream(HosterService.rpc_inference_stream, turn));
+    const drain = { drain: true, drain_deadline: { seconds: 600, nanos: 0 } };
+    router.wish(drain);
+    await until(() => router.beats.at(-1)?.draining === true);
+    const refused = hear(
+      client.serverStream(HosterService.rpc_inference_stream, audioTurn(speech())),
+    );
+    await expect(refused).rejects.toMatchObject({ reason: 'DRAINING' });
+    router.wish({ undrain: true });
+    await until(() => router.beats.at(-1)?.draining === false);
+    await expect(client.unary(HealthService.Check, {})).resolves.toEqual({ status: 'SERVING' });
+    await hear(client.serverStream(HosterService.rpc_inference_stream, audioTurn(speech())));
+
+    router.wish(drain);
+    await until(() => router.beats.at(-1)?.draining === true);
+    expect(hoster.child.exitCode).toBeNull();
+    await client.unary(HosterService.rpc_close_session, named);
+    expect(await hoster.exit).toBe(0);
+    expect(router.deregistered).toHaveLength(1);
+    expect(hoster.output()).toContain('"clean":true');
+  } finally {
+    client.close();
+    await router.stop();
+  }
+}, 60_000);
+
+test('a model that failed, and a version that still serves a session, are seen from outside', async () => {
+  const models = mkdtempSync(path.join(tmpdir(), 'cabstand-models-'));
+  const put = (name: string): string => {
+    const folder = path.join(models, name);
+    cpSync(path.join(BUNDLED, 'silero-vad'), folder, { recursive: true });
+    const file = path.join(folder, 'model.yaml');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('name: silero-vad', `name: ${name}`));
+    return folder;
+  };
+  const good = put('good');
+  const golden = path.join(put('wrong'), 'golden.json');
+  // The last answer is another one.
+  writeFileSync(golden, readFileSync(golden, 'utf8').replace('AIiDOQ==', 'AACAPw=='));
+  writeFileSync(path.join(put('torn'), 'model.yaml'), 'name: [torn');
+  const router = await ScriptedRouter.start();
+  const [port, admin] = [await freePort(), await freePort()];
+  start(
+    ...['--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${admin}`],
+    ...['--models', models, '--only', 'good,wrong,torn', '--routers', router.address],
+  );
+  const client = new RpcClient(`127.0.0.1:${port}`);
+  const states = async (): Promise<string[]> => {
+    const text = await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text();
+    const found = /^cabstand_model_state\{model="(\w+)",version="(\w*)",state="(\w+)",.*\} 1$/gm;
+    return [...text.matchAll(found)].map(([, ...labels]) => labels.join(' ')).sort();
+  };
+  const told = (): string[] =>
+    (router.beats.findLast(({ models_changed: changed }) => changed) ??
+      router.registered.at(-1))!.other_models
+      .map(({ name, version, state }) => `${name} ${version} ${state}`)
+      .sort();
+  const failed = ['torn  MODEL_STATE_FAILED', 'wrong 1 MODEL_STATE_FAILED'];
+  try {
+    await until(() => router.beats.length > 0, 30_000);
+    expect(await states()).toEqual(['good 1 ready', 'torn  failed', 'wrong 1 failed']);
+    expect(told()).toEqual(failed);
+    const { models: infos } = await client.unary(HosterService.rpc_info, {});
+    const why = new Map(infos.map(({ offer, failure }) => [offer?.name, failure]));
+    expect(why.get('good')).toBe('');
+    expect(why.get('wrong')).toContain('golden');
+    expect(why.get('torn')).toContain('model.yaml');
+
+    const named = { session_id: 's', epoch: epoch() };
+    const turn = { ...audioTurn(speech(), { ...named, keep_session: true }), model: 'good' };
+    await hear(client.serverStream(HosterService.rpc_inference_stream, turn));
+    cpSync(path.join(good, '1'), path.join(good, '2'), { recursive: true });
+    await client.unary(HosterService.rpc_load_model, { model: 'good' }, { timeoutMs: 30_000 });
+    expect(await states()).toContain('good 1 draining');
+    expect(await states()).toContain('good 2 ready');
+    await until(() => told().includes('good 1 MODEL_STATE_DRAINING'));
+    await client.unary(HosterService.rpc_close_session, named);
+    await until(() => told().join() === failed.join());
+    expect(await states()).toEqual(['good 2 ready', 'torn  failed', 'wrong 1 failed']);
+  } finally {
+    client.close();
+    await router.stop();
+    rmSync(models, { recursive: true, force: true });
+  }
+}, 60_000);
 
 test.each([
   ['a port in use', 3, /in use/, async (taken: number) => [`127.0.0.1:${taken}`]],

@@ -127,15 +127,20 @@ export function stateMetrics(
 ): void {
   // The first of these gauges to be read refreshes the others, so that sessions are walked once.
   metrics.gauge({ name: 'cabstand_open_sessions', help: 'Open sessions.' }, () => {
-    for (const gauge of [byState, free, capacity, queue, info]) gauge.reset();
+    for (const gauge of [byState, free, resume, capacity, queue, info, modelState]) gauge.reset();
     for (const { name, capacity: slots } of host.models()) {
       for (const state of STATES) byState.set({ model: name, state }, 0);
       capacity.inc({ model: name }, slots);
       queue.set({ model: name }, sessions.queueLengthOf(name));
     }
+    for (const { name, version, status } of host.models())
+      modelState.set({ model: name, version, state: status.state }, 1);
+    for (const { name } of host.broken())
+      modelState.set({ model: name, version: '', state: 'failed' }, 1);
     for (const model of host.models())
       if (model.status.state === 'ready') {
         free.set({ model: model.name }, sessions.freeSlots(model));
+        resume.set({ model: model.name }, sessions.resumeSlots(model));
         info.set(infoLabels(model), 1);
       }
     for (const session of sessions.all())
@@ -152,10 +157,25 @@ export function stateMetrics(
     help: '1 for each model that serves: how, and what it was checked against.',
     labels: ['model', 'version', 'provider', 'batch_class', 'reference'],
   });
+  const modelState = metrics.gauge({
+    name: 'cabstand_model_state',
+    help: '1 for the state that a version of a model is in: loading, ready, draining (it serves the sessions that it has) or failed; version is empty where the folder of the model cannot be read.',
+    labels: ['model', 'version', 'state'],
+  });
   const perModel = (name: string, help: string): ReturnType<Metrics['gauge']> =>
     metrics.gauge({ name, help, labels: ['model'] });
-  const free = perModel('cabstand_free_slots', 'Slots that new sessions may take.');
-  const capacity = perModel('cabstand_slots', 'Sessions that may be open at once.');
+  const free = perModel(
+    'cabstand_free_slots',
+    'Slots of a model that new sessions may take; those kept for resumed ones are not among them.',
+  );
+  const resume = perModel(
+    'cabstand_resume_slots',
+    'Further slots of a model, kept (limits.resume_headroom) for sessions that go on from elsewhere.',
+  );
+  const capacity = perModel(
+    'cabstand_slots',
+    'Sessions of a model that may be open at once, in all its versions that are loaded.',
+  );
   const queue = perModel('cabstand_queue_depth', 'Sessions that wait for a slot.');
   const sum = (read: (session: Session) => number) => (): number => {
     let total = 0;

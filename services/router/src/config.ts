@@ -85,9 +85,6 @@ export const routerConfigSchema = z.strictObject({
       max_reservations_per_principal: number('maxReservationsPerPrincipal').describe(
         'Reservations of one principal at once.',
       ),
-      resume_headroom: number('resumeHeadroom').describe(
-        "Share of a model's slots on a node that only resuming sessions may take, rounded down.",
-      ),
       alternatives: number('alternatives').describe('Alternatives given with a lease.'),
       max_list_length: number('maxListLength').describe(
         'Entries of the exclude, allow and block lists of a call.',
@@ -137,7 +134,6 @@ export function limitsOf(config: RouterConfig): Required<RouterLimits> {
     reservationMs: placement.reservation_seconds * 1000,
     maxReservations: placement.max_reservations,
     maxReservationsPerPrincipal: placement.max_reservations_per_principal,
-    resumeHeadroom: placement.resume_headroom,
     alternatives: placement.alternatives,
     maxListLength: placement.max_list_length,
     watchWindowMs: watch.window_seconds * 1000,

@@ -56,7 +56,6 @@ export function stand(options: RouterCoreOptions = {}, observer: RouterObserver 
       random: seeded(1),
       newId: () => `lease-${ids++}`,
       settleMs: 0,
-      resumeHeadroom: 0,
       ...options,
     },
     { prober, observer },
@@ -82,6 +81,7 @@ export function registration(id: string, more: Partial<Registration> = {}): Regi
   return {
     address: `${id}.test:50051`,
     offers: [offer('m')],
+    others: [],
     version: '0.1.0',
     incarnation: `${id}-1`,
     nodeId: id,
@@ -99,6 +99,7 @@ export function beat(id: string, more: Partial<Beat> = {}): Beat {
     sessionsClosed: [],
     impairments: [],
     offers: undefined,
+    others: [],
     draining: false,
     ...more,
   };

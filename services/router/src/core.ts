@@ -196,16 +196,26 @@ export class RouterCore {
 
   /** Asks a node to drain within `ms` (undefined: the configured time). Throws NODE_UNKNOWN. */
   drain(nodeId: string, ms: number | undefined): Node {
-    checkNodeId(nodeId);
-    const node = this.#registry.nodes.get(nodeId);
-    if (node === undefined || node.state.kind === 'OFFLINE')
-      throw new CabstandError('NODE_UNKNOWN', `no node ${nodeId} that is alive`, {
-        metadata: { node_id: nodeId },
-      });
+    const node = this.#alive(nodeId);
     const within = ms ?? this.settings.drainMs;
     if (!(within >= 0 && within <= 1e9))
       throw invalid('INVALID_ARGUMENT', 'deadline', within, '0 to 1000000000 ms');
     node.facts.drain = { by: 'admin', deadline: this.settings.clock.now() + within };
+    node.facts.recalled = false;
+    this.#registry.update(node);
+    node.stream?.send(this.#heartbeats.answer(node));
+    return node;
+  }
+
+  /**
+   * Takes a drain back. The node stays DRAINING until it says that it takes sessions: it may be
+   * about to stop. Throws NODE_UNKNOWN.
+   */
+  undrain(nodeId: string): Node {
+    const node = this.#alive(nodeId);
+    if (node.facts.drain === undefined) return node;
+    node.facts.drain = { by: 'node', deadline: undefined };
+    node.facts.recalled = true;
     this.#registry.update(node);
     node.stream?.send(this.#heartbeats.answer(node));
     return node;
@@ -251,6 +261,16 @@ export class RouterCore {
     const { heartbeatPeriodMs, heartbeatsPerSecond } = this.settings;
     const steps = Math.ceil((alive * 1000) / heartbeatsPerSecond / heartbeatPeriodMs);
     return heartbeatPeriodMs * Math.max(1, steps);
+  }
+
+  #alive(nodeId: string): Node {
+    checkNodeId(nodeId);
+    const node = this.#registry.nodes.get(nodeId);
+    if (node === undefined || node.state.kind === 'OFFLINE')
+      throw new CabstandError('NODE_UNKNOWN', `no node ${nodeId} that is alive`, {
+        metadata: { node_id: nodeId },
+      });
+    return node;
   }
 
   #stateChanged(node: Node, before: Node['state']['kind']): void {

@@ -1,9 +1,9 @@
-import { checkOffers, clip } from './registry/validate';
+import { boundConditions, checkOffers, clip } from './registry/validate';
 import { applyLoad } from './registry/slots';
 import type { BeatAnswer, BeatStream } from './registry/beat-stream';
 import type { SessionClaim } from './registry/claims';
 import type { Claims } from './registry/claims';
-import type { Node, NodeLoad, Offer } from './registry/node';
+import type { ModelCondition, Node, NodeLoad, Offer } from './registry/node';
 import type { Registry } from './registry/registry';
 import type { Monitor } from './health/monitor';
 import type { Leases } from './leases/leases';
@@ -22,6 +22,8 @@ export interface Beat {
   readonly impairments: readonly string[];
   /** Set where what it offers has changed. */
   readonly offers: readonly Offer[] | undefined;
+  /** Models that take no new sessions; counts where `offers` is set. */
+  readonly others: readonly ModelCondition[];
   readonly draining: boolean;
 }
 
@@ -41,6 +43,7 @@ const UNKNOWN: BeatAnswer = {
   reregister: true,
   drain: false,
   drainMs: undefined,
+  undrain: false,
   periodMs: undefined,
   state: undefined,
 };
@@ -68,7 +71,12 @@ export class Heartbeats {
     const { clock } = this.settings;
     node.lastSeen = clock.monotonic();
     node.lastHeartbeat = clock.now();
-    if (offers !== undefined) registry.setOffers(node, offers);
+    if (offers !== undefined)
+      registry.setOffers(
+        node,
+        offers,
+        boundConditions(beat.others, this.settings.maxModelsPerNode),
+      );
     this.#takeLoad(node, beat);
     const impairments = beat.impairments.slice(0, MAX_IMPAIRMENTS).map((text) => clip(text));
     monitor.beaten(node, impairments, beat.draining);
@@ -90,6 +98,7 @@ export class Heartbeats {
       reregister: false,
       drain: wished,
       drainMs: left,
+      undrain: node.facts.recalled,
       periodMs: isNew ? periodMs : undefined,
       state: node.state,
     };

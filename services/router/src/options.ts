@@ -57,8 +57,6 @@ export interface RouterLimits {
   readonly maxReservations?: number;
   /** Reservations of one principal at once. Default 10000. */
   readonly maxReservationsPerPrincipal?: number;
-  /** Share of a model's slots on a node that only resuming sessions may take, rounded down. Default 0.05. */
-  readonly resumeHeadroom?: number;
   /** Alternatives given with a lease. Default 3. */
   readonly alternatives?: number;
   /** Entries in each of the exclude, allow and block lists of a call. Default 256. */
@@ -120,7 +118,6 @@ export const ROUTER_LIMITS: Readonly<
   reservationMs: [10_000, 1, 1e9, false],
   maxReservations: [100_000, 1, 1e7, true],
   maxReservationsPerPrincipal: [10_000, 1, 1e7, true],
-  resumeHeadroom: [0.05, 0, 1, false],
   alternatives: [3, 0, 64, true],
   maxListLength: [256, 0, 100_000, true],
   watchWindowMs: [100, 0, 600_000, false],

@@ -19,7 +19,7 @@ export function registerNodes(program: Command, context: CliContext): void {
     .command('nodes')
     .summary('the hosters of a subnet, their state and their models')
     .description(
-      'Lists the hosters that the router knows: state, reasons, models, free slots, address.',
+      'Lists the hosters that the router knows: state, reasons, models, free slots, address. FREE is 61+3/64: of 64 slots, 61 are free for new sessions, and 3 are kept for sessions that go on from another hoster. A version that takes no new sessions has its state there: failed (`cabstand info` says why), loading, or draining until the sessions that it serves are gone.',
     )
     .option('--model <name>', 'only hosters with this model', list)
     .option('--watch', 'go on, and print the list when something changes')
@@ -74,7 +74,17 @@ function nodeJson(node: v1.NodeInfo__Output): Record<string, unknown> {
       batch_class: model.batch_class.replace('BATCH_CLASS_', '').toLowerCase(),
       reference: model.reference,
       capacity: model.capacity,
-      free_slots: node.load?.models.find((load) => load.model === model.name)?.free_slots ?? null,
+      free_slots: loadOf(node, model.name)?.free_slots ?? null,
+      resume_slots: loadOf(node, model.name)?.resume_slots ?? null,
+    })),
+    other_models: node.other_models.map(({ name, version, state }) => ({
+      name,
+      version,
+      state: state.replace('MODEL_STATE_', '').toLowerCase(),
     })),
   };
+}
+
+function loadOf(node: v1.NodeInfo__Output, name: string): v1.ModelLoad__Output | undefined {
+  return node.load?.models.find(({ model }) => model === name);
 }

@@ -32,13 +32,15 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
     `${offer?.kind ?? '?'}, on ${offer?.provider === '' ? '?' : (offer?.provider ?? '?')}`,
     `batching ${batchClass(offer)}`,
     `reference ${referenceOf(offer)}`,
-    `${model.free_slots} of ${offer?.capacity ?? 0} slots free`,
+    `${model.free_slots} of ${offer?.capacity ?? 0} slots free for new sessions`,
   ].join(', ');
   const rows: string[][] = [];
   for (const columns of inputRows(model)) rows.push([style.dim('in'), ...columns]);
   for (const output of model.outputs) rows.push([style.dim('out'), ...tensorColumns(output)]);
   for (const columns of parameterRows(model.parameters)) rows.push([style.dim('set'), ...columns]);
-  const title = `${style.bold(printable(offer?.name ?? ''))} v${printable(offer?.version ?? '')}`;
+  const version = offer?.version ?? '';
+  const title =
+    style.bold(printable(offer?.name ?? '')) + (version === '' ? '' : ` v${printable(version)}`);
   return [
     `${title}  ${state === 'READY' ? style.green(state) : style.yellow(state)}\n`,
     `  ${printable(model.description)}\n`,

@@ -29,24 +29,53 @@ export function nodesTable(nodes: readonly Node[], style: Style, nowMs: number):
 }
 
 function nodeRows(node: Node, style: Style, nowMs: number): string[][] {
-  const models = node.models.length === 0 ? [undefined] : node.models;
-  return models.map((model, i) => {
-    const load = node.load?.models.find((entry) => entry.model === model?.name);
+  const models = [
+    ...node.models.map((model) => servingColumns(node, model)),
+    ...node.other_models.map((model) => otherColumns(model, style)),
+  ];
+  if (models.length === 0) models.push(['-', '', '', '', '']);
+  return models.map((columns, i) => {
     const first = i === 0;
     return [
       first ? printable(node.node_id) : '',
       first ? stateText(node, style) : '',
       first ? printable(node.address) : '',
-      model === undefined ? '-' : `${printable(model.name)} v${printable(model.version)}`,
-      model === undefined ? '' : printable(model.provider),
-      model === undefined ? '' : batchClass(model),
-      model === undefined ? '' : referenceOf(model),
-      model === undefined ? '' : `${load?.free_slots ?? '?'}/${model.capacity}`,
+      ...columns,
       first ? String(node.load?.open_sessions ?? 0) : '',
       first ? heartbeat(node, nowMs) : '',
       first ? node.state_reasons.map(printable).join(', ') : '',
     ];
   });
+}
+
+/** MODEL to FREE of a model that takes sessions. */
+function servingColumns({ load }: Node, model: v1.ModelOffer__Output): string[] {
+  return [
+    nameOf(model),
+    printable(model.provider),
+    batchClass(model),
+    referenceOf(model),
+    slots(
+      load?.models.find((entry) => entry.model === model.name),
+      model.capacity,
+    ),
+  ];
+}
+
+/** The same of one that takes none: FREE says why. */
+function otherColumns(model: v1.ModelCondition__Output, style: Style): string[] {
+  const state = model.state.replace('MODEL_STATE_', '').toLowerCase();
+  return [nameOf(model), '', '', '', state === 'failed' ? style.red(state) : style.yellow(state)];
+}
+
+function nameOf({ name, version }: { readonly name: string; readonly version: string }): string {
+  return version === '' ? printable(name) : `${printable(name)} v${printable(version)}`;
+}
+
+/** Free for new sessions, `+` what is kept for sessions that go on from elsewhere, of how many. */
+function slots(load: v1.ModelLoad__Output | undefined, capacity: number): string {
+  const kept = load === undefined || load.resume_slots === 0 ? '' : `+${load.resume_slots}`;
+  return `${load?.free_slots ?? '?'}${kept}/${capacity}`;
 }
 
 function stateText({ state }: Node, style: Style): string {

@@ -108,8 +108,12 @@ test('a hoster and its models, with what each input is given by', () => {
   expect(text).toMatch(/set +rate +int64 \(default 16000\) +Hertz\./);
   expect(text).toMatch(/in +prompt +text +--text/);
   expect(text).toContain('engine\ufffd[2J gone');
-  expect(text).toContain('batching exact, reference golden, 61 of 64 slots free\n');
-  expect(text).toContain('batching unbatched, reference self, 61 of 64 slots free\n');
+  expect(text).toContain(
+    'batching exact, reference golden, 61 of 64 slots free for new sessions\n',
+  );
+  expect(text).toContain(
+    'batching unbatched, reference self, 61 of 64 slots free for new sessions\n',
+  );
   expect(text).toContain('  a row depends on its neighbours\n');
 });
 
@@ -126,7 +130,7 @@ test('nodes are a row for each model, in the order people count', () => {
       { ...offer('generator'), name: 'g', reference: '', batch_class: 'BATCH_CLASS_UNSPECIFIED' },
     ],
     load: {
-      models: [{ model: 'm', free_slots: 5, queue_depth: 0, step_seconds: 0 }],
+      models: [{ model: 'm', free_slots: 5, resume_slots: 3, queue_depth: 0, step_seconds: 0 }],
       open_sessions: 2,
       event_loop_lag_seconds: 0,
     },
@@ -134,6 +138,7 @@ test('nodes are a row for each model, in the order people count', () => {
     registered: null,
     last_heartbeat: { seconds: NOW / 1000 - 2, nanos: 0 },
     banned_until: null,
+    other_models: [],
     ...rest,
   });
   const suspect = node('h-2', {
@@ -142,12 +147,27 @@ test('nodes are a row for each model, in the order people count', () => {
     models: [],
     load: null,
   });
-  expect(nodesTable([node('h-10', {}), suspect], style, NOW)).toBe(
+  const failing = node('h-11', {
+    models: [offer('stateful')],
+    other_models: [
+      { name: 'm', version: '0', state: 'MODEL_STATE_DRAINING' },
+      { name: 'mine\u001b[2J', version: '', state: 'MODEL_STATE_FAILED' },
+    ],
+  });
+  const idle = node('h-12', {
+    models: [],
+    other_models: [{ name: 'n', version: '3', state: 'MODEL_STATE_FAILED' }],
+  });
+  expect(nodesTable([idle, failing, node('h-10', {}), suspect], style, NOW)).toBe(
     [
-      'NODE  STATE    ADDRESS          MODEL  ON   BATCHING  REFERENCE  FREE  SESSIONS  HEARTBEAT  REASONS',
-      'h-2   SUSPECT  127.0.0.1:50051  -                                      0         2.0 s ago  heartbeat late',
-      'h-10  ONLINE   127.0.0.1:50051  m v1   cpu  exact     golden     5/64  2         2.0 s ago',
-      '                                g v1   cpu  ?         ?          ?/64',
+      'NODE  STATE    ADDRESS          MODEL     ON   BATCHING  REFERENCE  FREE      SESSIONS  HEARTBEAT  REASONS',
+      'h-2   SUSPECT  127.0.0.1:50051  -                                             0         2.0 s ago  heartbeat late',
+      'h-10  ONLINE   127.0.0.1:50051  m v1      cpu  exact     golden     5+3/64    2         2.0 s ago',
+      '                                g v1      cpu  ?         ?          ?/64',
+      'h-11  ONLINE   127.0.0.1:50051  m v1      cpu  exact     golden     5+3/64    2         2.0 s ago',
+      '                                m v0                                draining',
+      '                                mine\ufffd[2J                            failed',
+      'h-12  ONLINE   127.0.0.1:50051  n v3                                failed    2         2.0 s ago',
       '',
     ].join('\n'),
   );

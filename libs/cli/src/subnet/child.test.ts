@@ -15,6 +15,7 @@ function child(script: string, options: Partial<ChildOptions> = {}): Child {
     args: ['-e', script],
     env: process.env,
     logFile: path.join(folder.path, `${Math.random()}.log`),
+    finished: () => undefined,
     died: () => undefined,
     restarted: () => undefined,
     ...options,
@@ -84,20 +85,37 @@ test('one that dies starts again, later each time, until it is stopped', async (
   expect(clock.pending).toBe(0);
 });
 
+test('one that ends by itself with exit code 0 stays down', async () => {
+  const clock = new FakeClock();
+  const how = await new Promise<string>((resolve) => {
+    const it = child('process.exit(0)', {
+      clock,
+      finished: () => resolve('finished'),
+      died: (code) => resolve(code),
+    });
+    it.start();
+  });
+  expect(how).toBe('finished');
+  expect(clock.pending).toBe(0);
+});
+
 test('why it died is taken from its log', async () => {
   const lines = [
     { level: 'info', msg: 'listening' },
     { level: 'fatal', msg: 'no such folder' },
   ].map((line) => JSON.stringify(line));
   const dead = new Promise<void>((resolve) => {
-    const it: Child = child(`console.log(${JSON.stringify(`${lines.join('\n')}\nTypeError: x`)})`, {
-      died: () => {
-        void it.lastProblems(5).then((problems) => {
-          expect(problems).toBe('fatal: no such folder\nTypeError: x');
-          void it.stop(0).then(() => resolve());
-        });
+    const it: Child = child(
+      `console.log(${JSON.stringify(`${lines.join('\n')}\nTypeError: x`)}); process.exitCode = 1`,
+      {
+        died: () => {
+          void it.lastProblems(5).then((problems) => {
+            expect(problems).toBe('fatal: no such folder\nTypeError: x');
+            void it.stop(0).then(() => resolve());
+          });
+        },
       },
-    });
+    );
     it.start();
   });
   await dead;

@@ -12,7 +12,9 @@ export interface ChildOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Gets stdout and stderr; emptied when the first process starts. */
   readonly logFile: string;
-  /** Called when the process ended without being asked to. */
+  /** Called when the process ended with exit code 0 by itself: its work is over. It stays down. */
+  readonly finished: () => void;
+  /** Called when the process ended otherwise without being asked to. */
   readonly died: (how: string, restartMs: number) => void;
   /** Called when it was started again. */
   readonly restarted: () => void;
@@ -32,7 +34,7 @@ const FIRST_RESTART_MS = 1000;
 const SLOWEST_RESTART_MS = 30_000;
 const LOG_LINES = 50;
 
-/** One service of a local subnet: started again with growing delays when it dies. */
+/** One service of a local subnet: started again with growing delays when it dies, not when it is done. */
 export class Child {
   readonly name: string;
   readonly logFile: string;
@@ -109,9 +111,16 @@ export class Child {
     const since = this.#clock.monotonic();
     this.#state = { kind: 'running', process: child, since };
     child.once('error', (error) => this.#ended(child, error.message));
-    child.once('exit', (code, signal) =>
-      this.#ended(child, signal === null ? `exit code ${String(code)}` : signal),
-    );
+    child.once('exit', (code, signal) => {
+      if (code === 0) this.#finished(child);
+      else this.#ended(child, signal === null ? `exit code ${String(code)}` : signal);
+    });
+  }
+
+  #finished(child: ChildProcess): void {
+    if (this.#state.kind !== 'running' || this.#state.process !== child) return;
+    this.#state = { kind: 'idle' };
+    this.#options.finished();
   }
 
   #ended(child: ChildProcess, how: string): void {

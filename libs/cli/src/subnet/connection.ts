@@ -83,6 +83,35 @@ export class Connection {
     );
   }
 
+  /**
+   * Takes a drain back on every router: each that wished it would wish it again. Answers what the
+   * last one says of the node, and which did not answer.
+   */
+  async undrain(
+    nodeId: string,
+  ): Promise<{ readonly node: v1.NodeInfo__Output; readonly silent: readonly string[] }> {
+    const tries = await Promise.allSettled(
+      this.routers.map((address) =>
+        this.#client(address).unary(
+          RouterService.rpc_drain,
+          { node_id: nodeId, undo: true },
+          this.#call(),
+        ),
+      ),
+    );
+    let node: v1.NodeInfo__Output | null = null;
+    const silent: string[] = [];
+    const refusals: unknown[] = [];
+    for (const [i, tried] of tries.entries()) {
+      if (tried.status === 'fulfilled') ({ node } = tried.value);
+      else if (isUnreachable(tried.reason)) silent.push(this.routers[i] ?? '');
+      else refusals.push(tried.reason);
+    }
+    if (node !== null) return { node, silent };
+    if (refusals.length > 0) throw CabstandError.from(refusals[0]);
+    throw new CabstandError('ROUTER_UNREACHABLE', `no router answers: ${silent.join(', ')}`);
+  }
+
   loadModel(
     address: string,
     model: string,
@@ -115,9 +144,12 @@ export class Connection {
     models: readonly string[],
   ): Promise<{ readonly address: string; readonly info: v1.InfoResponse__Output }> {
     if (wanted !== undefined) return { address: wanted, info: await this.info(wanted, models) };
-    const nodes = (await this.nodes(models)).filter(
-      ({ state }) => state === 'NODE_STATE_ONLINE' || state === 'NODE_STATE_SUSPECT',
-    );
+    let nodes = (await this.nodes(models)).filter(isUp);
+    // Nobody serves it; those who tried know why not.
+    if (nodes.length === 0 && models.length > 0)
+      nodes = (await this.nodes()).filter(
+        (node) => isUp(node) && node.other_models.some(({ name }) => models.includes(name)),
+      );
     let last: unknown;
     for (const { address } of nodes)
       try {
@@ -164,6 +196,10 @@ export class Connection {
   #call(): CallOptions {
     return { signal: this.#options.signal, timeoutMs: this.#options.timeoutMs };
   }
+}
+
+function isUp({ state }: v1.NodeInfo__Output): boolean {
+  return state === 'NODE_STATE_ONLINE' || state === 'NODE_STATE_SUSPECT';
 }
 
 /** Nobody answered there; somebody else might. */

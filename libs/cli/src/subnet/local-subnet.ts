@@ -99,6 +99,10 @@ export class LocalSubnet {
       args: [servicePath(program), '--config', configs.get(name) ?? ''],
       env,
       logFile: path.join(layout.logs, `${name}.log`),
+      finished: () => {
+        if (this.#up) tell(name, 'has ended: it was drained or told to stop; the others go on');
+        else void this.#died(child, 'exit code 0', 0);
+      },
       died: (how, restartMs) => void this.#died(child, how, restartMs),
       restarted: () => {
         this.#serving(service).catch((error: unknown) => {

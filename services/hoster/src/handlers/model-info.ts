@@ -49,7 +49,8 @@ export function brokenInfo(broken: BrokenModel): v1.ModelInfo {
   };
 }
 
-function wireModelState(status: ModelStatus): v1.ModelState {
+/** A state as the wire has it; a load that verifies is told apart. */
+export function wireModelState(status: ModelStatus): v1.ModelState {
   switch (status.state) {
     case 'loading':
       return status.stage.startsWith('verifying') ? 'MODEL_STATE_VERIFYING' : 'MODEL_STATE_LOADING';

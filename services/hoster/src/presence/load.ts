@@ -1,13 +1,16 @@
 import { toDuration } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import type { ModelHost, ServedModel } from '../engines/contract';
-import { modelOffer } from '../handlers/model-info';
+import { modelOffer, wireModelState } from '../handlers/model-info';
 import type { Sessions } from '../sessions/sessions';
 
 /** What a heartbeat tells about this hoster. */
 export interface PresenceSource {
-  readonly host: Pick<ModelHost, 'models' | 'onChange'>;
-  readonly sessions: Pick<Sessions, 'all' | 'size' | 'freeSlots' | 'queueLengthOf' | 'openness'>;
+  readonly host: Pick<ModelHost, 'models' | 'broken' | 'onChange'>;
+  readonly sessions: Pick<
+    Sessions,
+    'all' | 'size' | 'freeSlots' | 'resumeSlots' | 'queueLengthOf' | 'openness'
+  >;
   /** 99th percentile of event-loop lag since the same reader asked last. */
   readonly lagSeconds: (reader: string) => number;
 }
@@ -17,13 +20,26 @@ export function offers(source: PresenceSource): v1.ModelOffer[] {
   return ready(source).map(modelOffer);
 }
 
+/** Versions that take no new sessions: loading, failed, or serving the sessions that they have. */
+export function otherModels({ host }: PresenceSource): v1.ModelCondition[] {
+  const others = host.models().filter(({ status }) => status.state !== 'ready');
+  return [
+    ...others.map(({ name, version, status }) => ({
+      name,
+      version,
+      state: wireModelState(status),
+    })),
+    ...host.broken().map(({ name }) => ({ name, state: 'MODEL_STATE_FAILED' as const })),
+  ];
+}
+
 export function load(source: PresenceSource, reader: string): v1.Load {
   const { sessions } = source;
-  const open = sessions.openness.kind === 'open';
   return {
     models: ready(source).map((model) => ({
       model: model.name,
-      free_slots: open ? sessions.freeSlots(model) : 0,
+      free_slots: sessions.freeSlots(model),
+      resume_slots: sessions.resumeSlots(model),
       queue_depth: sessions.queueLengthOf(model.name),
       step_seconds: model.stepSeconds,
     })),

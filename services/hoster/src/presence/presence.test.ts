@@ -1,4 +1,4 @@
-import { systemClock } from '@cabstand/core';
+import { CabstandError, systemClock } from '@cabstand/core';
 import { RpcClient, toDuration } from '@cabstand/rpc';
 import { FakeHost, testSealer } from '../sessions/host.fixture';
 import { Sessions } from '../sessions/sessions';
@@ -18,7 +18,8 @@ interface Bench {
   readonly host: FakeHost & { models(): readonly FakeHost['model'][] };
   readonly sessions: Sessions;
   readonly presence: Presence;
-  readonly drains: (number | undefined)[];
+  /** Deadlines of drains, and when one was taken back. */
+  readonly drains: (number | undefined | 'undone')[];
 }
 
 let running: { stop(reason: string): Promise<void> }[] = [];
@@ -34,12 +35,18 @@ async function router(address?: string): Promise<ScriptedRouter> {
 }
 
 function bench(addresses: readonly string[]): Bench {
-  const host = Object.assign(new FakeHost(), { models: () => [host.model] });
-  const drains: (number | undefined)[] = [];
+  const host = Object.assign(new FakeHost(), {
+    models: () => [host.model],
+    broken: () => [
+      { name: 'bad', folder: '/models/bad', error: new CabstandError('MANIFEST_INVALID', 'x') },
+    ],
+  });
+  const drains: Bench['drains'] = [];
   let presence: Presence | undefined = undefined as Presence | undefined;
   const sessions = new Sessions({
     sealer: testSealer(),
     host,
+    options: { resumeHeadroom: 0.25 },
     clock: systemClock,
     observer: {
       opened: (session) => presence?.opened(session),
@@ -56,6 +63,7 @@ function bench(addresses: readonly string[]): Bench {
       clock: systemClock,
       log,
       onDrain: (deadlineMs) => void drains.push(deadlineMs),
+      onUndrain: () => void drains.push('undone'),
     })),
   );
   presence.start();
@@ -89,7 +97,7 @@ test('registers with every router and tells each its load', async () => {
     models: [{ name: 'fake', version: '1', capacity: 4, batch_class: 'BATCH_CLASS_EXACT' }],
   });
   expect(two.beats[0]?.load).toMatchObject({
-    models: [{ model: 'fake', free_slots: 4, step_seconds: 0.001 }],
+    models: [{ model: 'fake', free_slots: 3, resume_slots: 1, step_seconds: 0.001 }],
     event_loop_lag_seconds: 0.001,
   });
   expect(b.presence.registered).toBe(2);
@@ -149,9 +157,14 @@ test('obeys wishes to drain, and to beat at another pace', async () => {
   await until(() => b.drains.length > 0);
   expect(b.drains).toEqual([1500]);
   b.sessions.drain(1500);
-  b.presence.draining();
+  b.presence.opennessChanged();
   await until(() => one.beats.at(-1)?.draining === true);
   expect(one.beats.at(-1)?.load?.models[0]?.free_slots).toBe(0);
+  one.wish({ undrain: true });
+  await until(() => b.drains.at(-1) === 'undone');
+  b.sessions.undrain();
+  b.presence.opennessChanged();
+  await until(() => one.beats.at(-1)?.draining === false);
   one.wish({ heartbeat_period: toDuration(60_000) });
   const quiet = one.beats.length + 2;
   await new Promise((resolve) => setTimeout(resolve, 300));
@@ -168,6 +181,12 @@ test('tells at once what it offers when that has changed', async () => {
   for (const listener of b.host.listeners) listener();
   await until(() => one.beats.at(-1)?.models_changed === true);
   expect(one.beats.at(-1)?.models).toEqual([]);
+  const bad = { name: 'bad', version: '', state: 'MODEL_STATE_FAILED' };
+  expect(one.registered[0]?.other_models).toEqual([bad]);
+  expect(one.beats.at(-1)?.other_models).toEqual([
+    { name: 'fake', version: '1', state: 'MODEL_STATE_DRAINING' },
+    bad,
+  ]);
 });
 
 test('says good-bye when it stops', async () => {

@@ -23,8 +23,8 @@ export class Presence implements SessionObserver {
     for (const link of this.#links) link.start();
   }
 
-  /** The hoster drains: routers should know at once. */
-  draining(): void {
+  /** The hoster drains, or takes sessions again: routers should know at once. */
+  opennessChanged(): void {
     this.#beatNow(false);
   }
 

@@ -10,7 +10,7 @@ import type { Clock } from '@cabstand/core';
 import { RouterService, fromDuration } from '@cabstand/rpc';
 import type { BidiStream, RpcClient, v1 } from '@cabstand/rpc';
 import type { NodeIdentity } from '../handlers/context';
-import { load, offers, timestamp } from './load';
+import { load, offers, otherModels, timestamp } from './load';
 import type { PresenceSource } from './load';
 import { News } from './news';
 
@@ -29,6 +29,8 @@ export interface RouterLinkOptions {
   readonly log: LinkLog;
   /** The router asks this hoster to drain. */
   readonly onDrain: (deadlineMs: number | undefined) => void;
+  /** The router takes that wish back. */
+  readonly onUndrain: () => void;
 }
 
 const REGISTER_TIMEOUT_MS = 5000;
@@ -128,6 +130,7 @@ export class RouterLink {
       {
         address: advertise,
         models: offers(source),
+        other_models: otherModels(source),
         version: identity.version,
         incarnation: identity.incarnation,
         clock: timestamp(clock.now()),
@@ -188,6 +191,7 @@ export class RouterLink {
       for await (const wish of stream.responses) {
         this.#setPeriod(fromDuration(wish.heartbeat_period));
         if (wish.drain) this.#options.onDrain(fromDuration(wish.drain_deadline));
+        else if (wish.undrain) this.#options.onUndrain();
         if (wish.reregister) {
           end(new CabstandError('INCARNATION_UNKNOWN', 'the router wants a registration'));
           return;
@@ -215,6 +219,7 @@ export class RouterLink {
       impairments: [],
       models: changed ? offers(source) : [],
       models_changed: changed,
+      other_models: changed ? otherModels(source) : [],
       draining: source.sessions.openness.kind !== 'open',
     };
   }

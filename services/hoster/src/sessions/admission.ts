@@ -65,12 +65,13 @@ export class Admission {
 
   /** Whether a slot of the model is free for this applicant. */
   hasSlot(model: ServedModel, resume: boolean): boolean {
-    return this.freeSlots(model) + (resume ? this.#headroom(model) : 0) > 0;
+    return this.slots(model, resume) > 0;
   }
 
-  /** Slots that new sessions may take. */
-  freeSlots(model: ServedModel): number {
-    return model.capacity - model.openSequences - this.#waiting(model) - this.#headroom(model);
+  /** Slots that new sessions may take, or sessions that go on from elsewhere; below 0 where too many are. */
+  slots(model: ServedModel, resume: boolean): number {
+    const left = model.capacity - model.openSequences - this.#waiting(model);
+    return resume ? left : left - this.#headroom(model);
   }
 
   /** A session of the model has ended after this time. */

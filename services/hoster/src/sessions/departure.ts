@@ -16,8 +16,12 @@ export interface DepartureInit {
   readonly clock: Clock;
   readonly movesPerSecond: number;
   readonly live: () => Iterable<Session>;
+  /** How many those are. */
+  readonly size: () => number;
   /** Nobody new is let in from now on. */
   readonly onClosed: (error: CabstandError) => void;
+  /** It drains and the last session has left. */
+  readonly onDrained: () => void;
 }
 
 /** How long readers may take to get what a frozen session has left, in milliseconds. */
@@ -69,8 +73,17 @@ export class Departure {
     const { clock } = this.#init;
     this.#openness = { kind: 'draining', until: clock.monotonic() + deadlineMs };
     this.#announce(deadlineMs);
-    const end = (): void => void this.#freezeAll().then(() => this.#evictAll());
-    this.#deadline = clock.setTimer(end, deadlineMs, { unref: true });
+    this.#deadline = clock.setTimer(() => void this.#expire(), deadlineMs, { unref: true });
+    this.#checkDrained();
+  }
+
+  /** Takes a drain back; false where there is none. Sessions that were asked to move may still do so. */
+  undrain(): boolean {
+    if (this.#openness.kind !== 'draining') return false;
+    this.#deadline?.cancel();
+    this.#moves.stop();
+    this.#openness = { kind: 'open' };
+    return true;
   }
 
   /**
@@ -100,6 +113,7 @@ export class Departure {
   ended({ reason }: SessionEnd): void {
     if (reason === 'migrated') this.#lastMove = this.#init.clock.monotonic();
     this.checkQuiet();
+    this.#checkDrained();
   }
 
   /** A session has ended, or has nothing more to give for now. */
@@ -114,6 +128,19 @@ export class Departure {
   #announce(deadlineMs: number): void {
     this.#init.onClosed(draining());
     this.#moves.ask(this.#init.live(), deadlineMs);
+  }
+
+  #checkDrained(): void {
+    if (this.#openness.kind !== 'draining') return;
+    if (this.#init.size() === 0) this.#init.onDrained();
+  }
+
+  /** The deadline of a drain has come. */
+  async #expire(): Promise<void> {
+    const drain = this.#openness;
+    await this.#freezeAll();
+    // Meanwhile it may have been taken back.
+    if (this.#openness === drain) this.#evictAll();
   }
 
   #busy(): boolean {

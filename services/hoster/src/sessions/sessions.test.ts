@@ -14,6 +14,8 @@ interface Bench {
   readonly host: FakeHost;
   readonly sessions: Sessions;
   readonly refused: string[];
+  /** How often the last session left while it drained. */
+  drained: number;
 }
 
 function bench(options: SessionOptions = {}, capacity = 2): Bench {
@@ -23,12 +25,17 @@ function bench(options: SessionOptions = {}, capacity = 2): Bench {
   const observer = {
     refused: (_model: string, error: CabstandError) => void refused.push(error.reason),
   };
-  return {
+  const onDrained = (): void => {
+    made.drained++;
+  };
+  const made: Bench = {
     clock,
     host,
     refused,
-    sessions: new Sessions({ host, clock, observer, sealer: testSealer(), options }),
+    sessions: new Sessions({ host, clock, observer, sealer: testSealer(), options, onDrained }),
+    drained: 0,
   };
+  return made;
 }
 
 let ids = 0;
@@ -78,11 +85,20 @@ describe('admission', () => {
 
   it('keeps slots for sessions that resume', async () => {
     const b = bench({ resumeHeadroom: 0.5 }, 4);
-    expect(b.sessions.freeSlots(b.host.model)).toBe(2);
+    const slots = (): number[] => [
+      b.sessions.freeSlots(b.host.model),
+      b.sessions.resumeSlots(b.host.model),
+    ];
+    expect(slots()).toEqual([2, 2]);
     await open(b);
     await open(b);
     expect((await errorOf(open(b))).reason).toBe('HOSTER_FULL');
-    expect(b.sessions.freeSlots(b.host.model)).toBe(0);
+    expect(slots()).toEqual([0, 2]);
+    const resume = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
+    await open(b, { resume });
+    expect(slots()).toEqual([0, 1]);
+    b.sessions.drain(1000);
+    expect(slots()).toEqual([0, 0]);
   });
 
   it('limits the sessions of one principal and of the whole hoster', async () => {
@@ -229,6 +245,44 @@ describe('draining', () => {
       end: { reason: 'evicted', error: { reason: 'DRAINING' } },
     });
     expect(b.sessions.size).toBe(0);
+  });
+
+  it('says when the last session has left, by itself or at the deadline', async () => {
+    const b = bench({}, 4);
+    const [first, second] = [await open(b), await open(b)];
+    b.sessions.drain(1000);
+    first.abort({ reason: 'stopped' });
+    expect(b.drained).toBe(0);
+    second.abort({ reason: 'stopped' });
+    expect(b.drained).toBe(1);
+
+    const late = bench();
+    await open(late);
+    late.sessions.drain(1000);
+    await late.clock.advance(999);
+    expect(late.drained).toBe(0);
+    await late.clock.advance(1);
+    expect(late.drained).toBe(1);
+
+    const idle = bench();
+    idle.sessions.drain(1000);
+    expect(idle.drained).toBe(1);
+  });
+
+  it('can be taken back: sessions stay, new ones come, and no deadline ends them', async () => {
+    const b = bench({}, 4);
+    const session = await open(b);
+    expect(b.sessions.undrain()).toBe(false);
+    b.sessions.drain(1000);
+    await b.clock.advance(500);
+    expect(b.sessions.undrain()).toBe(true);
+    await open(b);
+    await b.clock.advance(5000);
+    expect(b.sessions.size).toBe(2);
+    session.abort({ reason: 'stopped' });
+    expect(b.drained).toBe(0);
+    void b.sessions.stop(0);
+    expect(b.sessions.undrain()).toBe(false);
   });
 
   it('stops when the last turn has ended and was read, not before', async () => {

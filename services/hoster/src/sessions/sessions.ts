@@ -40,6 +40,8 @@ export interface SessionsInit {
   readonly observer: SessionObserver;
   readonly sealer: Sealer;
   readonly options?: SessionOptions;
+  /** It drains and the last session has left. */
+  readonly onDrained?: () => void;
 }
 
 /** What a request comes to with one version of a model. */
@@ -71,7 +73,9 @@ export class Sessions {
       clock: init.clock,
       movesPerSecond: this.options.movesPerSecond,
       live: () => this.#directory.all(),
+      size: () => this.#directory.size,
       onClosed: (error) => this.#queue.rejectAll(error),
+      onDrained: () => init.onDrained?.(),
     });
     this.#unsubscribe = init.host.onChange(() => {
       // Before anybody new: they had their slots.
@@ -104,13 +108,14 @@ export class Sessions {
     return this.#admission.principals;
   }
 
-  /** Slots of the model that new sessions may take; never negative. */
+  /** Slots of the model that new sessions may take; 0 while the hoster takes none. */
   freeSlots(model: ServedModel): number {
-    const room = Math.min(
-      this.#admission.freeSlots(model),
-      this.options.maxSessions - this.#admission.sessions,
-    );
-    return Math.max(0, room);
+    return this.#room(model, false);
+  }
+
+  /** Further slots, kept for sessions that go on from elsewhere; 0 while the hoster takes none. */
+  resumeSlots(model: ServedModel): number {
+    return this.#room(model, true) - this.#room(model, false);
   }
 
   all(): IterableIterator<Session> {
@@ -198,6 +203,11 @@ export class Sessions {
     this.#departure.drain(deadlineMs);
   }
 
+  /** Takes a drain back; false where there is none. Sessions that were asked to move may still do so. */
+  undrain(): boolean {
+    return this.#departure.undrain();
+  }
+
   /**
    * Lets running turns finish, and durable sessions move, until the deadline; then ends all sessions.
    * Answers how many turns it cut.
@@ -206,6 +216,12 @@ export class Sessions {
     const cut = await this.#departure.stop(deadlineMs);
     this.#unsubscribe();
     return cut;
+  }
+
+  #room(model: ServedModel, resume: boolean): number {
+    if (this.openness.kind !== 'open') return 0;
+    const all = this.options.maxSessions - this.#admission.sessions;
+    return Math.max(0, Math.min(this.#admission.slots(model, resume), all));
   }
 
   #create(request: OpenRequest, { model, plan, inputs }: Prepared): Session {

@@ -2,7 +2,7 @@ import { toDuration } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import type { Beat } from '../heartbeats';
 import type { BeatAnswer } from '../registry/beat-stream';
-import type { BatchClass, Node, NodeLoad, Offer } from '../registry/node';
+import type { BatchClass, ModelCondition, Node, NodeLoad, Offer } from '../registry/node';
 import type { Registration } from '../registry/validate';
 
 /** The wire's words for the domain's, and back. Nothing is judged here. */
@@ -20,6 +20,25 @@ const WIRE_BATCH_CLASS: Readonly<Record<BatchClass, v1.BatchClass__Output>> = {
   tolerance: 'BATCH_CLASS_TOLERANCE',
   unbatched: 'BATCH_CLASS_UNBATCHED',
 };
+
+const MODEL_STATE: Readonly<Partial<Record<string, ModelCondition['state']>>> = {
+  MODEL_STATE_LOADING: 'loading',
+  MODEL_STATE_VERIFYING: 'verifying',
+  MODEL_STATE_DRAINING: 'draining',
+  MODEL_STATE_FAILED: 'failed',
+};
+
+const WIRE_MODEL_STATE: Readonly<Record<ModelCondition['state'], v1.ModelState__Output>> = {
+  loading: 'MODEL_STATE_LOADING',
+  verifying: 'MODEL_STATE_VERIFYING',
+  draining: 'MODEL_STATE_DRAINING',
+  failed: 'MODEL_STATE_FAILED',
+  unspecified: 'MODEL_STATE_UNSPECIFIED',
+};
+
+function fromCondition({ name, version, state }: v1.ModelCondition__Output): ModelCondition {
+  return { name, version, state: MODEL_STATE[state] ?? 'unspecified' };
+}
 
 function fromOffer(offer: v1.ModelOffer__Output): Offer {
   return {
@@ -39,6 +58,7 @@ export function fromRegister(request: v1.RegisterRequest__Output): Registration 
   return {
     address: request.address,
     offers: request.models.map(fromOffer),
+    others: request.other_models.map(fromCondition),
     version: request.version,
     incarnation: request.incarnation,
     nodeId: request.node_id,
@@ -58,6 +78,7 @@ export function fromHeartbeat(request: v1.HeartbeatRequest__Output): Beat {
     sessionsClosed: request.sessions_closed,
     impairments: request.impairments,
     offers: request.models_changed ? request.models.map(fromOffer) : undefined,
+    others: request.other_models.map(fromCondition),
     draining: request.draining,
   };
 }
@@ -67,6 +88,7 @@ function fromLoad(load: v1.Load__Output): NodeLoad {
     models: load.models.map((model) => ({
       model: model.model,
       freeSlots: model.free_slots,
+      resumeSlots: model.resume_slots,
       queueDepth: model.queue_depth,
       stepSeconds: model.step_seconds,
     })),
@@ -79,6 +101,7 @@ export function toHeartbeat(answer: BeatAnswer, now: number): v1.HeartbeatRespon
   return {
     reregister: answer.reregister,
     drain: answer.drain,
+    undrain: answer.undrain,
     ...(answer.drainMs === undefined ? {} : { drain_deadline: toDuration(answer.drainMs) }),
     ...(answer.periodMs === undefined ? {} : { heartbeat_period: toDuration(answer.periodMs) }),
     clock: toTimestamp(now),
@@ -110,10 +133,16 @@ export function toNodeInfo(node: Node): v1.NodeInfo {
       kind: offer.kind,
       reference: offer.reference,
     })),
+    other_models: node.others.map(({ name, version, state }) => ({
+      name,
+      version,
+      state: WIRE_MODEL_STATE[state],
+    })),
     load: {
       models: node.load.models.map((model) => ({
         model: model.model,
         free_slots: model.freeSlots,
+        resume_slots: model.resumeSlots,
         queue_depth: model.queueDepth,
         step_seconds: model.stepSeconds,
       })),

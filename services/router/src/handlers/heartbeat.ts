@@ -42,7 +42,8 @@ class Answers implements BeatStream {
 
   send(answer: BeatAnswer): void {
     const { periodMs = this.#waiting?.periodMs } = answer;
-    this.#waiting = { ...answer, periodMs };
+    const undrain = answer.undrain || (!answer.drain && this.#waiting?.undrain === true);
+    this.#waiting = { ...answer, periodMs, undrain };
     if (!this.#sending) void this.#drain();
   }
 

@@ -37,6 +37,7 @@ export function membershipHandlers(
     },
     rpc_drain: (request) => {
       const { deadline } = request;
+      if (request.undo) return { node: toNodeInfo(core.undrain(request.node_id)) };
       const ms =
         deadline === null ? undefined : deadline.seconds * 1000 + Math.round(deadline.nanos / 1e6);
       return { node: toNodeInfo(core.drain(request.node_id, ms)) };

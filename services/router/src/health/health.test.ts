@@ -205,6 +205,28 @@ test('drain reaches the node at once and keeps sessions away; a new process star
   expect(() => core.drain('b', 1)).toThrow(refusal('NODE_UNKNOWN'));
 });
 
+test('a drain is taken back until the node says that it takes sessions', () => {
+  const { core } = stand();
+  const sent: BeatAnswer[] = [];
+  core.register(registration('a'), HOSTER);
+  core.heartbeat(beat('a'), HOSTER, { send: (answer) => sent.push(answer) });
+  core.undrain('a');
+  expect(sent).toEqual([]);
+  core.drain('a', 60_000);
+  core.heartbeat(beat('a', { draining: true }), HOSTER);
+  core.undrain('a');
+  expect(sent.at(-1)).toMatchObject({ drain: false, undrain: true, state: { kind: 'DRAINING' } });
+  // This heartbeat was on its way before the node heard of it.
+  const late = core.heartbeat(beat('a', { draining: true }), HOSTER);
+  expect(late).toMatchObject({ drain: false, undrain: true });
+  expect(() => core.acquire(wanted(), CLIENT)).toThrow('no node can take');
+  expect(core.heartbeat(beat('a'), HOSTER)).toMatchObject({ undrain: false });
+  expect(core.acquire(wanted(), CLIENT).node.id).toBe('a');
+  core.drain('a', 60_000);
+  expect(sent.at(-1)).toMatchObject({ drain: true, undrain: false });
+  expect(() => core.undrain('b')).toThrow(refusal('NODE_UNKNOWN'));
+});
+
 test('a node that drains of its own accord says so and may change its mind', () => {
   const { core } = stand();
   join(core, 'a');

@@ -73,7 +73,10 @@ export class Monitor {
     if (impairments.length > 0) facts.signals.set('canary', impairments);
     else facts.signals.delete('canary');
     if (draining) facts.drain ??= { by: 'node', deadline: undefined };
-    else if (facts.drain?.by === 'node') facts.drain = undefined;
+    else {
+      if (facts.drain?.by === 'node') facts.drain = undefined;
+      facts.recalled = false;
+    }
     const wasOffline = !isAlive(node);
     this.parts.registry.update(node);
     if (!wasOffline || !facts.signals.has('probe')) return;

@@ -23,6 +23,8 @@ export interface HealthFacts {
   offline: { readonly cause: OfflineCause; readonly reason: string } | undefined;
   readonly signals: Map<Signal, readonly string[]>;
   drain: DrainFact | undefined;
+  /** An administrator took the drain back and the node has not yet said that it takes sessions. */
+  recalled: boolean;
   /** At least one heartbeat of this incarnation arrived: its load is known. */
   beaten: boolean;
   reach: Reach;
@@ -83,6 +85,7 @@ export function newFacts(): HealthFacts {
     offline: undefined,
     signals: new Map(),
     drain: undefined,
+    recalled: false,
     beaten: false,
     reach: 'unknown',
     failingSince: undefined,

@@ -18,7 +18,7 @@ export interface Wanted {
   /** If not empty, only these. */
   readonly allow: readonly string[];
   readonly block: readonly string[];
-  /** May use the headroom that is kept for resuming sessions. */
+  /** May use the slots that nodes keep for resuming sessions. */
   readonly resume: boolean;
 }
 

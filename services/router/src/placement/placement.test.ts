@@ -3,6 +3,7 @@ import { CLIENT, HOSTER, beat, join, offer, seeded, stand, wanted, refusal } fro
 import { SwapList } from '../registry/swap-list';
 import { draw } from './draw';
 import type { Stand } from '../core.fixture';
+import type { ModelLoad } from '../registry/node';
 
 const A = `sha256:${'a'.repeat(64)}`;
 const B = `sha256:${'b'.repeat(64)}`;
@@ -12,8 +13,15 @@ function fleet(size: number, capacity: number, s = stand()): Stand {
   return s;
 }
 
-function load(free: number, more: { queueDepth?: number; stepSeconds?: number } = {}) {
-  const model = { model: 'm', freeSlots: free, queueDepth: 0, stepSeconds: 0, ...more };
+function load(free: number, more: Partial<ModelLoad> = {}) {
+  const model = {
+    model: 'm',
+    freeSlots: free,
+    resumeSlots: 0,
+    queueDepth: 0,
+    stepSeconds: 0,
+    ...more,
+  };
   return { models: [model], openSessions: 0, eventLoopLagSeconds: 0 };
 }
 
@@ -98,10 +106,13 @@ test('exclusions may name one process of a node', () => {
   expect(() => core.acquire(wanted({ exclude: now }), CLIENT)).toThrow(refusal('NO_NODE'));
 });
 
-test('headroom is for those who resume', () => {
-  const { core } = fleet(1, 10, stand({ resumeHeadroom: 0.2 }));
-  for (let i = 0; i < 8; i++) core.acquire(wanted(), CLIENT);
-  expect(() => core.acquire(wanted(), CLIENT)).toThrow(refusal('HOSTER_FULL'));
+test('every slot that a node calls free is handed out, and what it keeps goes to those who resume', () => {
+  const { core } = fleet(1, 64);
+  const told = load(61, { resumeSlots: 3 });
+  core.heartbeat(beat('n0', { load: told }), HOSTER);
+  for (let i = 0; i < 61; i++) core.acquire(wanted(), CLIENT);
+  expect(() => core.acquire(wanted(), CLIENT)).toThrow(refusal('HOSTER_FULL', { full: '1' }));
+  core.acquire(wanted({ resume: true }), CLIENT);
   core.acquire(wanted({ resume: true }), CLIENT);
   core.acquire(wanted({ resume: true }), CLIENT);
   expect(() => core.acquire(wanted({ resume: true }), CLIENT)).toThrow(refusal('HOSTER_FULL'));

@@ -87,7 +87,7 @@ export class Placement {
   ): readonly Slot[] {
     const count = CHOICES + Math.max(0, this.options.alternatives - 1);
     const roomy = (slot: Slot): boolean =>
-      from !== 'banned' || wanted.resume || slot.free - slot.leases.size > slot.headroom;
+      from !== 'banned' || wanted.resume || slot.free > slot.leases.size;
     if (filter.allow !== undefined) {
       const allowed = new SwapList<Slot>();
       for (const slot of this.#named(pool, wanted, filter.allow))

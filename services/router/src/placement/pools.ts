@@ -37,10 +37,10 @@ function classOf(slot: Slot): SlotClass {
   const { node } = slot;
   if (node.state.kind === 'OFFLINE') return 'offline';
   if (node.state.kind !== 'ONLINE') return 'unready';
-  const left = slot.free - slot.leases.size;
+  const left = slot.free + slot.kept - slot.leases.size;
   if (node.bannedUntil !== undefined) return left > 0 ? 'banned' : 'banned_full';
   if (left <= 0) return 'full';
-  return left > slot.headroom ? 'open' : 'reserve';
+  return left > slot.kept ? 'open' : 'reserve';
 }
 
 /**

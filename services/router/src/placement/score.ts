@@ -7,7 +7,7 @@ import type { Slot } from '../registry/node';
  * differences are measuring noise and must not skew the spread.
  */
 export function scoreOf(slot: Slot, quickestStep: number): number {
-  const taken = slot.capacity - slot.free + slot.leases.size + slot.queueDepth;
+  const taken = slot.capacity - slot.free - slot.kept + slot.leases.size + slot.queueDepth;
   const fullness = (taken + 1) / Math.max(1, slot.capacity);
   return fullness * slowness(slot.stepSeconds, quickestStep);
 }

@@ -7,6 +7,8 @@ export interface BeatAnswer {
   readonly drain: boolean;
   /** Time left to drain, in milliseconds. */
   readonly drainMs: number | undefined;
+  /** The wish to drain was taken back. */
+  readonly undrain: boolean;
   /** New period in milliseconds; undefined for no change. */
   readonly periodMs: number | undefined;
   readonly state: NodeState | undefined;

@@ -18,9 +18,20 @@ export interface Offer {
   readonly reference: string;
 }
 
+/** A version of a model that takes no new sessions there; shown, never placed. */
+export interface ModelCondition {
+  readonly name: string;
+  /** '' where the node cannot tell. */
+  readonly version: string;
+  readonly state: 'loading' | 'verifying' | 'draining' | 'failed' | 'unspecified';
+}
+
 export interface ModelLoad {
   readonly model: string;
+  /** Slots that new sessions may take. */
   readonly freeSlots: number;
+  /** Further slots, which the node keeps for sessions that resume. */
+  readonly resumeSlots: number;
   readonly queueDepth: number;
   readonly stepSeconds: number;
 }
@@ -35,7 +46,7 @@ export interface NodeLoad {
 export type SlotClass =
   /** May be handed out to anybody. */
   | 'open'
-  /** Only the headroom for resuming sessions is left. */
+  /** Only what the node keeps for resuming sessions is left. */
   | 'reserve'
   /** Online, but every slot is taken or reserved. */
   | 'full'
@@ -53,10 +64,10 @@ export interface Slot {
   readonly model: string;
   readonly digests: readonly string[];
   readonly capacity: number;
-  /** Kept for sessions that resume. */
-  readonly headroom: number;
-  /** As the last heartbeat said. */
+  /** For new sessions, as the last heartbeat said. */
   free: number;
+  /** Further slots that the node keeps for sessions that resume, as the last heartbeat said. */
+  kept: number;
   queueDepth: number;
   stepSeconds: number;
   /** Reservations: handed out and not yet seen as consumed. */
@@ -75,6 +86,7 @@ export interface Node {
   address: string;
   version: string;
   offers: readonly Offer[];
+  others: readonly ModelCondition[];
   slots: Map<string, Slot>;
   load: NodeLoad;
   facts: HealthFacts;

@@ -10,6 +10,7 @@ import {
   wanted,
   refusal,
 } from '../core.fixture';
+import { toNodeInfo } from '../handlers/convert';
 
 const rejects = (reason: string, field?: string): Error =>
   refusal(reason, field === undefined ? {} : { field });
@@ -188,6 +189,28 @@ test('a node may offer a bounded number of models', () => {
   );
 });
 
+test('models that take no sessions are shown and never placed, bounded, until the node tells anew', () => {
+  const { core } = stand({ maxModelsPerNode: 2 });
+  const others = ['n', 'x'.repeat(100), 'z'].map((name) => ({
+    name,
+    version: '1',
+    state: 'failed' as const,
+  }));
+  join(core, 'a', { others });
+  const shown = (): unknown => toNodeInfo(core.nodes.get('a')!).other_models;
+  expect(shown()).toEqual([
+    { name: 'n', version: '1', state: 'MODEL_STATE_FAILED' },
+    { name: `${'x'.repeat(64)}…`, version: '1', state: 'MODEL_STATE_FAILED' },
+  ]);
+  expect(() => core.acquire(wanted({ model: 'n' }), CLIENT)).toThrow(rejects('MODEL_UNKNOWN'));
+  // A heartbeat that tells of no change leaves them.
+  core.heartbeat(beat('a'), HOSTER);
+  expect(shown()).toHaveLength(2);
+  const draining = [{ name: 'n', version: '0', state: 'draining' as const }];
+  core.heartbeat(beat('a', { offers: [offer('n')], others: draining }), HOSTER);
+  expect(shown()).toEqual([{ name: 'n', version: '0', state: 'MODEL_STATE_DRAINING' }]);
+});
+
 test('claims: the highest epoch first, closed ones gone, all of it bounded', () => {
   const { core } = stand({ maxClaims: 3, maxClaimsPerNode: 2 });
   join(core, 'a');
@@ -211,7 +234,13 @@ test('claims: the highest epoch first, closed ones gone, all of it bounded', () 
 test('nonsense in a heartbeat’s numbers does no harm', () => {
   const { core } = stand();
   join(core, 'a');
-  const model = { model: 'm', freeSlots: 1e12, queueDepth: -5, stepSeconds: NaN };
+  const model = {
+    model: 'm',
+    freeSlots: 1e12,
+    resumeSlots: 1e12,
+    queueDepth: -5,
+    stepSeconds: NaN,
+  };
   const load = {
     models: [model, { ...model, model: 'x' }],
     openSessions: -1,
@@ -220,6 +249,7 @@ test('nonsense in a heartbeat’s numbers does no harm', () => {
   core.heartbeat(beat('a', { load }), HOSTER);
   expect(core.nodes.get('a')?.slots.get('m')).toMatchObject({
     free: 4,
+    kept: 0,
     queueDepth: 0,
     stepSeconds: 0,
   });

@@ -6,7 +6,7 @@ import { SwapList } from './swap-list';
 import { checkRegistration } from './validate';
 import type { Clock } from '@cabstand/core';
 import type { NodeStateKind, OfflineCause } from '../health/state';
-import type { Node, Offer, Slot } from './node';
+import type { ModelCondition, Node, Offer, Slot } from './node';
 import type { Registration } from './validate';
 
 /** Told about changes, after they have happened. */
@@ -30,7 +30,6 @@ export interface RegistryOptions {
   readonly maxNodes: number;
   readonly maxModelsPerNode: number;
   readonly maxModelNames: number;
-  readonly resumeHeadroom: number;
   readonly forgetAfterMs: number;
   /** The heartbeat period for a fleet of this size. */
   readonly periodMs: (aliveNodes: number) => number;
@@ -145,10 +144,11 @@ export class Registry {
     this.update(node);
   }
 
-  setOffers(node: Node, offers: readonly Offer[]): void {
+  setOffers(node: Node, offers: readonly Offer[], others: readonly ModelCondition[]): void {
     const before = node.slots;
-    const after = makeSlots(node, offers, this.options.resumeHeadroom);
+    const after = makeSlots(node, offers);
     node.offers = offers;
+    node.others = others;
     node.revision++;
     for (const [name, slot] of before) {
       const next = after.get(name);
@@ -189,6 +189,7 @@ export class Registry {
       address: wanted.address,
       version: wanted.version,
       offers: [],
+      others: [],
       slots: new Map(),
       load: NO_LOAD,
       facts,
@@ -207,7 +208,7 @@ export class Registry {
     this.#all.add(node);
     this.#states[node.state.kind]++;
     this.listener.nodeAdded(node);
-    this.setOffers(node, wanted.offers);
+    this.setOffers(node, wanted.offers, wanted.others);
     this.listener.addressGiven(node);
     return node;
   }
@@ -222,7 +223,7 @@ export class Registry {
     node.periodMs = this.options.periodMs(this.alive);
     node.facts.offline = undefined;
     node.facts.signals.delete('heartbeat');
-    this.setOffers(node, wanted.offers);
+    this.setOffers(node, wanted.offers, wanted.others);
     this.update(node);
     if (moved) this.listener.addressGiven(node);
     return node;

@@ -1,11 +1,7 @@
 import type { Node, NodeLoad, Offer, Slot } from './node';
 
 /** The slots of a node's offers, one per model; versions of one model share theirs. */
-export function makeSlots(
-  node: Node,
-  offers: readonly Offer[],
-  headroomShare: number,
-): Map<string, Slot> {
+export function makeSlots(node: Node, offers: readonly Offer[]): Map<string, Slot> {
   const slots = new Map<string, Slot>();
   for (const name of new Set(offers.map((offer) => offer.name))) {
     const versions = offers.filter((offer) => offer.name === name);
@@ -16,8 +12,8 @@ export function makeSlots(
       model: name,
       digests,
       capacity,
-      headroom: Math.floor(capacity * headroomShare),
       free: capacity,
+      kept: 0,
       queueDepth: 0,
       stepSeconds: 0,
       leases: new Set(),
@@ -39,12 +35,21 @@ export function applyLoad(node: Node, load: NodeLoad): boolean {
     const slot = node.slots.get(told.model);
     if (slot === undefined) continue;
     const free = clamp(Math.floor(told.freeSlots), 0, slot.capacity);
+    const kept = clamp(Math.floor(told.resumeSlots), 0, slot.capacity - free);
     const queueDepth = clamp(Math.floor(told.queueDepth), 0, 1e9);
-    if (free !== slot.free || queueDepth !== slot.queueDepth) changed = true;
+    if (free !== slot.free || kept !== slot.kept || queueDepth !== slot.queueDepth) changed = true;
     slot.free = free;
+    slot.kept = kept;
     slot.queueDepth = queueDepth;
     slot.stepSeconds = clamp(told.stepSeconds, 0, 1e9);
-    known.push({ model: told.model, freeSlots: free, queueDepth, stepSeconds: slot.stepSeconds });
+    const { stepSeconds } = slot;
+    known.push({
+      model: told.model,
+      freeSlots: free,
+      resumeSlots: kept,
+      queueDepth,
+      stepSeconds,
+    });
   }
   node.load = {
     models: known,

@@ -1,11 +1,13 @@
 import { invalid } from '@cabstand/core';
 import { isIPv6 } from 'node:net';
-import type { Offer } from './node';
+import type { ModelCondition, Offer } from './node';
 
 /** What a hoster says of itself. */
 export interface Registration {
   readonly address: string;
   readonly offers: readonly Offer[];
+  /** Models that take no new sessions. */
+  readonly others: readonly ModelCondition[];
   readonly version: string;
   readonly incarnation: string;
   /** Empty: made from the address. */
@@ -35,7 +37,20 @@ export function checkRegistration(input: Registration, maxModels: number): Regis
   // Every router must make the same id from the same address: clients see them side by side.
   const nodeId = input.nodeId === '' ? input.address : input.nodeId;
   checkNodeId(nodeId);
-  return { ...input, nodeId, offers: checkOffers(input.offers, maxModels) };
+  const others = boundConditions(input.others, maxModels);
+  return { ...input, nodeId, offers: checkOffers(input.offers, maxModels), others };
+}
+
+/** They are only shown: what is too much or too long is cut, and no reason to refuse a node. */
+export function boundConditions(
+  others: readonly ModelCondition[],
+  maxModels: number,
+): readonly ModelCondition[] {
+  return others.slice(0, maxModels).map(({ name, version, state }) => ({
+    name: clip(name, 64),
+    version: clip(version, 64),
+    state,
+  }));
 }
 
 export function checkOffers(offers: readonly Offer[], maxModels: number): readonly Offer[] {

@@ -94,7 +94,7 @@ test('changes of load alone wait longer; heartbeats that change nothing tell not
   join(s.core, 'a');
   const reader = new Reader(s).read();
   await s.clock.advance(0);
-  const model = { model: 'm', freeSlots: 2, queueDepth: 0, stepSeconds: 0 };
+  const model = { model: 'm', freeSlots: 2, resumeSlots: 0, queueDepth: 0, stepSeconds: 0 };
   const load = { models: [model], openSessions: 2, eventLoopLagSeconds: 0 };
   s.core.heartbeat(beat('a', { load }), HOSTER);
   await s.clock.advance(900);
