@@ -1,7 +1,7 @@
 /** `drain` and `undrain` against a router that says what a test tells it. */
 import { PassThrough } from 'node:stream';
 import { CabstandError } from '@cabstand/core';
-import { RouterService, RpcServer } from '@cabstand/rpc';
+import { HosterService, RouterService, RpcServer } from '@cabstand/rpc';
 import type { Authorizer, v1 } from '@cabstand/rpc';
 import { runCli } from '../program';
 
@@ -30,8 +30,11 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.shutdown(1)));
 });
 
-/** Answers a drain with the first of these, and a watch with all of them. */
-async function router(changes: readonly (v1.NodeInfo | 'removed')[]): Promise<Router> {
+/** Answers a drain with the first of these, and a watch with all of them, or with those that are shown. */
+async function router(
+  changes: readonly (v1.NodeInfo | 'removed')[],
+  shown: readonly (v1.NodeInfo | 'removed')[] = changes,
+): Promise<Router> {
   const server = new RpcServer({ authorizer: everybody });
   servers.push(server);
   const asked: v1.DrainRequest__Output[] = [];
@@ -45,7 +48,7 @@ async function router(changes: readonly (v1.NodeInfo | 'removed')[]): Promise<Ro
     },
     rpc_locate: () => ({}),
     rpc_watch_nodes: async (_request, _call, out) => {
-      for (const [i, change] of changes.entries())
+      for (const [i, change] of shown.entries())
         await out.write(
           change === 'removed'
             ? { removed_node_ids: ['h'] }
@@ -95,6 +98,22 @@ test('drain --wait fails where somebody takes the drain back, or the router goes
   const lost = await run('drain', 'h', '--wait', '--router', ends.address);
   expect(lost).toMatchObject({ code: 4 });
   expect(lost.err).toContain('the router ended the watch');
+});
+
+test.each([
+  ['answers', 'i-1', 1, 'the router shows only some of its nodes'],
+  ['is another process by now', 'i-2', 0, ''],
+])('a hoster that the router does not show, and that %s', async (_what, incarnation, code, err) => {
+  const hoster = new RpcServer({ authorizer: everybody });
+  servers.push(hoster);
+  hoster.addService(HosterService, { rpc_info: () => ({ incarnation }) });
+  const address = `127.0.0.1:${await hoster.listen('127.0.0.1:0')}`;
+  const other = node({ ...ONLINE, node_id: 'other' });
+  const one = await router([node({ ...DRAINING, address })], [other]);
+  const ran = await run('drain', 'h', '--wait', '--router', one.address);
+  expect(ran.code).toBe(code);
+  expect(ran.err).toContain(err);
+  expect(ran.out.includes('h is gone')).toBe(code === 0);
 });
 
 test('undrain asks every router, and waits until the hoster takes sessions', async () => {

@@ -2,6 +2,7 @@ import { CabstandError } from '@cabstand/core';
 import type { v1 } from '@cabstand/rpc';
 import type { Command } from 'commander';
 import type { CliContext } from '../context';
+import { isUnreachable } from '../subnet/connection';
 import type { Connection } from '../subnet/connection';
 import { seconds } from '../arguments';
 import { withConnection, withSubnetFlags } from '../subnet/flags';
@@ -96,11 +97,31 @@ async function untilBack(context: CliContext, connection: Connection, node: Node
 
 /** What becomes of this process of a node; undefined once it is known no more or another took its place. */
 async function* follow(connection: Connection, node: Node): AsyncGenerator<Node | undefined> {
-  for await (const nodes of connection.watch([]))
-    yield nodes.find(
+  let seen = false;
+  for await (const nodes of connection.watch([])) {
+    const now = nodes.find(
       ({ node_id: id, incarnation }) => id === node.node_id && incarnation === node.incarnation,
     );
+    // Of a large fleet a router shows a part: that it is not among them does not mean that it is gone.
+    if (now === undefined && !seen && (await answers(connection, node)))
+      throw new CabstandError(
+        'NODE_BAD_REPLY',
+        `the router shows only some of its nodes, and ${node.node_id} is not among them`,
+      );
+    seen = true;
+    yield now;
+  }
   throw new CabstandError('ROUTER_UNREACHABLE', 'the router ended the watch');
+}
+
+/** Whether this very process still answers. */
+async function answers(connection: Connection, node: Node): Promise<boolean> {
+  try {
+    return (await connection.info(node.address)).incarnation === node.incarnation;
+  } catch (error) {
+    if (isUnreachable(error)) return false;
+    throw error;
+  }
 }
 
 /** `hoster-1 is DRAINING, 3 sessions are left`. */
