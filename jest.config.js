@@ -9,6 +9,8 @@ const { join } = require('node:path');
 
 // Results of verification are kept for one run of the tests, apart from those of whoever runs them.
 process.env.XDG_CACHE_HOME = mkdtempSync(join(tmpdir(), 'cabstand-test-cache-'));
+// Set before ONNX Runtime loads: nothing is sent from tests either.
+process.env.ORT_DISABLE_TELEMETRY = '1';
 process.on('exit', () => rmSync(process.env.XDG_CACHE_HOME, { recursive: true, force: true }));
 
 const shared = {

@@ -20,10 +20,14 @@ of its own with transformers 4.57.6, and is not used here.
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+
+# Before ONNX Runtime is imported: it sends telemetry otherwise.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
 import onnx

@@ -1,5 +1,10 @@
 """What the examples share: writing what a converter made, and running a file against its framework."""
 
+import os
+
+# Before ONNX Runtime is imported: it sends telemetry otherwise.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import numpy as np
 import onnx
 import onnxruntime

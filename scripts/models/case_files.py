@@ -1,5 +1,10 @@
 """Writes the files of a case in test/models/cases: its graph, model.yaml and golden.json."""
 
+import os
+
+# Before ONNX Runtime is imported: it sends telemetry otherwise.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import numpy as np
 import onnx
 import onnxruntime

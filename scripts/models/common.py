@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -11,6 +12,9 @@ import tarfile
 import tempfile
 import textwrap
 import zipfile
+
+# Before ONNX Runtime is imported: it sends telemetry otherwise.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
 import onnxruntime as ort

@@ -7,7 +7,9 @@ import type { RawRound } from './raw-loop';
 
 /** The raw loop's process; one for all rounds, so that models are loaded once on both sides. */
 export class RawLoop {
-  readonly #child: ChildProcess = fork(path.join(__dirname, 'raw-loop.js'));
+  readonly #child: ChildProcess = fork(path.join(__dirname, 'raw-loop.js'), {
+    env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
+  });
 
   /** Rows per second. */
   round(round: RawRound): Promise<number> {

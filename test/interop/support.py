@@ -6,6 +6,7 @@ SUBNET in the environment is JSON that tells where the subnet is; with-subnet.mj
 import json
 import os
 import struct
+import subprocess
 import wave
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cabstand.v1 import session_pb2
 
 SUBNET = json.loads(os.environ["SUBNET"])
 ASSETS = Path(SUBNET["assets"])
+README = Path(__file__).parents[2] / "README.md"
 FRAME = 512
 CHECKS = []
 
@@ -31,6 +33,13 @@ def call(method, request, token=None):
 
 def acquire(model):
     return client.acquire(SUBNET["router"], model, SUBNET["token"])
+
+
+def run(command, cwd=None):
+    """What a program prints that must end well."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=client.SECONDS, cwd=cwd)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
 
 
 def refused(outcome, reason, code):

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
+process.env.ORT_DISABLE_TELEMETRY = '1';
 const { InferenceSession, Tensor } = require('onnxruntime-node');
 const { arrayOf, numbersOf, stringTensor, tensorOf } = require('@cabstand/tensor');
 

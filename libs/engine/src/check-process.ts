@@ -1,4 +1,5 @@
 /** Entry of the process that `checkModel` starts: loads and verifies one model, and says what came of it. */
+import './no-telemetry';
 import { CabstandError } from '@cabstand/core';
 import type { CheckAnswer, CheckRequest } from './check';
 import { loadModel } from './load';

@@ -54,7 +54,8 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  static async start(): Promise<Engine> {
+  /** `env`: of the process. */
+  static async start(env: NodeJS.ProcessEnv = process.env): Promise<Engine> {
     if (!existsSync(ENTRY))
       throw new Error(`${ENTRY} is missing: build first (npx tsc -b libs/engine)`);
     const folder = mkdtempSync(join(tmpdir(), 'cabstand-engine-'));
@@ -62,7 +63,7 @@ export class Engine implements AsyncDisposable {
     const server = createServer();
     const connected = new Promise<Socket>((resolve) => server.once('connection', resolve));
     await new Promise<void>((resolve) => server.listen(path, resolve));
-    const child = spawn(process.execPath, [ENTRY, '--socket', path], { stdio: 'ignore' });
+    const child = spawn(process.execPath, [ENTRY, '--socket', path], { stdio: 'ignore', env });
     return new Engine(child, await connected, server, folder);
   }
 

@@ -1,4 +1,5 @@
 /** Entry of the engine process: `node process.js --socket <path>`. See docs/engine-protocol.md. */
+import './no-telemetry';
 import { setPriority } from 'node:os';
 import { CabstandError, every, systemClock } from '@cabstand/core';
 import { Connection } from './connection';

@@ -33,6 +33,19 @@ test('calls are counted by method and code, messages too', async () => {
   metrics.close();
 });
 
+test('names follow the conventions of Prometheus: counters, and nothing else, end in _total', async () => {
+  const metrics = new Metrics('test');
+  const all = await metrics.registry.getMetricsAsJSON();
+  const named = (counters: boolean): string[] =>
+    all.filter(({ type }) => (String(type) === 'counter') === counters).map(({ name }) => name);
+  expect(named(true).filter((name) => !name.endsWith('_total'))).toEqual([]);
+  expect(named(false).filter((name) => /_(total|count|sum|bucket)$/.test(name))).toEqual([]);
+  expect(named(true)).toContain('process_cpu_seconds_total');
+  expect(named(false)).toContain('nodejs_active_handles');
+  for (const { name, help } of all) expect(`${name}: ${help}`).toMatch(/: \S/);
+  metrics.close();
+});
+
 test('the meter sees a blocked event loop, once for each reader', async () => {
   const metrics = new Metrics('test');
   const { lag } = metrics;

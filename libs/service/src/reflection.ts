@@ -3,18 +3,32 @@ import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc
 import { ReflectionService } from '@grpc/reflection';
 import { methodsOf } from '@cabstand/rpc';
 import type { PackageDefinition, RpcServer } from '@cabstand/rpc';
+import { FILE_DESCRIPTORS } from './generated/descriptors';
+
+const REFLECTION = ['v1', 'v1alpha'].map((v) => `grpc.reflection.${v}.ServerReflection`);
+
+/** What the reflection package takes a loaded proto to be; it reads nothing but the descriptors. */
+const DEFINITIONS = {
+  all: {
+    format: 'Protocol Buffer 3 EnumDescriptorProto' as const,
+    type: {},
+    fileDescriptorProtos: FILE_DESCRIPTORS.map((file) => Buffer.from(file, 'base64')),
+  },
+};
 
 /**
- * Serves reflection v1 and v1alpha over the given definitions; `services` are listed. The calls go
- * through the server like all others: counted, limited and, unless `open`, authenticated.
+ * Serves reflection v1 and v1alpha over the contract, health and itself; `services` are listed, and
+ * reflection. The descriptors are those of a compiler: the loader's own name no imports, and clients
+ * refuse them (https://github.com/grpc/grpc-node/issues/2595). The calls go through the server like all others: counted, limited and, unless `open`, authenticated.
  */
 export function addReflection(
   server: RpcServer,
-  definitions: PackageDefinition,
   services: readonly string[],
   options: { readonly open: boolean },
 ): void {
-  const reflection = new ReflectionService(definitions, { services: [...services] });
+  const reflection = new ReflectionService(DEFINITIONS, {
+    services: [...services, ...REFLECTION],
+  });
   reflection.addToServer({
     addService: (definition: ServiceDefinition, implementation: UntypedServiceImplementation) => {
       const [name, method] = Object.entries(definition)[0] ?? [];

@@ -85,7 +85,12 @@ test('health, reflection, metrics and readiness are served until SIGTERM', async
 
   const names = await reflectedServices(up.port, 'v1');
   expect(names).toEqual(await reflectedServices(up.port, 'v1alpha'));
-  expect(names.sort()).toEqual(['cabstand.v1.RouterService', 'grpc.health.v1.Health']);
+  expect(names.sort()).toEqual([
+    'cabstand.v1.RouterService',
+    'grpc.health.v1.Health',
+    'grpc.reflection.v1.ServerReflection',
+    'grpc.reflection.v1alpha.ServerReflection',
+  ]);
 
   const base = `http://127.0.0.1:${up.adminPort}`;
   const metrics = await (await fetch(`${base}/metrics`)).text();
@@ -118,7 +123,9 @@ async function reflectedServices(port: number, version: string): Promise<string[
   let text = '';
   for await (const chunk of call) text += (chunk as Buffer).toString('latin1');
   client.close();
-  return text.match(/(cabstand|grpc\.health)[\w.]*Service|grpc\.health\.v1\.Health/g) ?? [];
+  return (
+    text.match(/(?:cabstand|grpc)\.[a-z0-9.]+\.(?:\w+Service|Health|ServerReflection)\b/g) ?? []
+  );
 }
 
 test('a second signal leaves at once, with a failure', async () => {

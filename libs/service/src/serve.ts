@@ -1,6 +1,6 @@
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { Authorizer } from '@cabstand/rpc';
-import { RpcServer, healthDefinition, packageDefinition } from '@cabstand/rpc';
+import { RpcServer } from '@cabstand/rpc';
 import type { AuthConfig } from '@cabstand/auth';
 import { AdminServer } from './admin';
 import { checkBind } from './bind';
@@ -82,10 +82,8 @@ export async function serveRpc(
     stopping: context.stopping,
     parts: options.health,
   });
-  if (config.reflection) {
-    const definitions = { ...packageDefinition, ...healthDefinition };
-    addReflection(server, definitions, [...options.services, 'grpc.health.v1.Health'], { open });
-  }
+  if (config.reflection)
+    addReflection(server, [...options.services, 'grpc.health.v1.Health'], { open });
   const deadlineMs = config.shutdown_seconds * 1000;
   closers.add('gRPC', deadlineMs + 1000, () => server.shutdown(deadlineMs));
   const port = await server.listen(config.listen);

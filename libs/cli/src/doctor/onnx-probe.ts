@@ -13,6 +13,7 @@ export interface ProbeResult {
 }
 
 async function probe(provider: string): Promise<ProbeResult> {
+  process.env['ORT_DISABLE_TELEMETRY'] = '1';
   try {
     // Loaded here: that it does not load is one of the answers.
     const ort: typeof Ort = await import('onnxruntime-node');

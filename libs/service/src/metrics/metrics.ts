@@ -2,6 +2,12 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import { LagMeter } from './lag';
 import { RpcMetrics } from './rpc-metrics';
 
+/**
+ * Gauges of prom-client that are named like counters, which `promtool check metrics` refuses. They are
+ * sums of nodejs_active_handles, _requests and _resources over their label.
+ */
+const MISNAMED = ['handles', 'requests', 'resources'].map((what) => `nodejs_active_${what}_total`);
+
 interface Described {
   readonly name: string;
   readonly help: string;
@@ -18,6 +24,7 @@ export class Metrics {
   constructor(service: string) {
     this.registry.setDefaultLabels({ service });
     collectDefaultMetrics({ register: this.registry });
+    for (const name of MISNAMED) this.registry.removeSingleMetric(name);
     this.rpc = new RpcMetrics(this.registry);
     const { lag } = this;
     this.gauge(

@@ -150,11 +150,10 @@ export class Link {
   }
 }
 
-/** Engines compute; keys and secrets in main's settings are not theirs. */
+/** Engines compute: keys and secrets in main's settings are not theirs, and telemetry is not sent. */
 function engineEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(environment).filter(([name]) => !name.startsWith('CABSTAND_')),
-  );
+  const passed = Object.entries(environment).filter(([name]) => !name.startsWith('CABSTAND_'));
+  return { ...Object.fromEntries(passed), ORT_DISABLE_TELEMETRY: '1' };
 }
 
 const FROM_ENGINE: ReadonlySet<string> = new Set<FromEngine['type']>([
