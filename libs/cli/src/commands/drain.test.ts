@@ -14,7 +14,10 @@ const everybody: Authorizer = {
 
 const DRAINING = { state: 'NODE_STATE_DRAINING' } as const;
 const ONLINE = { state: 'NODE_STATE_ONLINE' } as const;
-const gone = { state: 'NODE_STATE_OFFLINE', state_reasons: ['deregistered: it stops'] } as const;
+const gone: v1.NodeInfo = {
+  state: 'NODE_STATE_OFFLINE',
+  state_reasons: ['deregistered: it stops'],
+};
 
 function node(more: v1.NodeInfo = {}): v1.NodeInfo {
   return { node_id: 'h', incarnation: 'i-1', load: { open_sessions: 3 }, ...more };
