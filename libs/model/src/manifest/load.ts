@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import { fillManifest } from '../infer/fill';
 import { checkManifest } from './check';
+import { checkDims, checkSizes } from './check-graphs';
 import { modelDigest } from './digest';
 import { findGraphs, survivesEmpty } from './graph-files';
 import { normalise } from './normalise';
@@ -52,6 +53,7 @@ export async function loadManifest(
     problems.throwIfAny();
   if (graphs.size === 0) problems.throwIfAny();
   const filled = fillManifest(written, name, graphs, problems.report);
+  checkDims(filled.manifest, graphs, problems.report);
   problems.throwIfAny();
   const manifest = normalise(
     filled.manifest,
@@ -70,6 +72,7 @@ export async function loadManifest(
     problems.report,
   );
   checkManifest(manifest, problems.report);
+  checkSizes(manifest, graphs, problems.report);
   problems.throwIfAny();
   return manifest;
 }
