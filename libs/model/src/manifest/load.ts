@@ -47,7 +47,7 @@ export async function loadManifest(
   const chosen = await chooseVersion(folder, version, named);
   const versionFolder = join(folder, chosen);
   const problems = new Problems(named);
-  const graphs = await findGraphs(written, versionFolder, problems.report);
+  const graphs = await findGraphs(written, versionFolder, problems);
   // What a graph that cannot be read or served leaves open would be reported again and again.
   if ([...graphs.values()].some((one) => one.summary === undefined && !one.written.outputs))
     problems.throwIfAny();
