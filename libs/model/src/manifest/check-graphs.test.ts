@@ -71,3 +71,33 @@ test('a size for a dimension that is nowhere is refused, with all else', async (
   );
   expect(await messageOf('inputs: { x: { shape: [batch, t, 8] } }\ndims: { t: 4 }')).toBe('fine');
 });
+
+test.each([
+  [
+    stateful.replace('h: {} }', 'h: { initial: zero } }'),
+    /state\.h\.initial: got "zero", expected zeros or a number$/,
+  ],
+  [
+    `${stateful}framing: { frame: 4 }`,
+    /framing\.input: got nothing, expected the name of an input, or a list of names$/,
+  ],
+  [
+    `${stateful}framing: 4`,
+    /framing: got 4, expected a section with input and frame, or a list of such$/,
+  ],
+  [`${stateful}framing: [{ input: x, frame: 4, hopp: 2 }]`, /framing\.0\.hopp: .*did you mean hop/],
+  [
+    'inputs: { x: { shape: [1.5] } }',
+    /inputs\.x\.shape\.0: got 1\.5, expected a size, or the name of a free dimension$/,
+  ],
+  [
+    'parameters: { h: { dtype: float32, default: {} } }',
+    /parameters\.h\.default: got \{\}, expected a number, true or false/,
+  ],
+  [
+    stateful.replace(/state: \{ h: \{\} \}/, ''),
+    /graphs\.main\.inputs\.h\.state: got "h", expected a state that the manifest has: add state: \{ h: \{\} \}/,
+  ],
+])('what may stand there is said: %s', async (yaml, expected) => {
+  expect(await messageOf(yaml)).toMatch(expected);
+});
