@@ -98,6 +98,11 @@ test.each([
     stateful.replace(/state: \{ h: \{\} \}/, ''),
     /graphs\.main\.inputs\.h\.state: got "h", expected a state that the manifest has: add state: \{ h: \{\} \}/,
   ],
+  [
+    'graphs: {}\ndims: {}\ngraphs: {}',
+    /model\.yaml:3:1: not YAML: key graphs is there twice in one map$/,
+  ],
+  ['graphs: { "a b": {}, "a b": {} }', /key "a b" is there twice/],
 ])('what may stand there is said: %s', async (yaml, expected) => {
   expect(await messageOf(yaml)).toMatch(expected);
 });
