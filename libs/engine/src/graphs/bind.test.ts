@@ -54,7 +54,7 @@ describe('against the ONNX file', () => {
       ({ inputs }) => {
         (inputs[0] as { type: string }).type = 'int64';
       },
-      'float32',
+      'inputs.audio.dtype: got "float32", expected int64, which graph input input takes',
     ],
     ['another rank', ({ inputs }) => inputs[0]?.shape.push(3), 'rank 2'],
     [

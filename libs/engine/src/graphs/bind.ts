@@ -146,8 +146,15 @@ function dtypeOf(manifest: Manifest, found: TensorMetadata, key: string): DType 
 function checkSource(manifest: Manifest, key: string, source: Source, tensor: BoundTensor): void {
   const { dims, dtype, batchAxis } = tensor;
   const rows = batchAxis === null ? 0 : 1;
-  const wantDtype = (wanted: readonly string[]): void => {
-    if (!wanted.includes(dtype)) throw problem(manifest, key, dtype, wanted.join(' or '));
+  // What the manifest says is what can be mended: the graph is as it is.
+  const graphTakes = (declared: string, at: string): void => {
+    if (declared !== dtype)
+      throw problem(
+        manifest,
+        `${at}.dtype`,
+        declared,
+        `${dtype}, which graph input ${tensor.name} takes`,
+      );
   };
   if (dtype === 'string' && (source.from !== 'input' || !KINDS[manifest.kind].oneGraph))
     throw problem(manifest, key, dtype, 'numbers: strings are taken by stateless models only');
@@ -156,7 +163,7 @@ function checkSource(manifest: Manifest, key: string, source: Source, tensor: Bo
     case 'frame': {
       const input = manifest.inputs.find((one) => one.name === source.input);
       if (input === undefined) return;
-      wantDtype([input.dtype]);
+      graphTakes(input.dtype, `inputs.${input.name}`);
       const rank = input.shape.length;
       const ranks = KINDS[manifest.kind].oneGraph ? [rank] : [rank + rows];
       // ONNX Runtime says [] of a scalar and of an unknown rank alike.
@@ -182,14 +189,15 @@ function checkSource(manifest: Manifest, key: string, source: Source, tensor: Bo
     }
     case 'item':
     case 'token':
-      wantDtype(['int64', 'int32']);
+      if (dtype !== 'int64' && dtype !== 'int32')
+        throw problem(manifest, key, dtype, 'int64 or int32');
       if (dims.some((size, axis) => axis !== batchAxis && size !== undefined && size !== 1))
         throw problem(manifest, key, dims, 'one element for each sequence');
       return;
     case 'parameter': {
       const spec = manifest.parameters.find(({ name }) => name === source.parameter);
       if (spec === undefined) return;
-      wantDtype([spec.dtype]);
+      graphTakes(spec.dtype, `parameters.${spec.name}`);
       if (dims.length !== spec.shape.length + rows)
         throw problem(
           manifest,

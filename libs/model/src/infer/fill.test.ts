@@ -171,7 +171,14 @@ test('an input may be described without its dtype and shape', () => {
   const described = fill(summary, 'inputs: { x: { minimum: 0 } }').manifest.inputs;
   expect(described).toMatchObject({ x: { dtype: 'float32', shape: ['n', 4], minimum: 0 } });
   expect(() => fill(summary, 'inputs: { z: { dtype: int8 } }')).toThrow(
-    /inputs\.z\.shape: got nothing/,
+    /inputs\.z: got "z", expected an input: one of x/,
+  );
+});
+
+test('a misspelt input is named with the one that is meant', () => {
+  const summary = summaryOf([tensor('features', ['n', 4])], [tensor('y', ['n'])]);
+  expect(() => fill(summary, 'inputs: { feature: { minimum: 0 } }')).toThrow(
+    /inputs\.feature: got "feature", expected an input: one of features; did you mean features\?$/,
   );
 });
 

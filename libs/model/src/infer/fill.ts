@@ -3,6 +3,7 @@
  * callers send. In doubt a graph is served as it is: nothing here changes what it computes.
  */
 import { KINDS, kindOf } from '../manifest/kinds';
+import { oneOf } from '../manifest/problems';
 import type { Report } from '../manifest/problems';
 import type {
   FilledGraph,
@@ -143,17 +144,28 @@ class Filler {
         };
       }
     }
-    return { ...this.#untold(filled), ...filled };
+    return { ...this.#untold(filled, graphs), ...filled };
   }
 
   /** Inputs of the manifest that no graph's input tells about. */
-  #untold(filled: Readonly<Record<string, FilledInput>>): Record<string, FilledInput> {
+  #untold(
+    filled: Readonly<Record<string, FilledInput>>,
+    graphs: readonly [string, FilledGraph][],
+  ): Record<string, FilledInput> {
+    const taken = graphs.flatMap(([, graph]) =>
+      Object.entries(graph.inputs).map(([name, source]) => this.#publicInput(name, source)),
+    );
     const rest: Record<string, FilledInput> = {};
     for (const [name, written] of Object.entries(this.#written.inputs)) {
       const { dtype, shape } = written;
       // Its place stays what the manifest says.
       rest[name] = { ...written, dtype: dtype ?? 'float32', shape: shape ?? [] };
-      if (Object.hasOwn(filled, name)) continue;
+      if (Object.hasOwn(filled, name) || (dtype !== undefined && shape !== undefined)) continue;
+      const isText = written.media?.text !== undefined;
+      if (!isText && !taken.includes(name) && this.#framing(name) === undefined) {
+        this.#report(`inputs.${name}`, name, `an input: ${oneOf(name, Object.keys(filled))}`);
+        continue;
+      }
       const expected = 'one that the manifest gives: no graph input tells it';
       if (dtype === undefined) this.#report(`inputs.${name}.dtype`, dtype, expected);
       if (shape === undefined) this.#report(`inputs.${name}.shape`, shape, expected);

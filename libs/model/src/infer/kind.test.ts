@@ -11,6 +11,7 @@ import { summaryOf, tensor, writeGraph } from './graph.fixture';
 import type { FixtureDims } from './graph.fixture';
 import { inferKind } from './kind';
 import { matchNames } from './state-names';
+import { parseManifest } from '../manifest/parse';
 import { manifestText } from './text';
 
 let root: string;
@@ -147,6 +148,50 @@ test('a state is bound at both ends, and callers no longer send it', async () =>
     outputs: [{ name: 'level' }],
   });
   expect(busy.graphs[0]?.inputs.map(({ batchAxis }) => batchAxis)).toEqual([0, 0]);
+});
+
+/** Puts proposals in force: lines of the given sections, and what lies within them. */
+const inForce = (text: string, sections: string): string =>
+  text.replace(new RegExp(`^# ((?:${sections}):.*| {2,}.*)$`, 'gm'), '$1');
+
+test.each([undefined, 'model.onnx'])(
+  'proposals can be put in force as they are: %s',
+  async (file) => {
+    const path = join(root, 'm/1/model.onnx');
+    writeGraph(path, { x: ['n', 3], kept: ['n', 4] }, { y: ['n', 2], kept_out: ['n', 4] });
+    const inference = inferKind(await readGraph(path));
+    expect(inference.states).toMatchObject([{ input: 'kept', certain: false }]);
+    const text = manifestText(inference, { name: 'm', ...(file !== undefined && { file }) });
+    expect(parseManifest(text, 'model.yaml').state).toEqual({});
+    const [proposal = '', rest = ''] = text.split('\n# Served as');
+    const stateful = `${inForce(proposal, 'kind|graphs|state')}\n# Served as${rest}`;
+    writeFileSync(join(root, 'm/model.yaml'), stateful);
+    expect(await loadManifest(join(root, 'm'))).toMatchObject({
+      kind: 'stateful',
+      inputs: [{ name: 'x', shape: [3] }],
+      outputs: [{ name: 'y' }],
+      state: [{ name: 'kept', shape: [1, 4] }],
+    });
+    const all = inForce(text, 'kind|graphs|state|inputs|framing|dims|parameters|golden');
+    expect(Object.keys(parseManifest(all, 'model.yaml').inputs)).toEqual(['x', 'kept']);
+  },
+);
+
+test('proposals of a model with state repeat no key', () => {
+  const summary = summaryOf(
+    [tensor('x', ['n', 160]), tensor('h', ['n', 8]), tensor('kept', ['n', 4])],
+    [tensor('y', ['n', 2]), tensor('hn', ['n', 8]), tensor('kept_out', ['n', 4])],
+  );
+  const one = inferKind(summary);
+  expect(one.states.map(({ certain }) => certain)).toEqual([true, false]);
+  const framed = inferKind(recurrent());
+  expect(framed.framing).toBeDefined();
+  for (const inference of [one, framed]) {
+    const text = inForce(manifestText(inference, {}), 'kind|graphs|state|inputs|framing');
+    const written = parseManifest(text, 'model.yaml');
+    expect(Object.keys(written.state)).toEqual(inference.states.map(({ name }) => name));
+    expect(written.framing !== undefined).toBe(inference === framed);
+  }
 });
 
 test('whatever a graph is called and shaped, its text loads', async () => {

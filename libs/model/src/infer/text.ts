@@ -24,7 +24,9 @@ export function manifestText(inference: Inference, options: ManifestTextOptions 
   const stateful = kind.certain && kind.value === 'stateful';
   const active = [
     ...(options.name === undefined ? [] : [`name: ${yamlString(options.name)}`]),
-    ...(stateful ? statefulLines(inference, options.file) : fileLines(options.file)),
+    ...(stateful
+      ? [...statefulLines(inference, options.file), ...comment(openStates(inference))]
+      : statelessLines(inference, options.file)),
   ];
   return [
     '# What the graph says. Lines without # are in force; the others propose what a graph cannot say.',
@@ -33,7 +35,7 @@ export function manifestText(inference: Inference, options: ManifestTextOptions 
     ...active,
     '',
     ...comment([`Served as kind ${stateful ? 'stateful' : 'stateless'}: ${kind.reason}.`]),
-    ...comment(proposedStates(inference, stateful)),
+    ...(stateful ? comment(openEnds(inference)) : []),
     ...comment(rowLines(inference, stateful)),
     ...comment(inference.notes.map((note) => `Note: ${note}.`)),
     '',
@@ -45,8 +47,21 @@ export function manifestText(inference: Inference, options: ManifestTextOptions 
   ].join('\n');
 }
 
-function fileLines(file: string | undefined): string[] {
-  return file === undefined ? [] : ['graphs:', `  main: { file: ${yamlString(file)} }`];
+/** What would make states of likely pairs is proposed around what is in force: no key is there twice. */
+function statelessLines(inference: Inference, file: string | undefined): string[] {
+  const { states } = inference;
+  const inForce = file === undefined ? [] : ['graphs:', '  main:', `    file: ${yamlString(file)}`];
+  if (states.length === 0) return inForce;
+  const likely = { ...inference, states: states.map((state) => ({ ...state, certain: true })) };
+  return [
+    ...comment(states.map(({ reason }) => `${reason}.`)),
+    ...comment([
+      'If so, put in force what follows, up to the empty line (then callers do not send it):',
+    ]),
+    ...statefulLines(likely, file).flatMap((line) =>
+      inForce.includes(line) ? [line] : comment([line]),
+    ),
+  ];
 }
 
 function statefulLines({ summary, states, rows }: Inference, file: string | undefined): string[] {
@@ -73,11 +88,6 @@ function statefulLines({ summary, states, rows }: Inference, file: string | unde
         : `state: ${yamlString(state.name)}`;
     return [`      ${yamlString(name)}: { ${sink}, batch_axis: ${axis} }`];
   });
-  const held = certain.map(({ name, dims }) => {
-    // What is free is the one session that a state belongs to.
-    const shape = dims.map((size) => (typeof size === 'number' ? size : 1));
-    return `  ${yamlString(name)}: { initial: zeros, shape: [${shape.join(', ')}] }`;
-  });
   return [
     'kind: stateful',
     'graphs:',
@@ -89,29 +99,35 @@ function statefulLines({ summary, states, rows }: Inference, file: string | unde
     ...outputs,
     '# initial: a number if the first step starts from another value; scope: turn to begin anew each turn.',
     'state:',
-    ...held,
+    ...certain.map(stateLine),
   ];
 }
 
-function proposedStates({ states }: Inference, stateful: boolean): string[] {
-  const open = states.filter((state) => !(stateful && state.certain));
-  if (open.length === 0) return [];
-  return [
-    ...open.map(({ reason }) => `${reason}.`),
-    'If so, name each state and bind both ends of it (then callers no longer send it):',
-    ...(stateful ? [] : ['kind: stateful', 'graphs:', '  main:']),
-    ...(stateful ? [] : ['    inputs:']),
-    ...open.map(
-      ({ input, name }) =>
-        `      ${yamlString(input)}: { from: state, state: ${yamlString(name)} }`,
-    ),
-    ...(stateful ? [] : ['    outputs: # and every other output: { emit: its name }']),
-    ...open.map(
-      ({ output, name }) => `      ${yamlString(output)}: { state: ${yamlString(name)} }`,
-    ),
-    ...(stateful ? [] : ['state:']),
-    ...open.map(({ name }) => `  ${yamlString(name)}: { initial: zeros }`),
-  ];
+function stateLine({ name, dims }: InferredState): string {
+  // What is free is the one session that a state belongs to.
+  const shape = dims.map((size) => (typeof size === 'number' ? size : 1));
+  // Sizes of 0, which a manifest cannot give, and the rank 0 are known from the graph.
+  const said = shape.length === 0 || shape.includes(0) ? '' : `, shape: [${shape.join(', ')}]`;
+  return `  ${yamlString(name)}: { initial: zeros${said} }`;
+}
+
+/** Likely states beside the certain ones, as lines of the section of states. */
+function openStates({ states }: Inference): string[] {
+  return states.filter(({ certain }) => !certain).map(stateLine);
+}
+
+/** How they are bound: the graph's lines are there already, and must be changed. */
+function openEnds({ states, rows }: Inference): string[] {
+  return states
+    .filter(({ certain }) => !certain)
+    .flatMap(({ reason, input, output, name, dims }) => {
+      const rest = `state: ${yamlString(name)}, batch_axis: ${axisOf(dims, rows.value)} }`;
+      return [
+        `${reason}.`,
+        `If so, put its line under state in force, and in graphs.main let input ${yamlString(input)} be`,
+        `{ from: state, ${rest}, and output ${yamlString(output)} { ${rest}.`,
+      ];
+    });
 }
 
 function rowLines({ rows }: Inference, stateful: boolean): string[] {
@@ -153,8 +169,8 @@ function framingLines({ framing }: Inference): string[] {
   const name = yamlString(input);
   return [
     '',
-    `${framing.reason}. If so, cut that into frames, one for each step:`,
-    `graphs: { main: { inputs: { ${name}: { from: frame, batch_axis: ${batchAxis} } } } }`,
+    `${framing.reason}. If so, let input ${name} in graphs.main be`,
+    `{ from: frame, batch_axis: ${batchAxis} }, and cut what callers send into frames, one for each step:`,
     `framing: { input: ${yamlString(publicName(input))}, axis: ${axis}, frame: ${frame ?? '(items of a step)'} }`,
   ];
 }

@@ -68,8 +68,12 @@ test('what cannot be served is refused in one line', async () => {
     /graphs: .*expected an ONNX file in .*plain\/1; there is none$/,
   );
   writeFileSync(join(folder(), '1/model.onnx'), 'no graph');
+  expect(await messageOf()).toMatch(/^\S+plain\/1\/model\.onnx: not an ONNX file: at byte 0: /);
+  graph();
+  const file = join(folder(), '1/model.onnx');
+  writeFileSync(file, readFileSync(file).subarray(0, -10));
   expect(await messageOf()).toMatch(
-    /graphs\.main\.file: got "model\.onnx", expected an ONNX file:/,
+    /^\S+plain\/1\/model\.onnx: not an ONNX file: .* which the file has left: it seems cut off$/,
   );
   graph('model.onnx', 16);
   expect(await messageOf()).toMatch(/inputs\.x:0: got "bfloat16"/);

@@ -49,7 +49,7 @@ function checkReferences(manifest: Manifest, graph: GraphSpec, report: Report): 
     if (source.from === 'input' && !names.input.includes(source.input))
       report(`${key}.input`, source.input, oneOf(source.input, names.input));
     if (source.from === 'state' && !names.state.includes(source.state))
-      report(`${key}.state`, source.state, oneOf(source.state, names.state));
+      report(`${key}.state`, source.state, expectedState(source.state, names.state));
     if (source.from === 'parameter' && !names.parameter.includes(source.parameter))
       report(`${key}.parameter`, source.parameter, oneOf(source.parameter, names.parameter));
   }
@@ -59,8 +59,14 @@ function checkReferences(manifest: Manifest, graph: GraphSpec, report: Report): 
         report(
           `graphs.${graph.name}.outputs.${name}.state`,
           sink.state,
-          oneOf(sink.state, names.state),
+          expectedState(sink.state, names.state),
         );
+}
+
+function expectedState(name: string, states: readonly string[]): string {
+  return states.length === 0
+    ? `a state that the manifest has: add state: { ${name}: {} }`
+    : oneOf(name, states);
 }
 
 function checkEmits(manifest: Manifest, report: Report): void {

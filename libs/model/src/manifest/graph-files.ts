@@ -6,7 +6,7 @@ import type { FoundGraph } from '../infer/fill';
 import { operators } from '../onnx-file/reach';
 import { readGraph } from '../onnx-file/read';
 import type { GraphSummary } from '../onnx-file/types';
-import type { Report } from './problems';
+import type { Problems } from './problems';
 import type { WrittenGraph, WrittenManifest } from './schema';
 
 /** The graph of a manifest that names none. */
@@ -17,8 +17,9 @@ const USUAL_FILE = 'model.onnx';
 export async function findGraphs(
   written: WrittenManifest,
   versionFolder: string,
-  report: Report,
+  problems: Problems,
 ): Promise<Map<string, FoundGraph>> {
+  const { report } = problems;
   const names = Object.keys(written.graphs);
   const graphs: Record<string, WrittenGraph> =
     names.length === 0 ? { [MAIN]: { run: 'per-step', inputs: {} } } : written.graphs;
@@ -34,7 +35,12 @@ export async function findGraphs(
       report(names.length === 0 ? 'graphs' : `graphs.${name}.file`, undefined, expected);
       continue;
     }
-    const summary = await summaryOf(join(versionFolder, file), `graphs.${name}.file`, file, report);
+    const summary = await summaryOf(
+      join(versionFolder, file),
+      `graphs.${name}.file`,
+      file,
+      problems,
+    );
     found.set(name, { written: { ...graph, file }, summary });
   }
   return found;
@@ -75,16 +81,17 @@ async function summaryOf(
   path: string,
   key: string,
   file: string,
-  report: Report,
+  problems: Problems,
 ): Promise<GraphSummary | undefined> {
   if ((await stat(path).catch(() => undefined))?.isFile() !== true) {
-    report(key, file, `a file that exists; there is no ${path}`);
+    problems.report(key, file, `a file that exists; there is no ${path}`);
     return undefined;
   }
   try {
     return await readGraph(path);
   } catch (error) {
-    report(key, file, `an ONNX file: ${CabstandError.from(error).message}`);
+    // It names the file, which is what is wrong: there may be no manifest.
+    problems.add(CabstandError.from(error, 'MANIFEST_INVALID'));
     return undefined;
   }
 }

@@ -74,7 +74,7 @@ function expectation(issue: z.core.$ZodIssue): string {
     case 'invalid_union':
       return 'discriminator' in issue && issue.discriminator === 'from'
         ? 'one of input, frame, item, token, state, parameter, constant'
-        : 'another type';
+        : issue.message;
     case 'invalid_key': {
       const inner = issue.issues[0];
       return inner === undefined ? 'another key' : expectation(inner);
@@ -119,9 +119,10 @@ function unwrap(schema: z.core.$ZodType, written: unknown): z.core.$ZodType | un
     return unwrap((def as z.core.$ZodOptionalDef).innerType, written);
   if (def.type !== 'union') return schema;
   if (!('discriminator' in def)) {
-    // An object or a list of such: the keys are those of the object.
+    // An object or a list of such.
     const { options: plain } = def as z.core.$ZodUnionDef;
-    return plain.find((option) => option._zod.def.type === 'object');
+    const type = Array.isArray(written) ? 'array' : 'object';
+    return plain.find((option) => option._zod.def.type === type);
   }
   const { options, discriminator } = def as z.core.$ZodDiscriminatedUnionDef;
   const chosen = valueAt(written, [discriminator]);

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import { fillManifest } from '../infer/fill';
 import { checkManifest } from './check';
+import { checkDims, checkSizes } from './check-graphs';
 import { modelDigest } from './digest';
 import { findGraphs, survivesEmpty } from './graph-files';
 import { normalise } from './normalise';
@@ -46,12 +47,13 @@ export async function loadManifest(
   const chosen = await chooseVersion(folder, version, named);
   const versionFolder = join(folder, chosen);
   const problems = new Problems(named);
-  const graphs = await findGraphs(written, versionFolder, problems.report);
+  const graphs = await findGraphs(written, versionFolder, problems);
   // What a graph that cannot be read or served leaves open would be reported again and again.
   if ([...graphs.values()].some((one) => one.summary === undefined && !one.written.outputs))
     problems.throwIfAny();
   if (graphs.size === 0) problems.throwIfAny();
   const filled = fillManifest(written, name, graphs, problems.report);
+  checkDims(filled.manifest, graphs, problems.report);
   problems.throwIfAny();
   const manifest = normalise(
     filled.manifest,
@@ -70,6 +72,7 @@ export async function loadManifest(
     problems.report,
   );
   checkManifest(manifest, problems.report);
+  checkSizes(manifest, graphs, problems.report);
   problems.throwIfAny();
   return manifest;
 }

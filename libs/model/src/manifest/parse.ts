@@ -30,12 +30,19 @@ export function parseYaml(text: string, file: string): unknown {
   const broken = document.errors[0];
   if (broken !== undefined) {
     const { line, col } = lines.linePos(broken.pos[0]);
-    throw new CabstandError(
-      'MANIFEST_INVALID',
-      `${file}:${line}:${col}: not YAML: ${broken.message}`,
-      { metadata: { file, field: `line ${line}`, expected: 'YAML' } },
-    );
+    const what =
+      broken.code === 'DUPLICATE_KEY'
+        ? `key ${keyAt(text, broken.pos[0])} is there twice in one map`
+        : broken.message;
+    throw new CabstandError('MANIFEST_INVALID', `${file}:${line}:${col}: not YAML: ${what}`, {
+      metadata: { file, field: `line ${line}`, expected: 'YAML' },
+    });
   }
   // Bounds what aliases may expand to.
   return document.toJS({ maxAliasCount: 100 });
+}
+
+function keyAt(text: string, position: number): string {
+  const rest = text.slice(position, position + 100);
+  return /^("[^"]*"|'[^']*'|[^\s:]+)/.exec(rest)?.[0] ?? rest;
 }

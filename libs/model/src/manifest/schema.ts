@@ -44,7 +44,7 @@ const graphInput = z.discriminatedUnion('from', [
   z.strictObject({ from: z.literal('parameter'), parameter: name, ...batched }),
   z.strictObject({
     from: z.literal('constant'),
-    value: z.union([z.number(), z.array(z.number()).min(1)]),
+    value: z.union([z.number(), z.array(z.number()).min(1)], 'a number, or a list of numbers'),
     ...batched,
   }),
 ]);
@@ -66,7 +66,7 @@ const graph = z.strictObject({
 const tolerance = z.number().min(0).max(1e6);
 
 const state = z.strictObject({
-  initial: z.union([z.literal('zeros'), z.number()]).default('zeros'),
+  initial: z.union([z.literal('zeros'), z.number()], 'zeros or a number').default('zeros'),
   shape: z.array(positive).max(8).optional(),
   scope: z.enum(['session', 'turn']).default('session'),
   window: z.strictObject({ axis }).optional(),
@@ -78,12 +78,15 @@ const wideInteger = z.string().regex(/^-?[0-9]{1,20}$/, 'a whole number, as text
 const parameter = z.strictObject({
   dtype: z.enum(dtypes).exclude(['string']),
   shape: z.array(positive).max(8).default([]),
-  default: z.union([
-    z.number(),
-    z.boolean(),
-    wideInteger,
-    z.array(z.union([z.number(), wideInteger])).min(1),
-  ]),
+  default: z.union(
+    [
+      z.number(),
+      z.boolean(),
+      wideInteger,
+      z.array(z.union([z.number(), wideInteger], 'a number')).min(1),
+    ],
+    'a number, true or false, or a list of numbers',
+  ),
   one_of: z.array(z.number()).min(1).optional(),
   minimum: z.number().optional(),
   maximum: z.number().optional(),
@@ -109,7 +112,7 @@ const media = z.strictObject({
 const input = z.strictObject({
   dtype: z.enum(dtypes).optional(),
   shape: z
-    .array(z.union([whole, name]))
+    .array(z.union([whole, name], 'a size, or the name of a free dimension'))
     .max(8)
     .optional(),
   minimum: z.number().optional(),
@@ -120,7 +123,7 @@ const input = z.strictObject({
 });
 
 const framing = z.strictObject({
-  input: z.union([name, z.array(name).min(1).max(8)]),
+  input: z.union([name, z.array(name).min(1).max(8)], 'the name of an input, or a list of names'),
   axis: axis.default(0),
   frame: positive,
   hop: positive.optional(),
@@ -165,11 +168,16 @@ export const manifestSchema = z.strictObject({
       }),
     )
     .default({}),
-  framing: z.union([framing, z.array(framing).min(1).max(8)]).optional(),
+  framing: z
+    .union(
+      [framing, z.array(framing).min(1).max(8)],
+      'a section with input and frame, or a list of such',
+    )
+    .optional(),
   generation: z
     .strictObject({
-      start: z.union([z.string(), whole]),
-      stop: z.array(z.union([z.string(), whole])).default([]),
+      start: z.union([z.string(), whole], 'a token or its id'),
+      stop: z.array(z.union([z.string(), whole], 'a token or its id')).default([]),
       max_tokens: positive.default(256),
       sampling: z
         .strictObject({

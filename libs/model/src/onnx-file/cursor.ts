@@ -134,7 +134,10 @@ export class Cursor {
   /** The position after `size` bytes more, which must not lie beyond the message's end. */
   #after(size: number, end: number): number {
     if (size < 0 || size > end - this.#position)
-      throw this.problem(size, `at most ${end - this.#position} bytes, which the message has left`);
+      throw this.problem(
+        size,
+        `at most ${end - this.#position} bytes, which the ${end < this.#source.size ? 'message has left' : 'file has left: it seems cut off'}`,
+      );
     return this.#position + size;
   }
 

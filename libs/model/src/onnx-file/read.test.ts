@@ -266,7 +266,9 @@ describe('the file', () => {
     const bytes = readFileSync(join(BUNDLED, 'g2p/1/encoder.onnx'));
     const file = join(folder, 'cut.onnx');
     writeFileSync(file, bytes.subarray(0, bytes.length / 2));
-    await expect(readGraph(file)).rejects.toThrow(`${file}: not an ONNX file: at byte`);
+    await expect(readGraph(file)).rejects.toThrow(
+      /^\S+cut\.onnx: not an ONNX file: at byte \d+: got \d+, .* it seems cut off$/,
+    );
     writeFileSync(file, bytes);
     await expect(readGraph(file)).resolves.toMatchObject({ outputs: [{ name: 'h_next' }] });
   });
