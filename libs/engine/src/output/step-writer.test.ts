@@ -120,7 +120,7 @@ test('a record that no message can hold is refused, and leaves nothing behind', 
   out.beginChunk(1, 0);
   const write = (): void =>
     out.tensor(tensorPrefix('y', 'uint8', [data.length], data.length), data, 0, data.length);
-  expect(write).toThrow(expect.objectContaining({ reason: 'MESSAGE_TOO_LARGE' }));
+  expect(write).toThrow(/the model answers with \d+ bytes or more, a record has at most 33554432/);
   out.dropChunk();
   expect(out.empty).toBe(true);
 });
