@@ -1,5 +1,6 @@
 import pino from 'pino';
 import type { DestinationStream, Logger } from 'pino';
+import { shortLine } from './log-line';
 import { logOutput } from './log-output';
 
 export type { Logger } from 'pino';
@@ -15,7 +16,7 @@ export interface LoggerOptions {
 
 const SECRETS = ['authorization', 'token', 'ticket', 'private_key', 'password', 'secret', 'sealed'];
 
-/** JSON lines on standard output. Values of keys that name secrets are replaced. */
+/** JSON lines of at most 4 KiB on standard output. Values of keys that name secrets are replaced. */
 export function createLogger(settings: LoggerOptions): Logger {
   const { name, level = 'info', destination = logOutput() } = settings;
   const options = {
@@ -29,5 +30,5 @@ export function createLogger(settings: LoggerOptions): Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     serializers: { err: pino.stdSerializers.errWithCause },
   };
-  return pino(options, destination);
+  return pino(options, { write: (line) => destination.write(shortLine(line)) });
 }

@@ -92,6 +92,23 @@ describe('log', () => {
     expect(lines[1]).toMatchObject({ reason: 'NO_NODE', principal: 'p', method: '/s/m' });
   });
 
+  test('a line stays below 4 KiB, whatever a caller sends', () => {
+    const sizes: number[] = [];
+    const write = (line: string): void => void sizes.push(Buffer.byteLength(line));
+    const logger = createLogger({ name: 'test', level: 'debug', destination: { write } });
+    const long = 'x'.repeat(1_000_000);
+    const told = { peer: long, principal: { id: long, roles: new Set<never>() } };
+    const observer = callLog(logger);
+    const cause = new Error(long);
+    const error = new CabstandError('INTERNAL', long, { cause, metadata: { value: long } });
+    observer.started({ ...info, path: long }).finished(error, told);
+    observer.started(info).finished(new CabstandError('INVALID_ARGUMENT', long), told);
+    observer.started(info).finished(undefined, told);
+    logger.warn(long);
+    expect(sizes).toHaveLength(4);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(4096);
+  });
+
   test('secrets are not written', () => {
     const sink = collect();
     const logger = createLogger({ name: 'test', destination: sink });
