@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -12,12 +12,14 @@ let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'cabstand-models-'));
-  const net = onnxModel({
-    inputs: [{ name: 'x', dtype: 'float32', dims: ['n', 2] }],
-    outputs: [{ name: 'y', dtype: 'float32', dims: ['n', 2] }],
-    nodes: [{ op: 'Neg', inputs: ['x'], outputs: ['y'] }],
-  });
-  writeFileSync(path.join(folder, 'net.onnx'), net);
+  const net = (op: string): Buffer =>
+    onnxModel({
+      inputs: [{ name: 'x', dtype: 'float32', dims: ['n', 2] }],
+      outputs: [{ name: 'y', dtype: 'float32', dims: ['n', 2] }],
+      nodes: [{ op, inputs: ['x'], outputs: ['y'] }],
+    });
+  writeFileSync(path.join(folder, 'net.onnx'), net('Neg'));
+  writeFileSync(path.join(folder, 'other.onnx'), net('Abs'));
   writeFileSync(path.join(folder, 'x.json'), '[[1, 2]]');
   writeFileSync(path.join(folder, 'right.json'), '[[-1, -2]]');
   writeFileSync(path.join(folder, 'wrong.json'), '[[-1, 2]]');
@@ -52,6 +54,14 @@ test('a model is added, given golden data and checked; what is wrong is found ev
   expect(await cabstand('model', 'check', 'models')).toMatchObject({
     ...{ code: 0, stdout: expect.stringContaining('reference golden') as string },
   });
+
+  // A slip in the name must not put a working model out of service.
+  const slip = await cabstand('model', 'add', 'other.onnx', '--name', 'net');
+  expect(slip).toMatchObject({
+    ...{ code: 1, stdout: expect.stringContaining('version 1 of net stays the newest') as string },
+  });
+  expect(existsSync(path.join(folder, 'models', 'net', '2'))).toBe(false);
+  expect(await cabstand('model', 'check', 'models')).toMatchObject({ code: 0 });
 
   expect(await cabstand(...golden, 'y=wrong.json')).toMatchObject({ code: 0 });
   const reason = 'sequence 2, record 0, output y[0, 1]: got -2, golden data says 2';

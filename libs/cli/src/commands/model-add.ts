@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CliContext } from '../context';
 import { ExitCode } from '../errors';
-import { addModel } from '../models/add';
+import { addModel, takeBack } from '../models/add';
 import { checkEntry } from '../models/check';
 import { commandName } from '../render/guide';
 import { jsonLine } from '../render/json';
@@ -69,6 +69,13 @@ async function add(context: CliContext, file: string, flags: AddFlags): Promise<
   ).finally(() => terminal.progress(''));
   if (json) await terminal.out(jsonLine({ ...added, check: modelReportJson(report) }));
   else await terminal.out(modelReportText(report, style));
-  if (!report.ok) context.exit(ExitCode.FAILURE);
-  else await say(`\nServe it: ${commandName()} serve ${added.folder}`);
+  if (!report.ok) {
+    context.exit(ExitCode.FAILURE);
+    if (added.before === undefined) return;
+    // A working model must not go out of service for a file that cannot take its place.
+    await takeBack(added);
+    await say(
+      `version ${added.version} was taken away again: version ${added.before} of ${added.name} stays the newest`,
+    );
+  } else await say(`\nServe it: ${commandName()} serve ${added.folder}`);
 }

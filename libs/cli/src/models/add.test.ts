@@ -5,7 +5,7 @@ import { onnxModel } from '@cabstand/testing';
 import { arrayOf, tensorOf } from '@cabstand/tensor';
 import { UsageError } from '../errors';
 import { Folder } from '../media/wav.fixture';
-import { addModel } from './add';
+import { addModel, takeBack } from './add';
 import { addGolden as addGoldenTo } from './golden';
 import type { GoldenOptions } from './golden';
 
@@ -57,6 +57,14 @@ test('what is no ONNX file leaves nothing behind', async () => {
   await expect(add(root.write('text.onnx', 'words'))).rejects.toThrow(UsageError);
   expect(existsSync(path.join(repository, 'text'))).toBe(false);
   await expect(add(repository)).rejects.toThrow(/is no single ONNX file/);
+});
+
+test('a version that does not hold up is taken away again; the one before is the newest', async () => {
+  expect(await add(file, 'slip')).toMatchObject({ before: undefined });
+  const second = await add(other, 'slip');
+  expect(second).toMatchObject({ version: '2', before: '1' });
+  await takeBack(second);
+  expect(await loadManifest(second.folder)).toMatchObject({ version: '1' });
 });
 
 test('what may be a state is told as open, with what to write', async () => {

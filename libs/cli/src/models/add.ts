@@ -22,6 +22,8 @@ export interface Added {
   readonly version: string;
   /** `same`: these very files were there. */
   readonly file: 'new' | 'same';
+  /** The version that was served until now, where this one takes its place. */
+  readonly before: string | undefined;
   readonly manifest: string;
   readonly manifestWritten: boolean;
   /** What is in force now, with why. */
@@ -49,6 +51,7 @@ export async function addModel(file: string, options: AddOptions): Promise<Added
   const folder = path.join(repository, model.name);
   const versions = (await exists(folder)) ? await listVersions(folder) : [];
   const files = filesOf(file, model);
+  await mustExist(files.values());
   const same = await sameAs(folder, versions, files);
   const version = same ?? (force ? (versions[0] ?? '1') : String(Number(versions[0] ?? 0) + 1));
   if (same === undefined) await copyFiles(path.join(folder, version), files);
@@ -59,6 +62,7 @@ export async function addModel(file: string, options: AddOptions): Promise<Added
   if (write) await writeFile(manifest, manifestText(inference, { name: model.name }));
   return {
     ...{ name: model.name, folder, version, file: same === undefined ? 'new' : 'same' },
+    before: same === undefined && !force ? versions[0] : undefined,
     ...{ manifest, manifestWritten: write },
     ...findingsOf(inference),
   };
@@ -99,6 +103,22 @@ async function sameAs(
     if ((await Promise.all(targets)).every(Boolean)) return version;
   }
   return undefined;
+}
+
+/** Takes a version away again: the one before is the newest then. */
+export async function takeBack({ folder, version }: Added): Promise<void> {
+  await rm(path.join(folder, version), { recursive: true });
+}
+
+/** @throws UsageError naming all that are missing, before anything is written. */
+async function mustExist(files: Iterable<string>): Promise<void> {
+  const missing: string[] = [];
+  for (const file of files) if (!(await exists(file))) missing.push(file);
+  if (missing.length > 0)
+    throw new UsageError(
+      `there is no ${missing.join(', ')}`,
+      'Weights of their own belong beside the ONNX file, under the names that it gives them.',
+    );
 }
 
 async function copyFiles(folder: string, files: ReadonlyMap<string, string>): Promise<void> {
