@@ -116,7 +116,7 @@ function typescriptLine(model: v1.ModelInfo__Output, inputs: readonly Tensor[]):
   const given = model.takes_prompt
     ? "'some text'"
     : `undefined, [${inputs.map(tensorSource).join(', ')}]`;
-  return `for await (const { tensors } of session.runProtocolTask(${given})) console.log(tensors); // README.md`;
+  return `for await (const { tensors } of session.runProtocolTask(${given})) console.log(tensors); // import { tensorFrom } from '@cabstand/client' beside README.md's`;
 }
 
 function tensorSource({ name, dtype, shape }: Tensor): string {
