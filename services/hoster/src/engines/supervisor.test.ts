@@ -1,4 +1,5 @@
 /** Real processes that fail on demand; see faulty-engine.fixture.mjs. */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CabstandError, systemClock } from '@cabstand/core';
 import type { TurnEnd } from '@cabstand/engine';
@@ -182,6 +183,21 @@ test.each([
   expect(() => supervisor.openSequence({} as never, { priority: 0 })).toThrow(
     expect.objectContaining({ reason: 'MODEL_FAILED' }) as Error,
   );
+});
+
+test('engines inherit no settings of the hoster, and no telemetry', async () => {
+  const before = process.env;
+  process.env = { PATH: before['PATH'], CABSTAND_AUTH_KEY: 'hush' };
+  try {
+    const file = path.join(folder.path, 'environment');
+    const { supervisor } = supervise('none', { command: ['/bin/sh', '-c', `env > '${file}'`] });
+    await expect(supervisor.start(false)).rejects.toMatchObject({ reason: 'ENGINE_CRASHED' });
+    const inherited = readFileSync(file, 'utf8').split('\n');
+    expect(inherited).toContain('ORT_DISABLE_TELEMETRY=1');
+    expect(inherited.filter((line) => line.startsWith('CABSTAND_'))).toEqual([]);
+  } finally {
+    process.env = before;
+  }
 });
 
 test('a refused provider is logged and the next one serves', async () => {
