@@ -139,6 +139,9 @@ describe('a model', () => {
     const reloaded = await refusalOf(load);
     expect(reloaded.reason).toBe(cause);
     expect(reloaded.message).toContain(says);
+    // The hoster's folders are nobody's business.
+    for (const told of [refused, reloaded])
+      expect(JSON.stringify([failure, told.message, told.metadata])).not.toContain(repository);
   });
 
   test('that was mended is loaded while serving', async () => {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { CabstandError } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
@@ -51,13 +52,14 @@ export class Link {
       detached: true,
     });
     this.pid = this.#child.pid ?? 0;
-    this.#child.once('error', (error) => {
+    this.#child.once('error', (error: NodeJS.ErrnoException) => {
       this.#killed ??= {
         cause: 'exited',
         error: new CabstandError(
           'MODEL_FAILED',
-          `the engine's program cannot be started: ${error.message}`,
-          { metadata: { program }, cause: error },
+          // Callers hear of it: not where programs lie here, which the cause says.
+          `the engine's program cannot be started: ${error.code ?? error.name}`,
+          { metadata: { program: basename(program) }, cause: error },
         ),
       };
       this.#onExit(null, null);

@@ -1,4 +1,5 @@
 /** Real processes that fail on demand; see faulty-engine.fixture.mjs. */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CabstandError, systemClock } from '@cabstand/core';
 import type { TurnEnd } from '@cabstand/engine';
@@ -171,7 +172,7 @@ test.each([
   ['hangs-at-load', {}, 'ENGINE_STALLED', 'while it loaded'],
   ['refuses', {}, 'VERIFICATION_FAILED', 'something else'],
   ['none', { maxStateBytes: 99 }, 'MODEL_FAILED', 'state is 100 bytes'],
-  ['none', { command: ['/no/such/program'] }, 'MODEL_FAILED', 'cannot be started'],
+  ['none', { command: ['/no/such/program'] }, 'MODEL_FAILED', 'cannot be started: ENOENT'],
 ] as const)('%s: the load fails with its reason', async (fault, options, reason, message) => {
   const { supervisor } = supervise(fault, options);
   await expect(supervisor.start(false)).rejects.toMatchObject({
@@ -182,6 +183,21 @@ test.each([
   expect(() => supervisor.openSequence({} as never, { priority: 0 })).toThrow(
     expect.objectContaining({ reason: 'MODEL_FAILED' }) as Error,
   );
+});
+
+test('engines inherit no settings of the hoster, and no telemetry', async () => {
+  const before = process.env;
+  process.env = { PATH: before['PATH'], CABSTAND_AUTH_KEY: 'hush' };
+  try {
+    const file = path.join(folder.path, 'environment');
+    const { supervisor } = supervise('none', { command: ['/bin/sh', '-c', `env > '${file}'`] });
+    await expect(supervisor.start(false)).rejects.toMatchObject({ reason: 'ENGINE_CRASHED' });
+    const inherited = readFileSync(file, 'utf8').split('\n');
+    expect(inherited).toContain('ORT_DISABLE_TELEMETRY=1');
+    expect(inherited.filter((line) => line.startsWith('CABSTAND_'))).toEqual([]);
+  } finally {
+    process.env = before;
+  }
 });
 
 test('a refused provider is logged and the next one serves', async () => {

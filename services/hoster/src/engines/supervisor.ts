@@ -9,6 +9,7 @@ import { launchEngine } from './launch';
 import type { LaunchDeps } from './launch';
 import type { EngineExit } from './link';
 import type { EngineLabels, EngineObserver } from './observer';
+import { withoutLocalPaths } from './local-paths';
 import { firstProvider } from './providers';
 import { Restarts } from './restarts';
 import { MovingAverage, Serving } from './serving';
@@ -93,7 +94,7 @@ export class EngineSupervisor {
    */
   start(retry: boolean): Promise<LoadedFrame> {
     const work = this.#loadVerified(undefined).catch((thrown: unknown) => {
-      const error = CabstandError.from(thrown, 'MODEL_FAILED');
+      const error = this.#told(thrown, 'MODEL_FAILED');
       this.#fail(error, retry && !LASTING.has(error.reason));
       throw error;
     });
@@ -302,7 +303,7 @@ export class EngineSupervisor {
       observer.restarted(this.#labels, (clock.monotonic() - this.#diedAt) / 1_000);
     } catch (thrown) {
       if (this.#stop.signal.aborted) return;
-      const error = CabstandError.from(thrown, 'ENGINE_CRASHED');
+      const error = this.#told(thrown, 'ENGINE_CRASHED');
       if (error.reason === 'MANIFEST_INVALID') this.#fail(error, false);
       // Was not serving before this try: nobody waits for it, the slow pace will do.
       else if (measured === undefined) this.#fail(error, !LASTING.has(error.reason));
@@ -311,6 +312,11 @@ export class EngineSupervisor {
         this.#afterDeath(error, 0);
       }
     }
+  }
+
+  /** What callers hear of a load that failed. */
+  #told(thrown: unknown, otherwise: Reason): CabstandError {
+    return withoutLocalPaths(CabstandError.from(thrown, otherwise), this.#manifest.folder);
   }
 
   #fail(error: CabstandError, retry: boolean): void {

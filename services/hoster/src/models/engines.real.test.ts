@@ -327,6 +327,9 @@ test.each([
       thrown = error;
     }
     expect(thrown).toMatchObject({ reason: 'MODEL_FAILED' });
+    const { message, metadata } = CabstandError.from(thrown);
+    expect(message).toContain(path.join('broken-vad', '1', 'silero_vad.onnx'));
+    expect(JSON.stringify({ message, metadata })).not.toContain(root);
   },
 );
 

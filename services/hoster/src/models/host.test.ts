@@ -101,12 +101,23 @@ test('a bad manifest among good ones is named, and the others serve', async () =
   await host.settled();
   expect(host.resolve('good').status.state).toBe('ready');
   expect(host.broken()).toMatchObject([
-    { name: 'bad', error: { reason: 'MANIFEST_INVALID', message: expect.stringContaining(file) } },
+    {
+      name: 'bad',
+      folder: folderOf('bad'),
+      error: { reason: 'MANIFEST_INVALID', message: expect.stringContaining('bad/model.yaml: ') },
+    },
   ]);
-  expect(thrownBy(() => host.resolve('bad'))).toMatchObject({
+  const refused = thrownBy(() => host.resolve('bad'));
+  expect(refused).toMatchObject({
     reason: 'MODEL_FAILED',
     message: expect.stringContaining('batchng'),
+    metadata: { file: path.join('bad', 'model.yaml') },
   });
+  // Callers do not learn how this machine's folders are called.
+  await expect(host.load('bad')).rejects.toMatchObject({
+    message: expect.not.stringContaining(root),
+  });
+  expect(refused).toMatchObject({ message: expect.not.stringContaining(root) });
 });
 
 test('a missing weights file is named', async () => {
@@ -254,7 +265,13 @@ test('files that changed under a loaded model keep its engine from restarting as
       if (model.status.state === 'failed') resolve();
     });
   });
-  expect(model.status).toMatchObject({ error: { reason: 'MANIFEST_INVALID' } });
+  expect(model.status).toMatchObject({
+    error: {
+      reason: 'MANIFEST_INVALID',
+      message: expect.stringMatching(/^one: the files of version 1 changed/),
+      metadata: { file: path.join('one', 'model.yaml') },
+    },
+  });
   // An explicit load takes the files as they are.
   const fresh = await host.load('one');
   expect(fresh.digest).not.toBe(model.digest);

@@ -3,6 +3,7 @@ import { loadManifest } from '@cabstand/model';
 import type { Manifest, ModelEntry } from '@cabstand/model';
 import type { BrokenModel, ModelHost } from '../engines/contract';
 import { EngineProcess } from '../engines/engine-process';
+import { withoutLocalPaths } from '../engines/local-paths';
 import { SocketFolder } from '../engines/socket-folder';
 import { Spares } from '../engines/spares';
 import { CoreBudget } from './core-budget';
@@ -194,7 +195,7 @@ class Host implements ModelHost {
       this.#broken.delete(name);
       return manifest;
     } catch (thrown) {
-      const error = CabstandError.from(thrown, 'MANIFEST_INVALID');
+      const error = withoutLocalPaths(CabstandError.from(thrown, 'MANIFEST_INVALID'), folder);
       // While another version serves, only who asked for this one needs to know.
       if (!this.#current.has(name)) {
         this.#broken.set(name, { name, folder, error });
