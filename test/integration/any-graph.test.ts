@@ -1,6 +1,6 @@
 /**
  * Whatever the graph: what eight callers at once are served is what ONNX Runtime answers each alone, and
- * a graph whose rows change one another is run unbatched. CABSTAND_RUNS graphs (default 300) from
+ * a graph whose rows change one another is run unbatched. CABSTAND_RUNS graphs (default 200) from
  * CABSTAND_SEED on (default 1); a graph that fails is made again by its own seed and one run.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,7 +20,7 @@ import { writeModel } from '../support/graphs/write-model';
 import { InProcessModel } from './loaded-model';
 import type { Got, Served } from './loaded-model';
 
-const RUNS = Number(process.env['CABSTAND_RUNS'] ?? 300);
+const RUNS = Number(process.env['CABSTAND_RUNS'] ?? 200);
 const SEED = Number(process.env['CABSTAND_SEED'] ?? 1);
 const CALLERS = 8;
 /** Of the graphs: how many ONNX Runtime may refuse, and how few may run batched. */

@@ -29,19 +29,26 @@ async function place(file: string, target: string): Promise<void> {
     .catch(() => copyFile(source, target));
 }
 
-/** A message that names links, with the files that they lead to. */
+/** A message that names links, in full or from the repository on, with the files that they lead to. */
 export function asFound(
   message: string,
   repository: string,
   models: readonly LooseModel[],
 ): string {
-  return models.reduce((text, { name, files }) => {
-    const own = path.join(repository, name);
-    const told = [...files].reduce(
-      (shown, [inner, file]) => shown.replaceAll(path.join(own, inner), file),
-      text,
-    );
+  const found = new Map<string, string>();
+  for (const { name, files } of models) {
+    for (const [inner, file] of files) found.set(path.join(name, inner), file);
     // The manifest that nobody wrote.
-    return told.replaceAll(path.join(own, 'model.yaml'), name);
-  }, message);
+    found.set(path.join(name, 'model.yaml'), name);
+  }
+  const links = [...found.keys()].sort((a, b) => b.length - a.length).map(escaped);
+  const named = new RegExp(
+    `(?:${escaped(repository + path.sep)}|(?<![\\w./-]))(${links.join('|')})`,
+    'g',
+  );
+  return message.replaceAll(named, (_, link: string) => found.get(link) ?? link);
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }

@@ -25,7 +25,7 @@ class Recorder implements SequenceSink {
   }
 }
 
-function setUp() {
+function setUp(oneRun = true) {
   const sent: ToEngine[] = [];
   const outbox = {
     send: (frame: ToEngine) => void sent.push(frame),
@@ -35,7 +35,7 @@ function setUp() {
     forget: () => undefined,
   } as unknown as Outbox;
   let emptied = 0;
-  const sequences = new Sequences(outbox, silentLog, () => (emptied += 1));
+  const sequences = new Sequences(outbox, silentLog, () => (emptied += 1), oneRun);
   return { sent, sequences, emptied: () => emptied };
 }
 
@@ -157,4 +157,14 @@ test('a turn far larger than those before is unusual until it has ended', () => 
   for (let turn = 2; turn < 20; turn += 1) play(turn, 1024);
   expect(play(20, 1024)).toBe(false);
   expect(play(21, 16 * 1024)).toBe(true);
+});
+
+test('where a turn has many steps, how much it brings says nothing of one', () => {
+  const { sequences } = setUp(false);
+  const sequence = sequences.open(new Recorder(), { priority: 0 });
+  sequence.credit(100, 1e9);
+  const data = new Uint8Array(4 * 1024 * 1024);
+  const tensors = [{ name: 'x', dtype: 'uint8', shape: [data.length], data } as const];
+  sequence.startTurn(0, { prompt: '', parameters: {}, tensors, live: false });
+  expect(sequences.unusual).toBe(false);
 });

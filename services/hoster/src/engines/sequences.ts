@@ -11,15 +11,20 @@ export class Sequences {
   readonly #outbox: Outbox;
   readonly #log: EngineLog;
   readonly #onEmpty: () => void;
+  readonly #oneRun: boolean;
   #next = 1;
   /** Moving average of what turns that ended had brought. */
   #typicalBytes = 0;
 
-  /** `onEmpty` is called when the last sequence was closed. */
-  constructor(outbox: Outbox, log: EngineLog, onEmpty: () => void) {
+  /**
+   * @param onEmpty is called when the last sequence was closed
+   * @param oneRun a turn of the model is one step, however much it brings
+   */
+  constructor(outbox: Outbox, log: EngineLog, onEmpty: () => void, oneRun: boolean) {
     this.#outbox = outbox;
     this.#log = log;
     this.#onEmpty = onEmpty;
+    this.#oneRun = oneRun;
   }
 
   get size(): number {
@@ -33,10 +38,11 @@ export class Sequences {
   }
 
   /**
-   * Whether a turn waits that brings far more than those before it: all its rows may be one run, and how
-   * long steps took so far says little of that one.
+   * Whether a turn waits that brings far more than those before it, where all that a turn brings is one
+   * run: how long steps took so far says little of that one.
    */
   get unusual(): boolean {
+    if (!this.#oneRun) return false;
     for (const sequence of this.#open.values())
       if (sequence.hasWork && sequence.turnBytes > SMALL_TURN + UNUSUAL * this.#typicalBytes)
         return true;

@@ -10,6 +10,8 @@ export interface ServingDeps extends EngineProcessDeps {
   readonly observer: EngineObserver;
   /** Called when the last sequence was closed. */
   readonly onChange: () => void;
+  /** A turn of the model is one step, however much it brings. */
+  readonly oneRun: boolean;
   /** Called when an audit has found that rows depend on one another. */
   readonly onAudit: (finding: AuditFrame) => void;
 }
@@ -34,7 +36,7 @@ export class Serving {
     deps: ServingDeps,
   ) {
     this.process = process;
-    this.sequences = new Sequences(process.outbox, deps.log, deps.onChange);
+    this.sequences = new Sequences(process.outbox, deps.log, deps.onChange, deps.oneRun);
     this.#labels = labels;
     this.#stepTime = stepTime;
     this.#deps = deps;

@@ -76,6 +76,7 @@ function supervise(
   const files = { changed: false };
   const supervisor = new EngineSupervisor(
     {
+      kind: 'stateful',
       name: 'm',
       version: '1',
       folder: '/nowhere',

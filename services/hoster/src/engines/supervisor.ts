@@ -2,6 +2,7 @@ import { CabstandError } from '@cabstand/core';
 import type { Reason, Timer } from '@cabstand/core';
 import { auditReason, untried } from '@cabstand/engine';
 import type { AuditFrame, LoadedFrame } from '@cabstand/engine';
+import { KINDS } from '@cabstand/model';
 import type { Manifest, Provider } from '@cabstand/model';
 import type { Sequence, SequenceOptions, SequenceSink } from './contract';
 import type { EngineProcess } from './engine-process';
@@ -227,6 +228,7 @@ export class EngineSupervisor {
   #serve(process: EngineProcess, loaded: LoadedFrame): void {
     const serving = new Serving(process, this.#labels, this.#stepTime, {
       ...this.#deps,
+      oneRun: KINDS[this.#manifest.kind].oneGraph,
       onAudit: (finding) => {
         this.#onAudit(finding);
       },
