@@ -148,6 +148,15 @@ export function stateOf(core: RouterCore, id: string): string | undefined {
   return core.nodes.get(id)?.state.kind;
 }
 
+/** A client's report that it could not reach a node. */
+export const report = (nodeId: string, more = {}) => ({
+  nodeId,
+  incarnation: '',
+  leaseId: '',
+  reason: 'NODE_UNREACHABLE',
+  ...more,
+});
+
 /** Matches an error with this reason and, among others, these facts. For `toThrow`. */
 export function refusal(reason: string, metadata: object = {}): Error {
   const facts: unknown = expect.objectContaining(metadata);

@@ -6,6 +6,7 @@ import {
   join,
   reached,
   registration,
+  report,
   stand,
   stateOf,
   wanted,
@@ -13,14 +14,6 @@ import {
 } from '../core.fixture';
 import type { Stand } from '../core.fixture';
 import type { RouterObserver } from '../observer';
-
-const report = (nodeId: string, more = {}) => ({
-  nodeId,
-  incarnation: '',
-  leaseId: '',
-  reason: 'NODE_UNREACHABLE',
-  ...more,
-});
 
 describe('an address that this router has no way to', () => {
   const told: string[] = [];

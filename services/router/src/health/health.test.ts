@@ -7,20 +7,13 @@ import {
   join,
   reached,
   registration,
+  report,
   stand,
   stateOf,
   wanted,
   refusal,
 } from '../core.fixture';
 import type { BeatAnswer } from '../registry/beat-stream';
-
-const report = (nodeId: string, more = {}) => ({
-  nodeId,
-  incarnation: '',
-  leaseId: '',
-  reason: 'NODE_UNREACHABLE',
-  ...more,
-});
 
 test('a node joins, and its first heartbeat brings it online', () => {
   const { core } = stand();
