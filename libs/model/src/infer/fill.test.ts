@@ -130,6 +130,14 @@ test.each([
     summaryOf([tensor('x', undefined)], [tensor('y', [])]),
     /inputs\.x: got "a tensor of any rank", expected a rank/,
   ],
+  [
+    summaryOf([tensor('__proto__', [2])], [tensor('y', [])]),
+    /inputs\.__proto__: got "__proto__", expected another name/,
+  ],
+  [
+    summaryOf([tensor('x', [2])], [tensor('y', []), tensor('__proto__', [])]),
+    /outputs\.__proto__: got "__proto__", expected another name/,
+  ],
 ])('what cannot be served is refused in one line', (summary, message) => {
   expect(() => fill(summary)).toThrow(message);
 });

@@ -208,7 +208,18 @@ test('whatever a graph is called and shaped, its text loads', async () => {
       'null',
     ),
     fc.string({ minLength: 1, unit: 'binary-ascii' }),
-    fc.constantFrom('a\nname: b', 'é: #', '"', "'", '- x', '{', '\u2028', '\u007f', '\u0085x'),
+    fc.constantFrom(
+      'a\nname: b',
+      'é: #',
+      '"',
+      "'",
+      '- x',
+      '{',
+      '\u2028',
+      '\u007f',
+      '\u0085x',
+      ':_proto__',
+    ),
   );
   const anyDims: fc.Arbitrary<FixtureDims> = fc.array(
     fc.oneof(fc.integer({ min: 0, max: 3 }), fc.constantFrom('n', 'a b', undefined)),
@@ -219,9 +230,11 @@ test('whatever a graph is called and shaped, its text loads', async () => {
     maxKeys: 4,
     noNullPrototype: true,
   });
+  // Refused: see fill.test.ts.
+  const bindable = anyTensors.filter((tensors) => !Object.hasOwn(tensors, '__proto__'));
   const file = join(root, 'g.onnx');
   await fc.assert(
-    fc.asyncProperty(anyTensors, anyTensors, async (inputs, outputs) => {
+    fc.asyncProperty(bindable, bindable, async (inputs, outputs) => {
       writeGraph(file, inputs, outputs);
       const manifest = await loadWith(file);
       const { states, kind } = inferKind(await readGraph(file));

@@ -7,9 +7,9 @@ export function isPublicName(name: string): boolean {
   return NAME.test(name);
 }
 
-/** Other characters become `_`, and a digit in front gets one before it. May be a name that is taken. */
+/** Other characters become `_`, a digit in front gets one before it, and no name is `__proto__`. May be a name that is taken. */
 export function publicName(name: string): string {
-  const cleaned = name.replace(/[^A-Za-z0-9_.-]/g, '_');
+  const cleaned = name.replace(/[^A-Za-z0-9_.-]/g, '_').replace(/^__proto__$/, 'proto');
   return (/^[A-Za-z_]/.test(cleaned) ? cleaned : `_${cleaned}`).slice(0, LONGEST);
 }
 

@@ -10,9 +10,14 @@ export interface ServedValue extends GraphValue {
   readonly dims: NonNullable<GraphValue['dims']>;
 }
 
+/** ONNX Runtime takes tensors as the members of an object, where this name means another thing. */
+const UNBINDABLE = '__proto__';
+const ANOTHER_NAME = 'another name: JavaScript cannot bind a tensor of this one';
+
 /** What keeps an input from being served, as a pair of what is there and what is expected. */
 export function problemOfInput(value: GraphValue): [found: string, expected: string] | undefined {
-  const { kind, dtype, dims } = value;
+  const { name, kind, dtype, dims } = value;
+  if (name === UNBINDABLE) return [name, ANOTHER_NAME];
   if (kind !== 'tensor') return [`${kind} input`, 'a tensor: callers send nothing else'];
   if (!isDType(dtype)) return [dtype, servedDtypes()];
   if (dims === undefined)
@@ -21,7 +26,8 @@ export function problemOfInput(value: GraphValue): [found: string, expected: str
 }
 
 /** Likewise for an output. */
-export function problemOfOutput({ kind, dtype }: GraphValue): [string, string] | undefined {
+export function problemOfOutput({ name, kind, dtype }: GraphValue): [string, string] | undefined {
+  if (name === UNBINDABLE) return [name, ANOTHER_NAME];
   return kind === 'tensor' && !isDType(dtype) ? [dtype, servedDtypes()] : undefined;
 }
 
