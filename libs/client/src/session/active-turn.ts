@@ -10,7 +10,7 @@ import { Watchdog } from './watchdog';
 export interface LiveInputSource {
   /** A channel took the turn: send the parts; all of them where the hoster starts over. */
   readonly started: (channel: SessionChannel, resumed: boolean) => void;
-  readonly accepted: (nextPart: number) => void;
+  readonly accepted: (nextPart: number, wanted?: number) => void;
   readonly applied: (sequence: number, position: number) => void;
   readonly checkpoint: (position: number) => void;
   /** Whether the parts are still here that another hoster would need. */

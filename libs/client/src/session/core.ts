@@ -188,7 +188,7 @@ export class SessionCore implements TurnHost {
         this.#acker.wanted();
         return;
       case 'accepted':
-        if (event.turn === turn.turn) turn.live?.accepted(event.nextPart);
+        if (event.turn === turn.turn) turn.live?.accepted(event.nextPart, event.wanted);
         return;
       case 'checkpoint':
         if (!this.durable) return;

@@ -170,7 +170,7 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
           input: this.#input,
           live: {
             started: (channel, resumed) => parts.attach(channel, resumed),
-            accepted: (nextPart) => parts.accepted(nextPart),
+            accepted: (nextPart, wanted) => parts.accepted(nextPart, wanted),
             applied: (sequence, position) => parts.applied(sequence, position),
             checkpoint: (position) => parts.checkpoint(position),
             replayable: () => parts.replayable,
