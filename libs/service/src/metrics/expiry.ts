@@ -1,13 +1,17 @@
 import { keyExpiry } from '@cabstand/auth';
-import type { AuthConfig, CertificateInUse } from '@cabstand/auth';
+import type { AuthConfig, CertificateInUse, CreateOptions } from '@cabstand/auth';
 import type { Metrics } from './metrics';
 
 /** Principals that get a series each; of more those whose keys end first. */
 const MEMBERS = 100;
 
 /** When the keys of this subnet end, read again at each scrape. Throws for files that cannot be used. */
-export function exportKeyExpiry(metrics: Metrics, auth: AuthConfig): void {
-  const read = keyExpiry(auth);
+export function exportKeyExpiry(
+  metrics: Metrics,
+  auth: AuthConfig,
+  options: CreateOptions = {},
+): void {
+  const read = keyExpiry(auth, options);
   if (read === undefined) return;
   const own = metrics.gauge({
     name: 'cabstand_own_key_expiry_timestamp_seconds',

@@ -11,12 +11,15 @@ type OpenState = Exclude<SessionState, 'waiting' | 'ended'>;
 
 const STATES = namesOf<OpenState>({ streaming: true, orphaned: true, closing: true });
 
+/** The models of a host, as far as they are counted. */
+type LoadedModels = Pick<ModelHost, 'models' | 'broken'>;
+
 /** What is read when somebody scrapes: models, sessions by state, what they hold, and every limit. */
 export function stateMetrics(
   metrics: Metrics,
   models: Subjects,
   sessions: Sessions,
-  host: ModelHost,
+  host: LoadedModels,
   registeredRouters: () => number,
 ): void {
   modelMetrics(metrics, models, sessions, host);
@@ -88,7 +91,7 @@ function modelMetrics(
   metrics: Metrics,
   models: Subjects,
   sessions: Sessions,
-  host: ModelHost,
+  host: LoadedModels,
 ): void {
   const gauge = (name: string, help: string, labels: readonly string[] = []) =>
     models.gauge({ name, help }, labels);
