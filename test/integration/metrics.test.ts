@@ -1,4 +1,5 @@
 /** What Prometheus sees of a real subnet with keys and TLS. */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import {
   SignatureAuthorizer,
@@ -9,9 +10,19 @@ import {
   tlsConfigSchema,
 } from '@cabstand/auth';
 import { HosterService, RpcClient } from '@cabstand/rpc';
-import { Subnet, pageFaults, scrape, total, until } from '@cabstand/testing';
+import {
+  REPOSITORY_ROOT,
+  Subnet,
+  TEST_MODELS,
+  pageFaults,
+  scrape,
+  total,
+  until,
+} from '@cabstand/testing';
 import { TestClient } from '../support/client';
 
+const MODEL = 'counter-generator';
+const MODELS = [MODEL, 'accumulator', 'leaky'];
 /** A hoster with three models. Prometheus reads each series at each scrape. */
 const MOST_SERIES = 1500;
 const YEAR_SECONDS = 365 * 24 * 3600;
@@ -19,7 +30,12 @@ const YEAR_SECONDS = 365 * 24 * 3600;
 let subnet: Subnet;
 
 beforeAll(async () => {
-  subnet = await Subnet.start({ hosters: 1, tls: true });
+  subnet = await Subnet.start({
+    hosters: 1,
+    tls: true,
+    models: TEST_MODELS,
+    hosterConfig: { only: MODELS },
+  });
 }, 90_000);
 
 afterAll(() => subnet.stop());
@@ -46,19 +62,21 @@ test('every metric can be understood alone and is there before anything happens'
 });
 
 test('a session, its engine and its wait for a slot are seen; none of it makes a new series', async () => {
-  const before = await scrape(hoster().admin);
-  expect(total(before, 'cabstand_sessions_opened_total', { model: 'g2p' })).toBe(0);
-  await using client = new TestClient(subnet, { credentials: credentials() });
-  const session = await client.session('g2p');
-  for await (const chunk of session.runProtocolTask('taxi')) expect(chunk).toBeDefined();
-  const after = await until('engines to tell what they use', async () => {
+  // Gauges of engines have a value once their engine has told one.
+  const before = await until('engines to tell how they are', async () => {
     const series = await scrape(hoster().admin);
-    const cpu = total(series, 'cabstand_engine_cpu_seconds_total', { model: 'g2p' });
-    return cpu > 0 ? series : undefined;
+    const told = [...series.keys()].filter((key) => key.startsWith('cabstand_engine_resident'));
+    return told.length === MODELS.length ? series : undefined;
   });
-  expect(total(after, 'cabstand_sessions_opened_total', { model: 'g2p' })).toBe(1);
-  expect(total(after, 'cabstand_queue_wait_seconds_count', { model: 'g2p' })).toBe(1);
-  expect(total(after, 'cabstand_engine_resident_bytes', { model: 'g2p' })).toBeGreaterThan(2 ** 24);
+  expect(total(before, 'cabstand_sessions_opened_total', { model: MODEL })).toBe(0);
+  await using client = new TestClient(subnet, { credentials: credentials() });
+  const session = await client.session(MODEL);
+  for await (const chunk of session.runProtocolTask('123')) expect(chunk).toBeDefined();
+  const after = await scrape(hoster().admin);
+  expect(total(after, 'cabstand_engine_cpu_seconds_total', { model: MODEL })).toBeGreaterThan(0);
+  expect(total(after, 'cabstand_sessions_opened_total', { model: MODEL })).toBe(1);
+  expect(total(after, 'cabstand_queue_wait_seconds_count', { model: MODEL })).toBe(1);
+  expect(total(after, 'cabstand_engine_resident_bytes', { model: MODEL })).toBeGreaterThan(2 ** 24);
   const made = [...after.keys()].filter((key) => !before.has(key));
   expect(made.filter((key) => key.startsWith('cabstand_') || key.startsWith('grpc_'))).toEqual([]);
 });
@@ -83,4 +101,22 @@ test('callers that are refused are counted by reason', async () => {
   const series = await scrape(hoster().admin);
   expect(total(series, 'cabstand_auth_refusals_total', { reason: 'KEY_UNKNOWN' })).toBe(1);
   expect(total(series, 'cabstand_auth_refusals_total')).toBe(1);
+});
+
+test('alert rules and the documentation name metrics that there are', async () => {
+  const pages = await Promise.all(
+    services().map(async ({ admin }) => (await fetch(`http://${admin}/metrics`)).text()),
+  );
+  const types = pages.flatMap((page) => [...page.matchAll(/^# TYPE (\S+) (\S+)$/gm)]);
+  const known = new Set(
+    types.flatMap(([, name, type]) =>
+      type === 'histogram' ? ['', '_bucket', '_sum', '_count'].map((end) => `${name}${end}`) : name,
+    ),
+  );
+  for (const file of ['deploy/prometheus/alerts.yml', 'docs/operations.md']) {
+    const text = readFileSync(path.join(REPOSITORY_ROOT, file), 'utf8');
+    const named = [...text.matchAll(/\b(?:cabstand|grpc_server)_[a-z0-9_]*[a-z0-9]\b/g)];
+    expect(named.length).toBeGreaterThan(15);
+    expect(named.map(([name]) => name).filter((name) => !known.has(name))).toEqual([]);
+  }
 });

@@ -32,7 +32,7 @@ export function sessionMetrics(metrics: Metrics, models: Subjects): SessionObser
   });
   const ended = models.counter({
     name: 'cabstand_sessions_ended_total',
-    help: 'Sessions that ended on this hoster, by model and reason; "lost" and "error" are the ones to worry about.',
+    help: 'Sessions that ended on this hoster, by model and reason; "lost" means that this hoster could not go on with it.',
     labels: { reason: END_REASONS },
   });
   const lifetime = models.histogram(
