@@ -10,8 +10,12 @@ export class TestClient implements AsyncDisposable {
 
   constructor(subnet: Subnet, options: Partial<RemoteManagerOptions> = {}, member = 'client') {
     const authorizer = subnet.authorizer(member);
+    const { credentials } = options;
     this.remote = new RemoteManager({ routers: subnet.routerAddresses, authorizer, ...options });
-    this.sessions = new SessionManager(this.remote, { authorizer });
+    this.sessions = new SessionManager(this.remote, {
+      authorizer,
+      ...(credentials === undefined ? {} : { credentials }),
+    });
   }
 
   session(model: string): Promise<Session> {

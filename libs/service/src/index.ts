@@ -4,6 +4,11 @@ export { addressSchema, commonSections, limitsSchema, logSchema } from './config
 export { createLogger } from './log';
 export type { Logger, LoggerOptions } from './log';
 export { Metrics } from './metrics/metrics';
+export { packageVersion } from './package-version';
+export type { Build } from './metrics/metrics';
+export { certificateExpiry } from './metrics/expiry';
+export { namesOf } from './metrics/labels';
+export type { Subjects } from './metrics/subjects';
 export { LagMeter } from './metrics/lag';
 export type { Lag } from './metrics/lag';
 export { Readiness } from './readiness';

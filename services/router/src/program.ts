@@ -1,3 +1,4 @@
+import path from 'node:path';
 import {
   channelCredentials,
   createClientAuthorizer,
@@ -7,7 +8,7 @@ import {
 } from '@cabstand/auth';
 import { abortReason, systemClock } from '@cabstand/core';
 import { RouterService } from '@cabstand/rpc';
-import { serveRpc } from '@cabstand/service';
+import { certificateExpiry, packageVersion, serveRpc } from '@cabstand/service';
 import { limitsOf, routerConfigSchema } from './config';
 import { createRouterCore } from './core';
 import { routerHandlers } from './handlers/handlers';
@@ -34,7 +35,11 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
     audiences: () => [withPort(config.listen, port)],
     onProblem,
   });
-  const tlsOptions = { onWarning: (message: string) => logger.warn(message) };
+  const tlsOptions = {
+    onWarning: (message: string) => logger.warn(message),
+    onCertificate: certificateExpiry(metrics),
+  };
+  metrics.build({ version: packageVersion(path.join(__dirname, '..')), onnxruntime: '' });
   const prober = new GrpcProber({
     authorizer: createClientAuthorizer(auth, { onProblem }),
     credentials: channelCredentials(config.tls, tlsOptions),

@@ -4,21 +4,26 @@ export interface EngineLabels {
   readonly version: string;
 }
 
+export interface EngineSpending {
+  readonly cpuSeconds: number;
+  readonly auditSeconds: number;
+}
+
 export interface EngineObserver {
   /** After each model run. `batch`: rows. */
   step(engine: EngineLabels, batch: number, seconds: number): void;
-  /** About once a second. `busySeconds` is time spent in model runs since the engine started. */
+  /** How an engine is, about once a second. */
   stats(
     engine: EngineLabels,
     stats: {
       readonly rssBytes: number;
-      readonly busySeconds: number;
       readonly sequences: number;
       readonly stateBytes: number;
       readonly ready: number;
-      readonly auditSeconds: number;
     },
   ): void;
+  /** What an engine has spent since it was told before: time on processors, and in audits. */
+  spent(engine: EngineLabels, spent: EngineSpending): void;
   /** Rows that ran among others were run again alone, `count` times. */
   audited(engine: EngineLabels, result: 'passed' | 'failed', count: number): void;
   /** An engine died that was not asked to. */
@@ -47,6 +52,7 @@ export const silentLog: EngineLog = { info: nothing, warn: nothing, error: nothi
 export const noObserver: EngineObserver = {
   step: nothing,
   stats: nothing,
+  spent: nothing,
   audited: nothing,
   died: nothing,
   restarted: nothing,
