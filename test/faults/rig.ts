@@ -36,7 +36,7 @@ export class Rig implements AsyncDisposable {
       ),
     };
     this.remote = new RemoteManager({ routers: subnet.routerAddresses, ...connection });
-    this.sessions = new SessionManager(this.remote, connection);
+    this.sessions = new SessionManager(this.remote);
     this.hosters = subnet.hosters.map((_, i) => new TestNode(subnet, 'hoster', i));
     this.routers = subnet.routers.map((_, i) => new TestNode(subnet, 'router', i));
   }

@@ -210,11 +210,10 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
 
   #handle(turn: ActiveTurn, record: RecordEvent): TurnResult | undefined {
     if (record.body === 'chunk') {
-      this.#count++;
-      this.#chunks.push(new Chunk(record));
+      this.#chunks.push(new Chunk(record, turn.chunksBefore + this.#count++));
       return undefined;
     }
-    if (record.body === 'end') return this.#context.core.endTurn(turn, record, this.#count);
+    if (record.body === 'end') return this.#context.core.endTurn(turn, record);
     this.#applied = record.position;
     this.#tellApplied();
     return undefined;
