@@ -160,6 +160,7 @@ export class RemoteManager
   /** Ends the watch and closes all connections to routers. Never throws. */
   async close(): Promise<void> {
     this.#closing.abort(new CabstandError('CANCELLED', 'the remote manager was closed'));
+    this.#routers.close();
     await this.#watch?.over;
     this.#pool.close();
   }
@@ -207,6 +208,8 @@ export class RemoteManager
     const response = await this.#routers.ask(
       (client, options) => client.unary(RouterService.rpc_acquire, wire, options),
       request.signal,
+      // What was seen last is better than waiting for a router that is known to say nothing.
+      candidates(this.#cache.nodes, request, () => false).length === 0,
     );
     const { lease } = response;
     if (!isSet(lease?.node))
