@@ -28,12 +28,9 @@ export class Rig implements AsyncDisposable {
   private constructor(subnet: Subnet) {
     this.subnet = subnet;
     const authorizer = subnet.authorizer();
-    const tls = subnet.clientTls;
     const connection = {
       authorizer,
-      credentials: channelCredentials(
-        tls === undefined ? undefined : { ...tls, require_client_cert: false },
-      ),
+      credentials: channelCredentials(subnet.clientTls),
     };
     this.remote = new RemoteManager({ routers: subnet.routerAddresses, ...connection });
     this.sessions = new SessionManager(this.remote);
