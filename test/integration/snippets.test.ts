@@ -14,15 +14,15 @@ const PATIENCE_MS = 60_000;
 /** Within the repository, so that its packages are found as in a project that installed them. */
 let folder: string;
 let subnet: Subnet;
-const started = Subnet.start({ hosters: 1, hosterConfig: { only: ['silero-vad', 'g2p'] } });
-// It is waited for below.
-started.catch(() => undefined);
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(REPOSITORY_ROOT, 'test', 'snippets-'));
   writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }');
   for (const { name, code } of all) writeFileSync(path.join(folder, `${name}.ts`), code);
-  subnet = await started;
+  subnet = await Subnet.start({
+    hosters: 1,
+    hosterConfig: { only: ['silero-vad', 'g2p'] },
+  });
   mkdirSync(path.join(folder, '.cabstand'));
   symlinkSync(subnet.keys, path.join(folder, '.cabstand/keys'));
   for (const { name, code } of all) {
