@@ -33,6 +33,48 @@ test('one session equals a direct run of the model, frame by frame and bit for b
   expect(session.lastTurn).toMatchObject({ reason: 'completed', steps: direct.length });
 });
 
+test.each([
+  ['runProtocolTask', 'aborted'],
+  ['runProtocolTask', 'left'],
+  ['live', 'aborted'],
+  ['live', 'left'],
+] as const)(
+  'a turn of %s that is %s has ended at its hoster within a second, and the next one goes on',
+  async (kind, how) => {
+    await using client = new TestClient(subnet);
+    await using session = await client.session(MODEL);
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    const audio = variation(samples, 5, FRAME * 8000);
+    let turn;
+    if (kind === 'live') {
+      turn = session.live({ signal });
+      for (let i = 0; i < 20; i++) await turn.write({ audio: samples.subarray(0, FRAME) });
+    } else turn = session.runProtocolTask(undefined, { audio }, { signal });
+    const ended = new Promise<number>((resolve) =>
+      session.once('turnEnd', (result) => {
+        expect(result).toMatchObject({ turn: 0, reason: 'cancelled' });
+        // By the hoster's own count.
+        expect(result.steps).toBeLessThan(8000);
+        resolve(performance.now());
+      }),
+    );
+    await turn.next();
+    const begun = performance.now();
+    if (how === 'left') await turn.return?.();
+    else {
+      leaving.abort(new Error('the user left'));
+      await expect(turn.next()).rejects.toMatchObject({
+        reason: 'CANCELLED',
+        message: 'the user left',
+      });
+    }
+    expect((await ended) - begun).toBeLessThan(1000);
+    const next = session.runProtocolTask(undefined, { audio: samples.subarray(0, FRAME * 5) });
+    expect(await probabilities(next)).toHaveLength(5);
+  },
+);
+
 test('state goes on over turns that cut the audio anywhere', async () => {
   await using client = new TestClient(subnet);
   await using session = await client.session(MODEL);

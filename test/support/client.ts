@@ -10,12 +10,8 @@ export class TestClient implements AsyncDisposable {
 
   constructor(subnet: Subnet, options: Partial<RemoteManagerOptions> = {}, member = 'client') {
     const authorizer = subnet.authorizer(member);
-    const { credentials } = options;
     this.remote = new RemoteManager({ routers: subnet.routerAddresses, authorizer, ...options });
-    this.sessions = new SessionManager(this.remote, {
-      authorizer,
-      ...(credentials === undefined ? {} : { credentials }),
-    });
+    this.sessions = new SessionManager(this.remote);
   }
 
   session(model: string): Promise<Session> {

@@ -24,6 +24,9 @@ export interface CertificateInUse {
   readonly notAfterMs: number;
 }
 
+/** Paths of PEM files: `ca` checks the other side, `cert` and `key` show who this side is. */
+export type CertificateFiles = Pick<TlsConfig, 'ca' | 'cert' | 'key'>;
+
 /** PEM texts, checked: the key belongs to the certificate. */
 export interface TlsMaterial {
   readonly ca: Buffer | undefined;
@@ -59,9 +62,12 @@ export function serverCredentials(
   );
 }
 
-/** Credentials for a gRPC channel; without `config` it speaks plain text. Throws as above. */
+/**
+ * Credentials for a gRPC channel; without `config` it speaks plain text, without `ca` the authorities that
+ * Node knows are trusted. Throws as above.
+ */
 export function channelCredentials(
-  config: TlsConfig | undefined,
+  config: CertificateFiles | undefined,
   options: TlsOptions = {},
 ): ChannelCredentials {
   if (config === undefined) return ChannelCredentials.createInsecure();
@@ -70,7 +76,7 @@ export function channelCredentials(
 }
 
 /** Reads and checks the files of a `tls` section, for servers of other kinds (admin HTTP). */
-export function readTls(config: TlsConfig, options: TlsOptions = {}): TlsMaterial {
+export function readTls(config: CertificateFiles, options: TlsOptions = {}): TlsMaterial {
   const at = (path: string): string => resolve(options.baseDir ?? '.', path);
   if ((config.cert === undefined) !== (config.key === undefined))
     throw invalid(

@@ -125,7 +125,10 @@ export class SessionCore implements TurnHost {
 
   #makeTurn(spec: TurnSpec): ActiveTurn {
     const { pending } = this.#standing;
-    return new ActiveTurn(this, this.turn, pending?.start ?? this.position, spec);
+    return new ActiveTurn(this, this.turn, pending?.start ?? this.position, {
+      ...spec,
+      chunksBefore: pending?.chunks ?? 0,
+    });
   }
 
   /** The turn's input as it is kept; undefined where it is not. */
@@ -218,7 +221,7 @@ export class SessionCore implements TurnHost {
   }
 
   /** The end-of-turn record was accepted. Throws where the turn ended in an error. */
-  endTurn(turn: ActiveTurn, end: End, chunks: number): TurnResult {
+  endTurn(turn: ActiveTurn, end: End): TurnResult {
     const { emit } = this.#context;
     const standing = this.#standing;
     standing.turn = turn.turn + 1;
@@ -237,7 +240,7 @@ export class SessionCore implements TurnHost {
         : undefined;
     this.#recovery.turnEnded();
     this.#settling = ends ?? Promise.resolve();
-    const result = { turn: end.turn, reason: end.reason, steps: end.steps, chunks };
+    const result = { turn: end.turn, reason: end.reason, steps: end.steps, chunks: turn.chunks };
     emit('turnEnd', result);
     const error = endError(end);
     // A turn that ends fatally takes its session with it.
@@ -257,7 +260,7 @@ export class SessionCore implements TurnHost {
       turn.cancelled = true;
       this.#active = turn;
       void this.cancelTurn().catch((error: unknown) => turn.break(CabstandError.from(error)));
-      this.endTurn(turn, await readToEnd(turn, this.clock, this.timeouts.closeMs), 0);
+      this.endTurn(turn, await readToEnd(turn, this.clock, this.timeouts.closeMs));
     } catch (thrown) {
       // An error as the turn's end is its end as well.
       if (this.turn === turn.turn) this.fail(CabstandError.from(thrown));

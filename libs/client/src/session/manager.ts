@@ -1,6 +1,7 @@
 import { CabstandError, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { checkNumber } from '../checks';
+import { inheritConnection } from '../connection';
 import type { ConnectionOptions } from '../connection';
 import { GrpcProtocol } from '../grpc/protocol';
 import type { SessionProtocol } from '../protocol/types';
@@ -17,7 +18,10 @@ import type { ImportOptions, SessionOptions, SessionSettings } from './options';
 import { Session } from './session';
 
 export interface SessionManagerOptions extends ConnectionOptions {
-  /** How sessions reach hosters. Default: gRPC, with the connection options given here. */
+  /**
+   * How sessions reach hosters. Default: gRPC, with the connection options given here, and those of the
+   * `RemoteManager` for the rest: authorizer and TLS need to be given there only.
+   */
   readonly protocol?: SessionProtocol;
   /** Sessions open at once; more are refused with LIMIT_EXCEEDED. Default 1000. */
   readonly maxSessions?: number;
@@ -52,7 +56,8 @@ export class SessionManager implements AsyncDisposable {
     const settings = withRetryDefaults(options.retry);
     this.#retry = { clock, random, settings, budget: new RetryBudget(settings, clock) };
     this.#ownsProtocol = protocol === undefined;
-    this.#protocol = protocol ?? new GrpcProtocol(options, clock);
+    this.#protocol =
+      protocol ?? new GrpcProtocol(inheritConnection(options, placement.connection), clock);
   }
 
   /** Sessions that are not closed. */
