@@ -96,8 +96,8 @@ export interface LiveOptions extends TurnOptions {
   /** Text that comes with the turn. Default: none. */
   readonly prompt?: string;
   /**
-   * Parts written but not yet taken by the hoster before `write` waits. At least 4: hosters ask for more where
-   * one frame takes more parts than that. Default 64.
+   * Parts written but not yet taken by the hoster before `write` waits. Where one frame takes many parts,
+   * hosters ask for more from the fourth on: below 4 only for parts of a whole frame. Default 64.
    */
   readonly maxPartsInFlight?: number;
   /** The same in bytes of tensor data. Default 4194304. */
@@ -113,10 +113,10 @@ export interface LiveSettings {
 }
 
 export function withLiveDefaults(options: LiveOptions): LiveSettings {
-  const check = (key: keyof LiveSettings, value: number, least = 1): number =>
-    checkNumber(key, value, least, { whole: true });
+  const check = (key: keyof LiveSettings, value: number): number =>
+    checkNumber(key, value, 1, { whole: true });
   return {
-    maxPartsInFlight: check('maxPartsInFlight', options.maxPartsInFlight ?? 64, 4),
+    maxPartsInFlight: check('maxPartsInFlight', options.maxPartsInFlight ?? 64),
     maxBytesInFlight: check('maxBytesInFlight', options.maxBytesInFlight ?? 4_194_304),
     maxBufferedChunks: check('maxBufferedChunks', options.maxBufferedChunks ?? 256),
   };
