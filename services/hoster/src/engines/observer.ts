@@ -35,6 +35,7 @@ export type EngineDeath = 'exited' | 'stalled' | 'memory' | 'protocol' | 'load';
 
 /** Where engines log; pino fits. */
 export interface EngineLog {
+  debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
@@ -42,7 +43,7 @@ export interface EngineLog {
 
 const nothing = (): void => undefined;
 
-export const silentLog: EngineLog = { info: nothing, warn: nothing, error: nothing };
+export const silentLog: EngineLog = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 export const noObserver: EngineObserver = {
   step: nothing,

@@ -103,7 +103,7 @@ test('a repository finds models, the first folder first, and names what it has n
     reason: 'MODEL_NOT_HERE',
   });
   await expect(new ModelRepository([path.join(root, 'c')]).scan()).rejects.toThrow(
-    'models.repositories',
+    'models: got',
   );
   expect(() => new ModelRepository([])).toThrow('at least one folder');
 });
