@@ -73,6 +73,12 @@ test.each(['add', 'check', 'golden'])('model %s --help too', async (command) => 
   );
 });
 
+test.each(['token', 'key', 'credentials'])('an empty --%s is told in plain words', async (flag) => {
+  const { code, err } = await run(['nodes', `--${flag}`, '', ...NOBODY]);
+  expect(code).toBe(2);
+  expect(err).toBe(`cabstand: --${flag} is empty\n  Leave it out, or give it a value.\n`);
+});
+
 test('a command that is mistyped is guessed', async () => {
   const { code, err } = await run(['nodez']);
   expect(code).toBe(2);

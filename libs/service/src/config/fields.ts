@@ -26,7 +26,7 @@ export interface Field {
 }
 
 /** A top-level object of a schema. */
-export interface Section {
+interface Section {
   readonly name: string;
   readonly description: string;
 }
