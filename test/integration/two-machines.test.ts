@@ -97,8 +97,9 @@ function where(machine: string): { readonly cwd: string; readonly env: NodeJS.Pr
       NODE: process.execPath,
       CLI: path.join(REPOSITORY_ROOT, 'libs/cli/dist/main.js'),
       ROOT: root,
-      // One model is enough here.
+      // One model, and no process in reserve, are enough here.
       CABSTAND_ONLY: 'g2p',
+      CABSTAND_ENGINES_SPARES: '0',
     },
   };
 }
@@ -138,6 +139,9 @@ test('a router and two hosters with keys and TLS, seen and called from both mach
     expect(told).toMatch(new RegExp(`hoster-b +ONLINE +${withPorts(`${B}:50051`)} +g2p`));
     expect(told).toContain('T AE1 K S IY0');
   }
+  // Nothing between the lines of the log, as of Node about TLS with addresses.
+  for (const { output } of running)
+    for (const line of output.trimEnd().split('\n')) expect(line).toMatch(/^\{.*\}$/);
 }, 60_000);
 
 test('the pair says what each of its keys is', () => {

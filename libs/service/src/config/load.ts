@@ -64,12 +64,10 @@ function merge(
   env: ConfigInput['env'],
   sources: Map<string, string>,
 ): { readonly raw: Raw; readonly unknown: readonly string[] } {
-  const file = flags.config ?? env['CABSTAND_CONFIG'];
-  const raw =
-    file === undefined || file === ''
-      ? {}
-      : fromFile(fields, readFile(file), path.dirname(path.resolve(file)));
-  if (file !== undefined) sources.set('', file);
+  const file = flags.config ?? env['CABSTAND_CONFIG'] ?? '';
+  const folder = path.dirname(path.resolve(file));
+  const raw = file === '' ? {} : fromFile(fields, readFile(file), folder);
+  if (file !== '') sources.set('', file);
   const environment = readEnvironment(fields, env);
   for (const [field, text] of environment.values) {
     set(raw, field, fromText(field, text));

@@ -43,7 +43,12 @@ export interface EngineLog {
 
 const nothing = (): void => undefined;
 
-export const silentLog: EngineLog = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+export const silentLog: EngineLog = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+};
 
 export const noObserver: EngineObserver = {
   step: nothing,
