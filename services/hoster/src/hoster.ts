@@ -195,7 +195,7 @@ async function openHost(
   const { engines, limits } = config;
   try {
     return await openModelHost({
-      repositories: [config.models].flat(),
+      repositories: config.models,
       ...(config.only.length === 0 ? {} : { only: config.only }),
       strict: config.strict,
       drainMs: config.replace_drain_seconds * 1000,

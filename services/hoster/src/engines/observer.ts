@@ -40,6 +40,7 @@ export type EngineDeath = 'exited' | 'stalled' | 'memory' | 'protocol' | 'load';
 
 /** Where engines log; pino fits. */
 export interface EngineLog {
+  debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
@@ -47,7 +48,12 @@ export interface EngineLog {
 
 const nothing = (): void => undefined;
 
-export const silentLog: EngineLog = { info: nothing, warn: nothing, error: nothing };
+export const silentLog: EngineLog = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+};
 
 export const noObserver: EngineObserver = {
   step: nothing,
