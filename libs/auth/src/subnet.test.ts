@@ -151,6 +151,45 @@ describe('rotation', () => {
     expect((await failure(() => call(old, server))).reason).toBe('CREDENTIALS_EXPIRED');
   });
 
+  test('a new key is good at once where servers see the same file', async () => {
+    await make();
+    const server = serverOf();
+    await clock.advance(4000);
+    await call(clientOf('client'), server);
+    rotateKey({ folder, name: 'client', clock });
+    await expect(call(clientOf('client'), server)).resolves.toMatchObject({ id: 'client' });
+  });
+
+  test('a server without the new key says what to copy where', async () => {
+    await make();
+    const before = readFileSync(keysPath());
+    rotateKey({ folder, name: 'client', clock });
+    writeFileSync(keysPath(), before);
+    const error = await failure(() => call(clientOf('client')));
+    expect(error.reason).toBe('KEY_UNKNOWN');
+    expect(error.message).toMatch(/client-.*keys\.json.*copy the newest keys\.json to the server/);
+  });
+
+  test('a client without the server’s new key says what to copy where', async () => {
+    await make();
+    const before = readFileSync(keysPath());
+    rotateKey({ folder, name: 'router', overlapMs: 0, clock });
+    const young = serverOf();
+    writeFileSync(keysPath(), before);
+    const client = clientOf('client', { keys: keysPath(), verify_servers: true });
+    const request = outgoing();
+    const received = incoming(request, await client.signRequest(request));
+    const proof = metadata(await young.signResponse(received));
+    const error = await failure(() => client.validateResponse(request, proof));
+    expect(error).toMatchObject({
+      reason: 'NODE_BAD_REPLY',
+      metadata: { problem: 'keys_outdated' },
+    });
+    expect(error.message).toMatch(
+      /router-.*older than the server's: copy the newest keys\.json here/,
+    );
+  });
+
   test('without overlap the old key ends at once', async () => {
     await make();
     const old = clientOf('client');

@@ -91,7 +91,7 @@ export class Routers {
       new CabstandError(
         'ROUTER_UNREACHABLE',
         `no router answers (${this.#settings.addresses.join(', ')}): ${failure?.message ?? 'none is configured'}`,
-        { cause: failure },
+        { cause: failure, ...(failure === undefined ? {} : { metadata: failure.metadata }) },
       )
     );
   }
