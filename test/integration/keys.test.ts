@@ -34,7 +34,7 @@ async function keys(...args: string[]): Promise<string> {
 
 const rpcOptions = (member: string) => {
   const { ca, cert, certKey } = subnetPaths(subnet.keys);
-  const tls = { ca, cert: cert(member), key: certKey(member), require_client_cert: false };
+  const tls = { ca, cert: cert(member), key: certKey(member) };
   return { authorizer: subnet.authorizer(member), credentials: channelCredentials(tls) };
 };
 

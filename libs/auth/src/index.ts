@@ -7,7 +7,7 @@ export { BearerAuthorizer } from './bearer';
 export type { BearerAuthorizerOptions } from './bearer';
 export type { TokenVerifierOptions } from './bearer-verify';
 export { authConfigSchema, rateLimitConfigSchema, tlsConfigSchema } from './config';
-export type { AuthConfig, AuthConfigInput, TlsConfig } from './config';
+export type { AuthConfig, AuthConfigInput, TlsConfig, TlsConfigInput } from './config';
 export {
   createClientAuthorizer,
   createServerAuthorizer,

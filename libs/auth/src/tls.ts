@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { CabstandError, invalid, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { TlsConfig } from './config';
+import type { TlsConfig, TlsConfigInput } from './config';
 import { readText } from './key-files';
 
 export interface TlsOptions {
@@ -52,7 +52,7 @@ export function serverCredentials(
 
 /** Credentials for a gRPC channel; without `config` it speaks plain text. Throws as above. */
 export function channelCredentials(
-  config: TlsConfig | undefined,
+  config: TlsConfigInput | undefined,
   options: TlsOptions = {},
 ): ChannelCredentials {
   if (config === undefined) return ChannelCredentials.createInsecure();
@@ -61,7 +61,7 @@ export function channelCredentials(
 }
 
 /** Reads and checks the files of a `tls` section, for servers of other kinds (admin HTTP). */
-export function readTls(config: TlsConfig, options: TlsOptions = {}): TlsMaterial {
+export function readTls(config: TlsConfigInput, options: TlsOptions = {}): TlsMaterial {
   const at = (path: string): string => resolve(options.baseDir ?? '.', path);
   if ((config.cert === undefined) !== (config.key === undefined))
     throw invalid(

@@ -1,7 +1,7 @@
 import type { KeyFolder } from './key-folder';
 
 /** Whoever renews within this time is not late. */
-export const SOON_MS = 30 * 24 * 3600 * 1000;
+const SOON_MS = 30 * 24 * 3600 * 1000;
 
 /** What has to be renewed soon, as steps; or what comes first, where nothing has. */
 export function dueSteps(out: string, folder: KeyFolder, nowMs: number): string[] {
