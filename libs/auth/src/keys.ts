@@ -144,7 +144,7 @@ export function currentKey(source: KeySource, id: string, nowMs: number): Public
     throw new CabstandError(
       'KEY_UNKNOWN',
       `${NAME.test(id) ? `the key ${id}` : 'the key'} is not in the keys.json of this server: ` +
-        'it is newer than that file (copy the newest keys.json to the server), or was removed, or is of another subnet',
+        'it was made after that file (copy the newest keys.json to the server), or was removed, or is of another subnet',
       { metadata: NAME.test(id) ? { key_id: id } : {} },
     );
   if (nowMs < key.notBeforeMs || nowMs > key.notAfterMs)
