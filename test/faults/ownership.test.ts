@@ -26,7 +26,7 @@ beforeAll(async () => {
     routers: 1,
     hosterConfig: { models: [BUNDLED_MODELS, TEST_MODELS], only: [MODEL, 'silero-vad'] },
   });
-  addMember({ folder: rig.subnet.keys, name: 'stranger', roles: ['client'] });
+  await addMember({ folder: rig.subnet.keys, name: 'stranger', roles: ['client'] });
   using stranger = new RawClient(rig.subnet, 'stranger');
   await until('the new key to be known', () =>
     stranger.hoster.unary(HosterService.rpc_info, {}, within),

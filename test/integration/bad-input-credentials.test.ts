@@ -279,7 +279,7 @@ describe('a ticket', () => {
     const other = subnet.hosters.findIndex(({ address }) => address !== client.hoster.address);
     using elsewhere = new RawClient(subnet, 'client', other);
     expect(await refusal(elsewhere)).toBe('other_node');
-    addMember({ folder: subnet.keys, name: 'thief', roles: ['client'] });
+    await addMember({ folder: subnet.keys, name: 'thief', roles: ['client'] });
     using thief = new RawClient(subnet, 'thief', 1 - other);
     await until('the new key to be known', () => thief.hoster.unary(info, {}, within));
     expect(await refusal(thief)).toBe('other_principal');

@@ -23,7 +23,7 @@ beforeAll(async () => {
   });
   unharmed = new Unharmed(subnet);
   client = new RawClient(subnet);
-  addMember({ folder: subnet.keys, name: 'stranger', roles: ['client'] });
+  await addMember({ folder: subnet.keys, name: 'stranger', roles: ['client'] });
   stranger = new RawClient(subnet, 'stranger');
   await until('the new key to be known', () =>
     stranger.hoster.unary(HosterService.rpc_info, {}, within),

@@ -130,3 +130,4 @@ export const tlsConfigSchema = z.strictObject({
 });
 
 export type TlsConfig = z.output<typeof tlsConfigSchema>;
+export type TlsConfigInput = z.input<typeof tlsConfigSchema>;

@@ -7,7 +7,7 @@ export { BearerAuthorizer } from './bearer';
 export type { BearerAuthorizerOptions } from './bearer';
 export type { TokenVerifierOptions } from './bearer-verify';
 export { authConfigSchema, rateLimitConfigSchema, tlsConfigSchema } from './config';
-export type { AuthConfig, AuthConfigInput, TlsConfig } from './config';
+export type { AuthConfig, AuthConfigInput, TlsConfig, TlsConfigInput } from './config';
 export {
   createClientAuthorizer,
   createServerAuthorizer,
@@ -48,8 +48,12 @@ export type {
 } from './token-source';
 export { rotateKey } from './rotate';
 export type { RotateOptions } from './rotate';
-export { DEFAULT_MEMBERS, addMember, generateSubnetKeys, issueToken } from './subnet';
-export type { AddMemberOptions, GenerateOptions, IssueTokenOptions } from './subnet';
+export { DEFAULT_MEMBERS, generateSubnetKeys, issueToken } from './subnet';
+export type { GenerateOptions, IssueTokenOptions } from './subnet';
+export { addMember, removeMember } from './members';
+export type { AddMemberOptions, AddedMember } from './members';
+export { hasAuthority, readCertificates, renewCertificate } from './member-certificates';
+export type { MemberCertificate, RenewOptions } from './member-certificates';
 export type { Member } from './subnet-keys';
 export { subnetPaths } from './subnet-files';
 export { signedTickets, ticketVerifier, unsignedTickets } from './ticket';

@@ -145,9 +145,12 @@ export function validityOf(entry: {
 export function currentKey(source: KeySource, id: string, nowMs: number): PublicKey {
   const key = NAME.test(id) ? source.find(id) : undefined;
   if (key === undefined)
-    throw new CabstandError('KEY_UNKNOWN', 'the key id is not among the configured keys', {
-      metadata: NAME.test(id) ? { key_id: id } : {},
-    });
+    throw new CabstandError(
+      'KEY_UNKNOWN',
+      `${NAME.test(id) ? `the key ${id}` : 'the key'} is not in the keys.json of this server: ` +
+        'it was made after that file (copy the newest keys.json to the server), or was removed, or is of another subnet',
+      { metadata: NAME.test(id) ? { key_id: id } : {} },
+    );
   if (nowMs < key.notBeforeMs || nowMs > key.notAfterMs)
     throw new CabstandError(
       'CREDENTIALS_EXPIRED',

@@ -1,18 +1,22 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { Clock } from '@cabstand/core';
+import type { CabstandError, Clock } from '@cabstand/core';
 import type { AuthConfig } from './config';
-import { createSealerOf } from './seal';
+import { createSealerFrom, createSealerOf } from './seal';
 import type { Sealer } from './seal';
 import { readSealKeys } from './seal-keys';
 import { subnetPaths } from './subnet-files';
+import { WatchedFile } from './watched-file';
 
 export interface CreateSealerOptions {
   /** Relative paths are relative to this folder. Default: the working directory. */
   readonly baseDir?: string;
   readonly clock?: Clock;
-  /** Told when there is no seal key, so that nobody else can open what this process seals. */
+  /**
+   * Told when there is no seal key, so that nobody else can open what this process seals, and when a
+   * changed file cannot be used; the keys of before stay in force.
+   */
   readonly onWarning?: (message: string) => void;
 }
 
@@ -20,7 +24,8 @@ export interface CreateSealerOptions {
 const WELL_KNOWN = Buffer.from('cabstand: no credentials, no key'.padEnd(32).slice(0, 32), 'utf8');
 
 /**
- * Seals checkpoints as configured: under `auth.seal_key`, or the `seal.key.json` beside `auth.keys`.
+ * Seals checkpoints as configured: under `auth.seal_key`, or the `seal.key.json` beside `auth.keys`,
+ * which may change meanwhile.
  * Without either, under a key of this process alone. With mode `none` under a fixed key that everybody
  * knows: it keeps checkpoints from being damaged, not from being read or made.
  * Throws INVALID_ARGUMENT for a file that cannot be used.
@@ -36,7 +41,14 @@ export function createSealer(config: AuthConfig, options: CreateSealerOptions = 
       : beside !== undefined && existsSync(beside)
         ? beside
         : undefined;
-  if (path !== undefined) return createSealerOf(readSealKeys(path), clock);
+  if (path !== undefined) {
+    const onProblem = (error: CabstandError): void => options.onWarning?.(error.message);
+    const file = new WatchedFile(path, readSealKeys, {
+      onProblem,
+      ...(clock === undefined ? {} : { clock }),
+    });
+    return createSealerFrom(file, clock);
+  }
   options.onWarning?.(
     'there is no seal key (auth.seal_key): other hosters cannot go on with durable sessions of this one',
   );

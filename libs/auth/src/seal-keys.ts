@@ -52,8 +52,8 @@ export function newSealKeyFile(nowMs: number): string {
 export interface RotateSealKeyOptions {
   readonly folder: string;
   /**
-   * When the new key begins to seal, milliseconds from now: until then every hoster must have been
-   * restarted with it, since what it seals cannot be opened without. Default 1 day.
+   * When the new key begins to seal, milliseconds from now: until then every hoster must have the
+   * file, since what it seals cannot be opened without. Default 1 day.
    */
   readonly beginsMs?: number;
   /** How long checkpoints of the old key can be opened after that, milliseconds. Default 7 days. */
@@ -62,8 +62,8 @@ export interface RotateSealKeyOptions {
 }
 
 /**
- * Adds a new seal key, or makes the first one. Copy the file to every hoster, then restart them one by
- * one before the new key begins. Returns the files written.
+ * Adds a new seal key, or makes the first one. Copy the file to every hoster before the new key begins;
+ * they read it again by themselves. Returns the files written.
  */
 export function rotateSealKey(options: RotateSealKeyOptions): string[] {
   const { overlapMs = 7 * DAY_MS, beginsMs = DAY_MS } = options;

@@ -132,6 +132,35 @@ describe('the seal key of a subnet', () => {
     expect(readSealKeys(path)).toHaveLength(2);
   });
 
+  it('is read again by hosters that run, and by those that lack a key at once', async () => {
+    const clock = new FakeClock();
+    rotateSealKey({ folder, clock });
+    const warnings: string[] = [];
+    const make = () =>
+      createSealer(config(), { clock, onWarning: (message) => warnings.push(message) });
+    const [a, b] = [make(), make()];
+    const before = a.seal(binding, body);
+    rotateSealKey({ folder, beginsMs: 6000, overlapMs: 60_000, clock });
+    await clock.advance(5000);
+    expect(b.open(a.seal(binding, body), binding)).toEqual(body);
+    await clock.advance(1000);
+    const after = a.seal(binding, body);
+    const [old, young] = readSealKeys(subnetPaths(folder).seal);
+    expect(after.toString('latin1')).toContain(young?.id);
+    expect(before.toString('latin1')).toContain(old?.id);
+    expect(b.open(after, binding)).toEqual(body);
+    expect(b.open(before, binding)).toEqual(body);
+    // Without a day in between it seals at once; the other one looks as soon as it misses the key.
+    rotateSealKey({ folder, beginsMs: 0, clock });
+    await clock.advance(4999);
+    b.open(before, binding);
+    expect(b.open(make().seal(binding, body), binding)).toEqual(body);
+    writeFileSync(subnetPaths(folder).seal, '{');
+    await clock.advance(5000);
+    expect(b.open(a.seal(binding, body), binding)).toEqual(body);
+    expect(warnings.join()).toMatch(/seal\.key\.json: not JSON/);
+  });
+
   it('is missed aloud, and a bad file is named without its content', () => {
     const warnings: string[] = [];
     const alone = createSealer(config(), { onWarning: (message) => warnings.push(message) });

@@ -54,18 +54,30 @@ const CIPHER = 'aes-256-gcm';
  * @param keys the last one whose time has come seals, all of them open
  */
 export function createSealerOf(keys: readonly SealKey[], clock: Clock = systemClock): Sealer {
-  const known = new Map(keys.map((key) => [key.id, key]));
-  const [first] = keys;
+  return createSealerFrom({ current: keys, newest: keys }, clock);
+}
+
+/** Keys that may change. `newest` is asked for a key that `current` lacks. */
+export interface SealKeySource {
+  readonly current: readonly SealKey[];
+  readonly newest: readonly SealKey[];
+}
+
+/** The same for keys that may change while it is used. */
+export function createSealerFrom(source: SealKeySource, clock: Clock = systemClock): Sealer {
+  const [first] = source.current;
   if (first === undefined)
     throw invalid('INVALID_ARGUMENT', 'keys', 'none', 'at least one seal key');
+  const find = (id: string): SealKey | undefined =>
+    byId(source.current, id) ?? byId(source.newest, id);
   let own = sealingWith(first);
   const derived = new BoundedMap<string, Buffer>(DERIVED_KEYS);
   let count = 0;
   return {
     seal(binding, body) {
       const nowMs = clock.now();
-      const current = keys.findLast(({ notBeforeMs }) => notBeforeMs <= nowMs) ?? first;
-      if (current !== own.key) own = sealingWith(current);
+      const current = source.current.findLast(({ notBeforeMs }) => notBeforeMs <= nowMs) ?? own.key;
+      if (current.id !== own.key.id) own = sealingWith(current);
       const nonce = Buffer.alloc(NONCE_BYTES);
       nonce.writeUIntBE(count++, NONCE_BYTES - 6, 6);
       const head = Buffer.concat([own.prefix, nonce]);
@@ -85,8 +97,12 @@ export function createSealerOf(keys: readonly SealKey[], clock: Clock = systemCl
     open(sealed, binding) {
       const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
       const parts = split(bytes);
-      const key = known.get(parts.keyId);
-      if (key === undefined) throw wrong('unknown_key', 'this hoster does not have its key');
+      const key = find(parts.keyId);
+      if (key === undefined)
+        throw wrong(
+          'unknown_key',
+          'this hoster does not have its key (copy the newest seal.key.json to it)',
+        );
       if (clock.now() > key.notAfterMs) throw wrong('expired_key', 'its key was retired');
       const cacheId = `${parts.keyId} ${parts.salt.toString('hex')}`;
       const secret = derived.get(cacheId) ?? derive(key, parts.salt);
@@ -99,6 +115,9 @@ export function createSealerOf(keys: readonly SealKey[], clock: Clock = systemCl
     },
   };
 }
+
+const byId = (keys: readonly SealKey[], wanted: string): SealKey | undefined =>
+  keys.find(({ id }) => id === wanted);
 
 /** A key with this process's own salt. */
 function sealingWith(key: SealKey): {

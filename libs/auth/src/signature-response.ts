@@ -2,7 +2,7 @@ import { CabstandError } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
 import type { Metadata } from '@grpc/grpc-js';
 import { RESPONSE_HEADERS, responseBytes } from './canonical';
-import { currentKey, verifyBytes } from './keys';
+import { NAME, currentKey, verifyBytes } from './keys';
 import type { KeySource } from './keys';
 import { header } from './scheme';
 
@@ -31,7 +31,7 @@ export class ResponseVerifier {
     try {
       key = currentKey(this.#keys, keyId, nowMs);
     } catch (error) {
-      throw unproven('its key is not known here', error);
+      throw unknownServer(keyId, CabstandError.from(error));
     }
     if (!serverRoles(method).some((role) => key.roles.has(role)))
       throw unproven(`its key ${key.id} is not a server's`);
@@ -47,8 +47,24 @@ function serverRoles(method: string): readonly Role[] {
   return ['router', 'hoster'];
 }
 
-function unproven(why: string, cause?: unknown): CabstandError {
-  return new CabstandError('NODE_BAD_REPLY', `the server did not prove who it is: ${why}`, {
+/** A server with a newer key, one that still uses a retired one, or a stranger. */
+function unknownServer(keyId: string, cause: CabstandError): CabstandError {
+  const [why, problem] =
+    cause.reason === 'KEY_UNKNOWN'
+      ? [
+          `its key ${NAME.test(keyId) ? `${keyId} ` : ''}is not in the keys.json here, which is older than the server's: ` +
+            'copy the newest keys.json here (or the server is of another subnet)',
+          'keys_outdated',
+        ]
+      : [`${cause.message}: copy its newest key file to it and restart it`, 'key_retired'];
+  return new CabstandError('NODE_BAD_REPLY', `${UNPROVEN}: ${why}`, {
+    metadata: { problem, ...cause.metadata },
     cause,
   });
+}
+
+const UNPROVEN = 'the server did not prove who it is';
+
+function unproven(why: string): CabstandError {
+  return new CabstandError('NODE_BAD_REPLY', `${UNPROVEN}: ${why}`);
 }

@@ -10,7 +10,9 @@ export const subnetPaths = (folder: string) => ({
   /** Secret of the hosters, for checkpoints. */
   seal: join(folder, 'seal.key.json'),
   token: (name: string): string => join(folder, `${name}.token`),
+  tls: join(folder, 'tls'),
   ca: join(folder, 'tls', 'ca.crt'),
+  /** Signs certificates; may be kept elsewhere until the next one is made. */
   caKey: join(folder, 'tls', 'ca.key'),
   cert: (name: string): string => join(folder, 'tls', `${name}.crt`),
   certKey: (name: string): string => join(folder, 'tls', `${name}.key`),

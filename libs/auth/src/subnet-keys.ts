@@ -15,8 +15,8 @@ export interface Member {
 
 /** Signs tokens for others; no member of the subnet. */
 export const ISSUER = 'issuer';
-/** Names the file of the seal key; no member either. */
-const SEAL = 'seal';
+/** Names of other files: the issuer's key, the seal key, the authority's certificate. */
+const RESERVED: readonly string[] = [ISSUER, 'seal', 'ca'];
 export const DAY_MS = 24 * 3600 * 1000;
 
 interface NewMember extends Member {
@@ -75,12 +75,13 @@ export function checkMembers(members: readonly Member[]): readonly Member[] {
     // Also the name of a file: no separators, and nothing that starts with a dot.
     if (!NAME.test(name) || name.includes(':') || name.length > 64)
       throw invalid('INVALID_ARGUMENT', 'name', name, '1 to 64 of A-Z a-z 0-9 . _ @ -');
-    if (name === ISSUER || name === SEAL || names.has(name))
+    // There are file systems to which upper and lower case are one.
+    if (RESERVED.includes(name.toLowerCase()) || names.has(name))
       throw invalid(
         'INVALID_ARGUMENT',
         'name',
         name,
-        `a name that occurs once and is neither ${ISSUER} nor ${SEAL}`,
+        `a name that occurs once and is none of ${RESERVED.join(', ')}`,
       );
     if (roles.length === 0)
       throw invalid('INVALID_ARGUMENT', `roles of ${name}`, roles, `some of ${ROLES.join(', ')}`);

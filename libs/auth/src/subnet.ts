@@ -4,9 +4,10 @@ import { createAuthority, createCertificate } from './certificates';
 import { readPrivateKey } from './key-files';
 import { parsePrivateKey } from './keys';
 import type { KeySetFile } from './keys';
+import { CERTIFICATE_LIFETIME_MS, hostsOf } from './member-certificates';
 import { newSealKeyFile } from './seal-keys';
 import { FilePlan, subnetPaths, toJson } from './subnet-files';
-import { DAY_MS, ISSUER, checkMembers, newKey, readKeySetFile, writeKeySet } from './subnet-keys';
+import { DAY_MS, ISSUER, checkMembers, newKey, readKeySetFile } from './subnet-keys';
 import type { Member } from './subnet-keys';
 import { mintToken } from './token-source';
 
@@ -33,8 +34,6 @@ export const DEFAULT_MEMBERS: readonly Member[] = [
   { name: 'client', roles: ['client'] },
   { name: 'admin', roles: ['admin', 'client'] },
 ];
-
-const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 
 /**
  * Makes what a subnet needs: signing keys, the public key set, the seal key, an authority with certificates, and a
@@ -77,7 +76,7 @@ async function planCertificates(
   nowMs: number,
 ): Promise<void> {
   const paths = subnetPaths(options.folder);
-  const lifetimeMs = options.certificateLifetimeMs ?? 365 * DAY_MS;
+  const lifetimeMs = options.certificateLifetimeMs ?? CERTIFICATE_LIFETIME_MS;
   const authority = await createAuthority({
     commonName: `${options.subnet ?? 'cabstand'} authority`,
     notBeforeMs: nowMs,
@@ -89,33 +88,13 @@ async function planCertificates(
     const serves = roles.includes('router') || roles.includes('hoster');
     const pair = await createCertificate(authority, {
       commonName: name,
-      hosts: serves ? [...new Set([...LOOPBACK, name, ...(options.hosts ?? [])])] : [],
+      hosts: hostsOf({ name, roles }, serves ? options.hosts : []),
       notBeforeMs: nowMs,
       notAfterMs: nowMs + lifetimeMs,
     });
     plan.public(paths.cert(name), pair.cert);
     plan.secret(paths.certKey(name), pair.key);
   }
-}
-
-export interface AddMemberOptions extends Member {
-  readonly folder: string;
-  readonly clock?: Clock;
-}
-
-/** Adds a member with a key to an existing subnet. Throws INVALID_ARGUMENT if the name is taken. */
-export function addMember(options: AddMemberOptions): string[] {
-  const { folder, name, roles } = options;
-  checkMembers([{ name, roles }]);
-  const paths = subnetPaths(folder);
-  const file = readKeySetFile(paths.keys);
-  if (file.keys.some((entry) => entry.principal === name))
-    throw invalid('INVALID_ARGUMENT', 'name', name, `a name that ${paths.keys} does not have yet`);
-  const made = newKey({ name, roles }, (options.clock ?? systemClock).now());
-  const plan = new FilePlan();
-  plan.secret(paths.key(name), toJson(made.file));
-  const written = plan.write({ overwrite: false });
-  return [...written, ...writeKeySet(paths.keys, { ...file, keys: [...file.keys, made.entry] })];
 }
 
 export interface IssueTokenOptions {

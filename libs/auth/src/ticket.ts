@@ -113,7 +113,10 @@ function checkKey(
   try {
     key = currentKey(keys, keyId, nowMs);
   } catch {
-    throw wrong('unknown_key', 'its key is not a router’s that this hoster knows');
+    throw wrong(
+      'unknown_key',
+      'its key is not a router’s in the keys.json of this hoster: copy the newest keys.json to it',
+    );
   }
   if (!key.uses.has('ticket')) throw wrong('unknown_key', 'its key is not for tickets');
   if (!verifyBytes(signedBytes(keyId, payload), key.key, signature))

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { CabstandError, invalid, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { TlsConfig } from './config';
+import type { TlsConfig, TlsConfigInput } from './config';
 import { readText } from './key-files';
 
 export interface TlsOptions {
@@ -23,9 +23,6 @@ export interface CertificateInUse {
   /** Milliseconds since the epoch. */
   readonly notAfterMs: number;
 }
-
-/** Paths of PEM files: `ca` checks the other side, `cert` and `key` show who this side is. */
-export type CertificateFiles = Pick<TlsConfig, 'ca' | 'cert' | 'key'>;
 
 /** PEM texts, checked: the key belongs to the certificate. */
 export interface TlsMaterial {
@@ -67,7 +64,7 @@ export function serverCredentials(
  * Node knows are trusted. Throws as above.
  */
 export function channelCredentials(
-  config: CertificateFiles | undefined,
+  config: TlsConfigInput | undefined,
   options: TlsOptions = {},
 ): ChannelCredentials {
   if (config === undefined) return ChannelCredentials.createInsecure();
@@ -76,7 +73,7 @@ export function channelCredentials(
 }
 
 /** Reads and checks the files of a `tls` section, for servers of other kinds (admin HTTP). */
-export function readTls(config: CertificateFiles, options: TlsOptions = {}): TlsMaterial {
+export function readTls(config: TlsConfigInput, options: TlsOptions = {}): TlsMaterial {
   const at = (path: string): string => resolve(options.baseDir ?? '.', path);
   if ((config.cert === undefined) !== (config.key === undefined))
     throw invalid(

@@ -1,5 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { Reason } from '@cabstand/core';
+import { adviceOn } from './advice';
 
 /** Exit codes, for scripts. `cabstand --help` lists them. */
 export const ExitCode = {
@@ -53,44 +54,15 @@ export function exitCodeOf(error: unknown): ExitCode {
   }
 }
 
-const ADVICE: Partial<Record<Reason, string>> = {
-  ROUTER_UNREACHABLE:
-    'Is the subnet up? Start one with `cabstand up`, or name its router with --router HOST:PORT (and --tls if it speaks TLS).',
-  NODE_UNREACHABLE: 'See `cabstand nodes` for the hosters that are up.',
-  NO_NODE: 'See `cabstand nodes` for hosters, their models and their free slots.',
-  MODEL_UNKNOWN: 'See `cabstand info` for the models of the subnet.',
-  HOSTER_FULL: 'All slots are taken: try again, or start another hoster.',
-  RATE_LIMITED: 'Call less often, or raise the limit in the configuration of the service.',
-  CREDENTIALS_MISSING:
-    'Pass --credentials DIR (made by `cabstand keys init`) or set CABSTAND_CREDENTIALS.',
-  UNAUTHENTICATED: 'Check --credentials, --token or --key: the subnet does not know them.',
-  CREDENTIALS_EXPIRED: 'Make a new token with `cabstand keys token`.',
-  CREDENTIALS_AUDIENCE: 'The token was made for another subnet: see `cabstand keys token --help`.',
-  KEY_UNKNOWN: 'The subnet does not have this key: use the credentials that it was started with.',
-  CLOCK_SKEW: 'Set the clock of this machine (NTP); `cabstand doctor` shows the difference.',
-  PERMISSION_DENIED: 'This needs other credentials: `cabstand keys show` tells the roles of yours.',
-  MESSAGE_TOO_LARGE: 'Send the input in smaller parts, or raise max_message_bytes of the service.',
-  UNIMPLEMENTED: 'The service does not do this (yet); its version is in `cabstand info`.',
-};
-
 /** What to do about an error, if there is something to say. */
 export function adviceFor(error: unknown): string | undefined {
   if (error instanceof UsageError) return error.hint;
-  if (!CabstandError.is(error)) return undefined;
-  return ADVICE[error.reason];
-}
-
-const GRPC_WORDS =
-  /No connection established\. Last error: (?:Error: )?(.*?)\. Resolution note: ?/g;
-
-/** What gRPC says about a connection that fails, without what only its authors need. */
-export function plainMessage(message: string): string {
-  return message.replace(GRPC_WORDS, 'no connection: $1');
+  return CabstandError.is(error) ? adviceOn(error) : undefined;
 }
 
 /** An error as people read it: the sentence, its reason, and what to do. */
 export function describeError(error: unknown): string {
-  const message = plainMessage(error instanceof Error ? error.message : String(error));
+  const message = error instanceof Error ? error.message : String(error);
   const reason =
     CabstandError.is(error) && !(error instanceof UsageError) ? ` (${error.reason})` : '';
   const advice = adviceFor(error);

@@ -63,9 +63,14 @@ test.each([
   expect(out).toMatch(new RegExp(`Examples?:\n  \\$ .*cabstand ${command}`));
 });
 
-test.each(['init', 'add', 'rotate', 'token', 'show'])('keys %s --help too', async (command) => {
-  expect((await run(['keys', command, '--help'])).out).toMatch(/Example:\n {2}\$ .*cabstand keys/);
-});
+test.each(['init', 'add', 'remove', 'cert', 'rotate', 'token', 'show'])(
+  'keys %s --help too',
+  async (command) => {
+    expect((await run(['keys', command, '--help'])).out).toMatch(
+      /Example:\n {2}\$ .*cabstand keys/,
+    );
+  },
+);
 
 test.each(['add', 'check', 'golden'])('model %s --help too', async (command) => {
   expect((await run(['model', command, '--help'])).out).toMatch(
@@ -144,6 +149,86 @@ test('keys: made once, rotated, shown, tokens printed', async () => {
     /^[\w-]+\.[\w-]+\.[\w-]+\n$/,
   );
   expect((await run(['keys', 'rotate', 'nobody', '--out', out])).code).toBe(2);
+});
+
+describe('keys of a folder', () => {
+  const out = path.join(folder.path, 'subnet');
+  const keys = (...args: string[]): Promise<Ran> => run(['keys', ...args, '--out', out]);
+  beforeAll(() => keys('init'));
+
+  test.each<[string[], RegExp[]]>([
+    [
+      ['add', 'hoster-b', '--role', 'hoster', '--host', '10.0.0.7'],
+      [
+        /tls\/hoster-b\.crt is its TLS certificate/,
+        /1\. Copy \S*keys\.json over that of every router, every hoster, and every client/,
+        /2\. Copy to hoster-b.*\n.*hoster-b\.key\.json \S*seal\.key\.json \S*ca\.crt \S*hoster-b\.crt/,
+        /3\. Start it there:\n *cabstand hoster[^]*--advertise 10\.0\.0\.7:50051[^]*--tls-cert \S*hoster-b\.crt/,
+      ],
+    ],
+    // Again: not an error, and nothing new.
+    [
+      ['add', 'hoster-b', '--role', 'hoster', '--host', '10.0.0.7'],
+      [/has a key already/, /hoster-b\.crt is there already/],
+    ],
+    [
+      ['cert', 'hoster-b', '--host', 'b.example.org'],
+      [
+        /hoster-b\.crt is good until \S+ \S+ UTC, for .*hoster-b, 10\.0\.0\.7, b\.example\.org\n/,
+        /1\. Copy .*hoster-b\.crt and .*hoster-b\.key/,
+        /2\. Restart hoster-b.*drain NODE --wait/,
+        /3\. Keep .*ca\.key off the servers\. It may be moved offline/,
+      ],
+    ],
+    [
+      ['rotate', 'client'],
+      [
+        /1\. Copy .*keys\.json[^]*KEY_UNKNOWN[^]*2\. Then copy .*client\.key\.json over that of client/,
+      ],
+    ],
+    [['rotate', 'issuer'], [/Tokens that the old key signed end with it/]],
+    [
+      ['rotate', 'seal'],
+      [
+        /seal\.key\.json holds the new key seal-\S+: it opens at once, and seals from \S+ \S+ UTC on/,
+        /1\. Before \S+ \S+ UTC: copy .*seal\.key\.json over that of every hoster/,
+      ],
+    ],
+    [
+      ['remove', 'hoster-b'],
+      [/not in .*keys\.json any more/, /deleted .*hoster-b\.key\.json/],
+    ],
+    [
+      ['list'],
+      [
+        /client-\S+ +client +client +request +until \S+Z\n/,
+        /\nrouter +until \S+Z +localhost, 127\.0\.0\.1, ::1, router\n/,
+        /\nseal-\S+ +from \S+Z\n/,
+        /1\. Nothing is due\. First comes the certificate of \S+, which ends \d{4}-.*`cabstand keys cert/,
+      ],
+    ],
+  ])('%j says what was done and what follows', async (args, expected) => {
+    const { code, out: text, err } = await keys(...args);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    for (const pattern of expected) expect(text).toMatch(pattern);
+    expect(text).toMatch(/\n\nNext:\n {2}1\. /);
+  });
+
+  test.each<[string[], RegExp]>([
+    [['cert', 'nobody'], /expected one of issuer, router/],
+    [['add', 'x', '--role', 'client', '--host', 'a:1'], /host.*without a port/],
+    [['rotate', 'client', '--begins', '2'], /--begins goes with/],
+  ])('%j is wrong usage', async (args, message) => {
+    const { code, err } = await keys(...args);
+    expect(code).toBe(2);
+    expect(err).toMatch(message);
+  });
+
+  test('a folder without keys is told with what makes them', async () => {
+    const { code, err } = await run(['keys', 'show', '--out', path.join(folder.path, 'none')]);
+    expect(code).toBe(2);
+    expect(err).toContain('cabstand keys init --out DIR');
+  });
 });
 
 test('up says what is wrong with the models before it starts anything', async () => {

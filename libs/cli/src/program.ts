@@ -6,7 +6,7 @@ import { registerDoctor } from './commands/doctor';
 import { registerDrain, registerUndrain } from './commands/drain';
 import { registerInfer } from './commands/infer';
 import { registerInfo } from './commands/info';
-import { registerKeys } from './commands/keys';
+import { registerKeys } from './commands/keys/keys';
 import { registerLoad, registerUnload } from './commands/load';
 import { registerModel } from './commands/model';
 import { registerNodes } from './commands/nodes';

@@ -49,6 +49,7 @@ export type {
   RpcServerOptions,
 } from './server/options';
 export { RpcClient } from './client/client';
+export type { ConnectProblem } from './client/connect-problem';
 export type { CallOptions } from './client/exchange';
 export type { RpcClientKeepalive, RpcClientOptions } from './client/options';
 export type { BidiStream } from './client/bidi';

@@ -1,5 +1,3 @@
-import { plainMessage } from '../errors';
-
 /** What a check found. */
 export interface Finding {
   readonly status: 'ok' | 'warn' | 'fail';
@@ -28,7 +26,7 @@ export const fail = (name: string, message: string, advice: string): Finding => 
 
 /** All lines of it. */
 export function allOf(error: unknown): string {
-  return plainMessage(error instanceof Error ? error.message : String(error));
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The first line of it. */

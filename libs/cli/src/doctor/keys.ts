@@ -97,11 +97,14 @@ function checkToken(file: string, nowMs: number): Finding | undefined {
 
 function checkCertificate(file: string, nowMs: number): Finding | undefined {
   const { validTo } = new X509Certificate(readFileSync(file));
+  const name = path.basename(file, '.crt');
   return expiry(
     file,
     Date.parse(validTo),
     nowMs,
-    'Make new keys with `cabstand keys init --force`.',
+    name === 'ca'
+      ? 'Make keys for the subnet in a new folder with `cabstand keys init`.'
+      : `cabstand keys cert ${name} --out ${path.dirname(path.dirname(file))}`,
   );
 }
 

@@ -1,6 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { v1 } from '@cabstand/rpc';
 import { adviceFor } from '../errors';
+import { connectionAdvice } from '../advice';
 import type { Connection } from '../subnet/connection';
 import { isUnreachable } from '../subnet/connection';
 import { duration } from '../render/units';
@@ -24,7 +25,13 @@ export async function checkSubnet(
     if (isUnreachable(error) || reasonOf(error) === 'ROUTER_UNREACHABLE') {
       const where = connection.routers.join(', ');
       return configured
-        ? [fail('router', messageOf(error), 'Start it, or correct --router or CABSTAND_ROUTERS.')]
+        ? [
+            fail(
+              'router',
+              messageOf(error),
+              connectionAdvice(error) ?? 'Start it, or correct --router or CABSTAND_ROUTERS.',
+            ),
+          ]
         : [ok('router', `none at ${where}: \`cabstand up\` starts one`)];
     }
     return [

@@ -194,14 +194,18 @@ export class Connection {
 
   async #anyRouter<T>(use: (router: RpcClient) => Promise<T>): Promise<T> {
     const failures: string[] = [];
+    let first: CabstandError | undefined;
     for (const address of this.routers)
       try {
         return await use(this.#client(address));
       } catch (error) {
         if (!isUnreachable(error)) throw error;
         failures.push(`${address} (${error.message})`);
+        first ??= error;
       }
-    throw new CabstandError('ROUTER_UNREACHABLE', `no router answers: ${failures.join('; ')}`);
+    throw new CabstandError('ROUTER_UNREACHABLE', `no router answers: ${failures.join('; ')}`, {
+      ...(first === undefined ? {} : { metadata: first.metadata, cause: first }),
+    });
   }
 
   #client(address: string): RpcClient {

@@ -62,18 +62,20 @@ export function findCredentials(
       'Make them with `cabstand keys init --out DIR`, or name the folder that the subnet was started with.',
     );
   const wantsTls = flags.tls === true || ['1', 'true'].includes(setting('CABSTAND_TLS') ?? '');
-  const tls = wantsTls ? tlsOf(folder, purpose) : undefined;
+  const tlsFor = (member: string): TlsConfig | undefined =>
+    wantsTls ? tlsOf(folder, member) : undefined;
   // A flag goes before what the environment says.
   const token = flags.token ?? (flags.key === undefined ? setting('CABSTAND_TOKEN') : undefined);
   if (token !== undefined) {
     if (flags.key !== undefined) throw new UsageError('--token and --key: give one of them');
-    return { auth: { mode: 'keys', token }, tls, source: 'a token' };
+    return { auth: { mode: 'keys', token }, tls: tlsFor(purpose), source: 'a token' };
   }
   const key = flags.key ?? (flags.credentials === undefined ? setting('CABSTAND_KEY') : undefined);
-  if (key !== undefined) return { auth: keyAuth(key, folder), tls, source: key };
-  if (folder === undefined) return { auth: { mode: 'none' }, tls, source: 'none' };
+  if (key !== undefined)
+    return { auth: keyAuth(key, folder), tls: tlsFor(memberOf(key)), source: key };
+  if (folder === undefined) return { auth: { mode: 'none' }, tls: tlsFor(purpose), source: 'none' };
   const file = keyFor(folder, purpose);
-  return { auth: keyAuth(file, folder), tls, source: file };
+  return { auth: keyAuth(file, folder), tls: tlsFor(memberOf(file)), source: file };
 }
 
 /** With the subnet's public keys at hand, servers have to prove themselves too. */
@@ -94,17 +96,23 @@ function keyFor(folder: string, purpose: Purpose): string {
   );
 }
 
-function tlsOf(folder: string | undefined, purpose: Purpose): TlsConfig {
+/** Whose key a file is, by its name. */
+function memberOf(keyFile: string): string {
+  return path.basename(keyFile).replace(/\.key\.json$/, '');
+}
+
+/** With the certificate of the member, where the folder has one. */
+function tlsOf(folder: string | undefined, member: string): TlsConfig {
   if (folder === undefined)
     throw new UsageError(
       '--tls needs the folder with the certificates',
       'Name it with --credentials DIR.',
     );
   const paths = subnetPaths(folder);
-  const own = existsSync(paths.cert(purpose));
+  const own = existsSync(paths.cert(member)) && existsSync(paths.certKey(member));
   return {
     ca: paths.ca,
-    ...(own ? { cert: paths.cert(purpose), key: paths.certKey(purpose) } : {}),
+    ...(own ? { cert: paths.cert(member), key: paths.certKey(member) } : {}),
     require_client_cert: false,
   };
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { readKeySet, subnetPaths } from '@cabstand/auth';
+import { readCertificates, readKeySet, readSealKeys, subnetPaths } from '@cabstand/auth';
 
 export interface KeyFile {
   /** Relative to the folder. */
@@ -9,18 +9,37 @@ export interface KeyFile {
   readonly purpose: string;
 }
 
-interface ShownKey {
+/** `early`: not good yet. `retired`: good no more. */
+interface Shown {
+  readonly state: 'good' | 'early' | 'retired';
+  /** For people. */
+  readonly until: string;
+  /** Milliseconds since the epoch; null for what does not end. */
+  readonly notAfterMs: number | null;
+}
+
+interface ShownKey extends Shown {
   readonly id: string;
   readonly principal: string;
   readonly roles: readonly string[];
   readonly uses: readonly string[];
-  readonly state: 'good' | 'early' | 'retired';
-  readonly until: string;
+}
+
+interface ShownCertificate extends Shown {
+  /** Of the member; `ca` is the authority. */
+  readonly name: string;
+  readonly hosts: readonly string[];
+}
+
+interface ShownSealKey extends Shown {
+  readonly id: string;
 }
 
 export interface KeyFolder {
   readonly subnet: string;
   readonly keys: readonly ShownKey[];
+  readonly certificates: readonly ShownCertificate[];
+  readonly sealKeys: readonly ShownSealKey[];
 }
 
 /** Whether a folder holds the keys of a subnet. */
@@ -28,37 +47,57 @@ export function hasSubnetKeys(folder: string): boolean {
   return existsSync(subnetPaths(folder).keys);
 }
 
-/** The public part of a folder of keys. Throws INVALID_ARGUMENT that names the file. */
+/** What a folder of keys holds, without its secrets. Throws INVALID_ARGUMENT that names the file. */
 export function readFolder(folder: string, nowMs = Date.now()): KeyFolder {
-  const file = subnetPaths(folder).keys;
-  const set = readKeySet(file);
-  const raw = JSON.parse(readFileSync(file, 'utf8')) as {
+  const paths = subnetPaths(folder);
+  const set = readKeySet(paths.keys);
+  const raw = JSON.parse(readFileSync(paths.keys, 'utf8')) as {
     subnet?: string;
     keys: readonly { kid: string }[];
   };
   const keys = raw.keys.flatMap(({ kid }) => {
     const key = set.find(kid);
     if (key === undefined) return [];
-    const state = nowMs > key.notAfterMs ? 'retired' : nowMs < key.notBeforeMs ? 'early' : 'good';
     return [
       {
         id: key.id,
         principal: key.principal,
         roles: [...key.roles],
         uses: [...key.uses],
-        state,
-        until: untilText(state, key.notBeforeMs, key.notAfterMs),
+        ...shown(key, nowMs),
       } satisfies ShownKey,
     ];
   });
-  return { subnet: raw.subnet ?? 'cabstand', keys };
+  return {
+    subnet: raw.subnet ?? 'cabstand',
+    keys,
+    certificates: readCertificates(folder).map(({ name, hosts, ...times }) => ({
+      name,
+      hosts,
+      ...shown(times, nowMs),
+    })),
+    // Machines of clients and routers have none.
+    sealKeys: existsSync(paths.seal)
+      ? readSealKeys(paths.seal).map(({ id, ...times }) => ({ id, ...shown(times, nowMs) }))
+      : [],
+  };
 }
 
-function untilText(state: ShownKey['state'], fromMs: number, toMs: number): string {
-  if (state === 'early') return `from ${new Date(fromMs).toISOString()}`;
-  if (state === 'retired') return `retired ${new Date(toMs).toISOString()}`;
-  return Number.isFinite(toMs) ? `until ${new Date(toMs).toISOString()}` : 'no end';
+interface Validity {
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
 }
+
+function shown({ notBeforeMs, notAfterMs }: Validity, nowMs: number): Shown {
+  const end = Number.isFinite(notAfterMs) ? notAfterMs : null;
+  if (nowMs > notAfterMs)
+    return { state: 'retired', until: `retired ${time(notAfterMs)}`, notAfterMs: end };
+  if (nowMs < notBeforeMs)
+    return { state: 'early', until: `from ${time(notBeforeMs)}`, notAfterMs: end };
+  return { state: 'good', until: end === null ? 'no end' : `until ${time(end)}`, notAfterMs: end };
+}
+
+const time = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+/, '');
 
 /** What each file in the folder is for. */
 export function keyFiles(folder: string): KeyFile[] {
@@ -102,7 +141,7 @@ function purposeOf(file: string): Omit<KeyFile, 'file'> | undefined {
   if (name === 'ca')
     return kind === 'crt'
       ? { secret: false, purpose: 'certificate of the authority: to every machine, for TLS' }
-      : { secret: true, purpose: 'key of the authority: signs certificates; keep it offline' };
+      : { secret: true, purpose: 'key of the authority: signs certificates; may be moved offline' };
   return kind === 'crt'
     ? { secret: false, purpose: `TLS certificate of ${name}` }
     : { secret: true, purpose: `TLS key of ${name}` };

@@ -9,11 +9,13 @@ import { checkKeys } from '../doctor/keys';
 import { Folder } from '../media/wav.fixture';
 import { writeConfigs } from './configs';
 import { findCredentials } from './credentials';
+import { dueSteps } from './key-due';
 import { keyFiles, readFolder } from './key-folder';
 import { layout } from './layout';
 import { PidFile } from './pid-file';
 import { portFree, portHolder } from './ports';
 
+const DAY_MS = 24 * 3600 * 1000;
 const folder = new Folder();
 afterAll(() => folder.remove());
 const keys = path.join(folder.path, 'keys');
@@ -159,10 +161,29 @@ describe('credentials', () => {
       key: file('tls/client.key'),
       require_client_cert: false,
     });
+    expect(
+      findCredentials({ credentials: keys, key: file('admin.key.json'), tls: true }, {}, 'client')
+        .tls,
+    ).toMatchObject({ cert: file('tls/admin.crt'), key: file('tls/admin.key') });
   });
 });
 
 describe('a folder of keys', () => {
+  test('says what is due, with the command that renews it', () => {
+    const nowMs = Date.now() + 360 * DAY_MS;
+    expect(dueSteps('keys', readFolder(keys, nowMs), nowMs)).toEqual(
+      ['admin', 'client', 'hoster', 'router'].map((name): unknown =>
+        expect.stringMatching(
+          `^the certificate of ${name} ends .*: \`cabstand keys cert ${name} --out keys\`$`,
+        ),
+      ),
+    );
+    const later = nowMs + 10 * DAY_MS;
+    expect(dueSteps('keys', readFolder(keys, later), later)[0]).toMatch(/ ended \d{4}-/);
+    const soon = dueSteps('keys', readFolder(keys), Date.now());
+    expect(soon).toEqual([expect.stringContaining('Nothing is due. First comes the certificate')]);
+  });
+
   test('each file has a purpose', () => {
     const purposes = new Map(keyFiles(keys).map(({ file, secret }) => [file, secret]));
     expect(purposes.get('keys.json')).toBe(false);

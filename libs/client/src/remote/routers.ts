@@ -119,7 +119,7 @@ export class Routers {
       new CabstandError(
         'ROUTER_UNREACHABLE',
         `no router answers (${this.#settings.addresses.join(', ')}): ${failure?.message ?? 'none has for a while'}`,
-        { cause: failure },
+        { cause: failure, ...(failure === undefined ? {} : { metadata: failure.metadata }) },
       )
     );
   }

@@ -4,6 +4,7 @@ import { CabstandError, abortReason } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import type { MethodInfo, OutgoingRequest } from '../contract';
 import { fromStatus } from '../status';
+import { explainConnecting } from './connect-problem';
 import type { RpcClientSettings } from './options';
 
 type GrpcCall = ReturnType<ChannelInterface['createCall']>;
@@ -253,12 +254,28 @@ export class Exchange {
 
   #explain(status: StatusObject): CabstandError {
     const error = fromStatus(status.code, status.details, status.metadata);
+    if (error.metadata['grpc_status'] === 'UNAVAILABLE') return this.#explainConnecting(error);
     // This side did not cancel: the server went away, and says so no better.
     if (error.reason === 'CANCELLED' && error.metadata['grpc_status'] === 'CANCELLED')
       return new CabstandError('NODE_UNREACHABLE', `${this.#endpoint.address} ended the call`, {
         metadata: { address: this.#endpoint.address },
       });
     return error;
+  }
+
+  #explainConnecting(error: CabstandError): CabstandError {
+    const { address, settings } = this.#endpoint;
+    const explained = explainConnecting(error.message, settings.credentials._isSecure());
+    if (explained === undefined) return error;
+    const { message, problem } = explained;
+    return new CabstandError(error.reason, message, {
+      metadata: {
+        ...error.metadata,
+        address,
+        ...(problem === undefined ? {} : { connection: problem }),
+      },
+      cause: error,
+    });
   }
 
   #onFailure(error: CabstandError): void {

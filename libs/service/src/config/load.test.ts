@@ -111,6 +111,23 @@ test('a variable that nothing reads is a warning: orchestrators set such of thei
   ]);
 });
 
+test('variables of the command line are ignored, save those that mean the same', () => {
+  const { config, warnings } = load({
+    env: {
+      CABSTAND_TLS: '1',
+      CABSTAND_ROUTERS: 'a:1,b:2',
+      CABSTAND_HOSTER: 'c:3',
+      CABSTAND_CREDENTIALS: 'keys',
+      CABSTAND_KEY: 'x.key.json',
+      CABSTAND_TOKEN: 'x',
+    },
+  });
+  expect(warnings).toEqual([]);
+  expect(config.tls).toBeUndefined();
+  expect(config.auth.token).toBeUndefined();
+  expect(config.routers).toEqual(['a:1', 'b:2']);
+});
+
 test('keys of a prototype are just unknown keys', () => {
   const error = refusal({ yaml: '__proto__: {a: 1}\nconstructor: {b: 2}' });
   expect(error.message).toContain('constructor');

@@ -113,10 +113,18 @@ function messageOf(cause: unknown): string {
   return (typeof message === 'string' ? message : String(cause)).split('\n')[0] ?? '';
 }
 
-/** What commands that call a subnet read: a shell that has them set may start a service, too. */
-const OF_COMMANDS = ['CREDENTIALS', 'HOSTER', 'KEY', 'TLS', 'TOKEN'].map(
-  (name) => `CABSTAND_${name}`,
-);
+/**
+ * Who calls a subnet by the command line sets these for it. A service started in the same shell ignores
+ * them, but reads what has the same meaning for both: the hoster its CABSTAND_ROUTERS.
+ */
+const OF_THE_COMMAND_LINE = [
+  'CABSTAND_ROUTERS',
+  'CABSTAND_HOSTER',
+  'CABSTAND_CREDENTIALS',
+  'CABSTAND_KEY',
+  'CABSTAND_TOKEN',
+  'CABSTAND_TLS',
+];
 
 /** Values of the environment by field key; names that nothing reads are answered as `unknown`. */
 export function readEnvironment(
@@ -124,7 +132,7 @@ export function readEnvironment(
   env: Readonly<Record<string, string | undefined>>,
 ): { readonly values: ReadonlyMap<Field, string>; readonly unknown: readonly string[] } {
   const values = new Map<Field, string>();
-  const known = new Set(['CABSTAND_CONFIG', ...OF_COMMANDS]);
+  const known = new Set(['CABSTAND_CONFIG', ...OF_THE_COMMAND_LINE]);
   for (const field of fields) {
     known.add(field.env);
     const value = env[field.env];

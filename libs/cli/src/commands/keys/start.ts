@@ -1,0 +1,48 @@
+import path from 'node:path';
+import { subnetPaths } from '@cabstand/auth';
+import type { Role } from '@cabstand/core';
+import { readFolder } from '../../subnet/key-folder';
+
+/** The files that a member needs on its machine, relative to the folder of keys. */
+export function filesOf(name: string, roles: readonly Role[], certificate: boolean): string[] {
+  const paths = subnetPaths('');
+  return [
+    paths.keys,
+    paths.key(name),
+    ...(roles.includes('hoster') ? [paths.seal] : []),
+    paths.ca,
+    ...(certificate ? [paths.cert(name), paths.certKey(name)] : []),
+  ];
+}
+
+/** How a member is started with the folder `keys`; what only its owner knows is in capitals. */
+export function startLines(
+  folder: string,
+  name: string,
+  roles: readonly Role[],
+  host: string | undefined,
+): string[] {
+  const paths = subnetPaths(path.basename(folder));
+  const server = roles.includes('router')
+    ? 'router'
+    : roles.includes('hoster')
+      ? 'hoster'
+      : undefined;
+  if (server === undefined)
+    return [
+      `cabstand nodes --router ROUTER:50050 --tls --credentials ${path.basename(folder)} --key ${paths.key(name)}`,
+    ];
+  const { subnet } = readFolder(folder);
+  const at = host ?? 'HOST';
+  return [
+    ...(server === 'router'
+      ? ['cabstand router --listen 0.0.0.0:50050 \\', `    --auth-audiences ${at}:50050 \\`]
+      : [
+          'cabstand hoster --listen 0.0.0.0:50051 \\',
+          `    --advertise ${at}:50051 --routers ROUTER:50050 --models MODELS \\`,
+        ]),
+    `    --auth-mode keys --auth-verify-servers ${subnet === 'cabstand' ? '' : `--auth-subnet ${subnet} `}\\`,
+    `    --auth-keys ${paths.keys} --auth-key ${paths.key(name)} \\`,
+    `    --tls-ca ${paths.ca} --tls-cert ${paths.cert(name)} --tls-key ${paths.certKey(name)}`,
+  ];
+}
