@@ -30,5 +30,7 @@ export type { AuditResult, CheckOptions, CheckResult, RecordedTurn } from './che
 export { auditReason } from './frames/audit-reason';
 export { decodeFrame, encodeFrame } from './frames/codec';
 export type { Frame } from './frames/codec';
+export { DEFAULT_MESSAGE_BYTES, largestFrame } from './frames/limits';
 export { FrameReader } from './frames/reader';
+export { checkSnapshotFits } from './snapshot/limit';
 export { untried } from './untried';

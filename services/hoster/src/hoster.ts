@@ -129,7 +129,8 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   stateMetrics(metrics, sessions, host, () => routers.registered);
 
   await host.settled();
-  await rehearse({ host, sealer, log: logger, signal: context.stopping });
+  const messageBytes = config.rpc.max_message_bytes;
+  await rehearse({ host, sealer, messageBytes, log: logger, signal: context.stopping });
   if (context.stopping.aborted) return;
   followModels(context, host);
   routers.start();
@@ -182,7 +183,7 @@ function followModels({ readiness, closers }: ServiceContext<HosterConfig>, host
 
 async function openHost(context: ServiceContext<HosterConfig>): Promise<ModelHost> {
   const { config, logger, metrics } = context;
-  const { engines, limits } = config;
+  const { engines, limits, rpc } = config;
   try {
     return await openModelHost({
       repositories: [config.models].flat(),
@@ -199,6 +200,7 @@ async function openHost(context: ServiceContext<HosterConfig>): Promise<ModelHos
           : { maxMemoryBytes: engines.max_memory_bytes }),
         sessionsPerModel: limits.max_sessions_per_model,
         maxStateBytes: limits.max_state_bytes,
+        maxMessageBytes: rpc.max_message_bytes,
         stallMs: Math.ceil(engines.stall_seconds * 1000),
         loadTimeoutMs: Math.ceil(engines.load_timeout_seconds * 1000),
         restartMs: Math.ceil(engines.restart_seconds * 1000),

@@ -52,7 +52,7 @@ export interface EndOfTurnBody {
   readonly steps: number;
   readonly error?: Pick<CabstandError, 'reason' | 'message' | 'metadata'>;
   /** The session as it is after this record. */
-  readonly checkpoint?: Checkpoint;
+  readonly checkpoint?: Checkpoint | undefined;
 }
 
 /** A response with the record that ends a turn. */
