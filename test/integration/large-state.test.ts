@@ -171,4 +171,14 @@ describe('with limits that checkpoints of 24 MiB fit into', () => {
     expect(homeOf(session)).not.toBe(first);
     expect(left).toHaveLength(2);
   }, 60_000);
+
+  test('a client that takes smaller messages is told which setting to raise', async () => {
+    const authorizer = subnet.authorizer();
+    await using small = new SessionManager(remote, { authorizer });
+    await using session = await small.session({ model: 'mib24' });
+    await expect(sums(session, 1)).rejects.toMatchObject({
+      reason: 'MESSAGE_TOO_LARGE',
+      message: expect.stringMatching(/ 16777216: maxMessageBytes of clients/) as string,
+    });
+  });
 });

@@ -69,7 +69,8 @@ const ADVICE: Partial<Record<Reason, string>> = {
   KEY_UNKNOWN: 'The subnet does not have this key: use the credentials that it was started with.',
   CLOCK_SKEW: 'Set the clock of this machine (NTP); `cabstand doctor` shows the difference.',
   PERMISSION_DENIED: 'This needs other credentials: `cabstand keys show` tells the roles of yours.',
-  MESSAGE_TOO_LARGE: 'Send the input in smaller parts, or raise max_message_bytes of the service.',
+  MESSAGE_TOO_LARGE:
+    'Send the input in smaller parts, or raise rpc.max_message_bytes of the hosters and --max-message-bytes here.',
   UNIMPLEMENTED: 'The service does not do this (yet); its version is in `cabstand info`.',
 };
 

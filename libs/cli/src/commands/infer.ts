@@ -91,7 +91,7 @@ async function infer(context: CliContext, flags: InferFlags): Promise<void> {
       `${flags.model} needs input`,
       inputGuide(model, commandFor(flags), terminal.noteStyle),
     );
-  const connection = rpcOptions(findCredentials(flags, env, 'client'));
+  const connection = rpcOptions(findCredentials(flags, env, 'client'), flags.maxMessageBytes);
   const hoster = hosterOf(flags, env);
   const remote = new RemoteManager({
     ...(hoster === undefined ? { routers: routersOf(flags, env) } : { hosters: [hoster] }),

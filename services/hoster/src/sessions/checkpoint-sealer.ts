@@ -21,7 +21,7 @@ export function checkpointSealer(
     const { position } = state;
     const sealed = sealer.seal(
       { session: id, principal, model: model.name, digest: model.digest, position },
-      encodeState(state),
+      ...encodeState(state),
     );
     if (!fitsMessage(sealed.byteLength, options.messageBytes)) return undefined;
     observer.checkpoint?.(session, sealed.byteLength);
