@@ -83,7 +83,11 @@ async function sums(session: Session, ...samples: number[]): Promise<number[][]>
 }
 
 test('a model whose checkpoints no message can hold is refused at load with the numbers', async () => {
-  await using subnet = await Subnet.start({ hosters: 1, models: repository });
+  await using subnet = await Subnet.start({
+    hosters: 1,
+    models: repository,
+    hosterConfig: { engines: { spares: 0 } },
+  });
   using raw = new RawClient(subnet);
   const { models } = await raw.hoster.unary(HosterService.rpc_info, {}, within);
   const failures = new Map(models.map(({ offer, failure }) => [offer?.name, failure]));
@@ -117,7 +121,11 @@ describe('with limits that checkpoints of 24 MiB fit into', () => {
     subnet = await Subnet.start({
       hosters: 3,
       models: repository,
-      hosterConfig: { only: ['mib24'], rpc: { max_message_bytes: RAISED } },
+      hosterConfig: {
+        only: ['mib24'],
+        rpc: { max_message_bytes: RAISED },
+        engines: { spares: 0 },
+      },
     });
     const authorizer = subnet.authorizer();
     remote = new RemoteManager({ routers: subnet.routerAddresses, authorizer });
