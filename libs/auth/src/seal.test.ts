@@ -1,7 +1,8 @@
-import { createSecretKey } from 'node:crypto';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { CabstandError, FakeClock } from '@cabstand/core';
 import { authConfigSchema } from './config';
 import { createSealerOf } from './seal';
@@ -173,4 +174,21 @@ describe('the seal key of a subnet', () => {
     expect(() => readSealKeys(path)).toThrow(/^(?!.*secret).*bad\.json/);
     expect(() => createSealer(config({ seal_key: join(folder, 'none') }))).toThrow(/no such file/);
   });
+});
+
+test('a body in pieces is the body in one piece, however large', () => {
+  const sealer = createSealerOf([key('one', 1)]);
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(fc.uint8Array(), fc.constantFrom(131_071, 131_072, 131_073, 300_000)), {
+        maxLength: 4,
+      }),
+      (made) => {
+        const pieces = made.map((one) => (typeof one === 'number' ? randomBytes(one) : one));
+        const opened = sealer.open(sealer.seal(binding, ...pieces), binding);
+        expect(opened.equals(Buffer.concat(pieces))).toBe(true);
+      },
+    ),
+    { numRuns: 50 },
+  );
 });

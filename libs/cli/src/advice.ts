@@ -20,7 +20,8 @@ const ADVICE: Partial<Record<Reason, string>> = {
     '  An old one? Copy the newest NAME.key.json here: `cabstand keys show` lists the keys that are good.',
   CLOCK_SKEW: 'Set the clock of this machine (NTP); `cabstand doctor` shows the difference.',
   PERMISSION_DENIED: 'This needs other credentials: `cabstand keys show` tells the roles of yours.',
-  MESSAGE_TOO_LARGE: 'Send the input in smaller parts, or raise max_message_bytes of the service.',
+  MESSAGE_TOO_LARGE:
+    'Send the input in smaller parts, or raise rpc.max_message_bytes of the hosters and --max-message-bytes here.',
   UNIMPLEMENTED: 'The service does not do this (yet); its version is in `cabstand info`.',
 };
 

@@ -15,6 +15,9 @@ export function wholeNumber(minimum: number, maximum = Number.MAX_SAFE_INTEGER) 
   };
 }
 
+/** Bytes of a message, as `rpc.max_message_bytes` of services. */
+export const messageBytes = wholeNumber(1, 2 ** 30);
+
 /** Seconds, as a number or with a unit (`500ms`, `30s`, `5m`), in milliseconds. */
 export function seconds(value: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(value);

@@ -11,6 +11,7 @@ function say(answer: CheckAnswer): void {
 
 async function check(request: CheckRequest): Promise<CheckAnswer> {
   const { audit, ...asked } = request;
+  const { maxMessageBytes } = asked;
   const stage = (text: string): void => say({ kind: 'progress', stage: text });
   const { loaded, model, sessions } = await loadModel(
     {
@@ -27,7 +28,11 @@ async function check(request: CheckRequest): Promise<CheckAnswer> {
   );
   if (audit.length === 0) return { kind: 'loaded', loaded };
   stage('running recorded turns together and alone');
-  return { kind: 'loaded', loaded, audit: await replay(model, sessions, loaded, audit) };
+  return {
+    kind: 'loaded',
+    loaded,
+    audit: await replay(model, sessions, { ...loaded, maxMessageBytes }, audit),
+  };
 }
 
 process.once('message', (request: CheckRequest) => {

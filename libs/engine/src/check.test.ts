@@ -98,3 +98,10 @@ test('recorded turns run together and alone, and must give the same', async () =
     audit: { difference: 'sequence 0, record 0, output y[0, 0]: 2 among others, 1 alone' },
   });
 });
+
+test('it is judged by the messages of the hosters that are to serve it', async () => {
+  expect(await checkModel(join(SHARED, 'accumulator'), { maxMessageBytes: 1000 })).toMatchObject({
+    ok: false,
+    error: { reason: 'MODEL_FAILED', metadata: { limit_bytes: '1000' } },
+  });
+});

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { CabstandError, toReason } from '@cabstand/core';
 import { loadManifest } from '@cabstand/model';
 import type { Provider, TurnExample } from '@cabstand/model';
+import { DEFAULT_MESSAGE_BYTES } from './frames/limits';
 import type { KnownModel, LoadedFrame } from './frames/types';
 import { untried } from './untried';
 
@@ -21,6 +22,8 @@ export interface CheckOptions {
   readonly audit?: readonly (readonly RecordedTurn[])[];
   /** Intra-op threads. Default 1. */
   readonly threads?: number;
+  /** `rpc.max_message_bytes` of the hosters that are to serve it. Default 16 MiB. */
+  readonly maxMessageBytes?: number;
   readonly onProgress?: (stage: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -50,6 +53,7 @@ export interface CheckRequest {
   readonly digest: string;
   readonly provider: Provider;
   readonly threads: number;
+  readonly maxMessageBytes: number;
   readonly audit: readonly (readonly RecordedTurn[])[];
   /** Not to be verified. */
   readonly known?: KnownModel;
@@ -71,12 +75,13 @@ export async function checkModel(folder: string, options: CheckOptions = {}): Pr
   const begun = performance.now();
   try {
     const { threads = 1, audit = [], variant } = options;
+    const { maxMessageBytes = DEFAULT_MESSAGE_BYTES } = options;
     const manifest = await loadManifest(folder, options.version, { variant });
     const { version, digest, providers } = manifest;
     const refusals: CabstandError[] = [];
     for (const provider of options.provider === undefined ? providers : [options.provider]) {
       const request = {
-        ...{ folder, version, digest, provider, threads, audit },
+        ...{ folder, version, digest, provider, threads, maxMessageBytes, audit },
         ...(variant !== undefined && { variant }),
       };
       const answer = await ask(request, options).catch((thrown: unknown) => {

@@ -30,6 +30,8 @@ export type { AuditResult, CheckOptions, CheckResult, RecordedTurn } from './che
 export { auditReason } from './frames/audit-reason';
 export { decodeFrame, encodeFrame } from './frames/codec';
 export type { Frame } from './frames/codec';
+export { DEFAULT_MESSAGE_BYTES, largestFrame } from './frames/limits';
 export { FrameReader } from './frames/reader';
 export { runtimeVersion } from './runtime-version';
+export { checkSnapshotFits } from './snapshot/limit';
 export { untried } from './untried';

@@ -3,6 +3,7 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import { exampleTurns, loadManifest, readGolden } from '@cabstand/model';
 import type { BatchClass, GoldenSequence, Manifest } from '@cabstand/model';
+import { DEFAULT_MESSAGE_BYTES } from './frames/limits';
 import type { KnownModel, LoadFrame, LoadedFrame } from './frames/types';
 import { bindManifest, describeOutputs } from './graphs/bind';
 import type { BoundModel } from './graphs/bound';
@@ -11,6 +12,8 @@ import { findRowAxes, rowAxesOf, withRowAxes, withoutAxes } from './graphs/row-a
 import { createSession } from './graphs/session';
 import { createStepper } from './kinds/create';
 import type { Stepper } from './runtime/sequence';
+import { SnapshotFormat } from './snapshot/format';
+import { checkSnapshotFits } from './snapshot/limit';
 import { VerificationCache } from './verify/cache';
 import type { TurnPlan } from './verify/harness';
 import { verifyModel } from './verify/verify';
@@ -54,6 +57,9 @@ export async function loadModel(
       outputs: outputMetadata,
     })),
   );
+  const { maxMessageBytes = DEFAULT_MESSAGE_BYTES } = frame;
+  // First of all: verifying holds many states at once.
+  checkSnapshotFits(bound.stateBytes, new SnapshotFormat(bound).largest, maxMessageBytes);
   const before = frame.verify ? undefined : asKnown(bound, frame.known);
   // A restart need not read again what it does not run again.
   const golden = before === undefined ? await goldenOf(manifest) : undefined;
@@ -67,6 +73,7 @@ export async function loadModel(
     ? await verifiedOnce(cache, () =>
         verifyModel(model, sessions, {
           maxBatch: most,
+          messageBytes: maxMessageBytes,
           provider: frame.provider,
           threads: frame.threads,
           golden,
@@ -79,7 +86,7 @@ export async function loadModel(
   const verifySeconds = frame.verify ? (performance.now() - verifying) / 1000 : 0;
   const { batchClass, because } = lowered(verified, manifest.batching.class);
   const maxBatch = batchClass === 'unbatched' ? 1 : Math.min(most, verified.maxBatch);
-  const stepper = createStepper(model, sessions, maxBatch);
+  const stepper = createStepper(model, sessions, maxBatch, maxMessageBytes);
   return {
     model,
     sessions,

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { invalid } from '@cabstand/core';
+import { DEFAULT_MESSAGE_BYTES, largestFrame } from './frames/limits';
 
 /** What an engine process is started with. */
 export interface ProcessOptions {
@@ -9,8 +10,6 @@ export interface ProcessOptions {
   readonly maxFrameBytes: number;
 }
 
-const DEFAULT_MAX_FRAME_BYTES = 256 * 1024 * 1024;
-
 export function parseProcessOptions(args: readonly string[]): ProcessOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -18,7 +17,7 @@ export function parseProcessOptions(args: readonly string[]): ProcessOptions {
   });
   if (values.socket === undefined || values.socket === '')
     throw invalid('INVALID_ARGUMENT', '--socket', values.socket, 'the path of a Unix socket');
-  const maxFrameBytes = Number(values['max-frame-bytes'] ?? DEFAULT_MAX_FRAME_BYTES);
+  const maxFrameBytes = Number(values['max-frame-bytes'] ?? largestFrame(DEFAULT_MESSAGE_BYTES));
   if (!Number.isSafeInteger(maxFrameBytes) || maxFrameBytes < 1024)
     throw invalid('INVALID_ARGUMENT', '--max-frame-bytes', maxFrameBytes, 'at least 1024');
   return { socket: values.socket, maxFrameBytes };

@@ -41,6 +41,19 @@ test('a bare status means what the table says', () => {
   expect(fromStatus(99, '', undefined).reason).toBe('NODE_BAD_REPLY');
 });
 
+test.each(['Received message larger than max (9 vs 8)', 'Sent message larger than max (9 vs. 8)'])(
+  'whoever meets a limit of message sizes hears which settings they are: %s',
+  (said) => {
+    expect(fromStatus(Code.RESOURCE_EXHAUSTED, said, undefined)).toMatchObject({
+      reason: 'MESSAGE_TOO_LARGE',
+      message: expect.stringMatching(
+        / 9 bytes.* 8: maxMessageBytes .*rpc.max_message_bytes/,
+      ) as string,
+      metadata: { bytes: '9', limit: '8' },
+    });
+  },
+);
+
 test('details that cannot be read, or are somebody else’s, count as none', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {

@@ -96,8 +96,18 @@ const CODE_NAMES = new Map<number, CodeName>(
   (Object.entries(Code) as [CodeName, number][]).map(([name, code]) => [code, name]),
 );
 
+/** What grpc-js says of a message that it does not send or take. */
+const TOO_LARGE = /^(?:Received|Sent) message larger than max \((\d+) vs\.? (\d+)\)$/;
+
 function fromBare(code: number, message: string): CabstandError {
   const name = CODE_NAMES.get(code) ?? 'UNKNOWN';
+  const [, bytes, limit] = name === 'RESOURCE_EXHAUSTED' ? (TOO_LARGE.exec(message) ?? []) : [];
+  if (bytes !== undefined && limit !== undefined)
+    return new CabstandError(
+      'MESSAGE_TOO_LARGE',
+      `a message has ${bytes} bytes, its sender or receiver allows ${limit}: maxMessageBytes of clients, rpc.max_message_bytes of services`,
+      { metadata: { grpc_status: name, bytes, limit } },
+    );
   return new CabstandError(BARE_STATUS[name], message === '' ? name : message, {
     metadata: { grpc_status: name },
   });

@@ -136,7 +136,8 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   stateMetrics(metrics, models, sessions, host, () => routers.registered);
 
   await host.settled();
-  await rehearse({ host, sealer, log: logger, signal: context.stopping });
+  const messageBytes = config.rpc.max_message_bytes;
+  await rehearse({ host, sealer, messageBytes, log: logger, signal: context.stopping });
   if (context.stopping.aborted) return;
   followModels(context, host);
   routers.start();
@@ -192,7 +193,7 @@ async function openHost(
   models: Subjects,
 ): Promise<ModelHost> {
   const { config, logger } = context;
-  const { engines, limits } = config;
+  const { engines, limits, rpc } = config;
   try {
     return await openModelHost({
       repositories: config.models,
@@ -209,6 +210,7 @@ async function openHost(
           : { maxMemoryBytes: engines.max_memory_bytes }),
         sessionsPerModel: limits.max_sessions_per_model,
         maxStateBytes: limits.max_state_bytes,
+        maxMessageBytes: rpc.max_message_bytes,
         stallMs: Math.ceil(engines.stall_seconds * 1000),
         loadTimeoutMs: Math.ceil(engines.load_timeout_seconds * 1000),
         restartMs: Math.ceil(engines.restart_seconds * 1000),

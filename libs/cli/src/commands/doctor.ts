@@ -51,12 +51,16 @@ type Findings = AsyncIterable<Finding> | Promise<readonly Finding[]> | readonly 
 
 async function doctor(context: CliContext, flags: DoctorFlags): Promise<void> {
   const { terminal, env } = context;
+  const { maxMessageBytes } = flags;
   const named = flags.credentials ?? env['CABSTAND_CREDENTIALS'];
   const progress = (what: string): void => terminal.progress(`checking ${what}`);
   const checks: readonly [string, () => Findings][] = [
     ['node', checkNode],
     ['onnx', () => checkOnnx(terminal.signal)],
-    ['models', () => checkModels(flags.models, { signal: terminal.signal, progress })],
+    [
+      'models',
+      () => checkModels(flags.models, { signal: terminal.signal, maxMessageBytes, progress }),
+    ],
     ['keys', () => checkKeys(named ?? DEFAULT_KEYS, named !== undefined)],
     ['ports', () => checkPorts(DEFAULT_PORTS)],
     ['subnet', () => subnet(context, flags)],

@@ -95,7 +95,7 @@ async function infer(context: CliContext, flags: InferFlags): Promise<void> {
   const remote = new RemoteManager({
     ...(hoster === undefined ? { routers: routersOf(flags, env) } : { hosters: [hoster] }),
     models: [flags.model],
-    ...rpcOptions(findCredentials(flags, env, 'client')),
+    ...rpcOptions(findCredentials(flags, env, 'client'), flags.maxMessageBytes),
   });
   const manager = new SessionManager(remote, {
     timeouts: { placeMs: flags.timeout, firstMs: flags.timeout, stallMs: flags.timeout },

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { list } from '../arguments';
+import { list, messageBytes } from '../arguments';
 import type { CliContext } from '../context';
 import { ExitCode } from '../errors';
 import { checkAll, isFine } from '../models/check';
@@ -8,6 +8,7 @@ import { modelReportJson, modelReportText } from '../render/model-report';
 
 interface CheckFlags {
   readonly audit?: readonly string[];
+  readonly maxMessageBytes?: number;
   readonly json?: true;
 }
 
@@ -22,6 +23,11 @@ export function registerModelCheck(model: Command, context: CliContext): void {
       '--audit <file>',
       'recorded inputs (.npz, .json) that are run again, alone and among others; several times',
       list,
+    )
+    .option(
+      '--max-message-bytes <bytes>',
+      'rpc.max_message_bytes of the hosters that are to serve them (default 16777216)',
+      messageBytes,
     )
     .option('--json', 'one JSON object per model')
     .addHelpText(
@@ -44,6 +50,7 @@ async function check(context: CliContext, where: string, flags: CheckFlags): Pro
   const reports = checkAll(where, {
     signal,
     audit: flags.audit,
+    maxMessageBytes: flags.maxMessageBytes,
     progress: (what) => terminal.progress(`checking ${what}`),
   });
   try {

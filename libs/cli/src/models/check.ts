@@ -39,6 +39,8 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
   /** Recorded inputs that are run again alone and among others. */
   readonly audit?: readonly string[] | undefined;
+  /** `rpc.max_message_bytes` of the hosters that are to serve them. Default 16 MiB. */
+  readonly maxMessageBytes?: number | undefined;
   readonly progress: (what: string) => void;
 }
 
@@ -84,7 +86,7 @@ export async function checkEntry(
   { name, folder, variant }: ModelEntry,
   options: CheckOptions,
 ): Promise<ModelReport> {
-  const { signal, audit, progress } = options;
+  const { signal, audit, maxMessageBytes, progress } = options;
   progress(`${name}: reading`);
   let manifest: Manifest;
   try {
@@ -97,6 +99,7 @@ export async function checkEntry(
     version: manifest.version,
     variant,
     ...(audit === undefined ? {} : { audit: await recordedTurns(audit, manifest) }),
+    ...(maxMessageBytes === undefined ? {} : { maxMessageBytes }),
     onProgress: (stage) => progress(`${name}: ${stage}`),
     signal,
   });

@@ -117,14 +117,22 @@ function tlsOf(folder: string | undefined, member: string): TlsConfig {
   };
 }
 
-/** What a client needs to call with them. Throws UsageError for files that cannot be used. */
-export function rpcOptions({ auth, tls }: Credentials): RpcClientOptions & {
+/**
+ * What a client needs to call with them. Throws UsageError for files that cannot be used.
+ *
+ * @param maxMessageBytes largest message sent or taken. Default 16 MiB
+ */
+export function rpcOptions(
+  { auth, tls }: Credentials,
+  maxMessageBytes?: number,
+): RpcClientOptions & {
   readonly authorizer: NonNullable<RpcClientOptions['authorizer']>;
 } {
   try {
     return {
       authorizer: createClientAuthorizer(authConfigSchema.parse(auth)),
       credentials: channelCredentials(tls),
+      ...(maxMessageBytes === undefined ? {} : { maxMessageBytes }),
     };
   } catch (error) {
     const { message } = CabstandError.from(error);

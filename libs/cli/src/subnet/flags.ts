@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { address, addresses, timeOption } from '../arguments';
+import { address, addresses, messageBytes, timeOption } from '../arguments';
 import type { CliContext } from '../context';
 import { Connection } from './connection';
 import { findCredentials, rpcOptions } from './credentials';
@@ -10,6 +10,7 @@ export interface SubnetFlags extends CredentialFlags {
   readonly router?: readonly string[];
   readonly hoster?: string;
   readonly timeout: number;
+  readonly maxMessageBytes?: number;
 }
 
 const DEFAULT_ROUTER = '127.0.0.1:50050';
@@ -29,7 +30,12 @@ export function withSubnetFlags(command: Command, timeoutMs = DEFAULT_TIMEOUT_MS
         'go to this hoster, past the routers (CABSTAND_HOSTER)',
         address,
       )
-      .addOption(timeOption('--timeout <time>', 'longest wait for an answer', timeoutMs)),
+      .addOption(timeOption('--timeout <time>', 'longest wait for an answer', timeoutMs))
+      .option(
+        '--max-message-bytes <bytes>',
+        'largest message sent or taken; as rpc.max_message_bytes of the hosters (default 16777216)',
+        messageBytes,
+      ),
   );
 }
 
@@ -69,7 +75,7 @@ export async function withConnection<T>(
 ): Promise<T> {
   const connection = new Connection({
     routers: routersOf(flags, context.env),
-    rpc: rpcOptions(findCredentials(flags, context.env, purpose)),
+    rpc: rpcOptions(findCredentials(flags, context.env, purpose), flags.maxMessageBytes),
     timeoutMs: flags.timeout,
     signal: context.terminal.signal,
   });

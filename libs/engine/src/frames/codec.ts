@@ -5,14 +5,13 @@ import type { DType, Tensor } from '@cabstand/tensor';
 import { decodeCredits, decodeStep, encodeCredits, encodeStep } from './packed';
 import { checkHeader } from './headers';
 import { PREFIX, malformed, writePrefix } from './layout';
+import { LARGEST_FRAME } from './limits';
 import { FrameType } from './types';
 import type { CreditsFrame, FromEngine, StepFrame, ToEngine } from './types';
 
 export type Frame = ToEngine | FromEngine;
 
 const ALIGNMENT = 8;
-/** Largest frame that `u32 length` and a Buffer can hold with certainty. */
-const LARGEST_FRAME = 0x7fffffff;
 
 const NAMES = new Map<number, Frame['type']>(
   (Object.entries(FrameType) as [Frame['type'], number][]).map(([name, code]) => [code, name]),

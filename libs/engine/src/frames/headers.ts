@@ -68,7 +68,14 @@ const HEADERS: Readonly<Record<Headers, Readonly<Record<string, Check>>>> = {
 
 /** Fields that may be absent. `restore` counts the bytes of the blob section. */
 const OPTIONAL: Partial<Record<Headers, Readonly<Record<string, Check>>>> = {
-  LOAD: { digest: 'string', known: 'object', cache: 'string', audit: 'number', variant: 'string' },
+  LOAD: {
+    digest: 'string',
+    known: 'object',
+    cache: 'string',
+    audit: 'number',
+    variant: 'string',
+    maxMessageBytes: 'count',
+  },
   OPEN: { restore: 'count', snapshots: 'boolean' },
   LOADED: { rowAxes: 'array' },
   STATS: { cpuSeconds: 'number' },

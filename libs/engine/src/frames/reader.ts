@@ -2,13 +2,12 @@ import { invalid } from '@cabstand/core';
 import { decodeFrame } from './codec';
 import type { Frame } from './codec';
 import { PREFIX, malformed } from './layout';
+import { DEFAULT_MESSAGE_BYTES, largestFrame } from './limits';
 
 export interface FrameReaderOptions {
-  /** Largest frame that is taken, in bytes. Default 64 MiB. */
+  /** Largest frame that is taken, in bytes. Default: what messages of 16 MiB make. */
   readonly maxFrameBytes?: number;
 }
-
-const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
 /**
  * Cuts a stream of bytes into frames. Holds at most one frame that is not complete, whose memory it
@@ -23,7 +22,7 @@ export class FrameReader {
   #filled = 0;
 
   constructor(options: FrameReaderOptions = {}) {
-    const { maxFrameBytes = DEFAULT_MAX_FRAME_BYTES } = options;
+    const { maxFrameBytes = largestFrame(DEFAULT_MESSAGE_BYTES) } = options;
     if (!Number.isSafeInteger(maxFrameBytes) || maxFrameBytes < 1)
       throw invalid('INVALID_ARGUMENT', 'maxFrameBytes', maxFrameBytes, 'at least 1');
     this.#maxFrameBytes = maxFrameBytes;

@@ -58,6 +58,11 @@ export interface LoadFrame {
   readonly maxBatch: number;
   /** Most sequences open at once. */
   readonly maxSequences: number;
+  /**
+   * Largest message between hosters and clients, in bytes. A model whose snapshots do not fit into one
+   * is refused. Default 16 MiB.
+   */
+  readonly maxMessageBytes?: number;
 }
 
 /** What an earlier load of the same files showed. */

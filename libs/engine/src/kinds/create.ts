@@ -10,10 +10,11 @@ export function createStepper(
   model: BoundModel,
   sessions: readonly InferenceSession[],
   maxBatch: number,
+  messageBytes?: number,
 ): AnyStepper {
   const rows = model.batchable ? maxBatch : 1;
   const [session] = sessions;
   if (model.manifest.kind === 'stateless' && session !== undefined)
-    return new StatelessStepper(model, session, rows);
-  return new RecurrentStepper(model, sessions, rows);
+    return new StatelessStepper(model, session, rows, messageBytes);
+  return new RecurrentStepper(model, sessions, rows, messageBytes);
 }

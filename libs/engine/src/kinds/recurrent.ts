@@ -3,6 +3,7 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import { KINDS, resolveParameters } from '@cabstand/model';
 import type { NumericArray } from '@cabstand/tensor';
+import { DEFAULT_MESSAGE_BYTES } from '../frames/limits';
 import type { InputFrame, TurnFrame } from '../frames/types';
 import { allocate, bytesOf, fill } from '../graphs/batch-tensor';
 import type { BoundModel } from '../graphs/bound';
@@ -45,6 +46,7 @@ export class RecurrentStepper implements Stepper<RecurrentSequence> {
     model: BoundModel,
     sessions: readonly InferenceSession[],
     public maxBatch: number,
+    readonly messageBytes = DEFAULT_MESSAGE_BYTES,
   ) {
     this.#model = model;
     const graphs = model.graphs.map((bound, index): RunnableGraph => ({

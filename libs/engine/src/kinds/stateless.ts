@@ -9,6 +9,7 @@ import { elementsOf, resolveParameters } from '@cabstand/model';
 import type { Parameters } from '@cabstand/model';
 import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
+import { DEFAULT_MESSAGE_BYTES } from '../frames/limits';
 import type { InputFrame, TurnFrame } from '../frames/types';
 import type { BoundGraph, BoundInput, BoundModel, BoundOutput } from '../graphs/bound';
 import { sharedTensor } from '../graphs/buffers';
@@ -69,7 +70,12 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
   splits = 0;
   tap: RunTap | undefined;
 
-  constructor(model: BoundModel, session: InferenceSession, maxBatch: number) {
+  constructor(
+    model: BoundModel,
+    session: InferenceSession,
+    maxBatch: number,
+    readonly messageBytes = DEFAULT_MESSAGE_BYTES,
+  ) {
     const [graph] = model.graphs;
     if (graph === undefined) throw new CabstandError('INTERNAL', 'a model without a graph');
     this.#model = model;

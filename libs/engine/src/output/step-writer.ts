@@ -4,14 +4,11 @@ import { DTYPE_NUMBERS } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { PREFIX, writePrefix } from '../frames/layout';
 import { ITEM_HEADER, ItemKind, STEP_HEADER, snapshotHeader } from '../frames/packed';
+import { DEFAULT_MESSAGE_BYTES, FULL_STEP, largestChunk } from '../frames/limits';
 import { FrameType } from '../frames/types';
 import type { SnapshotItem, TurnEnd } from '../frames/types';
 
 const SMALLEST = 512;
-/** Another frame begins behind this many bytes: main refuses frames of more than 64 MiB. */
-const FULL = 8 * 1024 * 1024;
-/** Twice what a message may have by default: larger records never reach anybody. */
-const LARGEST_CHUNK = 32 * 1024 * 1024;
 /** Up to this many bytes a loop beats a call. */
 const SHORT = 48;
 
@@ -27,12 +24,18 @@ const TAG = {
 };
 
 export class StepWriter {
+  readonly #largestChunk: number;
   #buffer = Buffer.allocUnsafe(SMALLEST);
   #at = STEP_HEADER;
   #count = 0;
   #item = 0;
   /** Frames of this step that were full. */
   #full: Buffer[] = [];
+
+  /** @param messageBytes largest message between hosters and clients; no record is much larger */
+  constructor(messageBytes = DEFAULT_MESSAGE_BYTES) {
+    this.#largestChunk = largestChunk(messageBytes);
+  }
 
   /** Nothing was written since the last frame. */
   get empty(): boolean {
@@ -50,11 +53,17 @@ export class StepWriter {
    */
   tensor(prefix: Buffer, bytes: Uint8Array, start: number, end: number): void {
     const length = this.#at - this.#item + prefix.length + end - start;
-    if (length > LARGEST_CHUNK)
+    if (length > this.#largestChunk)
       throw new CabstandError(
         'MESSAGE_TOO_LARGE',
-        `the model answers with ${length} bytes or more, a record has at most ${LARGEST_CHUNK}`,
-        { metadata: { field: 'record', value: String(length), expected: String(LARGEST_CHUNK) } },
+        `the model answers with ${length} bytes or more, a record has at most ${this.#largestChunk}`,
+        {
+          metadata: {
+            field: 'record',
+            value: String(length),
+            expected: String(this.#largestChunk),
+          },
+        },
       );
     this.#reserve(prefix.length + end - start);
     this.#copy(prefix, 0, prefix.length);
@@ -128,7 +137,7 @@ export class StepWriter {
   }
 
   #begin(kind: number, sequence: number, turn: number): void {
-    if (this.#at > FULL) this.#full.push(this.#seal(0, 0));
+    if (this.#at > FULL_STEP) this.#full.push(this.#seal(0, 0));
     this.#reserve(ITEM_HEADER);
     this.#item = this.#at;
     this.#count += 1;

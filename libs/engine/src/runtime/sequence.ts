@@ -68,6 +68,8 @@ export type Group = object;
 export interface Stepper<S extends Sequence = Sequence> {
   /** Rows that sequences may bring to one run together; 1 once they were found to harm one another. */
   maxBatch: number;
+  /** Largest message between hosters and clients: no record is much larger. */
+  readonly messageBytes: number;
   /** Joint runs that failed, so that their sequences ran one by one. */
   readonly splits: number;
   /** Sees joint runs. */

@@ -46,7 +46,7 @@ export class StepLoop<S extends Sequence> {
   readonly #sink: FrameSink;
   readonly #maxSequences: number;
   readonly #spare: SpareWork | undefined;
-  readonly #out = new StepWriter();
+  readonly #out: StepWriter;
   readonly #sequences = new Map<number, S>();
   /** Those with a turn, in the order in which turns began. */
   readonly #active = new Set<S>();
@@ -55,6 +55,7 @@ export class StepLoop<S extends Sequence> {
 
   constructor(stepper: Stepper<S>, sink: FrameSink, maxSequences: number, spare?: SpareWork) {
     this.#stepper = stepper;
+    this.#out = new StepWriter(stepper.messageBytes);
     this.#scheduler = new Scheduler(stepper);
     this.#sink = sink;
     this.#maxSequences = maxSequences;

@@ -80,7 +80,9 @@ const plain = ({ seen, carried, kept }: SavedFraming | LoadedFraming): unknown =
 test('what was saved is read again, bit for bit', () => {
   fc.assert(
     fc.property(saved, (one) => {
-      const read = format.read(format.write(one));
+      const bytes = format.write(one);
+      expect(bytes.length).toBeLessThanOrEqual(format.largest);
+      const read = format.read(bytes);
       expect(read.states.map(hex)).toEqual(one.states.map(hex));
       expect(read.progress).toEqual(one.progress);
       expect(read.framing.map(plain)).toEqual(one.framing?.map(plain));

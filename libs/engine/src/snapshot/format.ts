@@ -46,7 +46,7 @@ export class SnapshotFormat {
   /** Bits of the sections byte that all snapshots of the model have. */
   readonly #sections: number;
   /** No snapshot of this model is larger, in bytes. */
-  readonly #largest: number;
+  readonly largest: number;
 
   constructor(model: BoundModel) {
     const { kind, digest, inputs, framed } = model.manifest;
@@ -63,7 +63,7 @@ export class SnapshotFormat {
     let largest = this.#begin.length + progressBytes(framed.length) + model.stateBytes;
     for (const head of this.#stateHeads) largest += head.length;
     for (const framing of this.#framing) largest += framing.largest;
-    this.#largest = largest;
+    this.largest = largest;
   }
 
   write({ states, framing = [], progress }: Saved): Buffer {
@@ -83,8 +83,8 @@ export class SnapshotFormat {
 
   /** @throws CabstandError CHECKPOINT_INVALID for anything that is not a snapshot of this model. */
   read(bytes: Uint8Array): Loaded {
-    if (bytes.length > this.#largest)
-      throw unfit('format', `${bytes.length} bytes, expected at most ${this.#largest}`);
+    if (bytes.length > this.largest)
+      throw unfit('format', `${bytes.length} bytes, expected at most ${this.largest}`);
     const reader = new ByteReader(bytes);
     const sections = this.#readBegin(reader);
     const count = reader.u16();

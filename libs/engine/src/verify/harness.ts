@@ -42,7 +42,7 @@ export class Harness {
   readonly #model: BoundModel;
   readonly #stepper: Stepper;
   readonly #watched: WatchedSessions;
-  readonly #out = new StepWriter();
+  readonly #out: StepWriter;
   readonly #actors = new Map<number, Actor>();
   #next = 0;
 
@@ -51,6 +51,7 @@ export class Harness {
     this.#model = model;
     this.#watched = watched;
     this.#stepper = stepper;
+    this.#out = new StepWriter(stepper.messageBytes);
   }
 
   start(turns: readonly TurnPlan[], role: Actor['role']): Actor {

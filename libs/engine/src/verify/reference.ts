@@ -27,18 +27,25 @@ const TURNS = 2;
 /** Of a generator, where nothing says how many. */
 const MOST_TOKENS = 16;
 
-/** @param examples inputs that may be valid, the most plausible first */
+export interface ReferenceOptions {
+  /** Inputs that may be valid, the most plausible first. */
+  readonly examples: readonly TurnPlan[];
+  readonly threads: number;
+  /** Largest message between hosters and clients. */
+  readonly messageBytes: number;
+  readonly progress: (stage: string) => void;
+}
+
 export async function makeReference(
   model: BoundModel,
-  examples: readonly TurnPlan[],
-  threads: number,
-  progress: (stage: string) => void,
+  { examples, threads, messageBytes, progress }: ReferenceOptions,
 ): Promise<OwnReference> {
   const { manifest } = model;
   progress('verifying: making a reference of its own');
   const sessions = await plainSessions(manifest, threads);
   try {
-    const stepper = createStepper(model, new WatchedSessions(sessions).sessions, 1);
+    const watched = new WatchedSessions(sessions);
+    const stepper = createStepper(model, watched.sessions, 1, messageBytes);
     return await recordReference(manifest, stepper, examples);
   } finally {
     for (const session of sessions) await session.release();

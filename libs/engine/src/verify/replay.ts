@@ -1,7 +1,7 @@
 /** Recorded turns, together and alone. */
 import type { InferenceSession } from 'onnxruntime-node';
 import type { AuditResult } from '../check';
-import type { LoadedFrame } from '../frames/types';
+import type { LoadFrame, LoadedFrame } from '../frames/types';
 import type { BoundModel } from '../graphs/bound';
 import { createStepper } from '../kinds/create';
 import { asReference, compareSequences, playTogether } from './golden';
@@ -15,11 +15,15 @@ import { WatchedSessions } from './watched';
 export async function replay(
   model: BoundModel,
   sessions: readonly InferenceSession[],
-  { batchClass, maxBatch }: Pick<LoadedFrame, 'batchClass' | 'maxBatch'>,
+  {
+    batchClass,
+    maxBatch,
+    maxMessageBytes,
+  }: Pick<LoadedFrame, 'batchClass' | 'maxBatch'> & Pick<LoadFrame, 'maxMessageBytes'>,
   recorded: readonly (readonly TurnPlan[])[],
 ): Promise<AuditResult> {
   const { manifest } = model;
-  const stepper = createStepper(model, new WatchedSessions(sessions).sessions, 1);
+  const stepper = createStepper(model, new WatchedSessions(sessions).sessions, 1, maxMessageBytes);
   const alone = await playTogether(stepper, recorded);
   stepper.maxBatch = maxBatch;
   const together = await playTogether(stepper, recorded);

@@ -16,6 +16,7 @@ import { Harness } from './harness';
 import type { TurnPlan } from './harness';
 import { Neighbours } from './neighbours';
 import { makeReference } from './reference';
+import type { ReferenceOptions } from './reference';
 import type { OwnReference } from './reference';
 import { subjectsOf } from './subjects';
 import { Trials } from './trials';
@@ -36,17 +37,13 @@ export interface Verification {
   readonly complete: boolean;
 }
 
-export interface VerifyOptions {
+export interface VerifyOptions extends ReferenceOptions {
   readonly maxBatch: number;
   readonly provider: Provider;
-  readonly threads: number;
   /** Answers from outside; undefined: the engine makes its own reference. */
   readonly golden: readonly GoldenSequence[] | undefined;
-  /** Inputs that may be valid, the most plausible first; used without golden data. */
-  readonly examples: readonly TurnPlan[];
   /** All but the golden data itself is left out once this is used up. */
   readonly budgetSeconds: number;
-  readonly progress: (stage: string) => void;
 }
 
 /** Of the budget, for going on from snapshots. */
@@ -81,7 +78,7 @@ class Verifier {
     this.#manifest = model.manifest;
     this.#options = options;
     this.#watched = new WatchedSessions(sessions);
-    const stepper = createStepper(model, this.#watched.sessions, 1);
+    const stepper = createStepper(model, this.#watched.sessions, 1, options.messageBytes);
     this.#stepper = stepper;
   }
 
@@ -120,8 +117,7 @@ class Verifier {
   }
 
   async #ownReference(): Promise<OwnReference> {
-    const { examples, threads, progress } = this.#options;
-    const own = await makeReference(this.#model, examples, threads, progress);
+    const own = await makeReference(this.#model, this.#options);
     if (own.note !== '') this.#notes.push(own.note);
     return own;
   }

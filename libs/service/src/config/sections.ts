@@ -31,6 +31,7 @@ export const logSchema = z.strictObject({
 
 export const limitsSchema = z.strictObject({
   max_message_bytes: count
+    .max(2 ** 30)
     .default(16 * 1024 * 1024)
     .describe('Largest gRPC message taken or sent, in bytes.'),
   max_concurrent_streams: count.default(1000).describe('Calls open at once on one connection.'),

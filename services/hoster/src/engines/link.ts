@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { CabstandError } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
-import { FrameReader } from '@cabstand/engine';
+import { FrameReader, largestFrame } from '@cabstand/engine';
 import type { Frame, FromEngine } from '@cabstand/engine';
 import type { EngineDeath, EngineLog } from './observer';
 import type { ResolvedEngineOptions } from './options';
@@ -29,6 +29,7 @@ export class Link {
   onFrame: (frame: FromEngine) => void = () => undefined;
   stopping = false;
   readonly #child: ChildProcess;
+  readonly #maxFrameBytes: number;
   readonly #resolve: (exit: EngineExit) => void;
   #socket: Socket | undefined;
   #killed: EngineExit | undefined;
@@ -45,7 +46,9 @@ export class Link {
     });
     this.#resolve = resolver.resolve;
     const [program = process.execPath, ...args] = options.command;
-    this.#child = spawn(program, [...args, '--socket', path], {
+    this.#maxFrameBytes = largestFrame(options.maxMessageBytes);
+    args.push('--socket', path, '--max-frame-bytes', String(this.#maxFrameBytes));
+    this.#child = spawn(program, args, {
       env: engineEnvironment(process.env),
       stdio: ['ignore', 'pipe', 'pipe'],
       // A process group of its own: Ctrl-C in a terminal is for main, which stops engines in order.
@@ -82,7 +85,7 @@ export class Link {
   attach(socket: Socket): void {
     this.#socket = socket;
     this.#socketClosed = false;
-    const reader = new FrameReader();
+    const reader = new FrameReader({ maxFrameBytes: this.#maxFrameBytes });
     socket.on('data', (bytes: Buffer) => {
       if (this.#killed !== undefined) return;
       try {

@@ -1,6 +1,7 @@
 import { cpus, totalmem } from 'node:os';
 import path from 'node:path';
 import { invalid } from '@cabstand/core';
+import { DEFAULT_MESSAGE_BYTES } from '@cabstand/engine';
 import { MIB, MOST_BYTES, MOST_COUNT, MOST_MS, withinLimits } from '../limits';
 import type { Limit } from '../limits';
 
@@ -25,6 +26,11 @@ export interface EngineOptions {
   readonly maxStateBytes?: number;
   /** An engine with more resident memory is killed. Default: the memory of this machine or container. */
   readonly maxMemoryBytes?: number;
+  /**
+   * Largest message to and from clients, 1 GiB at most. A model whose checkpoints do not fit into one is refused.
+   * Default 16 MiB.
+   */
+  readonly maxMessageBytes?: number;
   /** Bytes that may wait for one engine to read them. Default 256 MiB. */
   readonly maxOutgoingBytes?: number;
   /** From start to HELLO. Default 30 s. */
@@ -74,6 +80,7 @@ export const ENGINE_LIMITS: Readonly<Record<keyof Numbers, Limit>> = {
   sessionsPerModel: [64, 1, MOST_COUNT],
   maxStateBytes: [1024 * MIB, 1, MOST_BYTES],
   maxMemoryBytes: [machineMemory(), 1, MOST_BYTES],
+  maxMessageBytes: [DEFAULT_MESSAGE_BYTES, 1, 1024 * MIB],
   maxOutgoingBytes: [256 * MIB, 1, MOST_BYTES],
   helloTimeoutMs: [30_000, 1, MOST_MS],
   loadTimeoutMs: [300_000, 1, MOST_MS],

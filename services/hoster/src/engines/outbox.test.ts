@@ -1,6 +1,8 @@
 import type { ToEngine } from '@cabstand/engine';
 import { Outbox } from './outbox';
 
+const FRAME_BYTES = 500;
+
 function setUp(maxBytes = 100) {
   const writes: ToEngine[][] = [];
   let current: ToEngine[] = [];
@@ -17,6 +19,7 @@ function setUp(maxBytes = 100) {
   };
   const outbox = new Outbox(socket, {
     maxBytes,
+    maxFrameBytes: FRAME_BYTES,
     encode: (frame) => {
       const size = frame.type === 'TURN' ? frame.prompt.length : 8;
       const bytes = new Uint8Array(size);
@@ -106,4 +109,14 @@ test('a closed outbox takes nothing and forgets what it has', () => {
   tick();
   expect(writes).toEqual([]);
   expect(outbox.pendingBytes).toBe(0);
+});
+
+test('input that the engine would take for garbage is refused, whatever waits', () => {
+  const { outbox, writes, tick } = setUp();
+  outbox.sendInput(turn(FRAME_BYTES));
+  expect(() => outbox.sendInput(turn(FRAME_BYTES + 1))).toThrow(
+    `got ${FRAME_BYTES + 1}, expected at most ${FRAME_BYTES} bytes on its way to the engine`,
+  );
+  tick();
+  expect(writes).toEqual([[turn(FRAME_BYTES)]]);
 });

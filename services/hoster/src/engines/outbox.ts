@@ -1,4 +1,4 @@
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, invalid } from '@cabstand/core';
 import type { ToEngine } from '@cabstand/engine';
 
 /** The part of a socket that is needed. */
@@ -12,6 +12,8 @@ export interface OutboxSocket {
 export interface OutboxOptions {
   /** Bytes that may wait for the engine. */
   readonly maxBytes: number;
+  /** The engine takes none that are larger. */
+  readonly maxFrameBytes: number;
   readonly encode: (frame: ToEngine) => Uint8Array;
   /** Calls back once at the end of this tick. Default setImmediate. */
   readonly defer?: (callback: () => void) => void;
@@ -58,11 +60,22 @@ export class Outbox {
     this.#queue(this.#options.encode(frame));
   }
 
-  /** Queues a frame with inputs. Throws HOSTER_FULL, having done nothing, at the limit. */
+  /**
+   * Queues a frame with inputs. Throws, having done nothing, HOSTER_FULL where too much waits and
+   * MESSAGE_TOO_LARGE where the engine would take it for garbage.
+   */
   sendInput(frame: ToEngine): void {
     if (this.#closed) return;
     const waiting = this.pendingBytes;
     const bytes = this.#options.encode(frame);
+    const { maxFrameBytes } = this.#options;
+    if (bytes.byteLength > maxFrameBytes)
+      throw invalid(
+        'MESSAGE_TOO_LARGE',
+        'input',
+        bytes.byteLength,
+        `at most ${maxFrameBytes} bytes on its way to the engine`,
+      );
     // With nothing waiting it always goes, else an input larger than the limit never could.
     if (waiting > 0 && waiting + bytes.byteLength > this.#options.maxBytes)
       throw new CabstandError(

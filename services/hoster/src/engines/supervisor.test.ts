@@ -173,6 +173,7 @@ test.each([
   ['hangs-at-load', {}, 'ENGINE_STALLED', 'while it loaded'],
   ['refuses', {}, 'VERIFICATION_FAILED', 'something else'],
   ['none', { maxStateBytes: 99 }, 'MODEL_FAILED', 'state is 100 bytes'],
+  ['none', { maxMessageBytes: 1000 }, 'MODEL_FAILED', 'holds 100 bytes of state'],
   ['none', { command: ['/no/such/program'] }, 'MODEL_FAILED', 'cannot be started: ENOENT'],
 ] as const)('%s: the load fails with its reason', async (fault, options, reason, message) => {
   const { supervisor } = supervise(fault, options);

@@ -4,6 +4,7 @@ import { auditReason, untried } from '@cabstand/engine';
 import type { AuditFrame, LoadedFrame } from '@cabstand/engine';
 import { KINDS } from '@cabstand/model';
 import type { Manifest, Provider } from '@cabstand/model';
+import { checkState } from './check-state';
 import type { Sequence, SequenceOptions, SequenceSink } from './contract';
 import type { EngineProcess } from './engine-process';
 import { launchEngine } from './launch';
@@ -181,6 +182,7 @@ export class EngineSupervisor {
         audit: options.auditShare,
         maxBatch: this.#audited === undefined ? manifest.batching.maxBatch : 1,
         maxSequences: options.sessionsPerModel,
+        maxMessageBytes: options.maxMessageBytes,
       },
       (stage) => {
         log.debug({ ...this.#labels, provider, stage }, 'model load goes on');
@@ -190,6 +192,7 @@ export class EngineSupervisor {
     );
     try {
       await checkFiles();
+      checkState(loaded, options);
     } catch (error) {
       await process.stop();
       throw error;
@@ -197,13 +200,6 @@ export class EngineSupervisor {
     if (this.#stop.signal.aborted) {
       await process.stop();
       throw CabstandError.from(this.#stop.signal.reason, 'CANCELLED');
-    }
-    if (loaded.stateBytesPerSequence > options.maxStateBytes) {
-      await process.stop();
-      throw new CabstandError(
-        'MODEL_FAILED',
-        `one session's state is ${loaded.stateBytesPerSequence} bytes, engines.maxStateBytes allows ${options.maxStateBytes}`,
-      );
     }
     this.#serve(process, loaded);
     observer.loaded(this.#labels, loaded.loadSeconds, loaded.verifySeconds);

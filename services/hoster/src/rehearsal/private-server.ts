@@ -8,6 +8,8 @@ import type { HandlerContext } from '../handlers';
 
 const HEADER = 'x-cabstand-rehearsal';
 const STOP_MS = 500;
+/** What gRPC takes. */
+const MOST_BYTES = 2 ** 31 - 1;
 
 /** Runs `use` with a client of these handlers, over a real connection. */
 export async function withPrivateServer(
@@ -15,10 +17,12 @@ export async function withPrivateServer(
   use: (client: RpcClient) => Promise<void>,
 ): Promise<void> {
   const authorizer = bySecret(randomUUID());
-  const server = new RpcServer({ authorizer });
+  // What is rehearsed goes on with its input and its checkpoint in one message.
+  const maxMessageBytes = Math.min(2 * context.limits.maxMessageBytes, MOST_BYTES);
+  const server = new RpcServer({ authorizer, limits: { maxMessageBytes } });
   server.addService(HosterService, hosterHandlers(context));
   const port = await server.listen('127.0.0.1:0');
-  const client = new RpcClient(`127.0.0.1:${port}`, { authorizer });
+  const client = new RpcClient(`127.0.0.1:${port}`, { authorizer, maxMessageBytes });
   try {
     await use(client);
   } finally {

@@ -15,6 +15,7 @@ const log = {
   error: () => undefined,
   warn: (fields: Record<string, unknown>, text: string) => void warnings.push({ fields, text }),
 };
+const messageBytes = 16 * 1024 * 1024;
 const sealer = createSealer(authConfigSchema.parse({}));
 
 beforeAll(async () => {
@@ -28,7 +29,13 @@ afterAll(() => host.stop());
 test('sessions of every kind of model are moved in the middle of a turn, and nothing stays', async () => {
   let moved = 0;
   const counting: Sealer = { ...bound(sealer), open: (...args) => (moved++, sealer.open(...args)) };
-  await rehearse({ host, sealer: counting, log, signal: new AbortController().signal });
+  await rehearse({
+    host,
+    messageBytes,
+    sealer: counting,
+    log,
+    signal: new AbortController().signal,
+  });
   expect(warnings).toEqual([]);
   expect(moved).toBeGreaterThanOrEqual(2);
   expect(host.models().map((model) => model.stepSeconds)).toEqual([0, 0, 0]);
@@ -41,7 +48,7 @@ test('a hoster that cannot take up a session says so, by model', async () => {
       throw new CabstandError('CHECKPOINT_INVALID', 'not one of mine');
     },
   };
-  await rehearse({ host, sealer: broken, log, signal: new AbortController().signal });
+  await rehearse({ host, messageBytes, sealer: broken, log, signal: new AbortController().signal });
   expect(warnings.map(({ fields }) => fields['model'])).toContain('silero-vad');
   for (const { fields, text } of warnings) {
     expect(text).toContain('did not go on');
@@ -52,7 +59,7 @@ test('a hoster that cannot take up a session says so, by model', async () => {
 test('a hoster that is to stop does not go on rehearsing', async () => {
   const stopping = new AbortController();
   stopping.abort(new CabstandError('CANCELLED', 'SIGTERM'));
-  await rehearse({ host, sealer, log, signal: stopping.signal });
+  await rehearse({ host, messageBytes, sealer, log, signal: stopping.signal });
   expect(warnings).toEqual([]);
 });
 

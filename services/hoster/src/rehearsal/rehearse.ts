@@ -25,20 +25,29 @@ const LONGEST_MS = 1000;
 export interface RehearsalInit {
   readonly host: ModelHost;
   readonly sealer: Sealer;
+  /** Largest message of the hoster. */
+  readonly messageBytes: number;
   readonly log: EngineLog;
   readonly signal: AbortSignal;
 }
 
 /** Rehearses with each model that is ready. Never throws: what goes wrong is logged. */
-export async function rehearse({ host, sealer, log, signal }: RehearsalInit): Promise<void> {
-  const sessions = new Sessions({ host, clock: systemClock, observer: {}, sealer });
+export async function rehearse({
+  host,
+  sealer,
+  messageBytes,
+  log,
+  signal,
+}: RehearsalInit): Promise<void> {
+  const options = { messageBytes };
+  const sessions = new Sessions({ host, clock: systemClock, observer: {}, sealer, options });
   const context = {
     sessions,
     host,
     identity: { nodeId: 'rehearsal', incarnation: '', version: '' },
     tickets: ticketVerifier(),
     leaseConsumed: () => undefined,
-    limits: { maxMessageBytes: Infinity },
+    limits: { maxMessageBytes: messageBytes },
     unloadDeadlineMs: 0,
   };
   const began = performance.now();

@@ -3,19 +3,27 @@ import type { SessionDeps } from './session-init';
 import { encodeState } from './state-at';
 import type { StateAt } from './state-at';
 import type { Checkpoint } from './types';
+import { fitsMessage } from './unsendable';
 
-/** Makes checkpoints of one session: they open for its principal, model and position alone. */
+export type Seal = (state: StateAt) => Checkpoint | undefined;
+
+/**
+ * Makes checkpoints of one session: they open for its principal, model and position alone. Undefined
+ * where no message can hold it: a model that may come to that is not served, but an engine may be
+ * wrong about it. The session then goes on from an older one, and from the input since.
+ */
 export function checkpointSealer(
   session: SessionFacts,
-  { sealer, observer }: Pick<SessionDeps, 'sealer' | 'observer'>,
-): (state: StateAt) => Checkpoint {
+  { sealer, observer, options }: Pick<SessionDeps, 'sealer' | 'observer' | 'options'>,
+): Seal {
   const { id, principal, model } = session;
   return (state) => {
     const { position } = state;
     const sealed = sealer.seal(
       { session: id, principal, model: model.name, digest: model.digest, position },
-      encodeState(state),
+      ...encodeState(state),
     );
+    if (!fitsMessage(sealed.byteLength, options.messageBytes)) return undefined;
     observer.checkpoint?.(session, sealed.byteLength);
     return { position, sealed };
   };

@@ -1,11 +1,11 @@
+import type { Seal } from './checkpoint-sealer';
 import type { Delivery } from './delivery';
 import type { InputCheck } from './input-check';
 import type { LiveInput } from './live-input';
 import type { RebuildPlan } from './resume';
 import type { SessionFacts } from './session-facts';
 import type { SessionDeps } from './session-init';
-import type { StateAt } from './state-at';
-import type { Checkpoint, SessionEnd } from './types';
+import type { SessionEnd } from './types';
 
 /** What the session's other half is told. */
 export interface ComputationEvents {
@@ -27,7 +27,7 @@ export interface ComputationInit {
   readonly priority: number;
   readonly inputs: InputCheck;
   readonly delivery: Delivery;
-  readonly seal: (state: StateAt) => Checkpoint;
+  readonly seal: Seal;
   readonly plan: RebuildPlan | undefined;
   readonly events: ComputationEvents;
 }

@@ -290,10 +290,7 @@ export class Computation implements SequenceSink {
     deps.observer.turnEnded?.(session, end.reason, end.steps);
     events.turnEnded();
     this.#emit(turn, 'end', (header) =>
-      encodeEndOfTurn(header, {
-        ...end,
-        ...(state === undefined ? {} : { checkpoint: seal(state) }),
-      }),
+      encodeEndOfTurn(header, { ...end, checkpoint: state && seal(state) }),
     );
     this.#freeze.release();
     const { sequence } = this.#seat;

@@ -52,22 +52,25 @@ export interface EndOfTurnBody {
   readonly steps: number;
   readonly error?: Pick<CabstandError, 'reason' | 'message' | 'metadata'>;
   /** The session as it is after this record. */
-  readonly checkpoint?: Checkpoint;
+  readonly checkpoint?: Checkpoint | undefined;
 }
 
 /** A response with the record that ends a turn. */
 export function encodeEndOfTurn(header: RecordHeader, end: EndOfTurnBody): Buffer {
-  const parts: Buffer[] = [varintField(0x08, END_REASONS[end.reason])];
+  const parts: Uint8Array[] = [varintField(0x08, END_REASONS[end.reason])];
   if (end.error !== undefined) parts.push(bytesField(0x12, errorDetail(end.error)));
   if (end.checkpoint !== undefined) {
     const { position, sealed } = end.checkpoint;
-    parts.push(
-      bytesField(0x1a, Buffer.concat([varintField(0x08, position), bytesField(0x12, sealed)])),
-    );
+    // Large as a model's state: copied once, into the record.
+    const fields = [varintField(0x08, position), bytesHead(0x12, sealed.byteLength), sealed];
+    parts.push(bytesHead(0x1a, sizeOf(fields)), ...fields);
   }
   parts.push(varintField(0x20, end.steps));
-  return encodeRecord(header, TAG_END_OF_TURN, Buffer.concat(parts));
+  return encodeRecord(header, TAG_END_OF_TURN, ...parts);
 }
+
+const sizeOf = (pieces: readonly Uint8Array[]): number =>
+  pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
 
 function errorDetail(error: NonNullable<EndOfTurnBody['error']>): Buffer {
   const parts = [stringField(0x0a, error.reason), stringField(0x12, error.message)];
@@ -76,15 +79,15 @@ function errorDetail(error: NonNullable<EndOfTurnBody['error']>): Buffer {
   return Buffer.concat(parts);
 }
 
-function encodeRecord(header: RecordHeader, bodyTag: number, body: Uint8Array): Buffer {
+function encodeRecord(
+  header: RecordHeader,
+  bodyTag: number,
+  ...body: readonly Uint8Array[]
+): Buffer {
   const { position, turn, epoch } = header;
+  const bodySize = sizeOf(body);
   const size =
-    fieldSize(position) +
-    fieldSize(turn) +
-    fieldSize(epoch) +
-    1 +
-    varintSize(body.byteLength) +
-    body.byteLength;
+    fieldSize(position) + fieldSize(turn) + fieldSize(epoch) + 1 + varintSize(bodySize) + bodySize;
   const out = Buffer.allocUnsafe(1 + varintSize(size) + size);
   out[0] = TAG_RESPONSE_RECORD;
   let at = writeVarint(out, 1, size);
@@ -92,8 +95,11 @@ function encodeRecord(header: RecordHeader, bodyTag: number, body: Uint8Array): 
   at = writeField(out, at, TAG_TURN, turn);
   at = writeField(out, at, TAG_EPOCH, epoch);
   out[at++] = bodyTag;
-  at = writeVarint(out, at, body.byteLength);
-  out.set(body, at);
+  at = writeVarint(out, at, bodySize);
+  for (const piece of body) {
+    out.set(piece, at);
+    at += piece.byteLength;
+  }
   return out;
 }
 
@@ -132,10 +138,14 @@ function varintField(tag: number, value: number): Buffer {
 }
 
 function bytesField(tag: number, bytes: Buffer): Buffer {
-  const head = Buffer.allocUnsafe(1 + varintSize(bytes.byteLength));
+  return Buffer.concat([bytesHead(tag, bytes.byteLength), bytes]);
+}
+
+function bytesHead(tag: number, length: number): Buffer {
+  const head = Buffer.allocUnsafe(1 + varintSize(length));
   head[0] = tag;
-  writeVarint(head, 1, bytes.byteLength);
-  return Buffer.concat([head, bytes]);
+  writeVarint(head, 1, length);
+  return head;
 }
 
 function stringField(tag: number, text: string): Buffer {

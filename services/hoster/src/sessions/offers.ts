@@ -1,3 +1,4 @@
+import type { Seal } from './checkpoint-sealer';
 import type { Delivery } from './delivery';
 import type { StateAt } from './state-at';
 import type { Checkpoint, Consumer } from './types';
@@ -5,13 +6,13 @@ import type { Checkpoint, Consumer } from './types';
 /** Gives the consumer the newest checkpoint, once it has the records before it. */
 export class Offers {
   readonly #delivery: Delivery;
-  readonly #seal: (state: StateAt) => Checkpoint;
+  readonly #seal: Seal;
   #offered = -1;
   #leaving = false;
   /** The newest that was sealed. */
-  #sealed: { readonly state: StateAt; readonly checkpoint: Checkpoint } | undefined;
+  #sealed: { readonly state: StateAt; readonly checkpoint: Checkpoint | undefined } | undefined;
 
-  constructor(delivery: Delivery, seal: (state: StateAt) => Checkpoint) {
+  constructor(delivery: Delivery, seal: Seal) {
     this.#delivery = delivery;
     this.#seal = seal;
   }
@@ -38,10 +39,11 @@ export class Offers {
     this.#offered = state.position;
     // The state after a turn came with the turn's end, that before the first is nothing.
     const news = state.deaths !== undefined || (state.turn >= 0 && (this.#leaving || !state.ended));
-    if (news) consumer.notice({ kind: 'checkpoint', checkpoint: this.#checkpointOf(state) });
+    const checkpoint = news ? this.#checkpointOf(state) : undefined;
+    if (checkpoint !== undefined) consumer.notice({ kind: 'checkpoint', checkpoint });
   }
 
-  #checkpointOf(state: StateAt): Checkpoint {
+  #checkpointOf(state: StateAt): Checkpoint | undefined {
     if (this.#sealed?.state !== state) this.#sealed = { state, checkpoint: this.#seal(state) };
     return this.#sealed.checkpoint;
   }

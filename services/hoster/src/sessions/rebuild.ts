@@ -16,9 +16,13 @@ export function stateOf(
     ...{ position, turn, ended, digest, firstPosition, deaths },
     parts: ended ? 0 : partsTaken,
     reported: ended ? 0 : (live?.reported ?? 0),
-    // The frame that brought it holds the whole batch.
-    data: Buffer.from(data),
+    data: own(data),
   };
+}
+
+/** The frame that brought a snapshot may hold a whole batch: only where there is little else it is kept. */
+function own(data: Buffer): Buffer {
+  return 2 * data.byteLength > data.buffer.byteLength ? data : Buffer.from(data);
 }
 
 /** What is kept of a durable session so that another engine can go on with it. */

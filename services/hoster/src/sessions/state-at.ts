@@ -59,8 +59,8 @@ const headerSchema = z.strictObject({
   deaths: z.strictObject({ position: count, count }).optional(),
 });
 
-/** `u32 length | JSON header | snapshot`. The position is what the seal binds it to. */
-export function encodeState(state: StateAt): Buffer {
+/** `u32 length | JSON header | snapshot`, in pieces. The position is what the seal binds it to. */
+export function encodeState(state: StateAt): Buffer[] {
   const { turn, ended, digest, firstPosition: first, parts, reported, deaths, data } = state;
   const fields: z.infer<typeof headerSchema> = {
     version: VERSION,
@@ -70,7 +70,7 @@ export function encodeState(state: StateAt): Buffer {
   const header = Buffer.from(JSON.stringify(fields), 'utf8');
   const size = Buffer.alloc(4);
   size.writeUInt32LE(header.byteLength);
-  return Buffer.concat([size, header, data]);
+  return [size, header, data];
 }
 
 /** Throws CHECKPOINT_INVALID for what another version has written. */
