@@ -42,8 +42,9 @@ module.exports = {
     layer('service', ['core', 'rpc', 'auth']),
     layer('model', ['core', 'tensor']),
     layer('engine', ['core', 'tensor', 'rpc', 'model']),
+    layer('media', ['core']),
     layer('client', ['core', 'tensor', 'rpc', 'auth']),
-    layer('cli', ['core', 'tensor', 'rpc', 'auth', 'service', 'client', 'model', 'engine']),
+    layer('cli', ['core', 'tensor', 'rpc', 'auth', 'service', 'client', 'media', 'model', 'engine']),
     layer('testing', ['core', 'tensor', 'rpc', 'auth', 'client']),
   ],
   options: {

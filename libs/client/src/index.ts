@@ -10,7 +10,7 @@ export type {
   PlacementSource,
   RemoteNode,
 } from './remote/types';
-export type { HosterInfo, ModelInfo, TensorSpec } from './remote/info';
+export type { FramedInput, HosterInfo, ModelInfo, TensorSpec } from './remote/info';
 export { SessionManager } from './session/manager';
 export type { SessionManagerOptions } from './session/manager';
 export type { Session } from './session/session';

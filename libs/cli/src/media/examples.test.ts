@@ -27,6 +27,7 @@ const model = (rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo__Output => ({
   runtime: '',
   free_slots: 1,
   batching_note: '',
+  framing: [],
   ...rest,
 });
 

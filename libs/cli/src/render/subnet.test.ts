@@ -47,6 +47,7 @@ const model = (kind: string, rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo_
   runtime: '',
   free_slots: 61,
   batching_note: '',
+  framing: [],
   ...rest,
 });
 

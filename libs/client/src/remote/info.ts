@@ -34,6 +34,19 @@ export interface TensorSpec {
     | undefined;
 }
 
+/** An input of any length that is cut into frames. */
+export interface FramedInput {
+  readonly input: string;
+  /** The dimension that is cut. */
+  readonly axis: number;
+  /** Items of one frame. */
+  readonly frame: number;
+  /** Items from one frame to the next. */
+  readonly hop: number;
+  /** What becomes of items that fill no frame: kept for the next turn, padded with zeros, or dropped. */
+  readonly remainder: 'keep' | 'pad' | 'drop';
+}
+
 /** A model as its hoster describes it. */
 export interface ModelInfo extends Omit<NodeModel, 'queueDepth' | 'stepSeconds'> {
   readonly state: 'loading' | 'verifying' | 'ready' | 'draining' | 'failed' | 'unknown';
@@ -46,6 +59,8 @@ export interface ModelInfo extends Omit<NodeModel, 'queueDepth' | 'stepSeconds'>
   readonly takesLiveInput: boolean;
   /** Items a step consumes of the framed input; 0 without framing. */
   readonly frameHop: number;
+  /** Inputs that are cut into frames, in step. */
+  readonly framing: readonly FramedInput[];
   /** Why it is not ready; empty if it is. */
   readonly failure: string;
   readonly checkpoints: boolean;
@@ -113,10 +128,19 @@ function modelInfo(wire: v1.ModelInfo__Output): ModelInfo {
     takesPrompt: wire.takes_prompt,
     takesLiveInput: wire.takes_live_input,
     frameHop: wire.frame_hop,
+    framing: wire.framing.map(framedFromWire),
     failure: wire.failure,
     checkpoints: wire.checkpoints,
     runtime: wire.runtime,
     freeSlots: wire.free_slots,
+  };
+}
+
+function framedFromWire(wire: v1.FramedInput__Output): FramedInput {
+  const { input, axis, frame, hop, remainder } = wire;
+  return {
+    ...{ input, axis, frame, hop },
+    remainder: remainder === 'pad' || remainder === 'drop' ? remainder : 'keep',
   };
 }
 
