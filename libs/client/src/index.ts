@@ -10,7 +10,7 @@ export type {
   PlacementSource,
   RemoteNode,
 } from './remote/types';
-export type { FramedInput, HosterInfo, ModelInfo, TensorSpec } from './remote/info';
+export type { HosterInfo, ModelInfo, TensorSpec } from './remote/info';
 export { SessionManager } from './session/manager';
 export type { SessionManagerOptions } from './session/manager';
 export type { Session } from './session/session';
@@ -19,6 +19,7 @@ export type { ImportOptions, LiveOptions, SessionOptions, TurnOptions } from './
 export type { RecoveredNotice, RecoveringNotice, SessionEvents } from './session/events';
 export type { RetryNotice } from './retry/opener';
 export type { TensorInput } from './session/input';
+export type { InputValue } from './session/input-values';
 export type { Chunk, TurnResult } from './session/chunk';
 export type { ConnectionOptions } from './connection';
 export type { TimeoutOptions } from './timeouts';
@@ -33,6 +34,8 @@ export type {
   ChannelStart,
   Epoch,
   EventSource,
+  FramedInput,
+  ModelInputs,
   PreparedChannel,
   LivePart,
   OpenFields,

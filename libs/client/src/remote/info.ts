@@ -2,6 +2,7 @@ import type { v1 } from '@cabstand/rpc';
 import { dtypeFromWire } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { offerFromWire } from './from-wire';
+import type { FramedInput, ModelInputs } from '../protocol/types';
 import type { NodeModel } from './types';
 import { isSet } from '../is-set';
 
@@ -32,19 +33,6 @@ export interface TensorSpec {
       }
     | { readonly kind: 'text' }
     | undefined;
-}
-
-/** An input of any length that is cut into frames. */
-export interface FramedInput {
-  readonly input: string;
-  /** The dimension that is cut. */
-  readonly axis: number;
-  /** Items of one frame. */
-  readonly frame: number;
-  /** Items from one frame to the next. */
-  readonly hop: number;
-  /** What becomes of items that fill no frame: kept for the next turn, padded with zeros, or dropped. */
-  readonly remainder: 'keep' | 'pad' | 'drop';
 }
 
 /** A model as its hoster describes it. */
@@ -134,6 +122,22 @@ function modelInfo(wire: v1.ModelInfo__Output): ModelInfo {
     runtime: wire.runtime,
     freeSlots: wire.free_slots,
   };
+}
+
+/** What the model takes of which a hoster was asked; undefined where it is not among those it has. */
+export function modelInputs(
+  { models, limits }: HosterInfo,
+  model: { readonly model: string; readonly digest: string },
+): ModelInputs | undefined {
+  const named = models.filter(({ name }) => name === model.model);
+  const found =
+    model.digest === ''
+      ? (named.find(({ state }) => state === 'ready') ?? named[0])
+      : named.find(({ digest }) => digest === model.digest);
+  if (found === undefined) return undefined;
+  const { digest, inputs, framing, takesLiveInput } = found;
+  const maxMessageBytes = limits?.maxMessageBytes ?? Infinity;
+  return { digest, inputs, framing: takesLiveInput ? framing : [], maxMessageBytes };
 }
 
 function framedFromWire(wire: v1.FramedInput__Output): FramedInput {

@@ -56,6 +56,11 @@ export class SessionCore implements TurnHost {
     return this.#standing.sessionId;
   }
 
+  /** The turn before is wound up: `turn` is the number of the next one. */
+  get settled(): Promise<void> {
+    return this.#settling;
+  }
+
   /** The number of the turn that runs, or of the next one. */
   get turn(): number {
     return this.#standing.turn;

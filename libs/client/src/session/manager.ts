@@ -1,6 +1,7 @@
 import { CabstandError, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { checkNumber } from '../checks';
+import { MAX_MESSAGE_BYTES } from '../connection';
 import type { ConnectionOptions } from '../connection';
 import { GrpcProtocol } from '../grpc/protocol';
 import type { SessionProtocol } from '../protocol/types';
@@ -11,6 +12,7 @@ import type { RetryOptions } from '../retry/options';
 import { withTimeoutDefaults } from '../timeouts';
 import type { TimeoutOptions, Timeouts } from '../timeouts';
 import { decodeHandle } from './handle';
+import { KnownModels } from './model-inputs';
 import type { HandleContent } from './handle';
 import { withSessionDefaults } from './options';
 import type { ImportOptions, SessionOptions, SessionSettings } from './options';
@@ -35,6 +37,8 @@ export class SessionManager implements AsyncDisposable {
   readonly #placement: PlacementSource;
   readonly #protocol: SessionProtocol;
   readonly #ownsProtocol: boolean;
+  readonly #models: KnownModels;
+  readonly #maxMessageBytes: number;
   readonly #timeouts: Timeouts;
   readonly #maxSessions: number;
   readonly #clock: Clock;
@@ -53,6 +57,8 @@ export class SessionManager implements AsyncDisposable {
     this.#retry = { clock, random, settings, budget: new RetryBudget(settings, clock) };
     this.#ownsProtocol = protocol === undefined;
     this.#protocol = protocol ?? new GrpcProtocol(options, clock);
+    this.#models = new KnownModels(this.#protocol, placement, clock);
+    this.#maxMessageBytes = options.maxMessageBytes ?? MAX_MESSAGE_BYTES;
   }
 
   /** Sessions that are not closed. */
@@ -102,6 +108,8 @@ export class SessionManager implements AsyncDisposable {
       placement: this.#placement,
       retry: this.#retry,
       clock: this.#clock,
+      models: this.#models,
+      maxMessageBytes: this.#maxMessageBytes,
       settings,
       signal,
       ...(handle === undefined ? {} : { handle }),

@@ -107,14 +107,17 @@ export interface LiveSettings {
   readonly maxPartsInFlight: number;
   readonly maxBytesInFlight: number;
   readonly maxBufferedChunks: number;
+  /** Parts are copied: their memory may be used again. */
+  readonly copies: boolean;
 }
 
 export function withLiveDefaults(options: LiveOptions): LiveSettings {
-  const check = (key: keyof LiveSettings, value: number): number =>
+  const check = (key: keyof LiveOptions, value: number): number =>
     checkNumber(key, value, 1, { whole: true });
   return {
     maxPartsInFlight: check('maxPartsInFlight', options.maxPartsInFlight ?? 64),
     maxBytesInFlight: check('maxBytesInFlight', options.maxBytesInFlight ?? 4_194_304),
     maxBufferedChunks: check('maxBufferedChunks', options.maxBufferedChunks ?? 256),
+    copies: true,
   };
 }
