@@ -50,4 +50,6 @@ export interface TurnResult {
   readonly steps: number;
   /** Chunks delivered. */
   readonly chunks: number;
+  /** Why a turn in good order computed nothing: its input was shorter than one frame, say. */
+  readonly note?: string;
 }

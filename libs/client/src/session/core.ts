@@ -242,7 +242,8 @@ export class SessionCore implements TurnHost {
         : undefined;
     this.#recovery.turnEnded();
     this.#settling = ends ?? Promise.resolve();
-    const result = { turn: end.turn, reason: end.reason, steps: end.steps, chunks };
+    const { note = '', reason, steps } = end;
+    const result = { turn: end.turn, reason, steps, chunks, ...(note === '' ? {} : { note }) };
     emit('turnEnd', result);
     const error = endError(end);
     // A turn that ends fatally takes its session with it.

@@ -1,6 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { TurnEnd } from '@cabstand/engine';
+import { noStepNote } from '@cabstand/model';
 import type { EngineSnapshot, Sequence, SequenceSink } from '../engines/contract';
 import { EngineDeaths, poisonedError } from './deaths';
 import type { ComputationInit } from './computation-init';
@@ -290,6 +291,9 @@ export class Computation implements SequenceSink {
     this.#emit(turn, 'end', (header) =>
       encodeEndOfTurn(header, {
         ...end,
+        ...(end.reason === 'completed' && end.steps === 0
+          ? { note: noStepNote(session.model.signature) }
+          : {}),
         ...(state === undefined ? {} : { checkpoint: seal(state) }),
       }),
     );
