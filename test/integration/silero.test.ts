@@ -87,6 +87,36 @@ test('50 live sessions get an answer to each 32 ms of audio as it comes', async 
     );
 }, 60_000);
 
+test('infer converts what it is given, and says so, and says why a short file gives nothing', async () => {
+  const stereo = samples.slice(0, 20 * FRAME);
+  const file = (name: string, bytes: Buffer): string => {
+    const at = path.join(subnet.folder, name);
+    writeFileSync(at, bytes);
+    return at;
+  };
+  const header = { sampleRate: 48_000, channels: 2 };
+  const tripled = Float32Array.from(
+    { length: 6 * stereo.length },
+    (_, i) => stereo[Math.floor(i / 6)]!,
+  );
+  const child = new Child(
+    'infer',
+    [
+      path.join(REPOSITORY_ROOT, 'libs/cli/dist/main.js'),
+      ...['infer', '--model', MODEL, '--json'],
+      ...['--wav', file('stereo.wav', wav(tripled, header))],
+      ...['--wav', file('short.wav', wav(samples.slice(0, 100)))],
+    ],
+    { CABSTAND_ROUTERS: subnet.routerAddresses.join(), CABSTAND_CREDENTIALS: subnet.keys },
+  );
+  expect(await child.exited).toEqual({ code: 0, signal: null });
+  expect(child.output).toMatch(
+    /stereo\.wav: 2 channels mixed into one, 48000 Hz resampled to 16000 Hz/,
+  );
+  expect(child.output).toMatch(/"end":"completed","steps":20\b/);
+  expect(child.output).toMatch(/no records: audio has 100 samples, one frame takes 512/);
+}, 30_000);
+
 test('a file of twenty minutes streams in parts with flat memory in every process', async () => {
   const seconds = 1200;
   const file = path.join(subnet.folder, 'long.wav');

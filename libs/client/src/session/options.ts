@@ -112,7 +112,7 @@ export interface LiveSettings {
 }
 
 export function withLiveDefaults(options: LiveOptions): LiveSettings {
-  const check = (key: keyof LiveOptions, value: number): number =>
+  const check = (key: keyof LiveSettings, value: number): number =>
     checkNumber(key, value, 1, { whole: true });
   return {
     maxPartsInFlight: check('maxPartsInFlight', options.maxPartsInFlight ?? 64),

@@ -27,9 +27,13 @@ export function checkOneFrame({ framed }: ModelSignature, tensors: readonly Tens
 export function noStepNote({ framed }: ModelSignature): string {
   if (framed.length === 0) return '';
   const frames = framed.map(({ input, frame }) => `${frame} items of ${input}`).join(' and ');
-  return `no step was computed: one frame takes ${frames}, and less was there; ${fate(framed)}`;
+  // All of them have the same.
+  const there = FATES[framed[0]?.remainder ?? 'drop'];
+  return `no step was computed: one frame takes ${frames}, and ${there}`;
 }
 
-function fate([first]: readonly FramedInput[]): string {
-  return first?.remainder === 'keep' ? 'it is kept for the next turn' : 'it is dropped';
-}
+const FATES: Readonly<Record<FramedInput['remainder'], string>> = {
+  keep: 'less was there; it is kept for the next turn',
+  pad: 'nothing was there',
+  drop: 'less was there; it is dropped',
+};
