@@ -12,7 +12,7 @@ import type { ModelInputs } from '../protocol/types';
 import { fileKind } from './file-kinds';
 
 /** Numbers whose dtype only the model tells. */
-export interface Untyped {
+interface Untyped {
   readonly name: string;
   readonly shape: readonly number[];
   readonly values: readonly (number | bigint)[];
@@ -26,7 +26,7 @@ export function isTyped(given: Given): given is Tensor {
 }
 
 /** Lists as deep as a tensor has dimensions, or one value for a scalar. */
-export type Nested<T> = T | readonly Nested<T>[];
+type Nested<T> = T | readonly Nested<T>[];
 
 /** What an input can be made of. */
 export type InputValue =
