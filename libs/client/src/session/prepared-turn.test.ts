@@ -225,3 +225,23 @@ test('it is busy while it asks, and can be aborted and left then', async () => {
   await expect(waiting).rejects.toMatchObject({ reason: 'CANCELLED' });
   expect(await collect(session.runProtocolTask('free'))).toHaveLength(1);
 });
+
+test('a hoster that does not answer is not the last one asked', async () => {
+  const { mock, session } = await mocked('mock', { inputs: MODEL });
+  const [first = '', second = ''] = mock.hosters;
+  mock.stop(first);
+  expect(await collect(session.runProtocolTask(undefined, { ids: [1] }))).toHaveLength(1);
+  mock.start(first);
+  mock.stop(second);
+  // What the hoster that serves it told of these weights is known for good.
+  expect(await collect(session.runProtocolTask(undefined, { ids: [2] }))).toHaveLength(1);
+});
+
+test('where no hoster answers, that is what a list fails with; the session can be used later', async () => {
+  const { mock, session } = await mocked('mock', { inputs: MODEL });
+  for (const hoster of mock.hosters) mock.stop(hoster);
+  const turn = () => collect(session.runProtocolTask(undefined, { ids: [1] }));
+  await expect(turn()).rejects.toMatchObject({ reason: 'NODE_UNREACHABLE' });
+  for (const hoster of mock.hosters) mock.start(hoster);
+  expect(await turn()).toHaveLength(1);
+});
