@@ -44,7 +44,17 @@ module.exports = {
     layer('engine', ['core', 'tensor', 'rpc', 'model']),
     layer('media', ['core']),
     layer('client', ['core', 'tensor', 'rpc', 'auth']),
-    layer('cli', ['core', 'tensor', 'rpc', 'auth', 'service', 'client', 'media', 'model', 'engine']),
+    layer('cli', [
+      'core',
+      'tensor',
+      'rpc',
+      'auth',
+      'service',
+      'client',
+      'media',
+      'model',
+      'engine',
+    ]),
     layer('testing', ['core', 'tensor', 'rpc', 'auth', 'client']),
   ],
   options: {
