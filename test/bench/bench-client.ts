@@ -42,7 +42,7 @@ const tell = (message: ClientMessage): void => void process.send?.(message);
 async function round(job: ClientRound): Promise<ClientFigures> {
   const authorizer = createClientAuthorizer(authConfigSchema.parse(job.auth));
   const remote = new RemoteManager({ routers: job.routers, authorizer });
-  const manager = new SessionManager(remote, { authorizer });
+  const manager = new SessionManager(remote);
   const stop = new AbortController();
   const gaps = createHistogram({ lowest: 1, highest: 60_000_000, figures: 3 });
   const first: number[] = [];

@@ -27,7 +27,7 @@ export async function benchIdle(): Promise<void> {
   if (hoster === undefined) throw new Error('no hoster');
   const authorizer = subnet.authorizer();
   const remote = new RemoteManager({ routers: subnet.routerAddresses, authorizer });
-  const manager = new SessionManager(remote, { authorizer, maxSessions: 2 * SESSIONS });
+  const manager = new SessionManager(remote, { maxSessions: 2 * SESSIONS });
   const open = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i++) {
       const session = await manager.session({ model: 'silero-vad' });

@@ -102,7 +102,7 @@ class Clients {
     while (clients.microphones.length < count) {
       const authorizer = rig.subnet.authorizer();
       const remote = new RemoteManager({ routers: routerAddresses, authorizer });
-      const sessions = new SessionManager(remote, { authorizer });
+      const sessions = new SessionManager(remote);
       clients.#open.push(sessions, remote);
       for (let n = 0; n < SESSIONS_A_PROCESS; n++) {
         const session = await sessions.session({ model: MODEL, allow });

@@ -50,6 +50,21 @@ up() {
 for _ in $(seq 60); do up && break; sleep 1; done
 up || fail 'Prometheus does not see three targets up'
 
+echo 'metrics and alert rules as promtool sees them …'
+prometheus=$("${compose[@]}" ps -q prometheus)
+promtool() { docker exec -i "$prometheus" promtool "$@"; }
+promtool check config /etc/prometheus/prometheus.yml || fail 'the configuration of Prometheus'
+promtool test rules /etc/prometheus/alerts.test.yml || fail 'the alert rules'
+page() {
+  node -e '
+    fetch(`http://127.0.0.1:${process.argv[1]}/metrics`)
+      .then((r) => r.text())
+      .then((text) => process.stdout.write(text));' "$1"
+}
+for port in 8050 8051 8052; do
+  page "$port" | promtool check metrics || fail "the metrics on port $port"
+done
+
 echo 'a session for each bundled model …'
 infer() { "${compose[@]}" run --rm -T "$@"; }
 infer demo infer --router router:50050 --credentials /keys --model g2p --text taxi || fail 'g2p'

@@ -26,7 +26,7 @@ export type ContinueResult =
 async function work(job: ContinueJob): Promise<ContinueResult> {
   const authorizer = createClientAuthorizer(authConfigSchema.parse(job.auth));
   await using remote = new RemoteManager({ routers: job.routers, authorizer });
-  await using sessions = new SessionManager(remote, { authorizer });
+  await using sessions = new SessionManager(remote);
   const session = await sessions.import(job.handle);
   try {
     const rest = session.turnPending ? await readAll(session.continueTurn()) : [];

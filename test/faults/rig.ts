@@ -28,15 +28,12 @@ export class Rig implements AsyncDisposable {
   private constructor(subnet: Subnet) {
     this.subnet = subnet;
     const authorizer = subnet.authorizer();
-    const tls = subnet.clientTls;
     const connection = {
       authorizer,
-      credentials: channelCredentials(
-        tls === undefined ? undefined : { ...tls, require_client_cert: false },
-      ),
+      credentials: channelCredentials(subnet.clientTls),
     };
     this.remote = new RemoteManager({ routers: subnet.routerAddresses, ...connection });
-    this.sessions = new SessionManager(this.remote, connection);
+    this.sessions = new SessionManager(this.remote);
     this.hosters = subnet.hosters.map((_, i) => new TestNode(subnet, 'hoster', i));
     this.routers = subnet.routers.map((_, i) => new TestNode(subnet, 'router', i));
   }

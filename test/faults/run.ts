@@ -71,7 +71,7 @@ export async function runSchedule(options: RunOptions): Promise<Summary> {
   const retry = { attempts: 20, budget: 2000, budgetPerSecond: 200 };
   // Hosters need several seconds to start on a busy machine, and often there is none.
   const timeouts = { recoverMs: 120_000, placeMs: 60_000 };
-  await using sessions = new SessionManager(remote, { authorizer, retry, timeouts });
+  await using sessions = new SessionManager(remote, { retry, timeouts });
   const run = new ScheduleRun(subnet, sessions, options);
   return await run.run();
 }

@@ -1,5 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -60,6 +68,20 @@ async function cabstand(router: string, ...args: string[]): Promise<string> {
   return (await run(process.execPath, command)).stdout;
 }
 
+/** Runs the printed TypeScript within the README's program; answers what it says. */
+async function printedProgram({ output }: Child, router: string): Promise<string> {
+  const [, line = ''] = /^ +(.*session\.runProtocolTask\(.*)$/m.exec(output) ?? [];
+  const readme = readFileSync(path.join(REPOSITORY_ROOT, 'README.md'), 'utf8');
+  const [, program = ''] = /^```ts\n([^]*?)^```$/m.exec(readme) ?? [];
+  const code = program
+    .replace(/^const session = [^]*^await session.close\(\);$/m, line)
+    .replace("'.cabstand/keys'", JSON.stringify(path.join(data(), 'keys')))
+    .replace('127.0.0.1:50050', router);
+  expect(code).toContain(line);
+  symlinkSync(path.join(REPOSITORY_ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+  return (await run(process.execPath, [file('printed.mjs', code)])).stdout;
+}
+
 interface Answer {
   readonly outputs: Readonly<Record<string, { readonly data: number[]; readonly shape: number[] }>>;
 }
@@ -85,6 +107,8 @@ test('from a file to the first served result by one command, equal to ONNX Runti
     const direct = await session.run({ x: new Tensor('float32', Float32Array.from(x), [2, 3]) });
     expect(outputs['y']?.shape).toEqual([2, 2]);
     expect(outputs['y']?.data).toEqual(Array.from((await direct['y']?.getData()) as Float32Array));
+
+    expect(await printedProgram(child, router)).toMatch(/name: 'y'/);
 
     await expect(cabstand(router, 'infer', '--model', 'my-net')).rejects.toMatchObject({
       code: 2,

@@ -102,6 +102,8 @@ test('a second run in the same folder says what holds it', async () => {
   const { code } = await second.exited;
   expect(code).not.toBe(0);
   expect(second.output).toContain(data);
+  // All three, or the next try meets the next refusal.
+  expect(second.output).toContain('--data DIR --port PORT --admin-port PORT');
 });
 
 test('Ctrl-C drains, ends with 0 and leaves no process behind', async () => {

@@ -36,7 +36,7 @@ export class Served {
       stream.on('data', (text) => (served.#output += text));
     const authorizer = insecureLocal();
     served.#remote = new RemoteManager({ routers: [`127.0.0.1:${port}`], authorizer });
-    served.#sessions = new SessionManager(served.#remote, { authorizer });
+    served.#sessions = new SessionManager(served.#remote);
     return served;
   }
 

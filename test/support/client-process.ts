@@ -25,7 +25,7 @@ export interface ClientResult {
 async function work(job: ClientJob): Promise<ClientResult[]> {
   const authorizer = createClientAuthorizer(authConfigSchema.parse(job.auth));
   const remote = new RemoteManager({ routers: job.routers, authorizer });
-  const sessions = new SessionManager(remote, { authorizer });
+  const sessions = new SessionManager(remote);
   const recording = speech();
   const results = await Promise.all(
     job.numbers.map(async (number) => {

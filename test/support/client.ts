@@ -11,7 +11,7 @@ export class TestClient implements AsyncDisposable {
   constructor(subnet: Subnet, options: Partial<RemoteManagerOptions> = {}, member = 'client') {
     const authorizer = subnet.authorizer(member);
     this.remote = new RemoteManager({ routers: subnet.routerAddresses, authorizer, ...options });
-    this.sessions = new SessionManager(this.remote, { authorizer });
+    this.sessions = new SessionManager(this.remote);
   }
 
   session(model: string): Promise<Session> {

@@ -36,7 +36,7 @@ const subnet = await Subnet.start({ hosters: 1, models: folder, readyMs: 300_000
 try {
   const authorizer = subnet.authorizer();
   const remote = new RemoteManager({ routers: subnet.routerAddresses, authorizer });
-  const sessions = new SessionManager(remote, { authorizer });
+  const sessions = new SessionManager(remote);
   const info = await remote.info(subnet.hosters[0].address);
   for (const { name, expected, prompt, input, text } of MODELS) {
     const model = info.models.find((one) => one.name === name);

@@ -1,67 +1,98 @@
 import { z } from 'zod';
 import { NAME } from './keys';
 
-const address = z.string().regex(/^[^\s,]{1,300}$/, 'expected host:port');
+const address = z
+  .string()
+  .regex(/^[^\s,]{1,300}$/, 'expected host:port')
+  .meta({ takes: 'host:port' });
 const name = z.string().regex(NAME, 'expected 1 to 128 of A-Z a-z 0-9 . _ @ : -');
-const path = z.string().min(1);
+const path = z.string().min(1).meta({ takes: 'path' });
 const count = z.int().min(1);
 
 /** Calls a second that a principal may make. */
 export const rateLimitConfigSchema = z.strictObject({
-  /** Calls a second in the long run. */
-  requests_per_second: z.number().positive().default(5000),
-  /** Calls at once. */
-  burst: count.default(10_000),
-  /** Principals that are kept apart. */
-  max_principals: count.default(10_000),
+  requests_per_second: z
+    .number()
+    .positive()
+    .default(5000)
+    .describe('Calls a second in the long run.'),
+  burst: count.default(10_000).describe('Calls at once.'),
+  max_principals: count.default(10_000).describe('Principals that are kept apart.'),
 });
 
 /** The `auth` section of a service's configuration, and what a client is configured with. */
 export const authConfigSchema = z
   .strictObject({
-    /** `none`: no credentials, loopback only. `keys`: everything is authenticated. */
-    mode: z.enum(['none', 'keys']).default('none'),
-    /** With mode `none`: let other machines in all the same. */
-    allow_remote: z.boolean().default(false),
-    /** Name of the subnet: the audience of tokens. */
-    subnet: name.default('cabstand'),
-    /** File with the public keys of the subnet (`keys.json`). */
-    keys: path.optional(),
-    /** File with one's own private key. */
-    key: path.optional(),
-    /**
-     * Hosters: file with the subnet's seal key, for checkpoints. Default: `seal.key.json` beside
-     * `keys`, if there is one.
-     */
-    seal_key: path.optional(),
-    /** A token, for clients without a key. A secret: better in an environment variable. */
-    token: z.string().min(1).optional(),
-    /** File with a token; read again when a call was refused. */
-    token_file: path.optional(),
-    /** How one's own key is used: to sign each request, or to make short-lived tokens. */
-    scheme: z.enum(['signature', 'bearer']).default('signature'),
-    /** Servers: what is taken. */
+    mode: z
+      .enum(['none', 'keys'])
+      .default('none')
+      .describe('none: no credentials, loopback only. keys: everything is authenticated.'),
+    allow_remote: z
+      .boolean()
+      .default(false)
+      .describe('With mode none: let other machines in all the same.'),
+    subnet: name.default('cabstand').describe('Name of the subnet: the audience of tokens.'),
+    keys: path.optional().describe('File with the public keys of the subnet (keys.json).'),
+    key: path.optional().describe('File with one’s own private key.'),
+    seal_key: path
+      .optional()
+      .describe(
+        'Hosters: file with the subnet’s seal key, for checkpoints. Default: seal.key.json beside keys, if there is one.',
+      ),
+    token: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('A token, for clients without a key. A secret: better in an environment variable.'),
+    token_file: path.optional().describe('File with a token; read again when a call was refused.'),
+    scheme: z
+      .enum(['signature', 'bearer'])
+      .default('signature')
+      .describe('How one’s own key is used: to sign each request, or to make short-lived tokens.'),
     accept: z
       .array(z.enum(['signature', 'bearer']))
       .min(1)
-      .default(['signature', 'bearer']),
-    /** Servers: further `host:port` values that callers may have dialled (NAT, proxies). */
-    audiences: z.array(address).default([]),
-    /** If given, tokens must come from this issuer, and own ones say so. */
-    issuer: z.string().min(1).optional(),
-    /** How far the clock of somebody who signs may be off. */
-    window_seconds: z.number().positive().max(600).default(60),
-    /** How far the clock of a token's issuer may be off. */
-    clock_tolerance_seconds: z.number().min(0).max(300).default(30),
-    /** How long tokens made from one's own key are good. */
-    token_lifetime_seconds: z.number().min(1).max(86_400).default(300),
-    /** Nonces remembered, of all keys and of one. */
-    max_nonces: count.default(500_000),
-    max_nonces_per_key: count.default(200_000),
-    /** Clients: refuse responses that no known server signed; needs `keys` and `key`. */
-    verify_servers: z.boolean().default(false),
-    /** Servers: if given, only these principals are let in. */
-    principals: z.array(name).optional(),
+      .default(['signature', 'bearer'])
+      .describe('Servers: what they take from callers.'),
+    audiences: z
+      .array(address)
+      .default([])
+      .describe('Servers: further host:port values that callers may have dialled (NAT, proxies).'),
+    issuer: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('If given, tokens must come from this issuer, and own ones say so.'),
+    window_seconds: z
+      .number()
+      .positive()
+      .max(600)
+      .default(60)
+      .describe('How far the clock of somebody who signs may be off.'),
+    clock_tolerance_seconds: z
+      .number()
+      .min(0)
+      .max(300)
+      .default(30)
+      .describe('How far the clock of a token’s issuer may be off.'),
+    token_lifetime_seconds: z
+      .number()
+      .min(1)
+      .max(86_400)
+      .default(300)
+      .describe('How long tokens made from one’s own key are good.'),
+    max_nonces: count
+      .default(500_000)
+      .describe('Servers: nonces of signed requests remembered, so that none counts twice.'),
+    max_nonces_per_key: count.default(200_000).describe('The same for one key.'),
+    verify_servers: z
+      .boolean()
+      .default(false)
+      .describe('Clients: refuse responses that no known server signed; needs keys and key.'),
+    principals: z
+      .array(name)
+      .optional()
+      .describe('Servers: if given, only these principals are let in.'),
     rate_limit: rateLimitConfigSchema.prefault({}),
   })
   .superRefine((config, context) => {
@@ -87,14 +118,15 @@ export type AuthConfigInput = z.input<typeof authConfigSchema>;
 
 /** The `tls` section. Absent: no TLS. */
 export const tlsConfigSchema = z.strictObject({
-  /** File with this side's certificate chain, PEM. Servers need it. */
-  cert: path.optional(),
-  /** File with its private key, PEM. */
-  key: path.optional(),
-  /** File with the certificates of the authorities that sign peers' certificates, PEM. */
-  ca: path.optional(),
-  /** Servers: callers must show a certificate that `ca` signed (mTLS). */
-  require_client_cert: z.boolean().default(false),
+  cert: path.optional().describe('File with this side’s certificate chain, PEM. Servers need it.'),
+  key: path.optional().describe('File with its private key, PEM.'),
+  ca: path
+    .optional()
+    .describe('File with the certificates of the authorities that sign peers’ certificates, PEM.'),
+  require_client_cert: z
+    .boolean()
+    .default(false)
+    .describe('Servers: callers must show a certificate that ca signed (mTLS).'),
 });
 
 export type TlsConfig = z.output<typeof tlsConfigSchema>;

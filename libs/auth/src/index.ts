@@ -17,6 +17,8 @@ export {
 export type { CreateOptions, ServerAuthOptions } from './create';
 export { insecureLocal, isLoopbackHost, isLoopbackPeer } from './insecure';
 export type { InsecureOptions } from './insecure';
+export { keyExpiry } from './key-expiry';
+export type { KeyExpiry } from './key-expiry';
 export { FileKeySet, readKeySet, readPrivateKey } from './key-files';
 export type { FileKeySetOptions } from './key-files';
 export { createSealerOf } from './seal';
@@ -60,4 +62,4 @@ export type {
   TicketVerifierOptions,
 } from './ticket';
 export { channelCredentials, readTls, serverCredentials } from './tls';
-export type { TlsMaterial, TlsOptions } from './tls';
+export type { CertificateInUse, TlsMaterial, TlsOptions } from './tls';

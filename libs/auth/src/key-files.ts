@@ -44,12 +44,20 @@ export class FileKeySet implements KeySource {
   }
 
   find(id: string): PublicKey | undefined {
-    const now = this.#clock.monotonic();
-    if (now - this.#checkedAt >= this.#checkEveryMs) {
-      this.#checkedAt = now;
-      this.#reload();
-    }
+    this.#look();
     return this.#keys.find(id);
+  }
+
+  all(): IterableIterator<PublicKey> {
+    this.#look();
+    return this.#keys.all();
+  }
+
+  #look(): void {
+    const now = this.#clock.monotonic();
+    if (now - this.#checkedAt < this.#checkEveryMs) return;
+    this.#checkedAt = now;
+    this.#reload();
   }
 
   #reload(): void {

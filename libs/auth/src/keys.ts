@@ -91,6 +91,10 @@ export class StaticKeySet implements KeySource {
   find(id: string): PublicKey | undefined {
     return this.#keys.get(id);
   }
+
+  all(): IterableIterator<PublicKey> {
+    return this.#keys.values();
+  }
 }
 
 /** Reads a key set; throws INVALID_ARGUMENT that names `where` and the member. */

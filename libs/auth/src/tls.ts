@@ -12,8 +12,20 @@ export interface TlsOptions {
   readonly baseDir?: string;
   /** Told about certificates that have expired or soon will. */
   readonly onWarning?: (message: string) => void;
+  /** Told about each certificate that is taken into use, whenever one is. */
+  readonly onCertificate?: (certificate: CertificateInUse) => void;
   readonly clock?: Clock;
 }
+
+/** `own`: what this process shows to others. `ca`: what it checks others against. */
+export interface CertificateInUse {
+  readonly use: 'own' | 'ca';
+  /** Milliseconds since the epoch. */
+  readonly notAfterMs: number;
+}
+
+/** Paths of PEM files: `ca` checks the other side, `cert` and `key` show who this side is. */
+export type CertificateFiles = Pick<TlsConfig, 'ca' | 'cert' | 'key'>;
 
 /** PEM texts, checked: the key belongs to the certificate. */
 export interface TlsMaterial {
@@ -50,9 +62,12 @@ export function serverCredentials(
   );
 }
 
-/** Credentials for a gRPC channel; without `config` it speaks plain text. Throws as above. */
+/**
+ * Credentials for a gRPC channel; without `config` it speaks plain text, without `ca` the authorities that
+ * Node knows are trusted. Throws as above.
+ */
 export function channelCredentials(
-  config: TlsConfig | undefined,
+  config: CertificateFiles | undefined,
   options: TlsOptions = {},
 ): ChannelCredentials {
   if (config === undefined) return ChannelCredentials.createInsecure();
@@ -61,7 +76,7 @@ export function channelCredentials(
 }
 
 /** Reads and checks the files of a `tls` section, for servers of other kinds (admin HTTP). */
-export function readTls(config: TlsConfig, options: TlsOptions = {}): TlsMaterial {
+export function readTls(config: CertificateFiles, options: TlsOptions = {}): TlsMaterial {
   const at = (path: string): string => resolve(options.baseDir ?? '.', path);
   if ((config.cert === undefined) !== (config.key === undefined))
     throw invalid(
@@ -71,7 +86,7 @@ export function readTls(config: TlsConfig, options: TlsOptions = {}): TlsMateria
       'a path: certificate and key belong together',
     );
   return {
-    ca: config.ca === undefined ? undefined : readCertificate(at(config.ca), options).pem,
+    ca: config.ca === undefined ? undefined : readCertificate('ca', at(config.ca), options).pem,
     pair:
       config.cert === undefined || config.key === undefined
         ? undefined
@@ -84,7 +99,7 @@ function readPair(
   keyPath: string,
   options: TlsOptions,
 ): { cert: Buffer; key: Buffer } {
-  const { pem, first } = readCertificate(certPath, options);
+  const { pem, first } = readCertificate('own', certPath, options);
   const keyText = readText(keyPath);
   let key: KeyObject;
   try {
@@ -98,6 +113,7 @@ function readPair(
 }
 
 function readCertificate(
+  use: CertificateInUse['use'],
   path: string,
   options: TlsOptions,
 ): { pem: Buffer; first: X509Certificate } {
@@ -110,6 +126,7 @@ function readCertificate(
   }
   const nowMs = (options.clock ?? systemClock).now();
   const endsMs = Date.parse(first.validTo);
+  options.onCertificate?.({ use, notAfterMs: endsMs });
   const warn = options.onWarning ?? (() => undefined);
   if (nowMs > endsMs) warn(`${path}: the certificate expired at ${first.validTo}`);
   else if (nowMs > endsMs - WARN_BEFORE_MS)

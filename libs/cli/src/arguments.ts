@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 
 /** Parsers for commander options; they name what was expected. */
 
@@ -23,6 +23,13 @@ export function seconds(value: string): number {
   if (!(ms > 0) || ms > 2 ** 31 - 1)
     throw new InvalidArgumentError('Expected a time such as 30, 30s, 500ms or 5m.');
   return ms;
+}
+
+/** An option that takes a time; its help shows the default as it would be written. */
+export function timeOption(flags: string, description: string, defaultMs: number): Option {
+  return new Option(flags, description)
+    .argParser(seconds)
+    .default(defaultMs, `${defaultMs / 1000}s`);
 }
 
 /** `host:port`; may be given several times or with commas. */

@@ -61,7 +61,7 @@ export async function runDemo(
   await attempt(async () => {
     const { info } = await connection.anyHoster(undefined, []);
     await using remote = new RemoteManager({ routers: connection.routers, ...options });
-    await using sessions = new SessionManager(remote, options);
+    await using sessions = new SessionManager(remote);
     for (const demo of DEMOS) {
       const model = info.models.find(({ offer }) => offer?.name === demo.model);
       const input = demo.input();

@@ -57,6 +57,8 @@ test.each([
   'model',
 ])('%s --help teaches with an example', async (command) => {
   const { code, out } = await run([command, '--help']);
+  // Each default once, as one would write it.
+  expect(out.replaceAll(/\s+/g, ' ')).not.toMatch(/\(default[^()]*\) \(default|default: \d+000\)/);
   expect(code).toBe(0);
   expect(out).toMatch(new RegExp(`Examples?:\n  \\$ .*cabstand ${command}`));
 });
@@ -69,6 +71,12 @@ test.each(['add', 'check', 'golden'])('model %s --help too', async (command) => 
   expect((await run(['model', command, '--help'])).out).toMatch(
     /Examples?:\n {2}\$ .*cabstand model/,
   );
+});
+
+test.each(['token', 'key', 'credentials'])('an empty --%s is told in plain words', async (flag) => {
+  const { code, err } = await run(['nodes', `--${flag}`, '', ...NOBODY]);
+  expect(code).toBe(2);
+  expect(err).toBe(`cabstand: --${flag} is empty\n  Leave it out, or give it a value.\n`);
 });
 
 test('a command that is mistyped is guessed', async () => {

@@ -83,7 +83,7 @@ async function drainChunks(
   for (;;) {
     const next = await chunks.next();
     if (next.done === true) return next.value;
-    const { position, turn, text, tensors } = next.value;
-    await write(renderer.chunk({ position, turn, text, outputs: tensors }));
+    const { index, position, turn, text, tensors } = next.value;
+    await write(renderer.chunk({ index, position, turn, text, outputs: tensors }));
   }
 }

@@ -50,7 +50,10 @@ export function createTerminal({ stdout, stderr, env, signal }: TerminalOptions)
       const line = printable(text).slice(0, (stderr.columns || DEFAULT_COLUMNS) - 1);
       stderr.write(`\r\u001b[K${line}`);
     },
-    columns: stdout.columns ?? DEFAULT_COLUMNS,
+    // Asked for anew each time: windows are resized.
+    get columns() {
+      return stdout.columns || DEFAULT_COLUMNS;
+    },
     interactive: stdout.isTTY === true,
     style: createStyle(wantsColour(stdout, env)),
     noteStyle: createStyle(wantsColour(stderr, env)),

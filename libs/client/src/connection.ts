@@ -28,6 +28,17 @@ export interface ConnectionOptions {
   readonly serverName?: string;
 }
 
+/** How to connect as `own` says, and as `parent` does where `own` says nothing. */
+export function inheritConnection(
+  own: ConnectionOptions,
+  parent: ConnectionOptions | undefined,
+): ConnectionOptions {
+  const said = Object.entries(own as Record<string, unknown>).filter(
+    ([, value]) => value !== undefined,
+  );
+  return { ...parent, ...Object.fromEntries(said) };
+}
+
 export function makePool(options: ConnectionOptions, clock: Clock = systemClock): RpcClientPool {
   const { authorizer, credentials, keepalive, serverName } = options;
   const whole = { whole: true };

@@ -50,7 +50,7 @@ export class CabstandError extends Error {
       const reason = value.name === 'AbortError' ? 'CANCELLED' : fallback;
       return new CabstandError(reason, value.message, { cause: value });
     }
-    return new CabstandError(fallback, String(value));
+    return new CabstandError(fallback, String(value), { cause: value });
   }
 }
 

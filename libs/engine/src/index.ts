@@ -31,4 +31,5 @@ export { auditReason } from './frames/audit-reason';
 export { decodeFrame, encodeFrame } from './frames/codec';
 export type { Frame } from './frames/codec';
 export { FrameReader } from './frames/reader';
+export { runtimeVersion } from './runtime-version';
 export { untried } from './untried';

@@ -110,6 +110,7 @@ function main(): void {
         ready,
         audits: auditor.passed,
         auditSeconds: auditor.seconds,
+        cpuSeconds: cpuSeconds(),
       });
     });
     await loop.run(new AbortController().signal);
@@ -126,6 +127,11 @@ function main(): void {
     // A failure will come again at LOAD, and is told there.
     if (state.name === 'waiting') void warmUp().catch(() => undefined);
   }, SPARE_AFTER_MS);
+}
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
 }
 
 function outOfPlace(frame: Frame, state: State): CabstandError {

@@ -88,6 +88,8 @@ export type BidiHandler<Req, Res> = (
 
 /** Observes calls on the server: metrics and logs. Runs outside the handlers. */
 export interface CallObserver {
+  /** The server has this method: told once for each, before any call. */
+  serves?(info: MethodInfo): void;
   started(info: MethodInfo): CallObservation;
 }
 

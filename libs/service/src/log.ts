@@ -2,6 +2,7 @@ import pino from 'pino';
 import type { DestinationStream, Logger } from 'pino';
 import { shortLine } from './log-line';
 import { logOutput } from './log-output';
+import { prettyLine } from './log-pretty';
 
 export type { Logger } from 'pino';
 
@@ -10,15 +11,21 @@ export interface LoggerOptions {
   readonly name: string;
   /** Default `info`. */
   readonly level?: string;
+  /** Default `{ kind: 'json' }`. */
+  readonly format?: LogFormat;
   /** Default: standard output. */
   readonly destination?: DestinationStream;
 }
 
+/** JSON for programs, or short lines for people at a terminal. */
+export type LogFormat =
+  { readonly kind: 'json' } | { readonly kind: 'pretty'; readonly colours: boolean };
+
 const SECRETS = ['authorization', 'token', 'ticket', 'private_key', 'password', 'secret', 'sealed'];
 
-/** JSON lines of at most 4 KiB on standard output. Values of keys that name secrets are replaced. */
+/** Lines of at most 4 KiB, or readable ones, on standard output. Values of keys that name secrets are replaced. */
 export function createLogger(settings: LoggerOptions): Logger {
-  const { name, level = 'info', destination = logOutput() } = settings;
+  const { name, level = 'info', format = { kind: 'json' }, destination = logOutput() } = settings;
   const options = {
     name,
     level,
@@ -30,5 +37,9 @@ export function createLogger(settings: LoggerOptions): Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     serializers: { err: pino.stdSerializers.errWithCause },
   };
-  return pino(options, { write: (line) => destination.write(shortLine(line)) });
+  const write =
+    format.kind === 'json'
+      ? (line: string) => destination.write(shortLine(line))
+      : (line: string) => destination.write(prettyLine(shortLine(line), format.colours));
+  return pino(options, { write });
 }

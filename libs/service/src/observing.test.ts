@@ -33,6 +33,41 @@ test('calls are counted by method and code, messages too', async () => {
   metrics.close();
 });
 
+test('methods that a server has are at zero before any call, with every code', async () => {
+  const metrics = new Metrics('test');
+  metrics.rpc.serves(info);
+  const text = await metrics.render();
+  const labels = 'grpc_service="s",grpc_method="m",grpc_type="server_stream"';
+  expect(text).toContain(`grpc_server_started_total{${labels},service="test"} 0`);
+  for (const code of ['OK', 'RESOURCE_EXHAUSTED', 'UNAUTHENTICATED', 'INTERNAL'])
+    expect(text).toContain(
+      `grpc_server_handled_total{${labels},grpc_code="${code}",service="test"} 0`,
+    );
+  expect(text).toContain(`grpc_server_handling_seconds_count{service="test",${labels}} 0`);
+  metrics.close();
+});
+
+test('callers that were refused for who they are are counted by reason, from zero', async () => {
+  const metrics = new Metrics('test');
+  const series = async (): Promise<string[]> =>
+    (await metrics.render())
+      .split('\n')
+      .filter((line) => line.startsWith('cabstand_auth_refusals_total{'));
+  const none = await series();
+  expect(none.length).toBeGreaterThan(8);
+  expect(none.every((line) => line.endsWith(' 0'))).toBe(true);
+  for (const reason of ['KEY_UNKNOWN', 'PERMISSION_DENIED', 'HOSTER_FULL'] as const)
+    metrics.rpc.started(info).finished(new CabstandError(reason, 'no'), { peer: 'p' });
+  metrics.rpc.started(info).finished(undefined, { peer: 'p' });
+  const some = await series();
+  expect(some).toHaveLength(none.length);
+  expect(some.filter((line) => !line.endsWith(' 0'))).toEqual([
+    'cabstand_auth_refusals_total{reason="KEY_UNKNOWN",service="test"} 1',
+    'cabstand_auth_refusals_total{reason="PERMISSION_DENIED",service="test"} 1',
+  ]);
+  metrics.close();
+});
+
 test('names follow the conventions of Prometheus: counters, and nothing else, end in _total', async () => {
   const metrics = new Metrics('test');
   const all = await metrics.registry.getMetricsAsJSON();

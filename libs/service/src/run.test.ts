@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import fs, { mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -42,6 +42,8 @@ function launch(
       name: 'test service',
       service: 'test',
       summary: 'A service of a test.',
+      common: ['max_nodes'],
+      example: 'test service --config file.yaml',
       schema,
       start: async (context) => {
         const serving = await serveRpc(context, {
@@ -202,10 +204,106 @@ test('the configuration can be asked for, without secrets', async () => {
   await expect(launch(host, () => undefined)).resolves.toBe(0);
   expect(host.out).toContain('max_nodes: 4');
   expect(host.out).not.toContain('hush');
+});
 
-  const help = new FakeProcess(['--help']);
-  await expect(launch(help, () => undefined)).resolves.toBe(0);
-  expect(help.out).toMatch(
-    /--max-nodes <number>\n\s+Most nodes\.\n\s+CABSTAND_MAX_NODES, key max_nodes, default: 10/,
+test('--help: usage, common settings, groups with a meaning for each flag, an example', async () => {
+  const host = new FakeProcess(['--help']);
+  await expect(launch(host, () => undefined)).resolves.toBe(0);
+  const order = ['Usage: test service', '\nCommon settings', '\nSettings of auth', '\nExample:'];
+  const at = order.map((title) => host.out.indexOf(title));
+  expect(at).toEqual([...at].sort((a, b) => a - b));
+  expect(at).not.toContain(-1);
+  expect(host.out).toMatch(
+    /Common settings\n\n {2}--max-nodes <number>\n\s+Most nodes\.\n\s+max_nodes, default: 10\n\n/,
   );
+  // Two lines at least beside the flag's own: what it means, and its key with the default.
+  const flags = host.out.split(/\n {2}(?=--)/).slice(1);
+  expect(flags.length).toBeGreaterThan(30);
+  for (const flag of flags)
+    expect(flag).toMatch(/^--.*\n {6}\S.*\n {6}\S|^--(config|print-config)/);
+});
+
+/** Lines that a service writes to standard output, as `isTTY` says. */
+async function linesOf(
+  isTTY: boolean,
+  run: (host: FakeProcess) => Promise<number>,
+  args: readonly string[],
+): Promise<string[]> {
+  let text = '';
+  const spy = jest.spyOn(fs, 'writeSync').mockImplementation((_fd, bytes) => {
+    text += bytes;
+    return Buffer.byteLength(bytes);
+  });
+  try {
+    const host = new FakeProcess(args, { NO_COLOR: '1' });
+    await run(Object.assign(host, { stdout: { write: () => undefined, isTTY } }));
+  } finally {
+    spy.mockRestore();
+  }
+  return text.trimEnd().split('\n');
+}
+
+describe('a service that cannot start', () => {
+  const start = (host: FakeProcess): Promise<number> => launch(host, () => undefined);
+  const missing = (host: FakeProcess): Promise<number> =>
+    superviseService(
+      {
+        name: 'test',
+        service: 'test',
+        summary: '',
+        schema,
+        start: () =>
+          Promise.reject(
+            new CabstandError('INVALID_ARGUMENT', '/k.json: there is no such file', {
+              metadata: { file: '/k.json' },
+            }),
+          ),
+      },
+      host,
+    );
+
+  test('says so in one line on a terminal, with what to do', async () => {
+    expect(await linesOf(true, start, ['--listen', '0.0.0.0:0'])).toEqual([
+      expect.stringMatching(
+        /^\d\d:\d\d:\d\d FATAL listen is 0\.0\.0\.0:0, .*Set auth\.mode to "keys"/,
+      ),
+    ]);
+    expect(await linesOf(true, missing, [])).toEqual([
+      expect.stringMatching(/FATAL \/k\.json: there is no such file\. .*`cabstand keys init`/),
+    ]);
+  });
+
+  test('and in one JSON line elsewhere, without a stack', async () => {
+    const lines = await linesOf(false, missing, []);
+    expect(lines).toHaveLength(1);
+    const fatal = JSON.parse(lines[0] ?? '') as object;
+    expect(fatal).toMatchObject({ level: 'fatal', reason: 'INVALID_ARGUMENT' });
+    expect(JSON.stringify(fatal)).not.toContain('    at ');
+  });
+
+  test('has a stack in the log if nobody expected it', async () => {
+    const bug = (host: FakeProcess): Promise<number> =>
+      superviseService(
+        {
+          name: 'test',
+          service: 'test',
+          summary: '',
+          schema,
+          start: () => Promise.reject(new TypeError('x is undefined')),
+        },
+        host,
+      );
+    const [line = '', ...rest] = await linesOf(false, bug, []);
+    expect(rest).toEqual([]);
+    expect(JSON.parse(line)).toMatchObject({ msg: 'x is undefined', err: { type: 'TypeError' } });
+  });
+});
+
+test('the format of the log can be chosen', async () => {
+  const start = (host: FakeProcess): Promise<number> => launch(host, () => undefined);
+  const wrong = ['--listen', '0.0.0.0:0', '--log-format'];
+  expect(await linesOf(true, start, [...wrong, 'json'])).toEqual([expect.stringMatching(/^\{/)]);
+  expect(await linesOf(false, start, [...wrong, 'pretty'])).toEqual([
+    expect.stringMatching(/^\d\d:\d\d:\d\d FATAL/),
+  ]);
 });

@@ -3,23 +3,12 @@ import { CabstandError } from '@cabstand/core';
 import { Closers } from './closers';
 import { loadConfig } from './config/load';
 import type { ConfigProgram } from './config/load';
+import { exitCodeOf, logFatal } from './failure';
+import { ExitCode } from './exit-code';
 import { createLogger } from './log';
-import type { Logger } from './log';
+import type { LogFormat, Logger } from './log';
 import { Metrics } from './metrics/metrics';
 import { Readiness } from './readiness';
-
-/** How a service's process ends. */
-export const ExitCode = {
-  OK: 0,
-  /** It failed while starting or running, or was told twice to stop. */
-  FAILURE: 1,
-  /** The configuration cannot be used. */
-  CONFIG: 2,
-  /** An address is in use. */
-  ADDRESS_IN_USE: 3,
-} as const;
-
-export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 /** What a service gets to start with. */
 export interface ServiceContext<T> {
@@ -48,7 +37,7 @@ export interface ServiceProgram<S extends z.ZodObject> extends ConfigProgram<S> 
 export interface ProcessLike {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly stdout: { write(text: string): unknown };
+  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean };
   readonly stderr: { write(text: string): unknown };
   on(event: string, listener: (...args: unknown[]) => void): unknown;
   off(event: string, listener: (...args: unknown[]) => void): unknown;
@@ -56,13 +45,15 @@ export interface ProcessLike {
 
 /** Least level of the settings that this file reads itself. */
 interface Common {
-  readonly log?: { readonly level: string };
+  readonly log?: { readonly level: string; readonly format: 'auto' | 'pretty' | 'json' };
 }
 
 /** Runs a service until it is told to stop, then leaves the process with its exit code. */
 export async function runService<S extends z.ZodObject>(
   program: ServiceProgram<S>,
 ): Promise<never> {
+  // grpc-js names servers by IP address; whoever runs a service can do nothing about that.
+  process.noDeprecation = true;
   const code = await superviseService(program, process as unknown as ProcessLike);
   // Everything was closed; what still holds the event loop must not keep the process.
   process.exit(code);
@@ -87,10 +78,22 @@ export async function superviseService<S extends z.ZodObject>(
     host.stderr.write(`${error.message}\n`);
     return exitCodeOf(error);
   }
-  const level = (config as Common).log?.level ?? 'info';
-  const logger = createLogger({ name: program.service, level });
+  const { log }: Common = config;
+  const logger = createLogger({
+    name: program.service,
+    level: log?.level ?? 'info',
+    format: formatFor(log?.format ?? 'auto', host),
+  });
   for (const warning of warnings) logger.warn(warning);
   return serve(program, config, logger, host);
+}
+
+/** Colours on a terminal only; NO_COLOR (https://no-color.org) and TERM=dumb turn them off. */
+function formatFor(wanted: 'auto' | 'pretty' | 'json', { stdout, env }: ProcessLike): LogFormat {
+  const terminal = stdout.isTTY === true;
+  if (wanted === 'json' || (wanted === 'auto' && !terminal)) return { kind: 'json' };
+  const colours = terminal && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+  return { kind: 'pretty', colours };
 }
 
 /** Why a service ends. */
@@ -137,12 +140,13 @@ async function serve<S extends z.ZodObject>(
   const ending = await Promise.race([starting, watch.ending]);
   if (ending.kind === 'told') logger.info({ signal: ending.signal }, 'stopping');
   else if (ending.kind === 'done') logger.info({ why: ending.why }, 'stopping');
-  else logger.fatal({ err: ending.error }, messageOf(ending.error));
+  else logFatal(logger, ending.error);
   readiness.missing('stop', 'stopping');
   stopping.abort(new CabstandError('DRAINING', 'the service is stopping'));
   const clean = await Promise.race([closers.closeAll(), watch.forced]);
   if (clean === 'forced') logger.error('told twice to stop: leaving without closing');
-  else logger.info({ clean }, 'stopped');
+  // After a failure there is nothing to add to it.
+  else if (ending.kind !== 'failed') logger.info({ clean }, 'stopped');
   if (ending.kind === 'failed') return exitCodeOf(ending.error);
   return clean === 'forced' ? ExitCode.FAILURE : ExitCode.OK;
 }
@@ -189,23 +193,4 @@ function watchProcess(host: ProcessLike): Watch {
       for (const [event, listener] of listeners) host.off(event, listener);
     },
   };
-}
-
-/** Errors of what a service was started with: its settings, and the files that they name. */
-const CONFIG_REASONS: ReadonlySet<string> = new Set([
-  'CONFIG_INVALID',
-  'INVALID_ARGUMENT',
-  'MANIFEST_INVALID',
-]);
-
-/** The exit code for an error that ended a service. */
-export function exitCodeOf(error: unknown): ExitCode {
-  if (!CabstandError.is(error)) return ExitCode.FAILURE;
-  if (error.reason === 'ADDRESS_IN_USE') return ExitCode.ADDRESS_IN_USE;
-  if (CONFIG_REASONS.has(error.reason)) return ExitCode.CONFIG;
-  return ExitCode.FAILURE;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

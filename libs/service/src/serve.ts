@@ -7,6 +7,7 @@ import { checkBind } from './bind';
 import { callLog } from './call-log';
 import { addHealth } from './health';
 import type { PartsHealth } from './health';
+import { exportKeyExpiry } from './metrics/expiry';
 import { addReflection } from './reflection';
 import type { ServiceContext } from './run';
 
@@ -71,10 +72,16 @@ export async function serveRpc(
     },
     observers: [metrics.rpc, callLog(logger)],
   });
-  metrics.gauge(
-    { name: 'cabstand_rpc_open_calls', help: 'Calls that are open.' },
+  metrics.bounded(
+    {
+      name: 'cabstand_rpc_open_calls',
+      help: 'gRPC calls that are open now, over all connections; a stream counts as one.',
+    },
     () => server.openCalls,
+    config.rpc.max_concurrent_calls,
+    'gRPC calls that may be open at once (rpc.max_concurrent_calls); more are refused with RATE_LIMITED.',
   );
+  exportKeyExpiry(metrics, config.auth);
   options.register(server);
   const open = config.open_health;
   addHealth(server, readiness, options.services, {

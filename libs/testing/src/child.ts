@@ -21,10 +21,12 @@ export class Child implements AsyncDisposable {
     readonly name: string,
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
+    folder?: string,
   ) {
     this.#process = spawn(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
+      cwd: folder,
     });
     for (const stream of [this.#process.stdout, this.#process.stderr])
       if (stream !== null)

@@ -3,7 +3,7 @@ export type { Exit } from './child';
 export { FaultProxy } from './proxy/proxy';
 export type { Direction, Injection, NetFault, NetFaultOptions } from './proxy/faults';
 export { freePortRange, freePorts } from './free-ports';
-export { scrape, total } from './metrics';
+export { pageFaults, scrape, total } from './metrics';
 export { onnxModel } from './onnx/model';
 export type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxValue } from './onnx/model';
 export type { OnnxTensor } from './onnx/tensor';

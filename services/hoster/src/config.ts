@@ -20,6 +20,8 @@ function seconds([standard, , most]: Limit) {
     .default(standard / 1000);
 }
 
+const path = z.string().min(1).meta({ takes: 'path' });
+
 const limitsSchema = z.strictObject({
   max_sessions: number(SESSION_LIMITS.maxSessions).describe(
     'Sessions open at once, over all models.',
@@ -107,13 +109,12 @@ const enginesSchema = z.strictObject({
   ),
   verification_cache: z
     .string()
+    .meta({ takes: 'path' })
     .optional()
     .describe(
       'Folder in which results of verification are kept; empty: they are not. Default: cabstand/verified under XDG_CACHE_HOME or ~/.cache.',
     ),
-  socket_folder: z
-    .string()
-    .min(1)
+  socket_folder: path
     .optional()
     .describe('Where the private folder for engine sockets is made. Default: temporary folder.'),
 });
@@ -138,16 +139,17 @@ export const hosterConfigSchema = z.strictObject({
     .default([])
     .describe('Routers to register with. None: a hoster on its own.'),
   models: z
-    .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
-    .default('models')
-    .describe('Folder of models, or a list of folders.'),
+    .array(path)
+    .min(1)
+    .default(['models'])
+    .describe('Folders of models. The default is relative to the working directory.'),
   only: z.array(z.string().min(1)).default([]).describe('Serve these models only. Default: all.'),
   strict: z.boolean().default(false).describe('Do not start with a model that cannot be loaded.'),
   replace_drain_seconds: seconds([STANDARD_DRAIN_MS, 0, MOST_MS]).describe(
     'How long sessions of a replaced or unloaded version may go on.',
   ),
-  limits: limitsSchema.prefault({}),
-  engines: enginesSchema.prefault({}),
+  limits: limitsSchema.prefault({}).describe('how many sessions, and how much is kept of each'),
+  engines: enginesSchema.prefault({}).describe('the processes that run models'),
 });
 
 export type HosterConfig = z.output<typeof hosterConfigSchema>;

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CabstandError, every, systemClock } from '@cabstand/core';
 import {
@@ -10,15 +9,18 @@ import {
   createTicketVerifier,
   serverCredentials,
 } from '@cabstand/auth';
+import { runtimeVersion } from '@cabstand/engine';
 import { HosterService, RpcClient } from '@cabstand/rpc';
-import { serveRpc } from '@cabstand/service';
-import type { ServeOptions, ServiceContext } from '@cabstand/service';
+import { certificateExpiry, packageVersion, serveRpc } from '@cabstand/service';
+import type { ServeOptions, ServiceContext, Subjects } from '@cabstand/service';
 import type { HosterConfig } from './config';
 import type { ModelHost } from './engines/contract';
 import { defaultCache, usableCache } from './models/verification-cache';
 import { hosterHandlers } from './handlers';
 import type { HandlerContext, NodeIdentity } from './handlers';
-import { engineMetrics, sessionMetrics, stateMetrics } from './metrics';
+import { engineMetrics } from './metrics/engine-metrics';
+import { sessionMetrics } from './metrics/session-metrics';
+import { stateMetrics } from './metrics/state-metrics';
 import { openModelHost } from './models/host';
 import { Presence } from './presence/presence';
 import { rehearse } from './rehearsal/rehearse';
@@ -38,10 +40,13 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   const { config, logger, metrics, readiness, closers } = context;
   readiness.missing('models', 'models are loading');
   const advertised = advertisedAddress(config);
-  const host = await openHost(context);
+  const version = packageVersion(path.join(__dirname, '..'));
+  metrics.build({ version, onnxruntime: runtimeVersion() });
+  const models = metrics.subjects('model');
+  const host = await openHost(context, models);
   closers.add('engines', 10_000, () => host.stop());
 
-  const watching: SessionObserver[] = [sessionMetrics(metrics), sessionLog(logger)];
+  const watching: SessionObserver[] = [sessionMetrics(metrics, models), sessionLog(logger)];
   const sealer = createSealer(config.auth, { onWarning: (message) => logger.warn(message) });
   const sessions = new Sessions({
     host,
@@ -58,7 +63,6 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
     return Promise.resolve();
   });
 
-  const version = ownVersion();
   const incarnation = randomUUID();
   let address = advertised ?? config.listen;
   const identity = (): NodeIdentity => ({
@@ -72,7 +76,10 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
       audiences: () => [config.listen, address],
       onProblem: (error) => logger.warn({ reason: error.reason }, error.message),
     }),
-    credentials: serverCredentials(config.tls, { onWarning: (message) => logger.warn(message) }),
+    credentials: serverCredentials(config.tls, {
+      onWarning: (message) => logger.warn(message),
+      onCertificate: certificateExpiry(metrics),
+    }),
     services: [SERVICE],
     health: modelHealth(host),
     register: (server) => {
@@ -126,7 +133,7 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
     const cut = await stopped;
     if (cut > 0) logger.warn({ turns: cut }, 'turns were still running at the deadline');
   });
-  stateMetrics(metrics, sessions, host, () => routers.registered);
+  stateMetrics(metrics, models, sessions, host, () => routers.registered);
 
   await host.settled();
   await rehearse({ host, sealer, log: logger, signal: context.stopping });
@@ -180,12 +187,15 @@ function followModels({ readiness, closers }: ServiceContext<HosterConfig>, host
   });
 }
 
-async function openHost(context: ServiceContext<HosterConfig>): Promise<ModelHost> {
-  const { config, logger, metrics } = context;
+async function openHost(
+  context: ServiceContext<HosterConfig>,
+  models: Subjects,
+): Promise<ModelHost> {
+  const { config, logger } = context;
   const { engines, limits } = config;
   try {
     return await openModelHost({
-      repositories: [config.models].flat(),
+      repositories: config.models,
       ...(config.only.length === 0 ? {} : { only: config.only }),
       strict: config.strict,
       drainMs: config.replace_drain_seconds * 1000,
@@ -210,7 +220,7 @@ async function openHost(context: ServiceContext<HosterConfig>): Promise<ModelHos
         ),
       },
       log: logger,
-      observer: engineMetrics(metrics),
+      observer: engineMetrics(models),
       ...(engines.socket_folder === undefined ? {} : { socketParent: engines.socket_folder }),
     });
   } catch (error) {
@@ -264,10 +274,4 @@ function advertisedAddress(config: HosterConfig): string | undefined {
 
 function withPort(listen: string, port: number): string {
   return `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`;
-}
-
-function ownVersion(): string {
-  const file = path.join(__dirname, '..', 'package.json');
-  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
-  return version;
 }

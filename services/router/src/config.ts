@@ -38,7 +38,8 @@ export const routerConfigSchema = z.strictObject({
       ),
       drain_seconds: seconds('drainMs').describe('Time a drained node gets by default.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('which nodes it knows, and for how long'),
   heartbeat: z
     .strictObject({
       period_seconds: seconds('heartbeatPeriodMs').describe(
@@ -52,7 +53,8 @@ export const routerConfigSchema = z.strictObject({
         'Missed periods after which a node is offline.',
       ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('how it notices that a node is gone'),
   probes: z
     .strictObject({
       timeout_seconds: seconds('probeTimeoutMs').describe('Longest time of a health check.'),
@@ -62,7 +64,8 @@ export const routerConfigSchema = z.strictObject({
       ),
       max_interval_seconds: seconds('maxProbeIntervalMs').describe('Longest such pause.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('health checks of nodes that are suspect'),
   bans: z
     .strictObject({
       seconds: seconds('banMs').describe('First ban of a node; doubles with each further one.'),
@@ -77,7 +80,8 @@ export const routerConfigSchema = z.strictObject({
       reports_per_minute: number('reportsPerMinute').describe('Reports of one principal.'),
       max_reporters: number('maxReporters').describe('Principals whose reports are counted.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('nodes that fail their callers are not handed out for a while'),
   placement: z
     .strictObject({
       reservation_seconds: seconds('reservationMs').describe('An unused reservation ends then.'),
@@ -90,7 +94,8 @@ export const routerConfigSchema = z.strictObject({
         'Entries of the exclude, allow and block lists of a call.',
       ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('how nodes are handed out'),
   watch: z
     .strictObject({
       window_seconds: seconds('watchWindowMs').describe('Changes are gathered for this long.'),
@@ -99,7 +104,8 @@ export const routerConfigSchema = z.strictObject({
       max_nodes: number('maxWatchNodes').describe('Nodes a model that a watcher may ask for.'),
       max_watchers: number('maxWatchers').describe('Watchers at once.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('clients and commands that follow the list of nodes'),
 });
 
 export type RouterConfig = z.output<typeof routerConfigSchema>;

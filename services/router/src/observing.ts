@@ -1,29 +1,50 @@
+import { namesOf } from '@cabstand/service';
 import type { Logger, Metrics } from '@cabstand/service';
 import { NODE_STATES } from './health/state';
 import type { RouterCore } from './core';
-import type { RouterObserver } from './observer';
+import type { LeaseEnd } from './leases/leases';
+import type { HandOutResult, RouterObserver } from './observer';
+
+const HAND_OUTS = namesOf<HandOutResult>({
+  ok: true,
+  full: true,
+  no_node: true,
+  model_unknown: true,
+  quota: true,
+  invalid: true,
+});
+
+const LEASE_ENDS = namesOf<LeaseEnd>({
+  consumed: true,
+  expired: true,
+  released: true,
+  node_lost: true,
+});
 
 /** What the core does, as metrics and log lines. Labels are few and fixed: never a node or a session. */
 export function observe(metrics: Metrics, logger: Logger): RouterObserver {
   const handOuts = metrics.counter({
     name: 'cabstand_handouts_total',
-    help: 'Acquires by how they ended.',
-    labels: ['result'],
+    help: 'Requests of clients for a hoster (rpc_acquire) by result; "full" and "no_node" mean that the subnet lacks room or hosters.',
+    labels: { result: HAND_OUTS },
   });
   const reservations = metrics.counter({
     name: 'cabstand_reservations_ended_total',
-    help: 'Reservations by how they ended.',
-    labels: ['end'],
+    help: 'Reservations of a slot that ended, by how: consumed by a session, expired unused, released by the client, or lost with the node.',
+    labels: { end: LEASE_ENDS },
   });
   const probes = metrics.counter({
     name: 'cabstand_probes_total',
-    help: 'Health checks of suspects by result.',
-    labels: ['result'],
+    help: 'Health checks that this router made of hosters that may be bad, by result; goes up when one ends.',
+    labels: { result: ['ok', 'failed'] },
   });
-  const bans = metrics.counter({ name: 'cabstand_bans_total', help: 'Bans imposed.' });
+  const bans = metrics.counter({
+    name: 'cabstand_bans_total',
+    help: 'Bans that this router imposed: a hoster that keeps failing is handed out no more for a while.',
+  });
   const reports = metrics.counter({
     name: 'cabstand_reports_total',
-    help: "Clients' reports about nodes that are known.",
+    help: 'Reports of clients that a hoster failed them, about hosters that this router knows.',
   });
   return {
     handedOut: (result) => handOuts.inc({ result }),
@@ -61,51 +82,80 @@ export function observe(metrics: Metrics, logger: Logger): RouterObserver {
 
 /** Sizes of everything that has a limit, and the limits. */
 export function exportSizes(metrics: Metrics, core: RouterCore): void {
-  // Registered before `nodes`: gauges are read in this order, and this one fills that one.
-  metrics.gauge({ name: 'cabstand_nodes_known', help: 'Nodes in any state.' }, () => {
-    const sizes = core.sizes();
-    let sum = 0;
-    for (const state of NODE_STATES) {
-      nodes.set({ state }, sizes.nodes[state]);
-      sum += sizes.nodes[state];
-    }
-    return sum;
-  });
+  const { settings } = core;
+  const size = (
+    what: string,
+    help: string,
+    read: () => number,
+    limit: number,
+    limitHelp: string,
+  ): void => {
+    const name = `cabstand_${what}`;
+    metrics.bounded({ name, help }, read, limit, `${limitHelp}, as configured.`);
+  };
   const nodes = metrics.gauge({
     name: 'cabstand_nodes',
-    help: 'Nodes by state.',
+    help: 'Hosters that this router knows, by state; only those that are ONLINE are handed out.',
     labels: ['state'],
   });
-  const { settings } = core;
-  const size = (name: string, help: string, read: () => number, limit?: number): void => {
-    metrics.gauge({ name: `cabstand_${name}`, help }, read);
-    if (limit !== undefined)
-      metrics.gauge({ name: `cabstand_${name}_limit`, help: `Most of: ${help}` }, () => limit);
-  };
-  size('models_offered', 'Models that any node offers.', () => core.sizes().models);
+  metrics.beforeScrape(() => {
+    const counts = core.sizes().nodes;
+    for (const state of NODE_STATES) nodes.set({ state }, counts[state]);
+  });
+  size(
+    'nodes_known',
+    'Hosters that this router knows, in any state; those that left are forgotten after a while.',
+    () => NODE_STATES.reduce((sum, state) => sum + core.sizes().nodes[state], 0),
+    settings.maxNodes,
+    'Hosters that this router may know at once',
+  );
+  metrics.gauge(
+    {
+      name: 'cabstand_models_offered',
+      help: 'Models that any hoster known to this router offers, counted by name.',
+    },
+    () => core.sizes().models,
+  );
   size(
     'reservations',
-    'Reservations held.',
+    'Slots that are reserved now for clients on their way to a hoster.',
     () => core.sizes().reservations,
     settings.maxReservations,
+    'Slots that may be reserved at once',
   );
-  size('banned_nodes', 'Nodes banned now.', () => core.sizes().banned);
-  size('watchers', 'Watch streams open.', () => core.sizes().watchers, settings.maxWatchers);
-  size('session_claims', 'Sessions located.', () => core.sizes().claims, settings.maxClaims);
+  metrics.gauge(
+    {
+      name: 'cabstand_banned_nodes',
+      help: 'Hosters that are banned now: they kept failing and are not handed out.',
+    },
+    () => core.sizes().banned,
+  );
+  size(
+    'watchers',
+    'Streams that are open now on which clients follow the list of hosters.',
+    () => core.sizes().watchers,
+    settings.maxWatchers,
+    'Streams that may follow the list of hosters at once',
+  );
+  size(
+    'session_claims',
+    'Sessions of which this router knows on which hoster they are.',
+    () => core.sizes().claims,
+    settings.maxClaims,
+    'Sessions of which this router may know the hoster at once',
+  );
   size(
     'probes_running',
-    'Health checks under way.',
+    'Health checks of hosters that are under way now.',
     () => core.sizes().probesRunning,
     settings.maxConcurrentProbes,
+    'Health checks of hosters that may be under way at once',
   );
   size(
     'reporters',
-    'Principals with reports.',
+    'Principals whose recent reports about hosters are counted now.',
     () => core.sizes().reporters,
     settings.maxReporters,
-  );
-  metrics.gauge(
-    { name: 'cabstand_nodes_limit', help: 'Most nodes known.' },
-    () => settings.maxNodes,
+    'Principals whose reports are counted at once',
   );
 }

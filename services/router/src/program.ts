@@ -1,3 +1,4 @@
+import path from 'node:path';
 import {
   channelCredentials,
   createClientAuthorizer,
@@ -7,7 +8,7 @@ import {
 } from '@cabstand/auth';
 import { abortReason, systemClock } from '@cabstand/core';
 import { RouterService } from '@cabstand/rpc';
-import { serveRpc } from '@cabstand/service';
+import { certificateExpiry, packageVersion, serveRpc } from '@cabstand/service';
 import { limitsOf, routerConfigSchema } from './config';
 import { createRouterCore } from './core';
 import { routerHandlers } from './handlers/handlers';
@@ -20,6 +21,20 @@ import type { RouterConfig } from './config';
 export const routerProgram: ServiceProgram<typeof routerConfigSchema> = {
   name: 'cabstand router',
   summary: 'Keeps track of hosters and hands them out.',
+  common: [
+    'listen',
+    'admin.listen',
+    'auth.mode',
+    'auth.keys',
+    'auth.key',
+    'auth.audiences',
+    'tls.cert',
+    'tls.key',
+    'tls.ca',
+    'log.level',
+    'log.format',
+  ],
+  example: 'cabstand router --config router.yaml',
   service: 'router',
   schema: routerConfigSchema,
   start,
@@ -34,7 +49,11 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
     audiences: () => [withPort(config.listen, port)],
     onProblem,
   });
-  const tlsOptions = { onWarning: (message: string) => logger.warn(message) };
+  const tlsOptions = {
+    onWarning: (message: string) => logger.warn(message),
+    onCertificate: certificateExpiry(metrics),
+  };
+  metrics.build({ version: packageVersion(path.join(__dirname, '..')), onnxruntime: '' });
   const prober = new GrpcProber({
     authorizer: createClientAuthorizer(auth, { onProblem }),
     credentials: channelCredentials(config.tls, tlsOptions),

@@ -13,6 +13,7 @@ import {
 import { sleep } from '@cabstand/core';
 import { HealthService, RouterService, RpcClient, RpcServer } from '@cabstand/rpc';
 import { ExitCode, superviseService } from '@cabstand/service';
+import { pageFaults } from '@cabstand/testing';
 import { routerProgram } from './program';
 import type { AuthConfig } from '@cabstand/auth';
 import type { BidiStream, v1 } from '@cabstand/rpc';
@@ -201,6 +202,26 @@ function watch(client: RpcClient): { readonly states: string[]; error?: unknown 
   })().catch((error: unknown) => (seen.error = error));
   return seen;
 }
+
+test('each metric says what it is and is there from the start, and refused callers are counted', async () => {
+  const router = await startRouter();
+  const page = async (): Promise<string> => (await fetch(`http://${router.admin}/metrics`)).text();
+  const first = await page();
+  expect(pageFaults(first)).toEqual([]);
+  expect(first).toMatch(/^cabstand_handouts_total\{result="full".*\} 0$/m);
+  expect(first).toMatch(/^cabstand_reservations_ended_total\{end="expired".*\} 0$/m);
+  expect(first).toMatch(/^cabstand_nodes\{state="ONLINE".*\} 0$/m);
+  expect(first).toMatch(
+    /^cabstand_build_info\{version="[\d.]+",node="[\d.]+",onnxruntime="".*\} 1$/m,
+  );
+  const acquire = connect(router.address, 'hoster').unary(RouterService.rpc_acquire, {
+    model: 'm',
+  });
+  await expect(acquire).rejects.toMatchObject({ reason: 'PERMISSION_DENIED' });
+  const second = await page();
+  expect(second).toMatch(/^cabstand_auth_refusals_total\{reason="PERMISSION_DENIED".*\} 1$/m);
+  expect(second).toMatch(/^cabstand_auth_refusals_total\{reason="KEY_UNKNOWN".*\} 0$/m);
+});
 
 test('register, heartbeat, watch, acquire, consume, locate, report, drain, goodbye', async () => {
   const router = await startRouter();

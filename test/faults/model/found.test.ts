@@ -111,6 +111,23 @@ test.each<[name: string, scripts: readonly Script[], ops: readonly Op[], seed: n
     ],
     0,
   ],
+  [
+    'an opening comes once more when its hoster has restarted, and the session begins anew there',
+    [[live()], [plain(100, 100, 100, 100, 100), plain(100)]],
+    [
+      { op: 'lose', at: 0 },
+      { op: 'drain', where: 1, ms: 1 },
+      { op: 'deliver', at: 0, count: 1 },
+      { op: 'read', who: 885, count: 3 },
+      { op: 'flow', count: 3 },
+      { op: 'step', where: 0, count: 4, late: false },
+      { op: 'flow', count: 2 },
+      { op: 'flow', count: 5 },
+      { op: 'stop', where: 0, ms: 1 },
+      { op: 'duplicate', at: 0 },
+    ],
+    918_953_477,
+  ],
 ])('%s', async (_name, scripts, ops, seed) => {
   await checked({ scripts, named: false, seed, ops });
 });

@@ -77,7 +77,7 @@ async function withSubnet(
   try {
     await subnet.start();
     await using remote = new RemoteManager({ routers, ...rpc });
-    await using sessions = new SessionManager(remote, rpc);
+    await using sessions = new SessionManager(remote);
     return await new Show(context, subnet, sessions).run();
   } finally {
     connection.close();
@@ -103,7 +103,7 @@ class Show {
     const samples = await recording();
     await this.#say(
       `\n${style.bold('One session')} hears ${String(Math.round((FRAMES * FRAME_MS) / 1000))} s of a recording as a microphone would give it, 32 ms at a time.`,
-      `Each column is one record: how likely somebody speaks. The model carries state from one to the next.\n`,
+      `Each column is the answer to one of these frames: how likely somebody speaks. The model carries state from one to the next.\n`,
     );
     await using session = await this.#sessions.session({ model: MODEL, durable: true, signal });
     let recovered: Recovery | undefined;
@@ -163,13 +163,13 @@ class Show {
     await this.#endLine(session);
     await this.#say(
       style.green(
-        `\n  ${to.nodeId} goes on at position ${String(position)}, ${String(Math.round(gapMs))} ms after the loss of ${from.nodeId} was noticed\n`,
+        `\n  ${to.nodeId} goes on at position ${String(position)}, ${String(Math.round(gapMs))} ms after the loss of ${from.nodeId} was noticed\n  (a frame takes two positions: one as input, one as answer)\n`,
       ),
     );
   }
 
   async #column(session: Session, chunk: Chunk): Promise<void> {
-    if (this.#line === '') this.#lineFrom = chunk.position;
+    if (this.#line === '') this.#lineFrom = chunk.index;
     this.#line += level(valueOf(chunk));
     if (this.#line.length >= LINE) await this.#endLine(session);
   }
@@ -179,7 +179,7 @@ class Show {
     const { style } = this.#context.terminal;
     const from = String(this.#lineFrom).padStart(4);
     await this.#say(
-      `  ${style.cyan((session.node?.nodeId ?? '').padEnd(9))} from position ${from}  ${this.#line}`,
+      `  ${style.cyan((session.node?.nodeId ?? '').padEnd(9))} from frame ${from}  ${this.#line}`,
     );
     this.#line = '';
   }

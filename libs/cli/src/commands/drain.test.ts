@@ -139,3 +139,13 @@ test('undrain that comes too late says so', async () => {
   const unknown = await router([]);
   expect(await run('undrain', 'h', '--router', unknown.address)).toMatchObject({ code: 3 });
 });
+
+test.each(['drain', 'undrain'])(
+  '%s of a hoster that is not there names those that are',
+  async (command) => {
+    const one = await router([], [node({ ...ONLINE, node_id: 'hoster-1' })]);
+    const ran = await run(command, 'hoster-x', '--router', one.address);
+    expect(ran).toMatchObject({ code: 3, out: '' });
+    expect(ran.err).toContain('alive: hoster-1');
+  },
+);

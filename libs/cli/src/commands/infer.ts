@@ -96,15 +96,13 @@ async function infer(context: CliContext, flags: InferFlags): Promise<void> {
       `${flags.model} needs input`,
       inputGuide(model, commandFor(flags), terminal.noteStyle),
     );
-  const connection = rpcOptions(findCredentials(flags, env, 'client'));
   const hoster = hosterOf(flags, env);
   const remote = new RemoteManager({
     ...(hoster === undefined ? { routers: routersOf(flags, env) } : { hosters: [hoster] }),
     models: [flags.model],
-    ...connection,
+    ...rpcOptions(findCredentials(flags, env, 'client')),
   });
   const manager = new SessionManager(remote, {
-    ...connection,
     timeouts: { placeMs: flags.timeout, firstMs: flags.timeout, stallMs: flags.timeout },
   });
   try {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Connection } from '../subnet/connection';
 import type { CliContext } from '../context';
-import { seconds } from '../arguments';
+import { timeOption } from '../arguments';
 import { withConnection, withSubnetFlags } from '../subnet/flags';
 import type { SubnetFlags } from '../subnet/flags';
 
@@ -47,11 +47,12 @@ export function registerUnload(program: Command, context: CliContext): void {
     .summary('let the sessions of a model end, then free it')
     .description('Makes hosters unload a model (admin): all that are online, or --hoster.')
     .option('--model-version <version>', 'only this version (default: all)')
-    .option(
-      '--deadline <time>',
-      'how long its sessions may take before they are ended',
-      seconds,
-      UNLOAD_DEADLINE_MS,
+    .addOption(
+      timeOption(
+        '--deadline <time>',
+        'how long its sessions may take before they are ended',
+        UNLOAD_DEADLINE_MS,
+      ),
     );
   withSubnetFlags(command)
     .addHelpText('after', '\nExample:\n  $ cabstand unload g2p --deadline 30s')

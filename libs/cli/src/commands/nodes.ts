@@ -19,7 +19,7 @@ export function registerNodes(program: Command, context: CliContext): void {
     .command('nodes')
     .summary('the hosters of a subnet, their state and their models')
     .description(
-      'Lists the hosters that the router knows: state, reasons, models, free slots, address. FREE is 61+3/64: of 64 slots, 61 are free for new sessions, and 3 are kept for sessions that go on from another hoster. A version that takes no new sessions has its state there: failed (`cabstand info` says why), loading, or draining until the sessions that it serves are gone.',
+      'Lists the hosters that the router knows: state, reasons, models, free slots, address; a narrow terminal shows fewer columns. FREE is 61+3/64: of 64 slots, 61 are free for new sessions, and 3 are kept for sessions that go on from another hoster. A version that takes no new sessions has its state there: failed (`cabstand info` says why), loading, or draining until the sessions that it serves are gone.',
     )
     .option('--model <name>', 'only hosters with this model', list)
     .option('--watch', 'go on, and print the list when something changes')
@@ -43,7 +43,11 @@ async function nodes(context: CliContext, flags: NodesFlags): Promise<void> {
       if (flags.watch === true) await terminal.out(jsonLine({ nodes: found.map(nodeJson) }));
       else await terminal.out(found.map((node) => jsonLine(nodeJson(node))).join(''));
     } else if (found.length === 0) await terminal.out('no hosters\n');
-    else await terminal.out(nodesTable(found, terminal.style, Date.now()));
+    else {
+      // A pipe gets all columns.
+      const width = terminal.interactive ? terminal.columns : Infinity;
+      await terminal.out(nodesTable(found, terminal.style, Date.now(), width));
+    }
   };
   await withConnection(context, flags, 'client', async (connection) => {
     if (flags.watch !== true) return print(await connection.nodes(flags.model));

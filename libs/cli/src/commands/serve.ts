@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { CabstandError } from '@cabstand/core';
 import { exampleTurns } from '@cabstand/model';
 import type { v1 } from '@cabstand/rpc';
-import { seconds, wholeNumber } from '../arguments';
+import { timeOption, wholeNumber } from '../arguments';
 import type { CliContext } from '../context';
 import { checkManifests } from '../doctor/models';
 import { signatureOf } from '../media/model-signature';
@@ -53,7 +53,9 @@ export function registerServe(program: Command, context: CliContext): void {
     )
     .option('--data <dir>', 'keys, configuration and logs', '.cabstand')
     .option('--no-auth', 'without authentication: every process of this machine may call')
-    .option('--drain <time>', 'how long running sessions may take at the end', seconds, DRAIN_MS)
+    .addOption(
+      timeOption('--drain <time>', 'how long running sessions may take at the end', DRAIN_MS),
+    )
     .addHelpText(
       'after',
       `

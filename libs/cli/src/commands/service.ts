@@ -5,15 +5,9 @@ import { ExitCode } from '../errors';
 import { servicePath } from '../subnet/service-path';
 import type { ServiceName } from '../subnet/service-path';
 
-const ABOUT: Readonly<Record<ServiceName, { summary: string; example: string }>> = {
-  router: {
-    summary: 'run a router: knows which hosters are healthy and hands them out',
-    example: 'cabstand router --config router.yaml',
-  },
-  hoster: {
-    summary: 'run a hoster: serves the models of a folder',
-    example: 'cabstand hoster --config hoster.yaml',
-  },
+const SUMMARIES: Readonly<Record<ServiceName, string>> = {
+  router: 'run a router: knows which hosters are healthy and hands them out',
+  hoster: 'run a hoster: serves the models of a folder',
 };
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -28,7 +22,7 @@ const SIGNAL_NUMBERS: Partial<Record<NodeJS.Signals, number>> = {
 
 /** `cabstand router` and `cabstand hoster`: the services' own programs, flags passed through. */
 export function registerService(program: Command, name: ServiceName, context: CliContext): void {
-  const { summary, example } = ABOUT[name];
+  const summary = SUMMARIES[name];
   program
     .command(`${name} [flags...]`)
     .summary(summary)
@@ -39,8 +33,6 @@ export function registerService(program: Command, name: ServiceName, context: Cl
     .passThroughOptions()
     .helpOption(false)
     .action(async (flags: string[]) => {
-      if (flags.includes('--help') || flags.includes('-h'))
-        await context.terminal.out(`Example:\n  $ ${example}\n\n`);
       context.exit(await runService(servicePath(name), flags));
     });
 }

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import type { Command } from 'commander';
-import { seconds, wholeNumber } from '../arguments';
+import { timeOption, wholeNumber } from '../arguments';
 import type { CliContext } from '../context';
 import { runDemo } from '../demo';
 import { checkManifests } from '../doctor/models';
@@ -54,7 +54,9 @@ export function registerUp(program: Command, context: CliContext): void {
     )
     .option('--data <dir>', 'keys, configuration and logs', '.cabstand')
     .option('--no-auth', 'without authentication: every process of this machine may call')
-    .option('--drain <time>', 'how long running sessions may take at the end', seconds, DRAIN_MS)
+    .addOption(
+      timeOption('--drain <time>', 'how long running sessions may take at the end', DRAIN_MS),
+    )
     .addHelpText(
       'after',
       `
@@ -76,7 +78,7 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
   if (claim.kind === 'taken')
     throw new UsageError(
       `a subnet with the data folder ${flags.data} is up already (pid ${claim.pid})`,
-      `Stop it with Ctrl-C or \`kill ${claim.pid}\`, or start another with --data DIR and --port PORT.`,
+      `Stop it with Ctrl-C or \`kill ${claim.pid}\`, or start another with --data DIR --port PORT --admin-port PORT.`,
     );
   try {
     if (claim.stale) tell(context, 'note', 'the last run was killed; it left only its files');

@@ -50,7 +50,7 @@ export async function computeRecords(
     await subnet.start();
     terminal.progress(`running ${name}`);
     await using remote = new RemoteManager({ routers, ...rpc });
-    await using sessions = new SessionManager(remote, rpc);
+    await using sessions = new SessionManager(remote);
     await using session = await sessions.session({ model: name, signal });
     let records: GoldenTurn['records'] = [];
     for (const { prompt, inputs, parameters } of turns) {

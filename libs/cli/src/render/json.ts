@@ -11,11 +11,11 @@ export class JsonRenderer implements OutputRenderer {
     this.#base64 = base64;
   }
 
-  chunk({ position, turn, text, outputs }: OutputChunk): string {
+  chunk({ index, position, turn, text, outputs }: OutputChunk): string {
     const tensors = Object.fromEntries(
       outputs.map((tensor) => [tensor.name, tensorJson(tensor, this.#base64)]),
     );
-    return jsonLine({ position, turn, ...(text === '' ? {} : { text }), outputs: tensors });
+    return jsonLine({ index, position, turn, ...(text === '' ? {} : { text }), outputs: tensors });
   }
 
   finish(end: OutputEnd | undefined): string {

@@ -1,31 +1,80 @@
 import type { v1 } from '@cabstand/rpc';
 import { batchClass, referenceOf } from './info';
-import { printable } from './style';
+import { printable, visibleLength } from './style';
 import type { Style } from './style';
 import { table } from './table';
 import { duration } from './units';
 
 type Node = v1.NodeInfo__Output;
 
-/** Nodes as a table; a row for each model. */
-export function nodesTable(nodes: readonly Node[], style: Style, nowMs: number): string {
-  const head = [
-    'NODE',
-    'STATE',
-    'ADDRESS',
-    'MODEL',
-    'ON',
-    'BATCHING',
-    'REFERENCE',
-    'FREE',
-    'SESSIONS',
-    'HEARTBEAT',
-    'REASONS',
-  ];
+const COLUMNS = [
+  'NODE',
+  'STATE',
+  'ADDRESS',
+  'MODEL',
+  'ON',
+  'BATCHING',
+  'REFERENCE',
+  'FREE',
+  'SESSIONS',
+  'HEARTBEAT',
+  'REASONS',
+] as const;
+
+type Column = (typeof COLUMNS)[number];
+
+/** What a narrow terminal goes without, the first first. */
+const DISPENSABLE: readonly Column[] = [
+  'REFERENCE',
+  'BATCHING',
+  'ON',
+  'HEARTBEAT',
+  'SESSIONS',
+  'ADDRESS',
+  'REASONS',
+];
+const GAP = 2;
+/** Cells of these columns are cut where it is narrow, though never shorter than this. */
+const LEAST = { MODEL: 8, REASONS: 16 } as const;
+
+/** Nodes as a table, a row for each model; in `width` characters, as far as that goes. */
+export function nodesTable(
+  nodes: readonly Node[],
+  style: Style,
+  nowMs: number,
+  width = Infinity,
+): string {
   const rows = [...nodes]
     .sort((a, b) => a.node_id.localeCompare(b.node_id, 'en', { numeric: true }))
     .flatMap((node) => nodeRows(node, style, nowMs));
-  return table([head.map((title) => style.dim(title)), ...rows]);
+  const widths = new Map(
+    COLUMNS.map((title, i) => [
+      title,
+      Math.max(title.length, ...rows.map((row) => visibleLength(row[i] ?? ''))),
+    ]),
+  );
+  const shown = new Set<Column>(COLUMNS);
+  const total = (): number =>
+    [...shown].reduce((sum, title) => sum + (widths.get(title) ?? 0) + GAP, -GAP);
+  const excess = (): number => Math.max(0, total() - width);
+  const shrink = (title: keyof typeof LEAST): void => {
+    const least = Math.min(widths.get(title) ?? 0, LEAST[title]);
+    if (shown.has(title)) widths.set(title, Math.max(least, (widths.get(title) ?? 0) - excess()));
+  };
+  if (rows.every((row) => row.at(-1) === '') && excess() > 0) shown.delete('REASONS');
+  shrink('REASONS');
+  for (const title of DISPENSABLE) if (excess() > 0) shown.delete(title);
+  shrink('MODEL');
+  const kept = (row: readonly string[]): string[] =>
+    COLUMNS.flatMap((title, i) =>
+      shown.has(title) ? [clipped(row[i] ?? '', widths.get(title) ?? 0)] : [],
+    );
+  return table([kept(COLUMNS).map((title) => style.dim(title)), ...rows.map(kept)]);
+}
+
+/** A cell of no more than this; those that are too long have no colours. */
+function clipped(text: string, most: number): string {
+  return visibleLength(text) > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
 function nodeRows(node: Node, style: Style, nowMs: number): string[][] {

@@ -2,6 +2,9 @@ import type { Tensor } from '@cabstand/tensor';
 
 /** One record's output as the renderers take it. */
 export interface OutputChunk {
+  /** Number of the chunk in its turn. */
+  readonly index: number;
+  /** Number of the record in its session. */
   readonly position: number;
   readonly turn: number;
   readonly text: string;

@@ -13,15 +13,17 @@ import { bytes, clockTime, duration } from './units';
 
 const style = createStyle(false);
 const done = { reason: 'completed', steps: 3 };
-const chunk = (position: number, rest: Partial<OutputChunk>): OutputChunk => ({
-  position,
+const chunk = (index: number, rest: Partial<OutputChunk>): OutputChunk => ({
+  index,
+  // As in a live turn, where each part of the input takes a position, too.
+  position: 2 * index + 1,
   turn: 0,
   text: '',
   outputs: [],
   ...rest,
 });
-const probability = (position: number, value: number): OutputChunk =>
-  chunk(position, { outputs: [tensorOf('p', Float32Array.of(value), [1, 1])] });
+const probability = (index: number, value: number): OutputChunk =>
+  chunk(index, { outputs: [tensorOf('p', Float32Array.of(value), [1, 1])] });
 
 test('times, sizes and durations', () => {
   expect(clockTime(83.456)).toBe('1:23.46');
@@ -157,7 +159,8 @@ describe('JSON', () => {
     const line = new JsonRenderer(false).chunk(probability(3, 0.1));
     expect(line.endsWith('\n')).toBe(true);
     expect(JSON.parse(line)).toEqual({
-      position: 3,
+      index: 3,
+      position: 7,
       turn: 0,
       outputs: { p: { dtype: 'float32', shape: [1, 1], data: [Math.fround(0.1)] } },
     });

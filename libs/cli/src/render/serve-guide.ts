@@ -111,12 +111,19 @@ function requestInputs(model: v1.ModelInfo__Output, inputs: readonly Tensor[]): 
   };
 }
 
-/** With @cabstand/client. */
-function typescriptLine(model: v1.ModelInfo__Output, inputs: readonly Tensor[]): string {
-  const given = model.takes_prompt
+/** With @cabstand/client: in place of the session in README.md's program. */
+function typescriptLine(
+  { offer, takes_prompt }: v1.ModelInfo__Output,
+  inputs: readonly Tensor[],
+): string {
+  const given = takes_prompt
     ? "'some text'"
     : `undefined, [${inputs.map(tensorSource).join(', ')}]`;
-  return `for await (const { tensors } of session.runProtocolTask(${given})) console.log(tensors); // import { tensorFrom } from '@cabstand/client' beside README.md's`;
+  const needed = given.includes('tensorFrom(')
+    ? `import { tensorFrom } from '@cabstand/client'; `
+    : '';
+  const model = JSON.stringify(offer?.name ?? '');
+  return `${needed}const session = await sessions.session({ model: ${model} }); for await (const chunk of session.runProtocolTask(${given})) console.log(chunk.text, chunk.tensors); // the rest as in README.md`;
 }
 
 function tensorSource({ name, dtype, shape }: Tensor): string {

@@ -173,4 +173,14 @@ test('nodes are a row for each model, in the order people count', () => {
       '',
     ].join('\n'),
   );
+
+  const all = [idle, failing, node('h-10', {}), suspect];
+  for (const width of [100, 80, 60, 40]) {
+    const text = nodesTable(all, style, NOW, width);
+    for (const line of text.split('\n')) expect(Array.from(line).length).toBeLessThanOrEqual(width);
+    for (const told of ['h-2', 'SUSPECT', 'failed', '5+3/64']) expect(text).toContain(told);
+  }
+  expect(nodesTable(all, style, NOW, 80)).toContain('ADDRESS');
+  // What is wrong is worth more than where it is.
+  expect(nodesTable(all, style, NOW, 60)).toContain('heartbeat late');
 });

@@ -14,8 +14,8 @@ export class TensorRenderer implements OutputRenderer {
     this.#style = style;
   }
 
-  chunk({ position, text, outputs }: OutputChunk): string {
-    const lead = this.#style.dim(`${String(position).padStart(6)}  `);
+  chunk({ index, text, outputs }: OutputChunk): string {
+    const lead = this.#style.dim(`${String(index).padStart(6)}  `);
     const lines = outputs.map((tensor) => `${lead}${describeTensor(tensor)}\n`);
     if (text !== '') lines.push(`${lead}${printable(text)}\n`);
     return lines.join('');

@@ -63,24 +63,29 @@ export class Connection {
     );
   }
 
-  drain(nodeId: string, deadlineMs: number | undefined): Promise<v1.DrainResponse__Output> {
-    return this.#anyRouter((router) =>
-      router.unary(
-        RouterService.rpc_drain,
-        {
-          node_id: nodeId,
-          ...(deadlineMs === undefined
-            ? {}
-            : {
-                deadline: {
-                  seconds: Math.floor(deadlineMs / 1000),
-                  nanos: (deadlineMs % 1000) * 1e6,
-                },
-              }),
-        },
-        this.#call(),
-      ),
-    );
+  /** Throws NODE_UNKNOWN with the names of those that are there. */
+  async drain(nodeId: string, deadlineMs: number | undefined): Promise<v1.DrainResponse__Output> {
+    try {
+      return await this.#anyRouter((router) =>
+        router.unary(
+          RouterService.rpc_drain,
+          {
+            node_id: nodeId,
+            ...(deadlineMs === undefined
+              ? {}
+              : {
+                  deadline: {
+                    seconds: Math.floor(deadlineMs / 1000),
+                    nanos: (deadlineMs % 1000) * 1e6,
+                  },
+                }),
+          },
+          this.#call(),
+        ),
+      );
+    } catch (error) {
+      throw await this.#withNames(error);
+    }
   }
 
   /**
@@ -108,7 +113,7 @@ export class Connection {
       else refusals.push(tried.reason);
     }
     if (node !== null) return { node, silent };
-    if (refusals.length > 0) throw CabstandError.from(refusals[0]);
+    if (refusals.length > 0) throw await this.#withNames(refusals[0]);
     throw new CabstandError('ROUTER_UNREACHABLE', `no router answers: ${silent.join(', ')}`);
   }
 
@@ -170,6 +175,21 @@ export class Connection {
   close(): void {
     for (const client of this.#clients.values()) client.close();
     this.#clients.clear();
+  }
+
+  /** An error about a node that is not there, with those that are; any other as it is. */
+  async #withNames(thrown: unknown): Promise<CabstandError> {
+    const error = CabstandError.from(thrown);
+    if (error.reason !== 'NODE_UNKNOWN') return error;
+    const nodes = await this.nodes().catch(() => []);
+    const names = nodes
+      .filter(({ state }) => state !== 'NODE_STATE_OFFLINE')
+      .map(({ node_id: id }) => id);
+    const there = names.length === 0 ? 'none' : names.sort().join(', ');
+    return new CabstandError(error.reason, `${error.message}; alive: ${there}`, {
+      metadata: error.metadata,
+      cause: error,
+    });
   }
 
   async #anyRouter<T>(use: (router: RpcClient) => Promise<T>): Promise<T> {

@@ -45,6 +45,14 @@ export function findCredentials(
   purpose: Purpose,
 ): Credentials {
   const setting = (name: string): string | undefined => (env[name] === '' ? undefined : env[name]);
+  // As from --token "$TOKEN" where there is no TOKEN.
+  for (const [flag, value] of Object.entries({
+    credentials: flags.credentials,
+    key: flags.key,
+    token: flags.token,
+  }))
+    if (value === '')
+      throw new UsageError(`--${flag} is empty`, 'Leave it out, or give it a value.');
   if (flags.auth === false) return { auth: { mode: 'none' }, tls: undefined, source: 'none' };
   const named = flags.credentials ?? setting('CABSTAND_CREDENTIALS');
   const folder = named ?? (hasSubnetKeys(DEFAULT_KEYS) ? DEFAULT_KEYS : undefined);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { address, addresses, seconds } from '../arguments';
+import { address, addresses, timeOption } from '../arguments';
 import type { CliContext } from '../context';
 import { Connection } from './connection';
 import { findCredentials, rpcOptions } from './credentials';
@@ -29,12 +29,7 @@ export function withSubnetFlags(command: Command, timeoutMs = DEFAULT_TIMEOUT_MS
         'go to this hoster, past the routers (CABSTAND_HOSTER)',
         address,
       )
-      .option(
-        '--timeout <time>',
-        `longest wait for an answer (default ${timeoutMs / 1000}s)`,
-        seconds,
-        timeoutMs,
-      ),
+      .addOption(timeOption('--timeout <time>', 'longest wait for an answer', timeoutMs)),
   );
 }
 

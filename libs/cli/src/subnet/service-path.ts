@@ -15,7 +15,7 @@ export function servicePath(name: ServiceName): string {
   } catch (error) {
     throw new UsageError(
       `@cabstand/${name} is not installed`,
-      'Run `npm ci` in the project folder.',
+      'Run `npm run build` in the project folder.',
       error,
     );
   }

@@ -73,6 +73,7 @@ function noticeFromWire(notice: v1.Notice__Output): NoticeEvent | undefined {
       type: 'accepted',
       turn: notice.accepted.turn,
       nextPart: notice.accepted.next_input_sequence,
+      wanted: notice.accepted.wanted_input_sequence,
     };
   if (isSet(notice.progress))
     return { type: 'progress', done: notice.progress.done, total: notice.progress.total };

@@ -86,7 +86,13 @@ export type NoticeEvent =
   /** Nothing more is computed before an ack. */
   | { readonly type: 'ackWanted'; readonly position: number }
   /** Parts of live input below `nextPart` are taken. */
-  | { readonly type: 'accepted'; readonly turn: number; readonly nextPart: number };
+  | {
+      readonly type: 'accepted';
+      readonly turn: number;
+      readonly nextPart: number;
+      /** The hoster has the parts below it, and needs more before it can use any of them up. */
+      readonly wanted?: number;
+    };
 
 export type ProtocolEvent =
   | RecordEvent

@@ -3,6 +3,7 @@ import { CabstandError, abortable, linkSignals } from '@cabstand/core';
 import { HosterService, RouterService } from '@cabstand/rpc';
 import type { RpcClientPool, v1 } from '@cabstand/rpc';
 import { makePool } from '../connection';
+import type { ConnectionOptions } from '../connection';
 import type { Target } from '../protocol/types';
 import { nodeKey } from '../retry/exclusions';
 import type { NodeRef } from '../retry/exclusions';
@@ -37,6 +38,8 @@ export class RemoteManager
   extends EventEmitter<RemoteEvents>
   implements PlacementSource, AsyncDisposable
 {
+  /** Its own options: a `SessionManager` connects in the same way unless it is told otherwise. */
+  readonly connection: ConnectionOptions;
   readonly #settings: RemoteSettings;
   readonly #pool: RpcClientPool;
   readonly #routers: Routers;
@@ -48,6 +51,7 @@ export class RemoteManager
   constructor(options: RemoteManagerOptions) {
     super();
     const settings = withRemoteDefaults(options);
+    this.connection = options;
     this.#settings = settings;
     const { clock, random, acquireMs } = settings;
     this.#pool = makePool(options, clock);
@@ -165,6 +169,7 @@ export class RemoteManager
   /** Ends the watch and closes all connections to routers. Never throws. */
   async close(): Promise<void> {
     this.#closing.abort(new CabstandError('CANCELLED', 'the remote manager was closed'));
+    this.#routers.close();
     await this.#watch?.over;
     this.#pool.close();
   }
@@ -212,6 +217,8 @@ export class RemoteManager
     const response = await this.#routers.ask(
       (client, options) => client.unary(RouterService.rpc_acquire, wire, options),
       request.signal,
+      // What was seen last is better than waiting for a router that is known to say nothing.
+      candidates(this.#cache.nodes, request, () => false).length === 0,
     );
     const { lease } = response;
     if (!isSet(lease?.node))

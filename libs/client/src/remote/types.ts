@@ -1,4 +1,5 @@
 import type { CabstandError } from '@cabstand/core';
+import type { ConnectionOptions } from '../connection';
 import type { Target } from '../protocol/types';
 import type { NodeRef } from '../retry/exclusions';
 
@@ -81,6 +82,8 @@ export type Outcome =
 
 /** Finds hosters for sessions, and remembers how they did. */
 export interface PlacementSource {
+  /** How it connects: sessions do the same where they are not told otherwise. */
+  readonly connection?: ConnectionOptions;
   acquire(request: PlacementRequest): Promise<Placement>;
   /** False if the node must not be called now; otherwise `settle` must follow. */
   enter(node: Target): boolean;

@@ -48,6 +48,7 @@ async function watchOne(
   signal: AbortSignal,
 ): Promise<number> {
   let changes = 0;
+  const since = options.clock.monotonic();
   try {
     const stream = routers
       .client(address)
@@ -69,7 +70,8 @@ async function watchOne(
     throw new CabstandError('ROUTER_UNREACHABLE', `router ${address} ended the watch`);
   } catch (thrown) {
     if (signal.aborted) return changes;
-    routers.failed(address);
+    // One that was watched and goes away kept nobody waiting.
+    routers.failed(address, changes > 0 ? options.clock.monotonic() : since);
     options.lost(CabstandError.from(thrown));
   }
   return changes;

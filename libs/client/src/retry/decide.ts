@@ -73,8 +73,10 @@ export function decideRetry(error: CabstandError, facts: FailureFacts): RetryDec
 /** A session that was lost at its hoster, but not to its consumer. */
 export function goneAtHoster(error: CabstandError): boolean {
   switch (error.reason) {
-    // Sessions number their turns themselves: the hoster's is of another time.
+    // Sessions number turns and positions themselves: the hoster's session is of another time. It may have
+    // begun anew with an opening that came late and twice.
     case 'TURN_OUT_OF_ORDER':
+    case 'POSITION_INVALID':
     case 'SESSION_UNKNOWN':
     case 'SESSION_EVICTED':
     case 'SESSION_LOST':

@@ -10,7 +10,7 @@ import { Watchdog } from './watchdog';
 export interface LiveInputSource {
   /** A channel took the turn: send the parts; all of them where the hoster starts over. */
   readonly started: (channel: SessionChannel, resumed: boolean) => void;
-  readonly accepted: (nextPart: number) => void;
+  readonly accepted: (nextPart: number, wanted?: number) => void;
   readonly applied: (sequence: number, position: number) => void;
   readonly checkpoint: (position: number) => void;
   /** Whether the parts are still here that another hoster would need. */
@@ -25,6 +25,8 @@ export interface LiveInputSource {
 /** What a turn is, to the core. */
 export interface TurnSpec {
   readonly input: TurnInput;
+  /** Chunks that the process before this one had. Default 0. */
+  readonly chunksBefore?: number;
   /** Set for a turn whose input comes in parts. */
   readonly live?: LiveInputSource;
 }
@@ -55,6 +57,10 @@ export class ActiveTurn {
   readonly watchdog: Watchdog;
   /** The position at which it begins. */
   readonly position: number;
+  /** Chunks of it that the process before this one had. */
+  readonly chunksBefore: number;
+  /** All its chunks so far, those before included. */
+  chunks: number;
   /** Undefined once the turn runs if it was too much to keep. */
   input: TurnInput | undefined;
   /** Its caller wants it to end. */
@@ -79,6 +85,8 @@ export class ActiveTurn {
     this.turn = turn;
     this.position = position;
     this.input = spec.input;
+    this.chunksBefore = spec.chunksBefore ?? 0;
+    this.chunks = this.chunksBefore;
     this.live = spec.live;
     this.watchdog = new Watchdog({
       clock: host.clock,
@@ -141,6 +149,7 @@ export class ActiveTurn {
         this.watchdog.leave();
         this.#fresh = false;
         this.taken = true;
+        if (event.body === 'chunk') this.chunks++;
         if (event.body === 'input') this.live?.applied(event.sequence, event.position);
         return event;
       }

@@ -1,6 +1,5 @@
 import { CabstandError } from '@cabstand/core';
 import type { SessionChannel, Target } from '../protocol/types';
-import { goneAtHoster } from '../retry/decide';
 import type { ActiveTurn } from './active-turn';
 import type { CoreContext, Standing } from './standing';
 
@@ -62,9 +61,4 @@ export function takenUp(
   standing.opened(node, channel);
   standing.claims = false;
   if (turn.cancelled) channel.send({ kind: 'cancel', turn: turn.turn });
-}
-
-/** A hoster that answers, and does not have the session, or not what is wanted of it. */
-export function isVacant(error: CabstandError): boolean {
-  return goneAtHoster(error) || error.reason === 'POSITION_INVALID';
 }

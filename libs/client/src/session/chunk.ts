@@ -5,7 +5,12 @@ import { inputBytes } from './input';
 
 /** The output of one model step. */
 export class Chunk {
-  /** Number of the record in its session. Gaps to the chunk before are records without output. */
+  /** Number of the chunk in its turn: 0, 1, 2 … */
+  readonly index: number;
+  /**
+   * Number of the record in its session, over all turns. Parts of live input and the ends of turns are
+   * records, too: what goes on elsewhere and what is logged names positions; to count, use `index`.
+   */
   readonly position: number;
   /** The turn it belongs to, from 0. */
   readonly turn: number;
@@ -13,7 +18,8 @@ export class Chunk {
   readonly text: string;
   readonly tensors: readonly Tensor[];
 
-  constructor(record: Extract<RecordEvent, { body: 'chunk' }>) {
+  constructor(record: Extract<RecordEvent, { body: 'chunk' }>, index: number) {
+    this.index = index;
     this.position = record.position;
     this.turn = record.turn;
     this.text = record.text;
@@ -48,7 +54,7 @@ export interface TurnResult {
   readonly reason: EndReason;
   /** Model steps computed. */
   readonly steps: number;
-  /** Chunks delivered. */
+  /** Chunks that came, those that another process had before included. */
   readonly chunks: number;
   /** Why a turn in good order computed nothing: its input was shorter than one frame, say. */
   readonly note?: string;

@@ -19,9 +19,9 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
     const { session, mock } = await setup();
     expect(session.state).toBe('idle');
     const first = await collect(session.runProtocolTask('a b'));
-    expect(first.map((c) => [c.position, c.turn, c.text])).toEqual([
-      [0, 0, 'a'],
-      [1, 0, 'b'],
+    expect(first.map((c) => [c.position, c.turn, c.index, c.text])).toEqual([
+      [0, 0, 0, 'a'],
+      [1, 0, 1, 'b'],
     ]);
     const [second] = await collect(
       session.runProtocolTask(
@@ -30,7 +30,7 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
         { parameters: { p: 1 } },
       ),
     );
-    expect([second?.position, second?.turn]).toEqual([3, 1]);
+    expect([second?.position, second?.turn, second?.index]).toEqual([3, 1, 0]);
     expect([...float32Of(second!.tensor('x'))]).toEqual([1, 2.5]);
     expect(() => second!.tensor('y')).toThrow(/"y", expected x/);
     expect(mock.turns[1]?.parameters).toEqual({ p: 1 });
@@ -249,7 +249,11 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
       for (let i = 0; i < 500; i++) await live.write({ x: new Float32Array([i]) });
       await live.end();
     })();
-    const values = (await collect(live)).map((chunk) => float32Of(chunk.tensor('x'))[0]);
+    const chunks = await collect(live);
+    const values = chunks.map((chunk) => float32Of(chunk.tensor('x'))[0]);
+    // Parts of the input take positions, too.
+    expect(chunks.map(({ index }) => index)).toEqual(values.map((_, i) => i));
+    expect(chunks.at(-1)!.position).toBeGreaterThan(chunks.at(-1)!.index);
     await writing;
     expect(values).toEqual(Array.from({ length: 500 }, (_, i) => i));
     expect(session.lastTurn).toMatchObject({ reason: 'completed', steps: 500 });

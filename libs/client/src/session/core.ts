@@ -130,7 +130,10 @@ export class SessionCore implements TurnHost {
 
   #makeTurn(spec: TurnSpec): ActiveTurn {
     const { pending } = this.#standing;
-    return new ActiveTurn(this, this.turn, pending?.start ?? this.position, spec);
+    return new ActiveTurn(this, this.turn, pending?.start ?? this.position, {
+      ...spec,
+      chunksBefore: pending?.chunks ?? 0,
+    });
   }
 
   /** The turn's input as it is kept; undefined where it is not. */
@@ -193,7 +196,7 @@ export class SessionCore implements TurnHost {
         this.#acker.wanted();
         return;
       case 'accepted':
-        if (event.turn === turn.turn) turn.live?.accepted(event.nextPart);
+        if (event.turn === turn.turn) turn.live?.accepted(event.nextPart, event.wanted);
         return;
       case 'checkpoint':
         if (!this.durable) return;
@@ -223,7 +226,7 @@ export class SessionCore implements TurnHost {
   }
 
   /** The end-of-turn record was accepted. Throws where the turn ended in an error. */
-  endTurn(turn: ActiveTurn, end: End, chunks: number): TurnResult {
+  endTurn(turn: ActiveTurn, end: End): TurnResult {
     const { emit } = this.#context;
     const standing = this.#standing;
     standing.turn = turn.turn + 1;
@@ -243,6 +246,7 @@ export class SessionCore implements TurnHost {
     this.#recovery.turnEnded();
     this.#settling = ends ?? Promise.resolve();
     const { note = '', reason, steps } = end;
+    const { chunks } = turn;
     const result = { turn: end.turn, reason, steps, chunks, ...(note === '' ? {} : { note }) };
     emit('turnEnd', result);
     const error = endError(end);
@@ -263,7 +267,7 @@ export class SessionCore implements TurnHost {
       turn.cancelled = true;
       this.#active = turn;
       void this.cancelTurn().catch((error: unknown) => turn.break(CabstandError.from(error)));
-      this.endTurn(turn, await readToEnd(turn, this.clock, this.timeouts.closeMs), 0);
+      this.endTurn(turn, await readToEnd(turn, this.clock, this.timeouts.closeMs));
     } catch (thrown) {
       // An error as the turn's end is its end as well.
       if (this.turn === turn.turn) this.fail(CabstandError.from(thrown));

@@ -296,7 +296,9 @@ describe.each(['mock', 'grpc'] as const)('a durable session over %s', (kind) => 
         const chunks = await collect(other.continueTurn());
         expect(chunks.map((chunk) => chunk.text).join(' ')).toBe('g h i j');
         expect(positions(chunks)).toEqual([8, 9, 10, 11]);
-        expect(other.lastTurn).toMatchObject({ turn: 1, reason: 'completed' });
+        // Counted over both processes.
+        expect(chunks.map(({ index }) => index)).toEqual([6, 7, 8, 9]);
+        expect(other.lastTurn).toMatchObject({ turn: 1, reason: 'completed', chunks: 10 });
         expect(await texts(other.runProtocolTask('z'))).toBe('z');
       },
     );

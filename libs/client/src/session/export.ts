@@ -34,6 +34,8 @@ export function exported(
     checkpoint: continuation.checkpoint,
     past: continuation.past,
     running:
-      active === undefined ? standing.pending : { start: active.position, input: active.input },
+      active === undefined
+        ? standing.pending
+        : { start: active.position, input: active.input, chunks: active.chunks },
   };
 }

@@ -35,6 +35,8 @@ export interface RunningTurn {
   readonly start: number;
   /** Undefined where it was too much to keep. */
   readonly input: TurnInput | undefined;
+  /** Chunks of it up to the position that is wanted next. */
+  readonly chunks: number;
 }
 
 const PREFIX = 'cabstand-session-1.';
@@ -95,7 +97,8 @@ function isContent(value: unknown): value is HandleContent {
     (checkpoint === undefined || isCheckpoint(checkpoint)) &&
     Array.isArray(past) &&
     past.every((one) => isRecord(one) && isCount(one['turn']) && isPlaced(one, 'position')) &&
-    (running === undefined || (isRecord(running) && isPlaced(running, 'start')))
+    (running === undefined ||
+      (isRecord(running) && isPlaced(running, 'start') && isCount(running['chunks'])))
   );
 }
 

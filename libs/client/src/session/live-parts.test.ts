@@ -28,6 +28,28 @@ function setup(maxReplayBytes = 1_000) {
   return { parts, write, attach };
 }
 
+test('parts that a hoster has and cannot use yet take no room away from further ones', () => {
+  const { parts, write, attach } = setup();
+  attach(true);
+  write(8);
+  expect(parts.hasRoom).toBe(false);
+  parts.accepted(0, 6);
+  expect(parts.hasRoom).toBe(true);
+  write(6);
+  expect(parts.hasRoom).toBe(false);
+  // The next hoster has none of them, and says so again.
+  expect(attach(true).sent).toHaveLength(14);
+  expect(parts.hasRoom).toBe(false);
+  parts.accepted(0, 14);
+  expect(parts.hasRoom).toBe(true);
+  parts.accepted(14);
+  expect(parts.hasRoom).toBe(true);
+  write(7);
+  expect(parts.hasRoom).toBe(true);
+  write(1);
+  expect(parts.hasRoom).toBe(false);
+});
+
 test('another hoster gets what no checkpoint holds; the same one what it has not taken', () => {
   const { parts, write, attach } = setup();
   expect(attach(true).sent).toEqual([]);

@@ -25,6 +25,9 @@ export class LiveParts {
   #base = 0;
   #keptBytes = 0;
   #accepted = 0;
+  /** The hoster has those below, and asked for more. */
+  #wanted = 0;
+  /** Of the parts that are neither accepted nor below `#wanted`. */
   #bytesInFlight = 0;
   #sent = 0;
   /** Parts below are in the newest checkpoint, or will not be needed again. */
@@ -42,7 +45,7 @@ export class LiveParts {
   /** Whether another part may be written. */
   get hasRoom(): boolean {
     const { maxParts, maxBytes } = this.#limits;
-    return this.#end - this.#accepted < maxParts && this.#bytesInFlight < maxBytes;
+    return this.#end - this.#counted < maxParts && this.#bytesInFlight < maxBytes;
   }
 
   /** Whether all parts are here that the newest checkpoint does not cover. */
@@ -57,6 +60,11 @@ export class LiveParts {
 
   get #end(): number {
     return this.#base + this.#kept.length;
+  }
+
+  /** Parts from here on count as on their way. */
+  get #counted(): number {
+    return Math.min(Math.max(this.#accepted, this.#wanted), this.#end);
   }
 
   add(part: LivePart, bytes: number): void {
@@ -80,9 +88,7 @@ export class LiveParts {
     this.#channel = channel;
     if (resumed) this.#accepted = Math.max(this.#base, this.#covered);
     this.#sent = this.#accepted;
-    this.#bytesInFlight = 0;
-    for (const { bytes } of this.#kept.slice(this.#accepted - this.#base))
-      this.#bytesInFlight += bytes;
+    this.#weigh();
     this.#draining = false;
     this.#send();
     this.#wake();
@@ -97,12 +103,13 @@ export class LiveParts {
     this.#wake();
   }
 
-  /** The hoster has taken the parts below `nextPart`. */
-  accepted(nextPart: number): void {
-    while (this.#accepted < nextPart && this.#accepted < this.#sent) {
-      this.#bytesInFlight -= this.#kept[this.#accepted - this.#base]?.bytes ?? 0;
-      this.#accepted++;
-    }
+  /** The hoster has taken the parts below `nextPart`, or has those below `wanted` and needs more. */
+  accepted(nextPart: number, wanted = 0): void {
+    const counted = this.#counted;
+    this.#accepted = Math.max(this.#accepted, Math.min(nextPart, this.#sent));
+    this.#wanted = Math.max(this.#wanted, Math.min(wanted, this.#sent));
+    for (let part = counted; part < this.#counted; part++)
+      this.#bytesInFlight -= this.#kept[part - this.#base]?.bytes ?? 0;
     this.#drop();
     this.#wake();
   }
@@ -160,6 +167,12 @@ export class LiveParts {
       channel.drained().then(resume, () => undefined);
       return;
     }
+  }
+
+  #weigh(): void {
+    this.#bytesInFlight = 0;
+    for (const { bytes } of this.#kept.slice(this.#counted - this.#base))
+      this.#bytesInFlight += bytes;
   }
 
   #wake(): void {

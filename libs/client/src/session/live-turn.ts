@@ -32,6 +32,9 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   /** Position of the last record that was no chunk. */
   #applied = -1;
   #ended = false;
+  /** Nobody asks for the next chunk any more, nor wants to hear why there is none. */
+  #left = false;
+  #over = false;
   #writes: Promise<void>;
   #watchdog: Watchdog | undefined;
   #writersWaiting = 0;
@@ -92,14 +95,16 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   }
 
   next(): Promise<IteratorResult<Chunk, TurnResult>> {
+    if (this.#left) return Promise.resolve({ done: true, value: this.#brokenOff() });
     return this.#chunks.next((chunk) => {
       this.#context.core.delivered(chunk.position, chunkBytes(chunk));
       this.#tellApplied();
     });
   }
 
-  /** Cancels the turn. */
+  /** Cancels the turn. The session can start another one. */
   return(value?: TurnResult): Promise<IteratorResult<Chunk, TurnResult>> {
+    this.#left = true;
     this.#link.abort(new CabstandError('CANCELLED', 'the turn was left before its end'));
     return Promise.resolve({ done: true, value: value as TurnResult });
   }
@@ -168,14 +173,14 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
     const { core } = this.#context;
     const { signal } = this.#link;
     const parts = this.#parts;
-    let turn: ActiveTurn | undefined;
+    let turn: ActiveTurn;
     try {
       turn = await core.startTurn(
         {
           input: this.#input,
           live: {
             started: (channel, resumed) => parts.attach(channel, resumed),
-            accepted: (nextPart) => parts.accepted(nextPart),
+            accepted: (nextPart, wanted) => parts.accepted(nextPart, wanted),
             applied: (sequence, position) => parts.applied(sequence, position),
             checkpoint: (position) => parts.checkpoint(position),
             replayable: () => parts.replayable,
@@ -188,12 +193,24 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
         },
         signal,
       );
+    } catch (thrown) {
+      this.#finish(CabstandError.from(thrown));
+      return;
+    }
+    // Nothing may come between the abort and this: the next turn waits for the one that is wound up.
+    const leave = (): void => {
+      core.abandon(turn);
+      this.#chunks.drop();
+      this.#finish(abortReason(signal));
+    };
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, { once: true });
+    try {
       this.#finish(await this.#pump(turn));
     } catch (thrown) {
-      if (turn !== undefined && core.turn === turn.turn && signal.aborted) core.abandon(turn);
       this.#finish(CabstandError.from(thrown));
     } finally {
-      this.#link[Symbol.dispose]();
+      signal.removeEventListener('abort', leave);
     }
   }
 
@@ -215,11 +232,10 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
 
   #handle(turn: ActiveTurn, record: RecordEvent): TurnResult | undefined {
     if (record.body === 'chunk') {
-      this.#count++;
-      this.#chunks.push(new Chunk(record));
+      this.#chunks.push(new Chunk(record, turn.chunksBefore + this.#count++));
       return undefined;
     }
-    if (record.body === 'end') return this.#context.core.endTurn(turn, record, this.#count);
+    if (record.body === 'end') return this.#context.core.endTurn(turn, record);
     this.#applied = record.position;
     this.#tellApplied();
     return undefined;
@@ -230,9 +246,16 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
     if (this.#applied >= 0 && this.#chunks.idle) this.#context.core.delivered(this.#applied, 0);
   }
 
+  #brokenOff(): TurnResult {
+    return { turn: this.#context.core.turn, reason: 'error', steps: 0, chunks: this.#count };
+  }
+
   #finish(outcome: TurnResult | CabstandError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#link[Symbol.dispose]();
     if (CabstandError.is(outcome)) {
-      this.#chunks.fail(outcome);
+      this.#chunks.fail(outcome, this.#brokenOff());
       this.#context.done(undefined);
     } else {
       this.#chunks.finish(outcome);

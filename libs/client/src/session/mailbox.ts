@@ -9,8 +9,8 @@ type MailboxState<R> =
   | { readonly kind: 'open' }
   /** What is in it, then the result. */
   | { readonly kind: 'finished'; readonly result: R }
-  /** What is in it, then the error, once. */
-  | { readonly kind: 'failed'; readonly error: CabstandError; told: boolean };
+  /** What is in it, then the error, once, then the result. */
+  | { readonly kind: 'failed'; readonly error: CabstandError; readonly result: R; told: boolean };
 
 /** A bounded queue between a pump and the one who reads. */
 export class Mailbox<T, R> {
@@ -63,12 +63,18 @@ export class Mailbox<T, R> {
     for (const reader of this.#readers.splice(0)) reader.resolve({ done: true, value: result });
   }
 
-  fail(error: CabstandError): void {
+  fail(error: CabstandError, result: R): void {
     if (this.#state.kind !== 'open') return;
     const [first, ...others] = this.#readers.splice(0);
-    this.#state = { kind: 'failed', error, told: first !== undefined };
+    this.#state = { kind: 'failed', error, result, told: first !== undefined };
     first?.reject(error);
-    for (const reader of others) reader.reject(error);
+    for (const reader of others) reader.resolve({ done: true, value: result });
+  }
+
+  /** Nobody wants what is in it. */
+  drop(): void {
+    this.#items.length = 0;
+    this.#taken = undefined;
   }
 
   /** The next item; `done` hears of the one before, which its reader is through with. */
@@ -86,11 +92,11 @@ export class Mailbox<T, R> {
       return Promise.resolve({ done: false, value: item });
     }
     const state = this.#state;
-    if (state.kind === 'finished') return Promise.resolve({ done: true, value: state.result });
-    if (state.kind === 'failed') {
+    if (state.kind === 'failed' && !state.told) {
       state.told = true;
       return Promise.reject(state.error);
     }
+    if (state.kind !== 'open') return Promise.resolve({ done: true, value: state.result });
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
 

@@ -1,7 +1,7 @@
 import { CabstandError, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { checkNumber } from '../checks';
-import { MAX_MESSAGE_BYTES } from '../connection';
+import { MAX_MESSAGE_BYTES, inheritConnection } from '../connection';
 import type { ConnectionOptions } from '../connection';
 import { GrpcProtocol } from '../grpc/protocol';
 import type { SessionProtocol } from '../protocol/types';
@@ -19,7 +19,10 @@ import type { ImportOptions, SessionOptions, SessionSettings } from './options';
 import { Session } from './session';
 
 export interface SessionManagerOptions extends ConnectionOptions {
-  /** How sessions reach hosters. Default: gRPC, with the connection options given here. */
+  /**
+   * How sessions reach hosters. Default: gRPC, with the connection options given here, and those of the
+   * `RemoteManager` for the rest: authorizer and TLS need to be given there only.
+   */
   readonly protocol?: SessionProtocol;
   /** Sessions open at once; more are refused with LIMIT_EXCEEDED. Default 1000. */
   readonly maxSessions?: number;
@@ -56,9 +59,10 @@ export class SessionManager implements AsyncDisposable {
     const settings = withRetryDefaults(options.retry);
     this.#retry = { clock, random, settings, budget: new RetryBudget(settings, clock) };
     this.#ownsProtocol = protocol === undefined;
-    this.#protocol = protocol ?? new GrpcProtocol(options, clock);
+    const connection = inheritConnection(options, placement.connection);
+    this.#protocol = protocol ?? new GrpcProtocol(connection, clock);
     this.#models = new KnownModels(this.#protocol, placement, clock);
-    this.#maxMessageBytes = options.maxMessageBytes ?? MAX_MESSAGE_BYTES;
+    this.#maxMessageBytes = connection.maxMessageBytes ?? MAX_MESSAGE_BYTES;
   }
 
   /** Sessions that are not closed. */

@@ -95,7 +95,10 @@ export interface TurnOptions {
 export interface LiveOptions extends TurnOptions {
   /** Text that comes with the turn. Default: none. */
   readonly prompt?: string;
-  /** Parts written but not yet taken by the hoster before `write` waits. Default 64. */
+  /**
+   * Parts written but not yet taken by the hoster before `write` waits. Where one frame takes many parts,
+   * hosters ask for more from the fourth on: below 4 only for parts of a whole frame. Default 64.
+   */
   readonly maxPartsInFlight?: number;
   /** The same in bytes of tensor data. Default 4194304. */
   readonly maxBytesInFlight?: number;

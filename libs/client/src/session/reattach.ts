@@ -1,7 +1,8 @@
 import { CabstandError, linkSignals, throwIfAborted } from '@cabstand/core';
 import type { SessionChannel, Target } from '../protocol/types';
 import { nodeKey } from '../retry/exclusions';
-import { isVacant, takenUp } from './break';
+import { goneAtHoster } from '../retry/decide';
+import { takenUp } from './break';
 import type { GoingOn } from './break';
 import { established, isFinal, sendInput } from './placing';
 
@@ -38,7 +39,7 @@ async function attachAt(on: GoingOn, node: Target): Promise<SessionChannel | Cab
       const error = CabstandError.from(thrown);
       throwIfAborted(on.signal);
       if (on.standing.claimsAfter(error)) continue;
-      if (!isVacant(error) && isFinal(error)) throw error;
+      if (!goneAtHoster(error) && isFinal(error)) throw error;
       return error;
     }
 }

@@ -1,10 +1,10 @@
 import { CabstandError, backoffDelay, linkSignals, sleep, throwIfAborted } from '@cabstand/core';
 import type { SessionChannel, Target } from '../protocol/types';
 import { unreserved } from '../remote/types';
-import { decideRetry } from '../retry/decide';
+import { decideRetry, goneAtHoster } from '../retry/decide';
 import { nodeKey } from '../retry/exclusions';
 import type { ActiveTurn } from './active-turn';
-import { countEngineDeath, isVacant, tellRetry } from './break';
+import { countEngineDeath, tellRetry } from './break';
 import type { Break, GoingOn } from './break';
 import type { Move } from './move';
 import { isFinal, placesFor } from './placing';
@@ -137,7 +137,7 @@ export class Recovery {
       if (attaches && alone) {
         const attached = await reattach(on, home);
         if (!CabstandError.is(attached)) return attached;
-        vacant = isVacant(attached);
+        vacant = goneAtHoster(attached);
         attaches = !vacant;
         if (!vacant) on.last = attached;
       }

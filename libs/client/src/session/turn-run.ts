@@ -172,15 +172,14 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
 
   #handle(turn: ActiveTurn, record: RecordEvent): Step | undefined {
     if (record.body === 'chunk') {
-      this.#chunks++;
-      this.#held = new Chunk(record);
+      this.#held = new Chunk(record, turn.chunksBefore + this.#chunks++);
       return { done: false, value: this.#held };
     }
     if (record.body !== 'end') {
       this.#context.core.delivered(record.position, 0);
       return undefined;
     }
-    const result = this.#context.core.endTurn(turn, record, this.#chunks);
+    const result = this.#context.core.endTurn(turn, record);
     this.#settle(result);
     return { done: true, value: result };
   }

@@ -71,6 +71,7 @@ const OPTIONAL: Partial<Record<Headers, Readonly<Record<string, Check>>>> = {
   LOAD: { digest: 'string', known: 'object', cache: 'string', audit: 'number', variant: 'string' },
   OPEN: { restore: 'count', snapshots: 'boolean' },
   LOADED: { rowAxes: 'array' },
+  STATS: { cpuSeconds: 'number' },
   TURN: { continued: 'boolean' },
 };
 

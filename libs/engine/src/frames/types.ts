@@ -290,6 +290,8 @@ export interface StatsFrame {
   /** Audits since the start that found nothing, and what all took. */
   readonly audits: number;
   readonly auditSeconds: number;
+  /** Of the process since its start, user and system. */
+  readonly cpuSeconds?: number;
 }
 
 /**

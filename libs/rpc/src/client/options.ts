@@ -2,6 +2,7 @@ import { credentials as grpcCredentials } from '@grpc/grpc-js';
 import type { ChannelCredentials, ChannelOptions } from '@grpc/grpc-js';
 import type { Authorizer } from '../contract';
 import { wholeNumber } from '../server/options';
+import { namingNoAddress } from './tls-names';
 
 export interface RpcClientKeepalive {
   /** Silence on a connection with calls before it is pinged, in milliseconds. Default 1000. */
@@ -55,7 +56,7 @@ export function normalizeClientOptions(options: RpcClientOptions): RpcClientSett
   wholeNumber('keepalive.timeMs', timeMs);
   wholeNumber('keepalive.timeoutMs', timeoutMs);
   return {
-    credentials: options.credentials ?? grpcCredentials.createInsecure(),
+    credentials: namingNoAddress(options.credentials ?? grpcCredentials.createInsecure()),
     authorizer: options.authorizer,
     connectTimeoutMs,
     maxMessageBytes,

@@ -75,6 +75,7 @@ export class RpcServer {
     const definition: Record<string, ServiceDefinition[string]> = {};
     const implementation: UntypedServiceImplementation = {};
     for (const [name, method] of Object.entries(methods)) {
+      for (const observer of this.#settings.observers) observer.serves?.(method.info);
       const handler: unknown = handlers[name] ?? unimplemented(method.info.path);
       definition[name] = {
         path: method.info.path,

@@ -13,12 +13,22 @@ export interface Field {
   /** `limits-max-sessions` */
   readonly flag: string;
   readonly kind: FieldKind;
-  /** What it takes, for people: `number`, `debug|info|warn`. */
+  /** What it takes, for people: `number`, `debug|info|warn`, `path`; a schema's `.meta({ takes })`. */
   readonly type: string;
+  /** Of a list: whether its elements are numbers. */
+  readonly numbers: boolean;
   readonly default: unknown;
   readonly required: boolean;
   readonly description: string;
   readonly secret: boolean;
+  /** The part of the configuration that it belongs to; undefined: it stands alone. */
+  readonly section: Section | undefined;
+}
+
+/** A top-level object of a schema. */
+interface Section {
+  readonly name: string;
+  readonly description: string;
 }
 
 /** Names of settings whose values are never shown, besides those marked `.meta({ secret: true })`. */
@@ -26,16 +36,22 @@ const SECRET = /(^|_)(token|password|secret)$/;
 
 /** All settings of a schema, in the order they are declared. */
 export function fieldsOf(schema: z.ZodObject): Field[] {
-  return walk(schema, []);
+  return walk(schema, [], undefined);
 }
 
-function walk(object: z.ZodObject, path: readonly string[]): Field[] {
+/** Whether its text names files: relative ones in a configuration file are relative to that file. */
+export function isPath(field: Field): boolean {
+  return field.type.startsWith('path');
+}
+
+function walk(object: z.ZodObject, path: readonly string[], section: Section | undefined): Field[] {
   return Object.entries<z.core.$ZodType>(object.shape).flatMap(([name, type]) => {
     const here = [...path, name];
     const unwrapped = unwrap(type);
-    return unwrapped.inner instanceof z.ZodObject
-      ? walk(unwrapped.inner, here)
-      : [field(here, unwrapped)];
+    const { inner, description } = unwrapped;
+    return inner instanceof z.ZodObject
+      ? walk(inner, here, section ?? { name, description })
+      : [field(here, unwrapped, section)];
   });
 }
 
@@ -73,7 +89,7 @@ function unwrap(type: z.core.$ZodType): Unwrapped {
   }
 }
 
-function field(path: readonly string[], unwrapped: Unwrapped): Field {
+function field(path: readonly string[], unwrapped: Unwrapped, section: Section | undefined): Field {
   const { inner } = unwrapped;
   const words = path.join('_');
   return {
@@ -83,10 +99,12 @@ function field(path: readonly string[], unwrapped: Unwrapped): Field {
     flag: words.toLowerCase().replaceAll('_', '-'),
     kind: kindOf(inner),
     type: typeOf(inner),
+    numbers: inner instanceof z.ZodArray && kindOf(unwrap(inner.element).inner) === 'number',
     default: unwrapped.default,
     required: unwrapped.required,
     description: unwrapped.description,
     secret: unwrapped.secret || SECRET.test(path.at(-1) ?? ''),
+    section,
   };
 }
 
@@ -102,8 +120,10 @@ function kindOf(type: z.core.$ZodType): FieldKind {
 }
 
 function typeOf(type: z.core.$ZodType): string {
+  const takes = z.globalRegistry.get(type)?.['takes'];
+  if (typeof takes === 'string') return takes;
   if (type instanceof z.ZodEnum) return type.options.join('|');
   if (type instanceof z.ZodArray && kindOf(type) === 'list')
     return `${typeOf(unwrap(type.element).inner)},…`;
-  return kindOf(type);
+  return kindOf(type) === 'string' ? 'text' : kindOf(type);
 }

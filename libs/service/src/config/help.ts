@@ -1,34 +1,79 @@
 import type { Field } from './fields';
 
-/** Text of --help: every setting with its flag, variable, key, type, default and meaning. */
-export function helpText(name: string, summary: string, fields: readonly Field[]): string {
-  const blocks = fields.map((field) => {
-    const flag =
-      field.kind === 'boolean' ? `--[no-]${field.flag}` : `--${field.flag} <${field.type}>`;
-    const facts = [field.env, `key ${field.key}`, defaultOf(field)].join(', ');
-    const lines = [`  ${flag}`];
-    if (field.description !== '') lines.push(`      ${field.description}`);
-    lines.push(`      ${facts}`);
-    return lines.join('\n');
+/** What a service says of itself in its --help. */
+export interface HelpProgram {
+  /** `cabstand hoster`, for messages, too. */
+  readonly name: string;
+  readonly summary: string;
+  /** Keys of the settings that most people set, shown first. Default: none. */
+  readonly common?: readonly string[];
+  /** A command to start from. */
+  readonly example?: string;
+}
+
+const WIDTH = 96;
+const INDENT = '      ';
+
+/** Text of --help: usage, common settings, then each section's with type, default and meaning, and an example. */
+export function helpText(program: HelpProgram, fields: readonly Field[]): string {
+  const common = (program.common ?? []).flatMap((key) => fields.filter((one) => one.key === key));
+  const rest = fields.filter((field) => !common.includes(field));
+  const alone = rest.filter(({ section }) => section === undefined);
+  const sections = new Set(rest.map(({ section }) => section?.name));
+  const blocks = [...sections].flatMap((name) => {
+    if (name === undefined) return [];
+    const own = rest.filter(({ section }) => section?.name === name);
+    const about = own[0]?.section?.description ?? '';
+    return [block(about === '' ? `Settings of ${name}` : `Settings of ${name}: ${about}`, own)];
   });
   return [
-    `Usage: ${name} [--config <file>] [settings]`,
+    `Usage: ${program.name} [--config <path>] [settings]`,
     '',
-    summary,
+    program.summary,
     '',
-    'Settings come from one YAML file, overridden by environment variables, overridden by flags.',
+    ...wrap(
+      'Settings come from one YAML file, overridden by environment variables, overridden by flags. The key limits.max_sessions of the file is the flag --limits-max-sessions and the variable CABSTAND_LIMITS_MAX_SESSIONS. Lists may be text with commas. Relative paths in the file are relative to the file, others to the working directory.',
+      '',
+    ),
     '',
-    '  --config <file>',
-    '      The YAML file. CABSTAND_CONFIG',
+    '  --config <path>',
+    `${INDENT}The YAML file. CABSTAND_CONFIG`,
     '  --print-config',
-    '      Print the configuration as it would be used, secrets redacted, and leave.',
+    `${INDENT}Print the configuration as it would be used, secrets redacted, and leave.`,
     '  -h, --help',
-    '      This text.',
-    '',
-    'Settings',
+    `${INDENT}This text.`,
+    ...(common.length === 0 ? [] : [block('Common settings', common)]),
     ...blocks,
+    ...(alone.length === 0 ? [] : [block('Other settings', alone)]),
+    ...(program.example === undefined ? [] : ['', 'Example:', `  $ ${program.example}`]),
     '',
   ].join('\n');
+}
+
+function block(title: string, fields: readonly Field[]): string {
+  return ['', ...wrap(title, ''), '', ...fields.map(setting)].join('\n');
+}
+
+function setting(field: Field): string {
+  const flag =
+    field.kind === 'boolean' ? `--[no-]${field.flag}` : `--${field.flag} <${field.type}>`;
+  return [
+    `  ${flag}`,
+    ...(field.description === '' ? [] : wrap(field.description, INDENT)),
+    `${INDENT}${field.key}, ${defaultOf(field)}`,
+  ].join('\n');
+}
+
+function wrap(text: string, indent: string): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && indent.length + line.length + 1 + word.length > WIDTH) {
+      lines.push(indent + line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, indent + line];
 }
 
 function defaultOf(field: Field): string {

@@ -116,3 +116,72 @@ test('keys of a prototype are just unknown keys', () => {
   expect(error.message).toContain('constructor');
   expect(({} as { a?: number }).a).toBeUndefined();
 });
+
+describe('a list', () => {
+  test.each([
+    ['as text in the file', { yaml: 'routers: a:1, b:2\nweights: "1,2.5"' }],
+    ['as a list in the file', { yaml: 'routers: [a:1, b:2]\nweights: [1, 2.5]' }],
+    ['in the environment', { env: { CABSTAND_ROUTERS: 'a:1,b:2', CABSTAND_WEIGHTS: '1,2.5' } }],
+    ['as a flag', { argv: ['--routers', 'a:1', '--routers', 'b:2', '--weights', '1,2.5'] }],
+  ])('%s', (_where, options) => {
+    expect(load(options).config).toMatchObject({ routers: ['a:1', 'b:2'], weights: [1, 2.5] });
+  });
+});
+
+describe('a relative path', () => {
+  const withPaths = {
+    name: 'test',
+    summary: '',
+    schema: z.strictObject({
+      folders: z.array(z.string().meta({ takes: 'path' })).default(['models']),
+      cache: z.string().meta({ takes: 'path' }).optional(),
+      tls: z.strictObject({ cert: z.string().meta({ takes: 'path' }).optional() }).optional(),
+      name: z.string().optional(),
+    }),
+  };
+  const folder = mkdtempSync(path.join(tmpdir(), 'cabstand-'));
+  const file = path.join(folder, 'test.yaml');
+  const read = (yaml: string, argv: string[] = [], env: Record<string, string> = {}) => {
+    writeFileSync(file, yaml);
+    const loaded = loadConfig(withPaths, { argv: ['--config', file, ...argv], env });
+    return loaded.kind === 'config' ? loaded.config : undefined;
+  };
+
+  test('in a file is relative to the file, one or several; empty and absolute ones stay', () => {
+    const yaml = 'folders: a, /b\ncache: ""\ntls: {cert: ../c.pem}\nname: d';
+    expect(read(yaml)).toEqual({
+      folders: [path.join(folder, 'a'), '/b'],
+      cache: '',
+      tls: { cert: path.join(path.dirname(folder), 'c.pem') },
+      name: 'd',
+    });
+  });
+
+  test('of a flag, a variable or a default is left to the working directory', () => {
+    const config = read('cache: x\ntls: {cert: y}', ['--cache', 'z'], { CABSTAND_TLS_CERT: 'w' });
+    expect(config).toEqual({ folders: ['models'], cache: 'z', tls: { cert: 'w' } });
+  });
+
+  test('in a file that is named relatively is relative to the same place', () => {
+    writeFileSync(file, 'cache: x');
+    const argv = ['--config', path.relative(process.cwd(), file)];
+    expect(loadConfig(withPaths, { argv, env: {} })).toMatchObject({
+      config: { cache: path.join(folder, 'x') },
+    });
+  });
+});
+
+test.each([
+  [{ yaml: 'limits: {max_sessions: many}' }, 'expected a number, got "many"'],
+  [{ yaml: 'limits: {max_sessions: 1.5}' }, 'expected a whole number, got 1.5'],
+  [{ yaml: 'limits: {max_sessions: 0}' }, 'expected at least 1, got 0'],
+  [{ yaml: 'limits: {strict: maybe}' }, 'expected true or false, got "maybe"'],
+  [{ yaml: 'routers: 5' }, 'expected a list, got 5'],
+  [{ yaml: 'limits: 5' }, 'expected keys and values, got 5'],
+  [{ yaml: 'auth: {mode: all}' }, 'expected one of none, keys, got "all"'],
+  [{ yaml: 'tls: {}' }, 'tls.cert (FILE): is missing, expected text'],
+])('%j is told in plain words', (options, words) => {
+  const { message } = refusal(options);
+  expect(message.replace(/\([^)]*test\.yaml\)/, '(FILE)')).toContain(words);
+  expect(message).not.toContain('Invalid');
+});

@@ -1,8 +1,12 @@
+import path from 'node:path';
 import type { z } from 'zod';
 import { stringify } from 'yaml';
+import { expectation } from './expectation';
 import { fieldsOf } from './fields';
 import type { Field } from './fields';
+import { fromFile } from './file-values';
 import { helpText } from './help';
+import type { HelpProgram } from './help';
 import { configError, fromText, readEnvironment, readFile, readFlags, suggestion } from './read';
 import type { Flags, Raw } from './read';
 
@@ -12,10 +16,7 @@ export interface ConfigInput {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-export interface ConfigProgram<S extends z.ZodObject> {
-  /** `cabstand hoster`, for --help and messages. */
-  readonly name: string;
-  readonly summary: string;
+export interface ConfigProgram<S extends z.ZodObject> extends HelpProgram {
   readonly schema: S;
 }
 
@@ -29,7 +30,8 @@ export type LoadedConfig<T> =
 
 /**
  * One YAML file (`--config` or CABSTAND_CONFIG), overridden by CABSTAND_* variables, overridden by
- * flags. Throws CONFIG_INVALID that names each offending key, its value and where it came from.
+ * flags. Relative paths in the file are relative to it, others to the working directory. Lists may be
+ * text with commas in all three. Throws CONFIG_INVALID that names each offending key, its value and where it came from.
  */
 export function loadConfig<S extends z.ZodObject>(
   program: ConfigProgram<S>,
@@ -37,10 +39,10 @@ export function loadConfig<S extends z.ZodObject>(
 ): LoadedConfig<z.output<S>> {
   const fields = fieldsOf(program.schema);
   const flags = readFlags(fields, argv);
-  if (flags.help) return { kind: 'text', text: helpText(program.name, program.summary, fields) };
+  if (flags.help) return { kind: 'text', text: helpText(program, fields) };
   const sources = new Map<string, string>();
   const { raw, unknown } = merge(fields, flags, env, sources);
-  const parsed = program.schema.safeParse(raw);
+  const parsed = program.schema.safeParse(raw, { error: expectation });
   if (!parsed.success) throw problems(program.name, parsed.error, raw, fields, sources);
   if (flags.printConfig) {
     const shown = redact(parsed.data, fields);
@@ -62,9 +64,10 @@ function merge(
   env: ConfigInput['env'],
   sources: Map<string, string>,
 ): { readonly raw: Raw; readonly unknown: readonly string[] } {
-  const file = flags.config ?? env['CABSTAND_CONFIG'];
-  const raw = file === undefined || file === '' ? {} : structuredClone(readFile(file));
-  if (file !== undefined) sources.set('', file);
+  const file = flags.config ?? env['CABSTAND_CONFIG'] ?? '';
+  const folder = path.dirname(path.resolve(file));
+  const raw = file === '' ? {} : fromFile(fields, readFile(file), folder);
+  if (file !== '') sources.set('', file);
   const environment = readEnvironment(fields, env);
   for (const [field, text] of environment.values) {
     set(raw, field, fromText(field, text));
@@ -115,7 +118,8 @@ function problems(
   });
   const first = error.issues[0]?.path.map(String).join('.') ?? '';
   return configError(
-    `${program} cannot start with this configuration:\n  ${lines.join('\n  ')}`,
+    `${program} cannot start with this configuration:\n  ${lines.join('\n  ')}\n` +
+      `\`${program} --help\` says what each setting takes.`,
     first,
   );
 }

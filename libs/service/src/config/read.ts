@@ -89,8 +89,9 @@ export function readFile(path: string): Raw {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
     if (CabstandError.is(cause)) throw cause;
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw configError(
-      `cannot read the configuration ${path}: ${messageOf(cause)}`,
+      `cannot read the configuration ${path}: ${missing ? 'there is no such file' : messageOf(cause)}`,
       'config',
       cause,
     );
@@ -112,13 +113,18 @@ function messageOf(cause: unknown): string {
   return (typeof message === 'string' ? message : String(cause)).split('\n')[0] ?? '';
 }
 
+/** What commands that call a subnet read: a shell that has them set may start a service, too. */
+const OF_COMMANDS = ['CREDENTIALS', 'HOSTER', 'KEY', 'TLS', 'TOKEN'].map(
+  (name) => `CABSTAND_${name}`,
+);
+
 /** Values of the environment by field key; names that nothing reads are answered as `unknown`. */
 export function readEnvironment(
   fields: readonly Field[],
   env: Readonly<Record<string, string | undefined>>,
 ): { readonly values: ReadonlyMap<Field, string>; readonly unknown: readonly string[] } {
   const values = new Map<Field, string>();
-  const known = new Set(['CABSTAND_CONFIG']);
+  const known = new Set(['CABSTAND_CONFIG', ...OF_COMMANDS]);
   for (const field of fields) {
     known.add(field.env);
     const value = env[field.env];
@@ -142,7 +148,7 @@ export function fromText(field: Field, text: string): unknown {
     case 'list': {
       const parts = text.split(',').map((part) => part.trim());
       const filled = parts.filter((part) => part !== '');
-      return field.type.startsWith('number') ? filled.map(number) : filled;
+      return field.numbers ? filled.map(number) : filled;
     }
     case 'yaml':
       try {

@@ -7,7 +7,8 @@ export const addressSchema = z
   .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/, 'expected host:port')
   .refine((address) => Number(address.slice(address.lastIndexOf(':') + 1)) <= 65535, {
     message: 'expected a port up to 65535',
-  });
+  })
+  .meta({ takes: 'host:port' });
 
 const seconds = z.number().positive().max(86_400);
 const count = z
@@ -20,6 +21,12 @@ export const logSchema = z.strictObject({
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
     .describe('Least severity that is logged.'),
+  format: z
+    .enum(['auto', 'pretty', 'json'])
+    .default('auto')
+    .describe(
+      'pretty: short lines for people; json: an object a line; auto: pretty where standard output is a terminal.',
+    ),
 });
 
 export const limitsSchema = z.strictObject({
@@ -41,13 +48,18 @@ export function commonSections(defaults: { readonly listen: string; readonly adm
       .strictObject({
         listen: addressSchema
           .default(defaults.admin)
-          .describe('Address of the admin HTTP server: /metrics, /healthz, /readyz.'),
+          .describe(
+            'Address of the admin HTTP server: /metrics, /healthz, /readyz. It has no TLS and no authentication: keep it on loopback or a private network.',
+          ),
       })
-      .prefault({}),
-    log: logSchema.prefault({}),
-    rpc: limitsSchema.prefault({}),
-    auth: authConfigSchema.prefault({}),
-    tls: tlsConfigSchema.optional(),
+      .prefault({})
+      .describe('metrics and health'),
+    log: logSchema.prefault({}).describe('what is written to standard output'),
+    rpc: limitsSchema.prefault({}).describe('bounds of the gRPC server'),
+    auth: authConfigSchema.prefault({}).describe('who may call, and how this service signs'),
+    tls: tlsConfigSchema
+      .optional()
+      .describe('encryption of the gRPC port and of calls to others; without these settings: none'),
     reflection: z.boolean().default(true).describe('Serve gRPC reflection.'),
     open_health: z
       .boolean()

@@ -1,6 +1,9 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { combinations } from './labels';
+import type { Described, LabelValues } from './labels';
 import { LagMeter } from './lag';
 import { RpcMetrics } from './rpc-metrics';
+import { Subjects } from './subjects';
 
 /**
  * Gauges of prom-client that are named like counters, which `promtool check metrics` refuses. They are
@@ -8,10 +11,11 @@ import { RpcMetrics } from './rpc-metrics';
  */
 const MISNAMED = ['handles', 'requests', 'resources'].map((what) => `nodejs_active_${what}_total`);
 
-interface Described {
-  readonly name: string;
-  readonly help: string;
-  readonly labels?: readonly string[];
+export interface Build {
+  /** Of Cabstand. */
+  readonly version: string;
+  /** Of ONNX Runtime; '' for a service that runs no models. */
+  readonly onnxruntime: string;
 }
 
 /** A service's metrics: process, event loop, gRPC, and `cabstand_*` of its own. */
@@ -20,6 +24,7 @@ export class Metrics {
   /** Observes calls: give it to the server. */
   readonly rpc: RpcMetrics;
   readonly lag = new LagMeter();
+  readonly #beforeScrape: (() => void)[] = [];
 
   constructor(service: string) {
     this.registry.setDefaultLabels({ service });
@@ -30,18 +35,25 @@ export class Metrics {
     this.gauge(
       {
         name: 'cabstand_event_loop_lag_seconds',
-        help: '99th percentile of how late the event loop was since the last scrape.',
+        help: 'How late the main event loop ran what was due, in seconds: the 99th percentile since the last scrape.',
       },
       () => lag.take('metrics').p99Seconds,
     );
   }
 
-  counter({ name, help, labels = [] }: Described): Counter {
-    return new Counter({ name, help, labelNames: [...labels], registers: [this.registry] });
+  /** All series exist at zero from the start, so that `rate` and `increase` see the first event. */
+  counter({ name, help, labels = {} }: Described & { readonly labels?: LabelValues }): Counter {
+    const labelNames = Object.keys(labels);
+    const counter = new Counter({ name, help, labelNames, registers: [this.registry] });
+    for (const series of combinations(labels)) counter.inc({ ...series }, 0);
+    return counter;
   }
 
   /** `read` gives the value of an unlabelled gauge when it is scraped. */
-  gauge({ name, help, labels = [] }: Described, read?: () => number): Gauge {
+  gauge(
+    { name, help, labels = [] }: Described & { readonly labels?: readonly string[] },
+    read?: () => number,
+  ): Gauge {
     return new Gauge({
       name,
       help,
@@ -57,22 +69,43 @@ export class Metrics {
     });
   }
 
-  histogram({ name, help, labels = [] }: Described, buckets: readonly number[]): Histogram {
-    return new Histogram({
-      name,
-      help,
-      labelNames: [...labels],
-      buckets: [...buckets],
-      registers: [this.registry],
-    });
+  /** A size, and the most that it may be as a gauge of its own: `name` and `name_limit`. */
+  bounded(size: Described, read: () => number, limit: number, limitHelp: string): void {
+    this.gauge(size, read);
+    this.limit({ name: `${size.name}_limit`, help: limitHelp }, limit);
+  }
+
+  /** A configured limit. Its name ends in `_limit`, behind what it bounds. */
+  limit(described: Described, value: number): void {
+    this.gauge(described).set(value);
+  }
+
+  /** Metrics with a label whose values come and go: `model`. */
+  subjects(label: string): Subjects {
+    return new Subjects(label, this.registry);
+  }
+
+  build({ version, onnxruntime }: Build): void {
+    this.gauge({
+      name: 'cabstand_build_info',
+      help: 'Always 1; the labels say which versions of Cabstand, Node.js and (hosters) ONNX Runtime this process runs.',
+      labels: ['version', 'node', 'onnxruntime'],
+    }).set({ version, node: process.versions.node, onnxruntime }, 1);
+  }
+
+  /** To be called before each scrape, for what is read together. Must not throw. */
+  beforeScrape(refresh: () => void): void {
+    this.#beforeScrape.push(refresh);
   }
 
   /** In Prometheus's text format. */
   render(): Promise<string> {
+    for (const refresh of this.#beforeScrape) refresh();
     return this.registry.metrics();
   }
 
   close(): void {
+    this.#beforeScrape.length = 0;
     this.lag.close();
     this.registry.clear();
   }

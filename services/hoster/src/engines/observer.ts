@@ -4,21 +4,26 @@ export interface EngineLabels {
   readonly version: string;
 }
 
+export interface EngineSpending {
+  readonly cpuSeconds: number;
+  readonly auditSeconds: number;
+}
+
 export interface EngineObserver {
   /** After each model run. `batch`: rows. */
   step(engine: EngineLabels, batch: number, seconds: number): void;
-  /** About once a second. `busySeconds` is time spent in model runs since the engine started. */
+  /** How an engine is, about once a second. */
   stats(
     engine: EngineLabels,
     stats: {
       readonly rssBytes: number;
-      readonly busySeconds: number;
       readonly sequences: number;
       readonly stateBytes: number;
       readonly ready: number;
-      readonly auditSeconds: number;
     },
   ): void;
+  /** What an engine has spent since it was told before: time on processors, and in audits. */
+  spent(engine: EngineLabels, spent: EngineSpending): void;
   /** Rows that ran among others were run again alone, `count` times. */
   audited(engine: EngineLabels, result: 'passed' | 'failed', count: number): void;
   /** An engine died that was not asked to. */
@@ -35,6 +40,7 @@ export type EngineDeath = 'exited' | 'stalled' | 'memory' | 'protocol' | 'load';
 
 /** Where engines log; pino fits. */
 export interface EngineLog {
+  debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
@@ -42,11 +48,17 @@ export interface EngineLog {
 
 const nothing = (): void => undefined;
 
-export const silentLog: EngineLog = { info: nothing, warn: nothing, error: nothing };
+export const silentLog: EngineLog = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+};
 
 export const noObserver: EngineObserver = {
   step: nothing,
   stats: nothing,
+  spent: nothing,
   audited: nothing,
   died: nothing,
   restarted: nothing,

@@ -1,8 +1,8 @@
 import { CabstandError, every } from '@cabstand/core';
-import type { AuditFrame, FromEngine } from '@cabstand/engine';
+import type { AuditFrame, FromEngine, StatsFrame } from '@cabstand/engine';
 import type { EngineProcess, EngineProcessDeps } from './engine-process';
 import { failureOf, memoryError } from './launch';
-import type { EngineLabels, EngineObserver } from './observer';
+import type { EngineLabels, EngineObserver, EngineSpending } from './observer';
 import { Sequences } from './sequences';
 import { Watchdog } from './watchdog';
 
@@ -28,6 +28,8 @@ export class Serving {
   #lastStepAt: number;
   /** Audits that were counted. */
   #audits = 0;
+  /** What was told to the observer, of all that this engine has spent since it started. */
+  #spent: EngineSpending = { cpuSeconds: 0, auditSeconds: 0 };
 
   constructor(
     process: EngineProcess,
@@ -74,6 +76,7 @@ export class Serving {
       case 'STATS':
         this.#watchdog.reported(frame.ready);
         observer.stats(this.#labels, frame);
+        observer.spent(this.#labels, this.#newlySpent(frame));
         if (frame.audits > this.#audits)
           observer.audited(this.#labels, 'passed', frame.audits - this.#audits);
         this.#audits = frame.audits;
@@ -94,6 +97,19 @@ export class Serving {
         this.#watchdog.heard();
         return;
     }
+  }
+
+  // An engine of another make may report less than before, or nothing: counters only go up.
+  #newlySpent({ cpuSeconds = 0, auditSeconds }: StatsFrame): EngineSpending {
+    const before = this.#spent;
+    this.#spent = {
+      cpuSeconds: Math.max(cpuSeconds, before.cpuSeconds),
+      auditSeconds: Math.max(auditSeconds, before.auditSeconds),
+    };
+    return {
+      cpuSeconds: this.#spent.cpuSeconds - before.cpuSeconds,
+      auditSeconds: this.#spent.auditSeconds - before.auditSeconds,
+    };
   }
 
   #look(): void {

@@ -53,7 +53,7 @@ function supervise(
   const audits: string[] = [];
   const logged: string[] = [];
   const say = (_fields: object, message: string): void => void logged.push(message);
-  const log: EngineLog = { info: say, warn: say, error: say };
+  const log: EngineLog = { debug: say, info: say, warn: say, error: say };
   let changed = (): void => undefined;
   const resolved = resolveEngineOptions({
     spares: 0,

@@ -163,6 +163,7 @@ export class EngineSupervisor {
   ): Promise<LoadedFrame> {
     const { options, log, observer, checkFiles } = this.#deps;
     const manifest = this.#manifest;
+    log.info({ ...this.#labels, provider }, 'model loads');
     const { process, loaded } = await launchEngine(
       this.#deps,
       {
@@ -182,7 +183,7 @@ export class EngineSupervisor {
         maxSequences: options.sessionsPerModel,
       },
       (stage) => {
-        log.info({ ...this.#labels, provider, stage }, 'model loads');
+        log.debug({ ...this.#labels, provider, stage }, 'model load goes on');
         this.#setState({ state: 'loading', stage, after });
       },
       this.#stop.signal,

@@ -149,7 +149,7 @@ function join(
   consumer.attached(session.attach(consumer, epoch, from));
   context.sessions.greet(session);
   const { accepted } = session;
-  if (accepted !== undefined) session.notify({ kind: 'accepted', ...accepted });
+  if (accepted !== undefined) session.notify(accepted);
 }
 
 /** Reads what the consumer sends until it closes the session or its side of the stream. */

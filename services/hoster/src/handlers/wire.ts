@@ -63,6 +63,7 @@ export function wireNotice(notice: SessionNotice): v1.Notice {
           turn: notice.turn,
           next_input_sequence: notice.nextInput,
           next_command_sequence: 0,
+          wanted_input_sequence: notice.wanted ?? 0,
         },
       };
     case 'draining':

@@ -195,6 +195,7 @@ test('kill -9 of an engine while it streams: failed at once, serving again, othe
 /** Process ids of spares, in the order in which they were ready. */
 class SpareLog implements EngineLog {
   readonly pids: number[] = [];
+  readonly debug = (): void => undefined;
   readonly warn = (): void => undefined;
   readonly error = (): void => undefined;
   #onSpare: () => void = () => undefined;
@@ -355,7 +356,7 @@ test('no engine is left after stop, nor after main was killed', async () => {
        const { openModelHost } = require(${JSON.stringify(path.resolve(__dirname, '../../dist/models/host.js'))});
        openModelHost({ repositories: [${JSON.stringify(BUNDLED)}], only: ['silero-vad'],
          socketParent: ${JSON.stringify(root)},
-         log: { warn() {}, error() {}, info: (fields, message) =>
+         log: { debug() {}, warn() {}, error() {}, info: (fields, message) =>
            message === 'spare engine is ready' && spare(fields.engine_pid) },
        }).then(async (host) => {
          await host.settled();

@@ -102,9 +102,7 @@ test('a repository finds models, the first folder first, and names what it has n
   await expect(repository.find('../a/one', undefined)).rejects.toMatchObject({
     reason: 'MODEL_NOT_HERE',
   });
-  await expect(new ModelRepository([path.join(root, 'c')]).scan()).rejects.toThrow(
-    'models.repositories',
-  );
+  await expect(new ModelRepository([path.join(root, 'c')]).scan()).rejects.toThrow('models: got');
   expect(() => new ModelRepository([])).toThrow('at least one folder');
 });
 

@@ -10,7 +10,7 @@ export class ModelRepository {
 
   constructor(folders: readonly string[]) {
     if (folders.length === 0)
-      throw invalid('INVALID_ARGUMENT', 'models.repositories', folders, 'at least one folder');
+      throw invalid('INVALID_ARGUMENT', 'models', folders, 'at least one folder');
     this.#folders = folders.map((folder) => path.resolve(folder));
   }
 
@@ -20,7 +20,7 @@ export class ModelRepository {
     for (const repository of this.#folders) {
       const found = await stat(repository).catch(() => undefined);
       if (found?.isDirectory() !== true)
-        throw invalid('INVALID_ARGUMENT', 'models.repositories', repository, 'a folder of models');
+        throw invalid('INVALID_ARGUMENT', 'models', repository, 'a folder that is there');
       // A model is named after its folder here, also where that is a link to another.
       for (const entry of await listModels(await realpath(repository)))
         if (!models.has(entry.name)) models.set(entry.name, entry);

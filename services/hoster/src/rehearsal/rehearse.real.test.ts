@@ -10,6 +10,7 @@ import { rehearse } from './rehearse';
 let host: ModelHost;
 const warnings: { fields: Record<string, unknown>; text: string }[] = [];
 const log = {
+  debug: () => undefined,
   info: () => undefined,
   error: () => undefined,
   warn: (fields: Record<string, unknown>, text: string) => void warnings.push({ fields, text }),

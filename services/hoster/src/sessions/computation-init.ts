@@ -1,5 +1,6 @@
 import type { Delivery } from './delivery';
 import type { InputCheck } from './input-check';
+import type { LiveInput } from './live-input';
 import type { RebuildPlan } from './resume';
 import type { SessionFacts } from './session-facts';
 import type { SessionDeps } from './session-init';
@@ -12,8 +13,8 @@ export interface ComputationEvents {
   advanced(): void;
   /** There is a newer state within the turn. */
   checkpointed(): void;
-  /** Live parts below `nextInput` are used up. */
-  accepted(turn: number, nextInput: number): void;
+  /** Live parts were used up, or a frame needs more of them. */
+  accepted(turn: number, live: Pick<LiveInput, 'taken' | 'wanted'>): void;
   turnStarted(): void;
   turnEnded(): void;
   /** No more can be computed. */

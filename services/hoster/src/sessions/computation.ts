@@ -69,7 +69,9 @@ export class Computation implements SequenceSink {
       onGone: (error) => events.over(endAfter(error)),
       onRetry: () => this.#feed.pump(),
     });
-    this.#feed = new LiveFeed(this.#turns, this.#seat, init.inputs);
+    this.#feed = new LiveFeed(this.#turns, this.#seat, init.inputs, (turn, live) =>
+      events.accepted(turn, live),
+    );
     this.#seat.take(this.#rebuild.state?.data ?? Buffer.alloc(0));
   }
 
@@ -246,7 +248,7 @@ export class Computation implements SequenceSink {
     this.#feed.pump();
     if (session.durable && running.live.wantsSnapshot && this.#policy.ask())
       this.#seat.sequence?.snapshot();
-    events.accepted(turn, running.live.taken);
+    events.accepted(turn, running.live);
   }
 
   snapshot(turn: number, snapshot: EngineSnapshot): void {
@@ -343,6 +345,7 @@ export class Computation implements SequenceSink {
     const live = content.live
       ? new LiveInput(
           { parts: liveParts, bytes: liveBytes, keep: session.durable },
+          session.model.signature.framed,
           restored && liveStart(restored),
         )
       : undefined;

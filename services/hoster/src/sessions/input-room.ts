@@ -40,7 +40,8 @@ export class InputRoom {
 
   #mustWait(): boolean {
     const live = this.#computation.turns.running?.live;
-    if (live === undefined || live.hasRoom) return false;
+    // The next part is refused where waiting would never end.
+    if (live === undefined || live.hasRoom || live.stuck) return false;
     // Acknowledgements make no room where nothing is computed; that passes by itself.
     if (this.#computation.stands) return true;
     const { records, bytes } = this.#delivery.outstanding;

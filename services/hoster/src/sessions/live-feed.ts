@@ -3,17 +3,23 @@ import type { EngineSeat } from './engine-seat';
 import type { InputCheck } from './input-check';
 import type { LiveInput, LivePart } from './live-input';
 import type { Turns } from './turns';
+import type { SessionNotice } from './types';
+
+/** Tells the consumer that the parts came, and that a frame needs more of them. */
+export type WantMore = (turn: number, live: LiveInput) => void;
 
 /** Brings live input to the engine as fast as it takes it, whichever engine that is. */
 export class LiveFeed {
   readonly #turns: Turns;
   readonly #seat: EngineSeat;
   readonly #inputs: InputCheck;
+  readonly #wantMore: WantMore;
 
-  constructor(turns: Turns, seat: EngineSeat, inputs: InputCheck) {
+  constructor(turns: Turns, seat: EngineSeat, inputs: InputCheck, wantMore: WantMore) {
     this.#turns = turns;
     this.#seat = seat;
     this.#inputs = inputs;
+    this.#wantMore = wantMore;
   }
 
   /** Takes a part from the consumer; see `Session.input`. */
@@ -27,6 +33,7 @@ export class LiveFeed {
     sequence?.input(turn, part, tensors, last);
     live.accept({ part, tensors, last });
     if (sequence !== undefined) live.markSent();
+    if (live.wanted !== undefined) this.#wantMore(turn, live);
   }
 
   /** No more parts come: the turn that runs ends when those that came are used up. */
@@ -59,4 +66,12 @@ export class LiveFeed {
       live.markSent();
     }
   }
+}
+
+/** How much of a turn's live input is used up, and whether a frame needs more than came. */
+export function acceptedNotice(
+  turn: number,
+  { taken, wanted }: Pick<LiveInput, 'taken' | 'wanted'>,
+): SessionNotice {
+  return { kind: 'accepted', turn, nextInput: taken, wanted };
 }

@@ -1,5 +1,7 @@
 import { CabstandError, invalid } from '@cabstand/core';
+import type { FramedInput } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
+import { PartQueue, bytesOf } from './part-queue';
 
 export interface LiveInputLimits {
   /** Most parts that wait for the engine. */
@@ -29,15 +31,24 @@ interface KeptPart extends LivePart {
   readonly bytes: number;
 }
 
+/** A frame may need more parts, and more bytes, than may wait otherwise: so many times as many. */
+const PARTS_OF_A_FRAME = 8;
+const BYTES_OF_A_FRAME = 2;
+
+/** From so many waiting parts or bytes on a sender is told that a frame needs more. */
+const MANY_PARTS = 4;
+const MANY_BYTES = 2 ** 20;
+
 /**
  * Numbers the parts of one turn's live input, bounds those that the engine has not used up, and keeps
  * those that a new engine would need again.
  */
 export class LiveInput {
   readonly #limits: LiveInputLimits;
-  /** Sizes of the parts that wait, oldest first. */
-  readonly #waiting: number[] = [];
-  #waitingBytes = 0;
+  /** Parts that the engine has not used up. */
+  readonly #waiting: PartQueue;
+  /** Parts that the engine has got and not reported as used up. */
+  readonly #atEngine: PartQueue;
   /** Parts that the engine has not got, or that a new one would need; oldest first, without gaps. */
   #kept: KeptPart[] = [];
   #keptBytes = 0;
@@ -47,11 +58,20 @@ export class LiveInput {
   #reported: number;
   #last = false;
 
-  constructor(limits: LiveInputLimits, start: LiveStart = { next: 0, reported: 0 }) {
+  constructor(
+    limits: LiveInputLimits,
+    framed: readonly FramedInput[] = [],
+    start: LiveStart = { next: 0, reported: 0 },
+  ) {
     this.#limits = limits;
+    this.#waiting = new PartQueue(framed);
+    this.#atEngine = new PartQueue(framed);
     this.#next = this.#sent = start.next;
     this.#taken = this.#reported = start.reported;
-    for (let part = start.reported; part < start.next; part++) this.#waiting.push(0);
+    for (let part = start.reported; part < start.next; part++) {
+      this.#waiting.pushUnknown();
+      this.#atEngine.pushUnknown();
+    }
   }
 
   /** The part that is expected. */
@@ -80,10 +100,31 @@ export class LiveInput {
   }
 
   get hasRoom(): boolean {
-    const { parts, bytes } = this.#limits;
+    if (this.#roomFor(1, 1)) return true;
+    return this.#needsMore && this.#roomFor(PARTS_OF_A_FRAME, BYTES_OF_A_FRAME);
+  }
+
+  /** No more may wait, though the engine needs more for its next frame: that never ends by itself. */
+  get stuck(): boolean {
+    return this.#needsMore && !this.hasRoom;
+  }
+
+  /** Where many parts wait and the next frame needs more: the part that is wanted. */
+  get wanted(): number | undefined {
+    const many = this.#waiting.length >= MANY_PARTS || this.#waiting.bytes >= MANY_BYTES;
+    return many && this.#needsMore ? this.#next : undefined;
+  }
+
+  get #needsMore(): boolean {
+    return !this.#last && this.#waiting.short !== undefined;
+  }
+
+  #roomFor(timesParts: number, timesBytes: number): boolean {
+    const parts = this.#limits.parts * timesParts;
+    const bytes = this.#limits.bytes * timesBytes;
     return (
       this.#waiting.length < parts &&
-      this.#waitingBytes < bytes &&
+      this.#waiting.bytes < bytes &&
       this.#kept.length < 2 * parts &&
       this.#keptBytes < 2 * bytes
     );
@@ -93,12 +134,15 @@ export class LiveInput {
   get wantsSnapshot(): boolean {
     const { parts, bytes } = this.#limits;
     const usedUp = this.#kept.length - this.#waiting.length;
-    return usedUp >= parts / 2 || (usedUp > 0 && this.#keptBytes - this.#waitingBytes >= bytes / 2);
+    return (
+      usedUp >= parts / 2 || (usedUp > 0 && this.#keptBytes - this.#waiting.bytes >= bytes / 2)
+    );
   }
 
   /** Throws LIMIT_EXCEEDED when no more parts may wait. */
   checkRoom(): void {
     if (this.hasRoom) return;
+    if (this.#needsMore) throw this.#frameOfTooManyParts();
     throw new CabstandError(
       'LIMIT_EXCEEDED',
       `${this.#waiting.length} parts of live input wait: acknowledge records, or send slower`,
@@ -135,10 +179,8 @@ export class LiveInput {
 
   /** Takes a part that `expects` found new. */
   accept(part: LivePart): void {
-    let bytes = 0;
-    for (const tensor of part.tensors) bytes += tensor.data.byteLength;
-    this.#waiting.push(bytes);
-    this.#waitingBytes += bytes;
+    const bytes = bytesOf(part.tensors);
+    this.#waiting.push(part.tensors);
     this.#kept.push({ ...part, bytes });
     this.#keptBytes += bytes;
     this.#next++;
@@ -147,23 +189,25 @@ export class LiveInput {
 
   /** The next part for the engine; undefined while it has none, or has enough of them. */
   get unsent(): LivePart | undefined {
-    const { parts, bytes } = this.#limits;
-    const first = this.#next - this.#kept.length;
-    const there = this.#sent - this.#reported;
-    if (there > 0 && (there >= parts || this.#bytesBetween(first) >= bytes)) return undefined;
-    return this.#kept[this.#sent - first];
+    if (!this.#engineHasRoom) return undefined;
+    return this.#kept[this.#sent - (this.#next - this.#kept.length)];
   }
 
   /** Whether the engine may get the next part as soon as it comes. */
   get sendsNext(): boolean {
-    const { parts, bytes } = this.#limits;
-    if (this.#sent !== this.#next) return false;
-    const there = this.#sent - this.#reported;
-    return there === 0 || (there < parts && this.#waitingBytes < bytes);
+    return this.#sent === this.#next && this.#engineHasRoom;
   }
 
-  /** The engine has got the part that `unsent` gave. */
+  get #engineHasRoom(): boolean {
+    const { parts, bytes } = this.#limits;
+    const { length, bytes: there, short } = this.#atEngine;
+    return length === 0 || (length < parts && there < bytes) || short !== undefined;
+  }
+
+  /** The engine has got the part that `unsent` gave, or the one that just came. */
   markSent(): void {
+    const part = this.#kept[this.#sent - (this.#next - this.#kept.length)];
+    this.#atEngine.push(part?.tensors ?? []);
     this.#sent++;
     if (!this.#limits.keep) this.release(this.#sent);
   }
@@ -181,22 +225,34 @@ export class LiveInput {
   rewind({ next, reported }: LiveStart): void {
     this.#sent = next;
     this.#reported = reported;
+    this.#atEngine.clear();
+    for (let part = reported; part < next; part++) this.#atEngine.pushUnknown();
   }
 
   /** The engine has used up the parts below `parts`. Answers which it reports for the first time. */
   take(parts: number): { readonly from: number; readonly to: number } {
     const from = this.#reported;
     const to = Math.min(Math.max(parts, from), this.#next);
-    this.#reported = to;
-    for (; this.#taken < to; this.#taken++) this.#waitingBytes -= this.#waiting.shift() ?? 0;
+    for (; this.#reported < to; this.#reported++) this.#atEngine.shift();
+    for (; this.#taken < to; this.#taken++) this.#waiting.shift();
     return { from, to };
   }
 
-  /** Bytes of kept parts that the engine has and has not used up. */
-  #bytesBetween(first: number): number {
-    let bytes = 0;
-    for (let part = Math.max(this.#reported, first); part < this.#sent; part++)
-      bytes += this.#kept[part - first]?.bytes ?? 0;
-    return bytes;
+  #frameOfTooManyParts(): CabstandError {
+    const { parts, bytes } = this.#limits;
+    const { input: { input, frame } = { input: '', frame: 0 }, items = 0 } =
+      this.#waiting.short ?? {};
+    return new CabstandError(
+      'LIMIT_EXCEEDED',
+      `a frame of ${input} has ${frame} items, and the ${this.#waiting.length} parts that wait hold ` +
+        `${items}: send larger parts, and of all framed inputs`,
+      {
+        metadata: {
+          field: `input.${input}`,
+          parts: String(parts * PARTS_OF_A_FRAME),
+          bytes: String(bytes * BYTES_OF_A_FRAME),
+        },
+      },
+    );
   }
 }

@@ -17,6 +17,8 @@ export interface SessionObserver {
   poisoned?(session: SessionFacts): void;
   ended?(session: SessionFacts, end: SessionEnd, seconds: number): void;
   refused?(model: string, error: CabstandError): void;
+  /** How long a session waited for a slot, whether it got one or gave up; 0 where one was free. */
+  waited?(model: string, seconds: number): void;
   turnStarted?(session: SessionFacts): void;
   /** From the start of the turn to its first chunk. */
   firstChunk?(session: SessionFacts, seconds: number): void;
@@ -38,6 +40,7 @@ export function observers(all: readonly SessionObserver[]): SessionObserver {
     poisoned: (session) => all.forEach((each) => each.poisoned?.(session)),
     ended: (session, end, seconds) => all.forEach((each) => each.ended?.(session, end, seconds)),
     refused: (model, error) => all.forEach((each) => each.refused?.(model, error)),
+    waited: (model, seconds) => all.forEach((each) => each.waited?.(model, seconds)),
     turnStarted: (session) => all.forEach((each) => each.turnStarted?.(session)),
     firstChunk: (session, seconds) => all.forEach((each) => each.firstChunk?.(session, seconds)),
     betweenChunks: (session, seconds) =>

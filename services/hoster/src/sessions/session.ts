@@ -10,6 +10,7 @@ import { compareEpoch, fenced } from './epoch';
 import type { InputCheck } from './input-check';
 import { InputRoom } from './input-room';
 import { LifeSigns } from './life-signs';
+import { acceptedNotice } from './live-feed';
 import { Offers } from './offers';
 import { ReaderState } from './reader-state';
 import type { SessionFacts } from './session-facts';
@@ -230,10 +231,10 @@ export class Session implements SessionFacts {
     this.#computation.endInput();
   }
 
-  /** The turn that runs and the part of its live input that is to come; undefined for none. */
-  get accepted(): { readonly turn: number; readonly nextInput: number } | undefined {
+  /** How much of the running turn's live input is used up; undefined where there is none. */
+  get accepted(): SessionNotice | undefined {
     const { running } = this.#computation.turns;
-    return running?.live && { turn: running.turn, nextInput: running.live.taken };
+    return running?.live && acceptedNotice(running.turn, running.live);
   }
 
   /**
@@ -324,8 +325,8 @@ export class Session implements SessionFacts {
     return {
       advanced: () => this.#advance(),
       checkpointed: () => this.#offers.again(),
-      accepted: (turn, nextInput) => {
-        this.notify({ kind: 'accepted', turn, nextInput });
+      accepted: (turn, live) => {
+        this.notify(acceptedNotice(turn, live));
         this.#room.wake();
       },
       turnStarted: () => this.#signs.turnStarted(),

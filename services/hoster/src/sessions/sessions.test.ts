@@ -14,6 +14,8 @@ interface Bench {
   readonly host: FakeHost;
   readonly sessions: Sessions;
   readonly refused: string[];
+  /** Seconds that sessions waited for a slot. */
+  readonly waited: number[];
   /** How often the last session left while it drained. */
   drained: number;
 }
@@ -22,7 +24,9 @@ function bench(options: SessionOptions = {}, capacity = 2): Bench {
   const clock = new FakeClock();
   const host = new FakeHost(capacity);
   const refused: string[] = [];
+  const waited: number[] = [];
   const observer = {
+    waited: (_model: string, seconds: number) => void waited.push(seconds),
     refused: (_model: string, error: CabstandError) => void refused.push(error.reason),
   };
   const onDrained = (): void => {
@@ -32,6 +36,7 @@ function bench(options: SessionOptions = {}, capacity = 2): Bench {
     clock,
     host,
     refused,
+    waited,
     sessions: new Sessions({ host, clock, observer, sealer: testSealer(), options, onDrained }),
     drained: 0,
   };
@@ -160,6 +165,25 @@ describe('the queue', () => {
     expect((await waiting).reason).toBe('CANCELLED');
     expect(b.sessions.queueLength).toBe(0);
     expect(b.sessions.knows('w')).toBe(false);
+  });
+
+  it('tells how long each waited: those that found a slot, got one later, or gave up', async () => {
+    const b = bench({ queueLength: 2, queueWaitMs: 500 }, 1);
+    const first = await open(b);
+    expect(b.waited).toEqual([0]);
+    const second = open(b);
+    await b.clock.advance(200);
+    const third = errorOf(open(b));
+    first.close({ reason: 'completed' });
+    await second;
+    expect(b.waited).toEqual([0, 0.2]);
+    await b.clock.advance(500);
+    await third;
+    expect(b.waited).toEqual([0, 0.2, 0.5]);
+    // Who is refused at once has not waited.
+    const full = bench({ queueLength: 0 }, 0);
+    await errorOf(open(full));
+    expect(full.waited).toEqual([]);
   });
 
   it('waits no longer than it may', async () => {

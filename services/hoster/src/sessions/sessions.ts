@@ -149,11 +149,15 @@ export class Sessions {
     const free = (resume || queued === 0) && this.#admission.hasSlot(model, resume);
     if (!free && this.#queue.full) throw this.#admission.full(model, queued);
     this.#admission.enter({ principal, resume }, model, queued);
+    const since = this.#init.clock.monotonic();
     try {
       return free ? this.#create(request, prepared) : await this.#wait(request, prepared, signal);
     } catch (error) {
       this.#admission.leave(principal);
       throw error;
+    } finally {
+      const ms = free ? 0 : this.#init.clock.monotonic() - since;
+      this.#init.observer.waited?.(model.name, ms / 1000);
     }
   }
 

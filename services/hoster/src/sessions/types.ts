@@ -39,7 +39,12 @@ export interface JournalEntry {
 /** Something to tell the consumer that is not part of the stream of records. */
 export type SessionNotice =
   | { readonly kind: 'queued'; readonly position: number }
-  | { readonly kind: 'accepted'; readonly turn: number; readonly nextInput: number }
+  | {
+      readonly kind: 'accepted';
+      readonly turn: number;
+      readonly nextInput: number;
+      readonly wanted: number | undefined;
+    }
   | { readonly kind: 'draining'; readonly deadlineMs: number }
   /** A newer checkpoint within a turn. */
   | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint }

@@ -1,0 +1,43 @@
+import { keyExpiry } from '@cabstand/auth';
+import type { AuthConfig, CertificateInUse, CreateOptions } from '@cabstand/auth';
+import type { Metrics } from './metrics';
+
+/** Principals that get a series each; of more those whose keys end first. */
+const MEMBERS = 100;
+
+/** When the keys of this subnet end, read again at each scrape. Throws for files that cannot be used. */
+export function exportKeyExpiry(
+  metrics: Metrics,
+  auth: AuthConfig,
+  options: CreateOptions = {},
+): void {
+  const read = keyExpiry(auth, options);
+  if (read === undefined) return;
+  const own = metrics.gauge({
+    name: 'cabstand_own_key_expiry_timestamp_seconds',
+    help: 'When the key that this process signs with ends, in seconds since 1970; +Inf for a key that was not retired, 0 for one that is not in the key set.',
+  });
+  const members = metrics.gauge({
+    name: 'cabstand_key_expiry_timestamp_seconds',
+    help: 'When the last key of a principal in the key set ends, in seconds since 1970; +Inf where one of its keys was not retired.',
+    labels: ['principal'],
+  });
+  metrics.beforeScrape(() => {
+    const found = read();
+    // Not in the key set: nobody takes what it signs.
+    own.set((found.own ?? 0) / 1000);
+    members.reset();
+    const soonest = [...found.members].sort(([, a], [, b]) => a - b).slice(0, MEMBERS);
+    for (const [principal, endsMs] of soonest) members.set({ principal }, endsMs / 1000);
+  });
+}
+
+/** Takes the certificates that come into use: give it to whatever reads them. */
+export function certificateExpiry(metrics: Metrics): (certificate: CertificateInUse) => void {
+  const gauge = metrics.gauge({
+    name: 'cabstand_certificate_expiry_timestamp_seconds',
+    help: 'When a TLS certificate in use ends, in seconds since 1970: "own" is the one that this process shows, "ca" the authority that it checks others against.',
+    labels: ['use'],
+  });
+  return ({ use, notAfterMs }) => gauge.set({ use }, notAfterMs / 1000);
+}

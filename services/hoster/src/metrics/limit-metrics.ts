@@ -1,0 +1,63 @@
+import type { Metrics } from '@cabstand/service';
+import type { Sessions } from '../sessions/sessions';
+
+/** The limits of the session core, as configured, each as a gauge of its own unit. */
+export function limitMetrics(metrics: Metrics, { options }: Sessions): void {
+  const limit = (what: string, help: string, value: number): void =>
+    metrics.limit({ name: `cabstand_${what}_limit`, help: `${help}, as configured.` }, value);
+  limit(
+    'principal_sessions',
+    'Sessions that one principal may have open at once, orphans too',
+    options.maxSessionsPerPrincipal,
+  );
+  limit(
+    'queue_depth',
+    'Sessions that may wait for a slot at once, over all models; 0 refuses at once',
+    options.queueLength,
+  );
+  limit(
+    'session_journal_records',
+    'Records of one session that are kept, or that its engine may run ahead',
+    options.journalRecords,
+  );
+  limit(
+    'session_journal_bytes',
+    'Bytes of records of one session that are kept, or that its engine may run ahead',
+    options.journalBytes,
+  );
+  limit(
+    'session_live_parts',
+    'Parts of live input of one session that may wait for its engine',
+    options.liveParts,
+  );
+  limit(
+    'session_live_bytes',
+    'Bytes of live input of one session that may wait for its engine',
+    options.liveBytes,
+  );
+  limit(
+    'replay_seconds',
+    'Computing that a durable session may have to repeat after its engine died, in seconds',
+    options.replayMs / 1000,
+  );
+  limit(
+    'snapshot_records',
+    'Records of a durable session between two snapshots of its state',
+    options.snapshotRecords,
+  );
+  limit(
+    'snapshot_seconds',
+    'Seconds between two snapshots of the state of a durable session that streams slowly',
+    options.snapshotMs / 1000,
+  );
+  limit(
+    'rebuild_seconds',
+    'Seconds that a durable session waits at most for its engine to come back',
+    options.rebuildMs / 1000,
+  );
+  limit(
+    'moves_per_second',
+    'Sessions that are asked to move in a second while this hoster drains',
+    options.movesPerSecond,
+  );
+}

@@ -1,0 +1,122 @@
+/** What Prometheus sees of a real subnet with keys and TLS. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import {
+  SignatureAuthorizer,
+  channelCredentials,
+  generateSubnetKeys,
+  readPrivateKey,
+  subnetPaths,
+  tlsConfigSchema,
+} from '@cabstand/auth';
+import { HosterService, RpcClient } from '@cabstand/rpc';
+import {
+  REPOSITORY_ROOT,
+  Subnet,
+  TEST_MODELS,
+  pageFaults,
+  scrape,
+  total,
+  until,
+} from '@cabstand/testing';
+import { TestClient } from '../support/client';
+
+const MODEL = 'counter-generator';
+const MODELS = [MODEL, 'accumulator', 'leaky'];
+/** A hoster with three models. Prometheus reads each series at each scrape. */
+const MOST_SERIES = 1500;
+const YEAR_SECONDS = 365 * 24 * 3600;
+
+let subnet: Subnet;
+
+beforeAll(async () => {
+  subnet = await Subnet.start({
+    hosters: 1,
+    tls: true,
+    models: TEST_MODELS,
+    hosterConfig: { only: MODELS },
+  });
+}, 90_000);
+
+afterAll(() => subnet.stop());
+
+const services = () => [...subnet.routers, ...subnet.hosters];
+const credentials = () => channelCredentials(tlsConfigSchema.parse(subnet.clientTls));
+const hoster = () => subnet.hosters[0]!;
+
+test('every metric can be understood alone and is there before anything happens', async () => {
+  for (const { admin } of services()) {
+    const page = await (await fetch(`http://${admin}/metrics`)).text();
+    expect(pageFaults(page)).toEqual([]);
+    const series = await scrape(admin);
+    expect(series.size).toBeLessThan(MOST_SERIES);
+    expect(total(series, 'cabstand_build_info')).toBe(1);
+    expect(total(series, 'grpc_server_handled_total', { grpc_code: 'UNAUTHENTICATED' })).toBe(0);
+    const own = total(series, 'cabstand_certificate_expiry_timestamp_seconds', { use: 'own' });
+    expect(Math.abs(own - (Date.now() / 1000 + YEAR_SECONDS))).toBeLessThan(3600);
+    expect(total(series, 'cabstand_own_key_expiry_timestamp_seconds')).toBe(Infinity);
+    expect(total(series, 'cabstand_key_expiry_timestamp_seconds', { principal: 'hoster' })).toBe(
+      Infinity,
+    );
+  }
+});
+
+test('a session, its engine and its wait for a slot are seen; none of it makes a new series', async () => {
+  // Gauges of engines have a value once their engine has told one.
+  const before = await until('engines to tell how they are', async () => {
+    const series = await scrape(hoster().admin);
+    const told = [...series.keys()].filter((key) => key.startsWith('cabstand_engine_resident'));
+    return told.length === MODELS.length ? series : undefined;
+  });
+  expect(total(before, 'cabstand_sessions_opened_total', { model: MODEL })).toBe(0);
+  await using client = new TestClient(subnet, { credentials: credentials() });
+  const session = await client.session(MODEL);
+  for await (const chunk of session.runProtocolTask('123')) expect(chunk).toBeDefined();
+  const after = await scrape(hoster().admin);
+  expect(total(after, 'cabstand_engine_cpu_seconds_total', { model: MODEL })).toBeGreaterThan(0);
+  expect(total(after, 'cabstand_sessions_opened_total', { model: MODEL })).toBe(1);
+  expect(total(after, 'cabstand_queue_wait_seconds_count', { model: MODEL })).toBe(1);
+  expect(total(after, 'cabstand_engine_resident_bytes', { model: MODEL })).toBeGreaterThan(2 ** 24);
+  const made = [...after.keys()].filter((key) => !before.has(key));
+  expect(made.filter((key) => key.startsWith('cabstand_') || key.startsWith('grpc_'))).toEqual([]);
+});
+
+test('callers that are refused are counted by reason', async () => {
+  const folder = path.join(subnet.folder, 'foreign');
+  await generateSubnetKeys({ folder });
+  const stranger = new SignatureAuthorizer({
+    key: readPrivateKey(subnetPaths(folder).key('client')),
+  });
+  const client = new RpcClient(hoster().dialled, {
+    authorizer: stranger,
+    credentials: credentials(),
+  });
+  try {
+    await expect(client.unary(HosterService.rpc_info, {})).rejects.toMatchObject({
+      reason: 'KEY_UNKNOWN',
+    });
+  } finally {
+    client.close();
+  }
+  const series = await scrape(hoster().admin);
+  expect(total(series, 'cabstand_auth_refusals_total', { reason: 'KEY_UNKNOWN' })).toBe(1);
+  expect(total(series, 'cabstand_auth_refusals_total')).toBe(1);
+});
+
+test('alert rules and the documentation name metrics that there are', async () => {
+  const pages = await Promise.all(
+    services().map(async ({ admin }) => (await fetch(`http://${admin}/metrics`)).text()),
+  );
+  const types = pages.flatMap((page) => [...page.matchAll(/^# TYPE (\S+) (\S+)$/gm)]);
+  const known = new Set(
+    types.flatMap(([, name, type]) =>
+      type === 'histogram' ? ['', '_bucket', '_sum', '_count'].map((end) => `${name}${end}`) : name,
+    ),
+  );
+  for (const file of ['deploy/prometheus/alerts.yml', 'docs/operations.md']) {
+    const text = readFileSync(path.join(REPOSITORY_ROOT, file), 'utf8');
+    const named = [...text.matchAll(/\b(?:cabstand|grpc_server)_[a-z0-9_]*[a-z0-9]\b/g)];
+    expect(named.length).toBeGreaterThan(15);
+    expect(named.map(([name]) => name).filter((name) => !known.has(name))).toEqual([]);
+  }
+});
