@@ -36,6 +36,32 @@ test('sigkill to every engine of a hoster: what is not durable gets a typed node
   expect(values).toEqual(await reference.probabilities(audio));
 }, 60_000);
 
+test('ten minutes of audio in one turn go on elsewhere in the middle, and equal a direct run', async () => {
+  await using client = new TestClient(subnet);
+  await using session = await client.session('silero-vad');
+  const audio = variation(recording, 4, 600 * 16_000);
+  const reference = await SileroReference.load();
+  let killed: string | undefined;
+  const recovered: string[] = [];
+  session.on('recovered', ({ to }) => recovered.push(to.address));
+  const killing = async function* () {
+    for await (const chunk of session.runProtocolTask(undefined, { audio })) {
+      yield chunk;
+      if (killed !== undefined || chunk.position < 8_000) continue;
+      killed = session.node?.address;
+      subnet.hosters.find(({ address }) => address === killed)?.child.kill('SIGKILL');
+    }
+  };
+  const [served, direct] = await Promise.all([
+    probabilities(killing()),
+    reference.probabilities(audio),
+  ]);
+  expect(served).toEqual(direct);
+  expect(recovered).toHaveLength(1);
+  expect(recovered[0]).not.toBe(killed);
+  expect(session.lastTurn).toMatchObject({ reason: 'completed', steps: (600 * 16_000) / 512 });
+}, 90_000);
+
 test('a hoster killed before the first record costs a retry and nothing else', async () => {
   await using client = new TestClient(subnet);
   // Known to the client and to the router, and gone before anything is asked of it.

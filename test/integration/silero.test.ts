@@ -83,6 +83,10 @@ test('state goes on over turns that cut the audio anywhere', async () => {
   for (let i = 0; i + 1 < cuts.length; i++) {
     const audio = samples.subarray(cuts[i], cuts[i + 1]);
     served.push(...(await probabilities(session.runProtocolTask(undefined, { audio }))));
+    // The first one, of 100 samples, is too short for a frame, and so is the one of a single sample.
+    const note = /512 items of audio.*kept for the next turn/;
+    if (i === 0 || i === 2) expect(session.lastTurn?.note).toMatch(note);
+    else expect(session.lastTurn).not.toHaveProperty('note');
   }
   expect(Float32Array.from(served)).toEqual(await reference.probabilities(samples));
 });
@@ -128,6 +132,36 @@ test('50 live sessions get an answer to each 32 ms of audio as it comes', async 
       await reference.probabilities(variation(samples, number, FRAME * frames)),
     );
 }, 60_000);
+
+test('infer converts what it is given, and says so, and says why a short file gives nothing', async () => {
+  const stereo = samples.slice(0, 20 * FRAME);
+  const file = (name: string, bytes: Buffer): string => {
+    const at = path.join(subnet.folder, name);
+    writeFileSync(at, bytes);
+    return at;
+  };
+  const header = { sampleRate: 48_000, channels: 2 };
+  const tripled = Float32Array.from(
+    { length: 6 * stereo.length },
+    (_, i) => stereo[Math.floor(i / 6)]!,
+  );
+  const child = new Child(
+    'infer',
+    [
+      path.join(REPOSITORY_ROOT, 'libs/cli/dist/main.js'),
+      ...['infer', '--model', MODEL, '--json'],
+      ...['--wav', file('stereo.wav', wav(tripled, header))],
+      ...['--wav', file('short.wav', wav(samples.slice(0, 100)))],
+    ],
+    { CABSTAND_ROUTERS: subnet.routerAddresses.join(), CABSTAND_CREDENTIALS: subnet.keys },
+  );
+  expect(await child.exited).toEqual({ code: 0, signal: null });
+  expect(child.output).toMatch(
+    /stereo\.wav: 2 channels mixed into one, 48000 Hz resampled to 16000 Hz/,
+  );
+  expect(child.output).toMatch(/"end":"completed","steps":20\b/);
+  expect(child.output).toMatch(/no records: audio has 100 samples, one frame takes 512/);
+}, 30_000);
 
 test('a frame may come in hundreds of parts', async () => {
   await using client = new TestClient(subnet);

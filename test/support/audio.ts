@@ -23,8 +23,11 @@ export function variation(samples: Float32Array, number: number, length: number)
   );
 }
 
-/** Samples as a WAV file: 16 kHz, one channel, 16 bits. */
-export function wav(samples: Float32Array): Buffer {
+/** Samples as a WAV file of 16 bits; those of several channels take turns. */
+export function wav(
+  samples: Float32Array,
+  { sampleRate = 16_000, channels = 1 }: { sampleRate?: number; channels?: number } = {},
+): Buffer {
   const data = Buffer.alloc(samples.length * 2);
   for (const [i, sample] of samples.entries())
     data.writeInt16LE(Math.round(Math.max(-1, Math.min(1, sample)) * 32_767), i * 2);
@@ -34,10 +37,10 @@ export function wav(samples: Float32Array): Buffer {
   header.write('WAVEfmt ', 8);
   header.writeUInt32LE(16, 16);
   header.writeUInt16LE(1, 20);
-  header.writeUInt16LE(1, 22);
-  header.writeUInt32LE(16_000, 24);
-  header.writeUInt32LE(32_000, 28);
-  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(channels, 22);
+  header.writeUInt32LE(sampleRate, 24);
+  header.writeUInt32LE(2 * channels * sampleRate, 28);
+  header.writeUInt16LE(2 * channels, 32);
   header.writeUInt16LE(16, 34);
   header.write('data', 36);
   header.writeUInt32LE(data.length, 40);

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import path from 'node:path';
 import { runCli } from './program';
-import { Folder } from './media/wav.fixture';
+import { Folder } from './folder.fixture';
 
 const folder = new Folder();
 afterAll(() => folder.remove());

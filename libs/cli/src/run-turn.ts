@@ -1,10 +1,13 @@
 import type { Chunk, Session, TurnResult } from '@cabstand/client';
+import type { Tensor } from '@cabstand/tensor';
 import type { TurnSource } from './media/turns';
 import type { OutputRenderer } from './render/output';
 
 export interface RunTurnOptions {
   readonly parameters?: Readonly<Record<string, unknown>>;
   readonly signal: AbortSignal;
+  /** Told of all tensors that are sent. */
+  readonly sent?: (tensors: readonly Tensor[]) => void;
 }
 
 /** Runs one turn and writes what comes of it, as it comes. What was begun is finished on an error too. */
@@ -16,6 +19,7 @@ export async function runTurn(
   options: RunTurnOptions,
 ): Promise<TurnResult> {
   let result: TurnResult | undefined;
+  if (source.kind === 'whole') options.sent?.(source.tensors);
   try {
     result =
       source.kind === 'live'
@@ -43,7 +47,10 @@ async function runLive(
   const turn = session.live(options);
   const feed = async (): Promise<void> => {
     // Waiting for room at each part is what keeps a long file out of memory.
-    for await (const part of audio.parts) await turn.write([part]);
+    for await (const part of audio.parts) {
+      options.sent?.([part]);
+      await turn.write([part]);
+    }
     await turn.end();
   };
   let input: unknown;

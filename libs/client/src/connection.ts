@@ -5,6 +5,9 @@ import { RpcClientPool } from '@cabstand/rpc';
 import type { Authorizer, RpcClientKeepalive } from '@cabstand/rpc';
 import { checkNumber } from './checks';
 
+/** Largest message, where nothing else is said. */
+export const MAX_MESSAGE_BYTES = 16_777_216;
+
 /** How to connect, to routers and to hosters alike. */
 export interface ConnectionOptions {
   /** Signs calls and checks the other side's proofs. Default: neither. */
@@ -44,7 +47,7 @@ export function makePool(options: ConnectionOptions, clock: Clock = systemClock)
       connectTimeoutMs: checkNumber('connectMs', options.connectMs ?? 3_000, 1, whole),
       maxMessageBytes: checkNumber(
         'maxMessageBytes',
-        options.maxMessageBytes ?? 16_777_216,
+        options.maxMessageBytes ?? MAX_MESSAGE_BYTES,
         1,
         whole,
       ),

@@ -19,6 +19,7 @@ export type { ImportOptions, LiveOptions, SessionOptions, TurnOptions } from './
 export type { RecoveredNotice, RecoveringNotice, SessionEvents } from './session/events';
 export type { RetryNotice } from './retry/opener';
 export type { TensorInput } from './session/input';
+export type { InputValue } from './session/input-values';
 export type { Chunk, TurnResult } from './session/chunk';
 export type { ConnectionOptions } from './connection';
 export type { TimeoutOptions } from './timeouts';
@@ -33,6 +34,8 @@ export type {
   ChannelStart,
   Epoch,
   EventSource,
+  FramedInput,
+  ModelInputs,
   PreparedChannel,
   LivePart,
   OpenFields,

@@ -8,6 +8,7 @@ export { decodeToken, encodeText } from './manifest/vocabulary';
 export { elementsOf, resolveParameters } from './manifest/parameters';
 export type { Parameters } from './manifest/parameters';
 export { manifestProblem, oneOf } from './manifest/problems';
+export { noStepNote } from './manifest/short-input';
 export { validateLiveInput, validateTurnInput } from './manifest/validate';
 export type { CheckedTurn, TurnInput } from './manifest/validate';
 export { exampleTurns } from './examples/examples';

@@ -27,6 +27,7 @@ export type * from './generated/cabstand/v1/EndOfTurn';
 export type * from './generated/cabstand/v1/EndReason';
 export type * from './generated/cabstand/v1/Epoch';
 export type * from './generated/cabstand/v1/ErrorDetail';
+export type * from './generated/cabstand/v1/FramedInput';
 export type * from './generated/cabstand/v1/Handover';
 export type * from './generated/cabstand/v1/HeartbeatRequest';
 export type * from './generated/cabstand/v1/HeartbeatResponse';

@@ -8,7 +8,7 @@ import { sleep } from '@cabstand/core';
 import { float32Of, tensorOf } from '@cabstand/tensor';
 import type { CliContext } from '../context';
 import { UsageError } from '../errors';
-import { WavFile } from '../media/wav';
+import { wavSamples } from '../media/audio';
 import { level } from '../render/bar';
 import { writeConfigs } from '../subnet/configs';
 import { Connection } from '../subnet/connection';
@@ -24,6 +24,7 @@ const MODEL = 'silero-vad';
 const OUTPUT = 'speech_probability';
 /** 32 ms at 16 kHz: one record. */
 const FRAME = 512;
+const SAMPLE_RATE = 16_000;
 const FRAME_MS = 32;
 /** How long the demonstration streams. */
 const FRAMES = 250;
@@ -232,21 +233,9 @@ async function recording(): Promise<Float32Array> {
       'the recording test/assets/speech.wav was not installed',
       'Run this from a checkout of the project.',
     );
-  const wav = await WavFile.open(file);
-  const samples = new Float32Array(FRAMES * FRAME);
-  let at = 0;
-  try {
-    for await (const block of wav.mono(FRAME)) {
-      samples.set(block.subarray(0, samples.length - at), at);
-      at += block.length;
-      if (at >= samples.length) break;
-    }
-  } finally {
-    await wav.close();
-  }
+  const samples = await wavSamples(file, SAMPLE_RATE);
   // Shorter recordings start again.
-  for (let i = at; i < samples.length; i++) samples[i] = samples[i - at] ?? 0;
-  return samples;
+  return Float32Array.from({ length: FRAMES * FRAME }, (_, i) => samples[i % samples.length] ?? 0);
 }
 
 /** Writes as a microphone would. */

@@ -7,6 +7,7 @@ import { dimension, list, parameter } from '../arguments';
 import type { CliContext } from '../context';
 import { UsageError } from '../errors';
 import { exampleInputs, isMisfit } from '../media/examples';
+import { FramedCount } from '../media/short-input';
 import { checkInputFlags, noInput, turnsOf } from '../media/turns';
 import type { InputFlags, TurnSource } from '../media/turns';
 import { rendererFor } from '../render/choose';
@@ -41,7 +42,11 @@ export function registerInfer(program: Command, context: CliContext): void {
       'Opens a session with a model, sends it input, and prints its records as they come.',
     )
     .requiredOption('--model <name>', 'the model')
-    .option('--wav <file>', 'audio; long files are streamed in parts', list)
+    .option(
+      '--wav <file>',
+      'audio, mixed and resampled as the model takes it; long files are streamed in parts',
+      list,
+    )
     .option('--text <text>', 'text', list)
     .option('--image <file>', 'a picture, scaled as the model wants it', list)
     .option(
@@ -144,10 +149,14 @@ async function openSession(
       interactive: terminal.interactive,
       style: terminal.style,
     });
-    await runTurn(session, source, wrap(renderer), (text) => terminal.out(text), {
+    if (source.converted !== undefined) say(terminal, source.converted);
+    const count = new FramedCount(model);
+    const { steps } = await runTurn(session, source, wrap(renderer), (text) => terminal.out(text), {
       signal,
+      sent: count.add,
       ...(flags.param === undefined ? {} : { parameters: flags.param }),
     });
+    if (steps === 0 && count.tooShort !== undefined) say(terminal, count.tooShort);
   };
 }
 
@@ -240,10 +249,13 @@ function isNobody(error: unknown): boolean {
 }
 
 function tellProgress(session: Session, terminal: Terminal): void {
-  const say = (text: string): void => terminal.note(`${terminal.noteStyle.dim(text)}\n`);
   session.on('queued', ({ position }) =>
-    say(`waiting for a slot, ${position} before this session`),
+    say(terminal, `waiting for a slot, ${position} before this session`),
   );
-  session.on('retry', ({ error }) => say(`trying again: ${error.message}`));
-  session.on('draining', () => say('the hoster is draining'));
+  session.on('retry', ({ error }) => say(terminal, `trying again: ${error.message}`));
+  session.on('draining', () => say(terminal, 'the hoster is draining'));
+}
+
+function say(terminal: Terminal, text: string): void {
+  terminal.note(`${terminal.noteStyle.dim(printable(text))}\n`);
 }

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import type { v1 } from '@cabstand/rpc';
-import { Folder } from '../media/wav.fixture';
+import { Folder } from '../folder.fixture';
 import type { Connection } from '../subnet/connection';
 import { checkManifests } from './models';
 import { checkVersion } from './node';

@@ -1,14 +1,17 @@
 import type { Readable } from 'node:stream';
+import { CabstandError } from '@cabstand/core';
+import { Wav, audioFrom, audioParts } from '@cabstand/media';
 import { tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import type { v1 } from '@cabstand/rpc';
 import { UsageError } from '../errors';
 import { liveAudio } from './live-audio';
-import { WavFile } from './wav';
 
 /** Audio on its way to a model, in parts. Close it when done. */
 export interface AudioSource {
   readonly parts: AsyncIterable<Tensor>;
+  /** How it differs from what was given. */
+  readonly converted?: string | undefined;
   close(): Promise<void>;
 }
 
@@ -31,23 +34,49 @@ function audioInput(model: v1.ModelInfo__Output): Spec {
   return spec;
 }
 
-/** A WAV file in parts; memory does not grow with its length. */
+/**
+ * A WAV file in parts, as the model takes it: one channel, at its sample rate. Memory does not grow with its
+ * length.
+ */
 export async function wavSource(path: string, model: v1.ModelInfo__Output): Promise<AudioSource> {
   const spec = audioInput(model);
-  const wav = await WavFile.open(path);
-  const wanted = spec.audio?.sample_rate ?? 0;
-  if (wanted !== 0 && wav.info.sampleRate !== wanted) {
-    await wav.close();
-    throw new UsageError(
-      `${path} has ${wav.info.sampleRate} samples a second; ${model.offer?.name ?? 'the model'} takes ${wanted}`,
-      `Convert it: ffmpeg -i ${path} -ac 1 -ar ${wanted} OUT.wav   (or: sox ${path} -c 1 -r ${wanted} OUT.wav)`,
-    );
-  }
+  const wav = await Wav.open(path).catch(refuse);
+  const sampleRate = spec.audio?.sample_rate || wav.info.sampleRate;
   const hop = model.frame_hop === 0 ? DEFAULT_PART : model.frame_hop;
+  const samples = audioParts(wav, { sampleRate, partSamples: hop * FRAMES_PER_PART });
   return {
-    parts: tensors(wav.mono(hop * FRAMES_PER_PART), spec),
+    parts: tensors(refused(samples), spec),
+    converted: conversion(path, wav, sampleRate),
     close: () => wav.close(),
   };
+}
+
+/** All samples of a WAV file: one channel, at that rate. */
+export function wavSamples(path: string, sampleRate: number): Promise<Float32Array> {
+  return audioFrom(path, { sampleRate }).catch(refuse);
+}
+
+function conversion(path: string, { info }: Wav, sampleRate: number): string | undefined {
+  const changes = [
+    ...(info.channels === 1 ? [] : [`${info.channels} channels mixed into one`]),
+    ...(info.sampleRate === sampleRate
+      ? []
+      : [`${info.sampleRate} Hz resampled to ${sampleRate} Hz`]),
+  ];
+  return changes.length === 0 ? undefined : `${path}: ${changes.join(', ')}`;
+}
+
+async function* refused<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* items;
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+/** A file that cannot be read is wrong usage. */
+function refuse(error: unknown): never {
+  throw new UsageError(CabstandError.from(error).message, undefined, error);
 }
 
 /** Samples of 16 bits from a pipe, one part per step of the model. */

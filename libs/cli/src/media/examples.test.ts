@@ -27,6 +27,7 @@ const model = (rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo__Output => ({
   runtime: '',
   free_slots: 1,
   batching_note: '',
+  framing: [],
   ...rest,
 });
 
@@ -61,7 +62,8 @@ test('audio is long enough for several steps and stays within its range', () => 
     ...{ shape: [-1], dimension_names: ['samples'] },
     ...{ media: 'audio', audio: { sample_rate: 16000 } },
   });
-  const [first] = exampleInputs(model({ inputs: [audio], frame_hop: 512 }), {});
+  const framed = { input: audio.name, axis: 0, frame: 2048, hop: 512, remainder: 'keep' };
+  const [first] = exampleInputs(model({ inputs: [audio], framing: [framed] }), {});
   const [tensor] = first?.tensors ?? [];
   expect(tensor?.shape[0]).toBeGreaterThanOrEqual(4 * 512);
   const { buffer, byteOffset, byteLength } = tensor!.data;

@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { float32Of } from '@cabstand/tensor';
 import { imageTensor, normalize } from './image';
 import type { ImageLayout } from './image';
-import { Folder } from './wav.fixture';
+import { Folder } from '../folder.fixture';
 
 const folder = new Folder();
 afterAll(() => folder.remove());

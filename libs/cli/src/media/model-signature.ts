@@ -5,8 +5,6 @@ import { dtypeFromWire } from '@cabstand/tensor';
 /** As much as examples are allowed to take where a hoster does not say. */
 const MAX_INPUT_BYTES = 16 * 1024 * 1024;
 const MAX_SEQUENCE_LENGTH = 64;
-/** Hops of a frame, where only the hop is known: a frame is seldom longer. */
-const FRAME_HOPS = 4;
 
 type Input = ModelSignature['inputs'][number];
 
@@ -15,14 +13,13 @@ type Input = ModelSignature['inputs'][number];
  * excepted), rows and vocabularies: a hoster may refuse what is made from this.
  */
 export function signatureOf(model: v1.ModelInfo__Output): ModelSignature {
-  const inputs = model.inputs.map(inputOf);
   return {
     name: model.offer?.name ?? '',
     version: model.offer?.version ?? '1',
     digest: model.offer?.digest ?? '',
     kind: 'stateless',
     description: model.description,
-    inputs,
+    inputs: model.inputs.map(inputOf),
     outputs: [],
     parameters: [],
     text: { input: undefined, output: undefined },
@@ -35,7 +32,7 @@ export function signatureOf(model: v1.ModelInfo__Output): ModelSignature {
     takesPrompt: false,
     takesLiveInput: model.takes_live_input,
     takesEmpty: false,
-    framed: framedOf(model, inputs),
+    framed: framedOf(model),
     rows: [],
   };
 }
@@ -73,22 +70,9 @@ function mediaOf(spec: v1.TensorSpec__Output): Input['media'] {
   };
 }
 
-/** Inputs with a single free dimension may be the framed ones: all of them get as many hops. */
-function framedOf(
-  { frame_hop: hop }: v1.ModelInfo__Output,
-  inputs: readonly Input[],
-): ModelSignature['framed'] {
-  if (hop <= 0) return [];
-  return inputs.flatMap(({ name, shape }) => {
-    const free = shape.flatMap((size, axis) => (typeof size === 'string' ? [axis] : []));
-    const [axis] = free;
-    if (axis === undefined || free.length > 1) return [];
-    return [
-      {
-        ...{ input: name, axis, frame: FRAME_HOPS * hop, hop, carry: 0, carryValue: 0 },
-        remainder: 'drop' as const,
-        formats: ['float32' as const],
-      },
-    ];
-  });
+function framedOf({ framing }: v1.ModelInfo__Output): ModelSignature['framed'] {
+  return framing.map(({ input, axis, frame, hop }) => ({
+    ...{ input, axis, frame, hop, carry: 0, carryValue: 0, remainder: 'drop' },
+    formats: ['float32'],
+  }));
 }

@@ -1,7 +1,7 @@
 import { writeNpz } from '@cabstand/model';
 import { arrayOf, tensorOf } from '@cabstand/tensor';
 import { loadTensor, parseTensorSource } from './tensor-file';
-import { Folder } from './wav.fixture';
+import { Folder } from '../folder.fixture';
 
 const folder = new Folder();
 afterAll(() => folder.remove());

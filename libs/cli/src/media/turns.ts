@@ -26,15 +26,19 @@ export function noInput(flags: InputFlags): boolean {
 }
 
 /** The input of one turn. */
-export type TurnSource =
+export type TurnSource = {
+  /** For people, where there are several turns. */
+  readonly label: string;
+  /** How what is sent differs from what was given. */
+  readonly converted?: string | undefined;
+} & (
   | {
       readonly kind: 'whole';
-      /** For people, where there are several turns. */
-      readonly label: string;
       readonly prompt: string | undefined;
       readonly tensors: readonly Tensor[];
     }
-  | { readonly kind: 'live'; readonly label: string; readonly audio: AudioSource };
+  | { readonly kind: 'live'; readonly audio: AudioSource }
+);
 
 function kindsGiven(flags: InputFlags): string[] {
   return [
@@ -91,9 +95,11 @@ export async function* turnsOf(
 
 async function wavTurn(file: string, model: v1.ModelInfo__Output): Promise<TurnSource> {
   const audio = await wavSource(file, model);
-  if (model.takes_live_input) return { kind: 'live', label: file, audio };
+  const { converted } = audio;
+  if (model.takes_live_input) return { kind: 'live', label: file, converted, audio };
   try {
-    return { kind: 'whole', label: file, prompt: undefined, tensors: [await whole(audio)] };
+    const tensors = [await whole(audio)];
+    return { kind: 'whole', label: file, converted, prompt: undefined, tensors };
   } finally {
     await audio.close();
   }

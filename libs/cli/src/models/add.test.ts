@@ -4,7 +4,7 @@ import { loadManifest, readGolden, writeNpy } from '@cabstand/model';
 import { onnxModel } from '@cabstand/testing';
 import { arrayOf, tensorOf } from '@cabstand/tensor';
 import { UsageError } from '../errors';
-import { Folder } from '../media/wav.fixture';
+import { Folder } from '../folder.fixture';
 import { addModel, takeBack } from './add';
 import { addGolden as addGoldenTo } from './golden';
 import type { GoldenOptions } from './golden';

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { onnxModel } from '@cabstand/testing';
-import { Folder } from '../media/wav.fixture';
+import { Folder } from '../folder.fixture';
 import { modelReportJson, modelReportText } from '../render/model-report';
 import { createStyle } from '../render/style';
 import { checkAll, isFine, problemsIn } from './check';

@@ -3,13 +3,11 @@ import type { InputSpec } from '@cabstand/model';
 import { tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { UsageError } from '../errors';
+import { wavSamples } from '../media/audio';
 import { imageTensor } from '../media/image';
 import { loadTensor, parseTensorSource } from '../media/tensor-file';
-import { WavFile } from '../media/wav';
 
 const PICTURES = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tiff', '.avif']);
-/** Samples that are read at once. */
-const BLOCK = 16_384;
 
 /**
  * Reads `name=FILE` as the model takes it: .wav and pictures as their media say, anything else as
@@ -48,23 +46,7 @@ async function wavTensor(
       `${file}: ${name} takes no audio`,
       'Its manifest needs media: { audio: { sample_rate: … } }.',
     );
-  const wav = await WavFile.open(file);
-  try {
-    const { sampleRate, frames } = wav.info;
-    if (sampleRate !== media.sampleRate)
-      throw new UsageError(
-        `${file} has ${sampleRate} samples a second; ${name} takes ${media.sampleRate}`,
-        `Convert it: ffmpeg -i ${file} -ac 1 -ar ${media.sampleRate} OUT.wav`,
-      );
-    const samples = new Float32Array(frames);
-    let at = 0;
-    for await (const block of wav.mono(BLOCK)) {
-      samples.set(block, at);
-      at += block.length;
-    }
-    // Samples are the last dimension; others (a batch, a channel) are 1.
-    return tensorOf(name, samples, [...shape.slice(0, -1).map(() => 1), frames]);
-  } finally {
-    await wav.close();
-  }
+  const samples = await wavSamples(file, media.sampleRate);
+  // Samples are the last dimension; others (a batch, a channel) are 1.
+  return tensorOf(name, samples, [...shape.slice(0, -1).map(() => 1), samples.length]);
 }

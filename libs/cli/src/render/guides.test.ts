@@ -18,7 +18,7 @@ const spec = (rest: Partial<v1.TensorSpec__Output>): v1.TensorSpec__Output => ({
 const model = (name: string, rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo__Output =>
   ({
     ...{ offer: { name, kind: 'stateless' }, inputs: [spec({})], outputs: [], parameters: '' },
-    ...{ takes_prompt: false, takes_live_input: false, frame_hop: 0 },
+    ...{ takes_prompt: false, takes_live_input: false, frame_hop: 0, framing: [] },
     ...rest,
   }) as v1.ModelInfo__Output;
 

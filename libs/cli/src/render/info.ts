@@ -66,12 +66,21 @@ export function referenceOf(offer: v1.ModelOffer__Output | null): string {
 
 /** Rows of name, type, meaning: everything that a turn may bring. */
 export function inputRows(model: v1.ModelInfo__Output): string[][] {
-  const rows = model.inputs.map(tensorColumns);
+  const rows = model.inputs.map((spec) =>
+    tensorColumns(spec, framesOf(model.framing.find(({ input }) => input === spec.name))),
+  );
   if (model.takes_prompt) rows.push(['prompt', 'text', '--text']);
   return rows;
 }
 
-function tensorColumns(spec: v1.TensorSpec__Output): string[] {
+/** How an input is cut; empty for one that is not. */
+function framesOf(framed: v1.FramedInput__Output | undefined): string {
+  if (framed === undefined) return '';
+  const { frame, hop } = framed;
+  return `a frame takes ${frame}${hop === frame ? '' : `, the next one begins ${hop} further on`}`;
+}
+
+function tensorColumns(spec: v1.TensorSpec__Output, frames = ''): string[] {
   const shape = spec.shape.map((size, i) =>
     size === -1 ? (spec.dimension_names[i] ?? '') || '?' : String(size),
   );
@@ -82,6 +91,7 @@ function tensorColumns(spec: v1.TensorSpec__Output): string[] {
       : { audio: '--wav', image: '--image', text: 'token ids of a text' }[spec.media];
   const notes = [
     spec.audio ? `${media} at ${spec.audio.sample_rate} Hz` : media,
+    frames,
     spec.labels.length === 0 ? '' : `labels ${spec.labels.slice(0, 8).join(', ')}`,
     spec.description,
   ];

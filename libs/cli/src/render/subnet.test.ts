@@ -47,6 +47,7 @@ const model = (kind: string, rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo_
   runtime: '',
   free_slots: 61,
   batching_note: '',
+  framing: [],
   ...rest,
 });
 
@@ -84,6 +85,7 @@ test('a hoster and its models, with what each input is given by', () => {
       models: [
         model('stateful', {
           inputs: [audio],
+          framing: [{ input: 'audio', axis: 0, frame: 512, hop: 512, remainder: 'keep' }],
           outputs: [spec({ name: 'p', description: 'How likely.' })],
           parameters: '{"rate":{"dtype":"int64","default":16000,"description":"Hertz."}}',
         }),
@@ -103,7 +105,7 @@ test('a hoster and its models, with what each input is given by', () => {
     style,
   );
   expect(text).toContain('hoster-1 at 127.0.0.1:50051 (draining)');
-  expect(text).toMatch(/in +audio +float32 \[samples\] +--wav at 16000 Hz/);
+  expect(text).toMatch(/in +audio +float32 \[samples\] +--wav at 16000 Hz; a frame takes 512\n/);
   expect(text).toMatch(/out +p +float32 \[1, 1\] +How likely\./);
   expect(text).toMatch(/set +rate +int64 \(default 16000\) +Hertz\./);
   expect(text).toMatch(/in +prompt +text +--text/);

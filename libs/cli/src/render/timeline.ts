@@ -1,3 +1,5 @@
+import { SegmentFinder } from '@cabstand/media';
+import type { Segment } from '@cabstand/media';
 import { numbersOf } from '@cabstand/tensor';
 import { level } from './bar';
 import type { OutputChunk, OutputEnd, OutputRenderer } from './output';
@@ -19,29 +21,23 @@ export interface TimelineOptions {
 
 /** At or above this it counts. */
 const THRESHOLD = 0.5;
-/** Shorter gaps within a segment are not shown as gaps. */
-const SHORTEST_GAP_SECONDS = 0.1;
 const MOST_SEGMENTS = 1000;
 const MARGIN = 12;
 const WIDEST = 64;
-
-interface Segment {
-  readonly from: number;
-  readonly to: number;
-}
 
 /** A probability for each frame as a strip of bars, and the segments above one half. */
 export class TimelineRenderer implements OutputRenderer {
   readonly #options: TimelineOptions;
   readonly #perLine: number;
   readonly #segments: Segment[] = [];
-  #open: Segment | undefined;
+  readonly #finder: SegmentFinder;
   #dropped = 0;
   #frames = 0;
   #line = '';
 
   constructor(options: TimelineOptions) {
     this.#options = options;
+    this.#finder = new SegmentFinder({ ...options, threshold: THRESHOLD });
     this.#perLine = Math.max(8, Math.min(WIDEST, options.columns - MARGIN));
   }
 
@@ -54,7 +50,7 @@ export class TimelineRenderer implements OutputRenderer {
     if (column === 0) text += `${clockTime(this.#frames * frameSeconds).padStart(8)}  `;
     text += value >= THRESHOLD ? style.green(level(value)) : style.dim(level(value));
     if (column === this.#perLine - 1) text += '\n';
-    this.#track(value);
+    this.#keep(this.#finder.add(value));
     this.#frames++;
     if (live) return text;
     this.#line += text;
@@ -66,7 +62,7 @@ export class TimelineRenderer implements OutputRenderer {
 
   finish(end: OutputEnd | undefined): string {
     if (end === undefined && this.#frames === 0) return '';
-    this.#close();
+    this.#keep(this.#finder.end());
     const { style, frameSeconds, label } = this.#options;
     const broken = this.#frames % this.#perLine === 0 ? '' : '\n';
     const lines = this.#segments.map(
@@ -80,22 +76,9 @@ export class TimelineRenderer implements OutputRenderer {
     return `${this.#line}${broken}${lines.join('')}${style.dim(`${of}${why}`)}\n`;
   }
 
-  #track(value: number): void {
-    const from = this.#frames * this.#options.frameSeconds;
-    if (!(value >= THRESHOLD)) return;
-    const to = from + this.#options.frameSeconds;
-    if (this.#open !== undefined && from - this.#open.to <= SHORTEST_GAP_SECONDS)
-      this.#open = { from: this.#open.from, to };
-    else {
-      this.#close();
-      this.#open = { from, to };
-    }
-  }
-
-  #close(): void {
-    if (this.#open === undefined) return;
-    if (this.#segments.length < MOST_SEGMENTS) this.#segments.push(this.#open);
+  #keep(segment: Segment | undefined): void {
+    if (segment === undefined) return;
+    if (this.#segments.length < MOST_SEGMENTS) this.#segments.push(segment);
     else this.#dropped++;
-    this.#open = undefined;
   }
 }

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync } from 'n
 import path from 'node:path';
 import { onnxModel } from '@cabstand/testing';
 import { UsageError } from '../errors';
-import { Folder } from '../media/wav.fixture';
+import { Folder } from '../folder.fixture';
 import { findModels } from './find';
 import type { Found } from './find';
 import { isModelName, modelName } from './name';

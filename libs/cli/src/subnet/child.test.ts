@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { FakeClock } from '@cabstand/core';
-import { Folder } from '../media/wav.fixture';
+import { Folder } from '../folder.fixture';
 import { Child } from './child';
 import type { ChildOptions } from './child';
 

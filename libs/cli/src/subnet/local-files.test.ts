@@ -6,7 +6,7 @@ import path from 'node:path';
 import { generateSubnetKeys, rotateKey } from '@cabstand/auth';
 import { parse } from 'yaml';
 import { checkKeys } from '../doctor/keys';
-import { Folder } from '../media/wav.fixture';
+import { Folder } from '../folder.fixture';
 import { writeConfigs } from './configs';
 import { findCredentials } from './credentials';
 import { dueSteps } from './key-due';

@@ -44,13 +44,14 @@ function recordFromWire(record: v1.Record__Output): RecordEvent {
       text: record.chunk.text,
     };
   if (isSet(record.end_of_turn)) {
-    const { reason, error, steps, checkpoint } = record.end_of_turn;
+    const { reason, error, steps, checkpoint, note } = record.end_of_turn;
     return {
       ...base,
       body: 'end',
       reason: endReason(reason),
       error: errorFromWire(error),
       steps,
+      note,
       checkpoint: checkpointFromWire(checkpoint),
     };
   }

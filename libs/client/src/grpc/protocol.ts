@@ -10,6 +10,7 @@ import type {
   ChannelStart,
   Epoch,
   EventSource,
+  ModelInputs,
   PreparedChannel,
   SessionChannel,
   SessionProtocol,
@@ -19,6 +20,7 @@ import type {
   TurnRequest,
   UnaryOptions,
 } from '../protocol/types';
+import { infoFromWire, modelInputs } from '../remote/info';
 import { eventFromWire, statusFromWire } from './from-wire';
 import { GrpcSource } from './source';
 import { epochToWire, messageToWire, startToWire, turnToWire, updateToWire } from './to-wire';
@@ -105,6 +107,19 @@ export class GrpcProtocol implements SessionProtocol {
       { session_id: session.sessionId, epoch: epochToWire(session.epoch) },
       callOptions(options),
     );
+  }
+
+  async modelInputs(
+    target: Target,
+    model: { readonly model: string; readonly digest: string },
+    options: UnaryOptions,
+  ): Promise<ModelInputs | undefined> {
+    const info = await this.#client(target).unary(
+      HosterService.rpc_info,
+      { models: [model.model] },
+      callOptions(options),
+    );
+    return modelInputs(infoFromWire(target.address, info), model);
   }
 
   close(): Promise<void> {

@@ -5,6 +5,7 @@ import type {
   ChannelStart,
   Epoch,
   EventSource,
+  ModelInputs,
   PreparedChannel,
   SessionChannel,
   SessionProtocol,
@@ -42,10 +43,15 @@ export class MockProtocol implements SessionProtocol {
   /** Turns that hosters took, oldest first; at most 10,000. */
   readonly turns: MockTurn[] = [];
   readonly #hosters: ReadonlyMap<string, MockHoster>;
+  readonly #inputs: ModelInputs | undefined;
   #failures: { readonly failure: MockFailure; left: number }[] = [];
 
   constructor(options: MockProtocolOptions = {}) {
     this.hosters = checkAddresses('hosters', options.hosters ?? ['mock-1:1', 'mock-2:1']);
+    this.#inputs = options.inputs && {
+      ...{ digest: 'sha256:mock', inputs: [], framing: [], maxMessageBytes: Infinity },
+      ...options.inputs,
+    };
     const ackEvery = checkNumber('ackEvery', options.ackEvery ?? 0, 0, { whole: true });
     const checkpointEvery = checkNumber('checkpointEvery', options.checkpointEvery ?? 4, 0, {
       whole: true,
@@ -167,6 +173,12 @@ export class MockProtocol implements SessionProtocol {
     const found = hoster.find(session.sessionId);
     found.claim(session.epoch);
     hoster.close(found);
+  }
+
+  async modelInputs(target: Target): Promise<ModelInputs | undefined> {
+    await Promise.resolve();
+    this.#hoster(target);
+    return this.#inputs;
   }
 
   close(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { CabstandError, Reason } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
+import type { ModelInputs } from '../protocol/types';
 
 /** What a mocked model step gives. */
 export interface MockRecord {
@@ -32,6 +33,11 @@ export interface MockProtocolOptions {
    * Default: the prompt back, one word a record, or each part of the input back.
    */
   readonly answer?: (turn: MockTurn) => Iterable<MockRecord> | AsyncIterable<MockRecord>;
+  /**
+   * What hosters tell of what the model takes, for lists of numbers and for long input. Default: nothing, so
+   * that lists of numbers are refused and all input is sent at once.
+   */
+  readonly inputs?: Partial<ModelInputs>;
   /** Records between two acks that hosters ask for. Default: 16 for durable sessions. */
   readonly ackEvery?: number;
   /** Records of a durable session between two checkpoints within a turn. Default 4; 0: none. */

@@ -49,6 +49,8 @@ export type RecordEvent =
       readonly reason: EndReason;
       readonly error: CabstandError | undefined;
       readonly steps: number;
+      /** Why it computed nothing; empty if it did. */
+      readonly note?: string;
       readonly checkpoint: Checkpoint | undefined;
     });
 

@@ -1,5 +1,5 @@
 import type { CabstandError } from '@cabstand/core';
-import type { Tensor } from '@cabstand/tensor';
+import type { DType, Tensor } from '@cabstand/tensor';
 import type { Checkpoint, ProtocolEvent } from './events';
 
 /** The hoster that a call is for. */
@@ -16,6 +16,30 @@ export interface Epoch {
   readonly counter: number;
   /** 16 random bytes. */
   readonly owner: Uint8Array;
+}
+
+/** An input of any length that is cut into frames. */
+export interface FramedInput {
+  readonly input: string;
+  /** The dimension that is cut. */
+  readonly axis: number;
+  /** Items of one frame. */
+  readonly frame: number;
+  /** Items from one frame to the next. */
+  readonly hop: number;
+  /** What becomes of items that fill no frame: kept for the next turn, padded with zeros, or dropped. */
+  readonly remainder: 'keep' | 'pad' | 'drop';
+}
+
+/** What a model takes, as a hoster tells it. */
+export interface ModelInputs {
+  /** Of its weights; empty if not told. */
+  readonly digest: string;
+  readonly inputs: readonly { readonly name: string; readonly dtype: DType }[];
+  /** Inputs that are cut into frames, in step; empty where input cannot come in parts. */
+  readonly framing: readonly FramedInput[];
+  /** The largest message that the hoster takes; Infinity if it does not tell. */
+  readonly maxMessageBytes: number;
 }
 
 /** What a turn computes on. */
@@ -169,6 +193,17 @@ export interface SessionProtocol {
     session: { readonly sessionId: string; readonly epoch: Epoch },
     options: UnaryOptions,
   ): Promise<void>;
+  /**
+   * What a model takes: asked only for input that has to be made or cut accordingly. Undefined where the
+   * hoster does not have the model.
+   *
+   * @param model with an empty digest for any weights
+   */
+  modelInputs?(
+    target: Target,
+    model: { readonly model: string; readonly digest: string },
+    options: UnaryOptions,
+  ): Promise<ModelInputs | undefined>;
   /** Lets all connections go. */
   close(): Promise<void>;
 }

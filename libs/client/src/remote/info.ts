@@ -2,6 +2,7 @@ import type { v1 } from '@cabstand/rpc';
 import { dtypeFromWire } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { offerFromWire } from './from-wire';
+import type { FramedInput, ModelInputs } from '../protocol/types';
 import type { NodeModel } from './types';
 import { isSet } from '../is-set';
 
@@ -46,6 +47,8 @@ export interface ModelInfo extends Omit<NodeModel, 'queueDepth' | 'stepSeconds'>
   readonly takesLiveInput: boolean;
   /** Items a step consumes of the framed input; 0 without framing. */
   readonly frameHop: number;
+  /** Inputs that are cut into frames, in step. */
+  readonly framing: readonly FramedInput[];
   /** Why it is not ready; empty if it is. */
   readonly failure: string;
   readonly checkpoints: boolean;
@@ -113,10 +116,35 @@ function modelInfo(wire: v1.ModelInfo__Output): ModelInfo {
     takesPrompt: wire.takes_prompt,
     takesLiveInput: wire.takes_live_input,
     frameHop: wire.frame_hop,
+    framing: wire.framing.map(framedFromWire),
     failure: wire.failure,
     checkpoints: wire.checkpoints,
     runtime: wire.runtime,
     freeSlots: wire.free_slots,
+  };
+}
+
+/** What the model takes of which a hoster was asked; undefined where it is not among those it has. */
+export function modelInputs(
+  { models, limits }: HosterInfo,
+  model: { readonly model: string; readonly digest: string },
+): ModelInputs | undefined {
+  const named = models.filter(({ name }) => name === model.model);
+  const found =
+    model.digest === ''
+      ? (named.find(({ state }) => state === 'ready') ?? named[0])
+      : named.find(({ digest }) => digest === model.digest);
+  if (found === undefined) return undefined;
+  const { digest, inputs, framing, takesLiveInput } = found;
+  const maxMessageBytes = limits?.maxMessageBytes ?? Infinity;
+  return { digest, inputs, framing: takesLiveInput ? framing : [], maxMessageBytes };
+}
+
+function framedFromWire(wire: v1.FramedInput__Output): FramedInput {
+  const { input, axis, frame, hop, remainder } = wire;
+  return {
+    ...{ input, axis, frame, hop },
+    remainder: remainder === 'pad' || remainder === 'drop' ? remainder : 'keep',
   };
 }
 

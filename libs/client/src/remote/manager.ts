@@ -126,6 +126,15 @@ export class RemoteManager
     }
   }
 
+  /** Hosters that may be asked about a model. Throws ROUTER_UNREACHABLE where none answers and none is cached. */
+  async hostersOf(
+    request: Pick<PlacementRequest, 'model' | 'digest' | 'allow' | 'block' | 'signal'>,
+  ): Promise<readonly Target[]> {
+    if (this.#routers.size === 0) return this.#settings.hosters.map(byAddress);
+    await this.#firstWord(request.signal);
+    return candidates(this.#cache.nodes, request, (node) => this.#health.isBroken(node));
+  }
+
   /**
    * Hosters that claim a durable session, as the routers know it; the one with the highest epoch first.
    * Empty where none does. Throws ROUTER_UNREACHABLE.
@@ -254,7 +263,7 @@ export class RemoteManager
   #fromList(request: PlacementRequest): Placement {
     const { allow = [], block = [] } = request;
     const nodes = this.#settings.hosters
-      .map((address): Target => ({ nodeId: address, incarnation: '', address }))
+      .map(byAddress)
       .filter(
         ({ nodeId }) => (allow.length === 0 || allow.includes(nodeId)) && !block.includes(nodeId),
       );
@@ -357,4 +366,9 @@ export class RemoteManager
       }),
     );
   }
+}
+
+/** A hoster of which only the address is known. */
+function byAddress(address: string): Target {
+  return { nodeId: address, incarnation: '', address };
 }

@@ -88,6 +88,10 @@ export interface PlacementSource {
   /** False if the node must not be called now; otherwise `settle` must follow. */
   enter(node: Target): boolean;
   settle(node: Target, outcome: Outcome): void;
+  /** Hosters that may be asked about a model: up, and with it as far as is known. */
+  hostersOf?(
+    request: Pick<PlacementRequest, 'model' | 'digest' | 'allow' | 'block' | 'signal'>,
+  ): Promise<readonly Target[]>;
   /** Hosters that claim a session, the one with the highest epoch first. */
   locate?(sessionId: string, signal?: AbortSignal): Promise<readonly Target[]>;
 }

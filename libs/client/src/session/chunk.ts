@@ -56,4 +56,6 @@ export interface TurnResult {
   readonly steps: number;
   /** Chunks that came, those that another process had before included. */
   readonly chunks: number;
+  /** Why a turn in good order computed nothing: its input was shorter than one frame, say. */
+  readonly note?: string;
 }

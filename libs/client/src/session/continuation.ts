@@ -54,7 +54,7 @@ export class Continuation {
   /** A copy of a turn's input, which its owner may change once the turn has started. */
   keep(input: TurnInput): TurnInput | undefined {
     if (turnBytes(input) > this.roomBytes) return undefined;
-    return { ...input, tensors: copyTensors(input.tensors) };
+    return { ...input, tensors: input.tensors.map(copyTensor) };
   }
 
   /** The session is opened once more, under another name: what a hoster gave before is of no use. */
@@ -130,12 +130,12 @@ function turnBytes(input: TurnInput): number {
   return inputBytes(input.tensors) + input.prompt.length + input.parameters.length;
 }
 
-/** Tensors whose memory is their own. */
-export function copyTensors(tensors: readonly Tensor[]): readonly Tensor[] {
-  return tensors.map((tensor) => ({
+/** A tensor whose memory is its own. */
+export function copyTensor(tensor: Tensor): Tensor {
+  return {
     ...tensor,
     shape: [...tensor.shape],
     data: new Uint8Array(tensor.data),
     ...(tensor.strings === undefined ? {} : { strings: [...tensor.strings] }),
-  }));
+  };
 }

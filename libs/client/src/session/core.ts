@@ -56,6 +56,11 @@ export class SessionCore implements TurnHost {
     return this.#standing.sessionId;
   }
 
+  /** The turn before is wound up: `turn` is the number of the next one. */
+  get settled(): Promise<void> {
+    return this.#settling;
+  }
+
   /** The number of the turn that runs, or of the next one. */
   get turn(): number {
     return this.#standing.turn;
@@ -240,7 +245,9 @@ export class SessionCore implements TurnHost {
         : undefined;
     this.#recovery.turnEnded();
     this.#settling = ends ?? Promise.resolve();
-    const result = { turn: end.turn, reason: end.reason, steps: end.steps, chunks: turn.chunks };
+    const { note = '', reason, steps } = end;
+    const { chunks } = turn;
+    const result = { turn: end.turn, reason, steps, chunks, ...(note === '' ? {} : { note }) };
     emit('turnEnd', result);
     const error = endError(end);
     // A turn that ends fatally takes its session with it.

@@ -1,6 +1,9 @@
+import { Readable } from 'node:stream';
 import { numbersOf, stringTensor, tensorFrom, tensorOf } from '@cabstand/tensor';
-import type { Tensor } from '@cabstand/tensor';
+import type { DType, Tensor } from '@cabstand/tensor';
+import fc from 'fast-check';
 import { toTensors, turnInput } from './input';
+import { isTyped, typedInputs } from './input-values';
 import { collect, mocked } from './mocked.fixture';
 
 const edges: readonly Tensor[] = [
@@ -29,12 +32,104 @@ test.each(['mock', 'grpc'] as const)(
   },
 );
 
-test('arrays and lists of strings by name become tensors', () => {
-  expect(toTensors({ x: Float32Array.of(1, 2), words: ['a', 'b'], none: [] })).toMatchObject([
+test('arrays and lists by name become tensors, lists of numbers as soon as their dtype is known', () => {
+  const given = toTensors({
+    x: Float32Array.of(1, 2),
+    bytes: Buffer.of(1, 2),
+    pixels: Uint8ClampedArray.of(3),
+    words: [['a', 'b']],
+    word: 'a',
+    flags: [true, false],
+    flag: true,
+    numbers: [
+      [1, 2],
+      [3, 4],
+    ],
+    scalar: 5n,
+    none: [],
+  });
+  expect(given).toMatchObject([
     { name: 'x', dtype: 'float32', shape: [2] },
-    { name: 'words', dtype: 'string', shape: [2], strings: ['a', 'b'] },
-    { name: 'none', dtype: 'string', shape: [0] },
+    { name: 'bytes', dtype: 'uint8', shape: [2] },
+    { name: 'pixels', dtype: 'uint8', shape: [1] },
+    { name: 'words', dtype: 'string', shape: [1, 2], strings: ['a', 'b'] },
+    { name: 'word', dtype: 'string', shape: [1], strings: ['a'] },
+    { name: 'flags', dtype: 'bool', shape: [2] },
+    { name: 'flag', dtype: 'bool', shape: [] },
+    { name: 'numbers', shape: [2, 2], values: [1, 2, 3, 4] },
+    { name: 'scalar', shape: [], values: [5n] },
+    { name: 'none', shape: [0], values: [] },
   ]);
+  expect(given.slice(7).every((one) => !isTyped(one))).toBe(true);
+});
+
+test('numbers become elements of every dtype, and come back as they were', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom<DType>('float32', 'float64', 'float16', 'int8', 'uint32', 'int64', 'uint64'),
+      fc.array(fc.integer({ min: 0, max: 100 })),
+      (dtype, values) => {
+        const [tensor] = typedInputs([{ name: 'x', shape: [values.length], values }], {
+          ...{ digest: '', framing: [], maxMessageBytes: Infinity },
+          inputs: [{ name: 'x', dtype }],
+        });
+        expect(tensor).toMatchObject({ name: 'x', dtype, shape: [values.length] });
+        expect(Array.from(numbersOf(tensor!), Number)).toEqual(values);
+      },
+    ),
+  );
+});
+
+test('an empty list is strings where the model takes strings', () => {
+  const model = { digest: '', framing: [], maxMessageBytes: Infinity };
+  const inputs = [{ name: 'x', dtype: 'string' as const }];
+  const none = { name: 'x', shape: [0], values: [] };
+  expect(typedInputs([none], { ...model, inputs })).toMatchObject([
+    { dtype: 'string', strings: [] },
+  ]);
+});
+
+const wav = Buffer.from('RIFF\0\0\0\0WAVEfmt ');
+const png = Buffer.from('89504e470d0a1a0a0000', 'hex');
+
+test.each<[string, unknown, RegExp]>([
+  [
+    'WAV',
+    wav,
+    /WAV file.*await audioFrom\(bytes, \{ sampleRate: 16000 \}\).*tensorOf\("x", bytes\)/,
+  ],
+  ['PNG', new Uint8Array(png), /PNG file.*pixels/],
+  ['MP3', Buffer.from('ID3...'), /MP3 file.*ffmpeg.*audioFrom/],
+  ['nothing', undefined, /got nothing.*leave out/],
+  ['null', null, /got null.*leave out/],
+  ['a promise', Promise.resolve([1]), /a promise.*await it/],
+  ['an ArrayBuffer', new ArrayBuffer(4), /new Float32Array\(buffer\)/],
+  ['a DataView', new DataView(new ArrayBuffer(4)), /DataView.*typed array/],
+  ['rows of arrays', [Float32Array.of(1)], /tensorOf\("x", array, \[rows, columns\]\)/],
+  ['a stream', Readable.from([1]), /session\.live\(\)/],
+  ['a function', () => 1, /got "function"/],
+  ['an object', { a: 1 }, /got "object", expected a tensor, a typed array or a list/],
+  ['numbers and text', [1, '2'], /got "number and string", expected elements of one kind/],
+  ['ragged lists', [[1], [2, 3]], /different lengths.*pad/],
+  ['deep lists', [[[[[[[[[1]]]]]]]]], /at most 8 deep/],
+])('%s is refused with what to give instead', (_what, value, message) => {
+  expect(() => toTensors({ x: value as number[] })).toThrow(message);
+  expect(() => toTensors({ x: value as number[] })).toThrow(/^input x: got /);
+});
+
+test('a bare array where tensors are expected is told to be given by name', () => {
+  const samples: unknown = [0.5, 1];
+  expect(() => toTensors(samples as Tensor[])).toThrow(
+    /inputs\[0\].*by name: \{ audio: samples \}/,
+  );
+});
+
+test('any other bytes are bytes', () => {
+  fc.assert(
+    fc.property(fc.uint8Array(), (bytes) => {
+      expect(toTensors({ x: bytes })).toMatchObject([{ dtype: 'uint8', shape: [bytes.length] }]);
+    }),
+  );
 });
 
 test('a parameter may be a bigint', () => {
@@ -43,9 +138,4 @@ test('a parameter may be a bigint', () => {
   const circle: Record<string, unknown> = {};
   circle['circle'] = circle;
   expect(() => turnInput(undefined, undefined, circle)).toThrow(/JSON/);
-});
-
-test('a list of numbers is not taken for strings', () => {
-  const numbers: unknown = [1, 2];
-  expect(() => toTensors({ x: numbers as string[] })).toThrow(/input x.*typed array or strings/);
 });

@@ -5,9 +5,11 @@ import type { LivePart, TurnInput } from '../protocol/types';
 import type { ActiveTurn } from './active-turn';
 import { Chunk, chunkBytes } from './chunk';
 import type { TurnResult } from './chunk';
-import { copyTensors } from './continuation';
+import { copyTensor } from './continuation';
 import { inputBytes, toTensors } from './input';
 import type { TensorInput } from './input';
+import { isTyped } from './input-values';
+import type { Given } from './input-values';
 import { LiveParts } from './live-parts';
 import { Mailbox } from './mailbox';
 import type { LiveSettings } from './options';
@@ -24,6 +26,7 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   readonly #parts: LiveParts;
   readonly #chunks: Mailbox<Chunk, TurnResult>;
   readonly #link: LinkedSignal;
+  readonly #copies: boolean;
   #count = 0;
   #sequence = 0;
   /** Position of the last record that was no chunk. */
@@ -32,7 +35,7 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   /** Nobody asks for the next chunk any more, nor wants to hear why there is none. */
   #left = false;
   #over = false;
-  #writes: Promise<void> = Promise.resolve();
+  #writes: Promise<void>;
   #watchdog: Watchdog | undefined;
   #writersWaiting = 0;
 
@@ -49,6 +52,9 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
       maxReplayBytes: context.core.replayBytes,
     });
     this.#chunks = new Mailbox(settings.maxBufferedChunks);
+    this.#copies = settings.copies;
+    // Parts bear the number of the turn, which is not settled while the one before is being wound up.
+    this.#writes = context.core.settled;
     const { clock, signals, turnMs } = context;
     context.begin();
     this.#link = linkSignals(signals, { ms: turnMs, what: 'the turn', clock });
@@ -61,10 +67,11 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
    * for `writeMs` because nobody reads the chunks.
    */
   write(tensors: TensorInput): Promise<void> {
-    let list;
+    let given: readonly Given[];
     try {
+      const list = toTensors(tensors);
       // The caller may fill the same array again while this part is on its way, or kept.
-      list = copyTensors(toTensors(tensors));
+      given = this.#copies ? list.map((one) => (isTyped(one) ? copyTensor(one) : one)) : list;
     } catch (thrown) {
       return Promise.reject(CabstandError.from(thrown));
     }
@@ -72,12 +79,7 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
       return Promise.reject(
         new CabstandError('INVALID_ARGUMENT', 'write: the input of this turn was ended'),
       );
-    return this.#add({
-      turn: this.#context.core.turn,
-      sequence: this.#sequence++,
-      tensors: list,
-      last: false,
-    });
+    return this.#add(given, false);
   }
 
   /** No more input follows: the turn ends when all of it is used up. */
@@ -85,12 +87,7 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
     if (this.#ended) return this.#writes;
     this.#ended = true;
     this.#watchdog?.touch();
-    return this.#add({
-      turn: this.#context.core.turn,
-      sequence: this.#sequence++,
-      tensors: [],
-      last: true,
-    });
+    return this.#add([], true);
   }
 
   [Symbol.asyncIterator](): this {
@@ -113,8 +110,15 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   }
 
   // One write at a time, in the order of the calls.
-  #add(part: LivePart): Promise<void> {
-    const written = this.#writes.then(() => this.#addNow(part));
+  #add(given: readonly Given[], last: boolean): Promise<void> {
+    const written = this.#writes.then(async () => {
+      const tensors = given.every(isTyped)
+        ? given
+        : await this.#context.typed(given, this.#link.signal);
+      // A part that is refused here is none: those that follow are numbered without a gap.
+      const sequence = this.#sequence++;
+      await this.#addNow({ turn: this.#context.core.turn, sequence, tensors, last });
+    });
     this.#writes = written.catch(() => undefined);
     return written;
   }
@@ -137,6 +141,7 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
 
   async #roomInTime(): Promise<void> {
     const { clock, writeMs } = this.#context;
+    if (!Number.isFinite(writeMs)) return this.#parts.room();
     let late: (error: CabstandError) => void = () => undefined;
     const timedOut = new Promise<never>((_resolve, reject) => {
       late = reject;

@@ -1,7 +1,7 @@
 import { CabstandError, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { checkNumber } from '../checks';
-import { inheritConnection } from '../connection';
+import { MAX_MESSAGE_BYTES, inheritConnection } from '../connection';
 import type { ConnectionOptions } from '../connection';
 import { GrpcProtocol } from '../grpc/protocol';
 import type { SessionProtocol } from '../protocol/types';
@@ -12,6 +12,7 @@ import type { RetryOptions } from '../retry/options';
 import { withTimeoutDefaults } from '../timeouts';
 import type { TimeoutOptions, Timeouts } from '../timeouts';
 import { decodeHandle } from './handle';
+import { KnownModels } from './model-inputs';
 import type { HandleContent } from './handle';
 import { withSessionDefaults } from './options';
 import type { ImportOptions, SessionOptions, SessionSettings } from './options';
@@ -39,6 +40,8 @@ export class SessionManager implements AsyncDisposable {
   readonly #placement: PlacementSource;
   readonly #protocol: SessionProtocol;
   readonly #ownsProtocol: boolean;
+  readonly #models: KnownModels;
+  readonly #maxMessageBytes: number;
   readonly #timeouts: Timeouts;
   readonly #maxSessions: number;
   readonly #clock: Clock;
@@ -56,8 +59,10 @@ export class SessionManager implements AsyncDisposable {
     const settings = withRetryDefaults(options.retry);
     this.#retry = { clock, random, settings, budget: new RetryBudget(settings, clock) };
     this.#ownsProtocol = protocol === undefined;
-    this.#protocol =
-      protocol ?? new GrpcProtocol(inheritConnection(options, placement.connection), clock);
+    const connection = inheritConnection(options, placement.connection);
+    this.#protocol = protocol ?? new GrpcProtocol(connection, clock);
+    this.#models = new KnownModels(this.#protocol, placement, clock);
+    this.#maxMessageBytes = connection.maxMessageBytes ?? MAX_MESSAGE_BYTES;
   }
 
   /** Sessions that are not closed. */
@@ -107,6 +112,8 @@ export class SessionManager implements AsyncDisposable {
       placement: this.#placement,
       retry: this.#retry,
       clock: this.#clock,
+      models: this.#models,
+      maxMessageBytes: this.#maxMessageBytes,
       settings,
       signal,
       ...(handle === undefined ? {} : { handle }),

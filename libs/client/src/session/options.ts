@@ -110,6 +110,8 @@ export interface LiveSettings {
   readonly maxPartsInFlight: number;
   readonly maxBytesInFlight: number;
   readonly maxBufferedChunks: number;
+  /** Parts are copied: their memory may be used again. */
+  readonly copies: boolean;
 }
 
 export function withLiveDefaults(options: LiveOptions): LiveSettings {
@@ -119,5 +121,6 @@ export function withLiveDefaults(options: LiveOptions): LiveSettings {
     maxPartsInFlight: check('maxPartsInFlight', options.maxPartsInFlight ?? 64),
     maxBytesInFlight: check('maxBytesInFlight', options.maxBytesInFlight ?? 4_194_304),
     maxBufferedChunks: check('maxBufferedChunks', options.maxBufferedChunks ?? 256),
+    copies: true,
   };
 }

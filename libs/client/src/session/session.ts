@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { SessionProtocol, SessionStatus, Target } from '../protocol/types';
+import type { ModelInputs, SessionProtocol, SessionStatus, Target } from '../protocol/types';
 import type { PlacementSource } from '../remote/types';
 import type { RetryContext } from '../retry/opener';
 import type { Chunk, TurnResult } from './chunk';
@@ -11,9 +11,12 @@ import { encodeHandle } from './handle';
 import type { HandleContent } from './handle';
 import { turnInput } from './input';
 import type { TensorInput } from './input';
+import { typedInputs } from './input-values';
 import { LiveTurn } from './live-turn';
+import type { KnownModels } from './model-inputs';
 import { withLiveDefaults } from './options';
 import type { LiveOptions, SessionSettings, TurnOptions } from './options';
+import { PreparedTurn, isShort } from './prepared-turn';
 import { Standing } from './standing';
 import type { CoreContext } from './standing';
 import { TurnRun } from './turn-run';
@@ -24,6 +27,9 @@ export interface SessionContext {
   readonly placement: PlacementSource;
   readonly retry: Omit<RetryContext, 'onRetry'>;
   readonly clock: Clock;
+  readonly models: KnownModels;
+  /** Largest message that may be sent. */
+  readonly maxMessageBytes: number;
   readonly settings: SessionSettings;
   readonly signal: AbortSignal | undefined;
   /** Set for a session that another process had. */
@@ -40,6 +46,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   readonly model: string;
   readonly #context: SessionContext;
   readonly #core: SessionCore;
+  readonly #standing: Standing;
   readonly #closing = new AbortController();
   /** Of the turn that runs. */
   #cancel: AbortController | undefined;
@@ -52,7 +59,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     this.model = context.settings.model;
     this.#context = context;
     const { protocol, placement, clock, settings } = context;
-    const standing = new Standing(settings, context.handle);
+    this.#standing = new Standing(settings, context.handle);
     const core: CoreContext = {
       protocol,
       placement,
@@ -64,7 +71,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
         (this.emit as (event: string, ...values: unknown[]) => boolean)(name, ...args);
       },
     };
-    this.#core = new SessionCore(core, standing);
+    this.#core = new SessionCore(core, this.#standing);
     const { signal } = context;
     if (signal?.aborted === true) void this.close();
     else signal?.addEventListener('abort', this.#onAbort, { once: true });
@@ -107,8 +114,13 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * session, other hosters are tried where one fails. Throws CabstandErrors; SESSION_BUSY while
    * another turn runs.
    *
+   * More than 8 MiB of input that the model cuts into frames is sent in parts, as by `live`: however long it
+   * is, the hoster takes it as fast as it computes. Input that cannot be cut is refused with
+   * MESSAGE_TOO_LARGE where it is more than a message holds.
+   *
    * @param prompt text, for models that take text
-   * @param tensors inputs by name, or a list; their memory must not change before the first chunk
+   * @param tensors inputs by name, or a list; their memory must not change before the first chunk, that
+   *   of input above 8 MiB not before the end of the turn
    */
   runProtocolTask(
     prompt: string | undefined,
@@ -116,7 +128,12 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     options: TurnOptions = {},
   ): AsyncIterableIterator<Chunk, TurnResult, undefined> {
     const input = turnInput(prompt, tensors, options.parameters);
-    return new TurnRun(this.#runContext(options), input);
+    const context = this.#runContext(options);
+    if (isShort(input)) return new TurnRun(context, input);
+    return new PreparedTurn(context, input, {
+      modelInputs: (signal) => this.#modelInputs(signal),
+      maxMessageBytes: this.#context.maxMessageBytes,
+    });
   }
 
   /**
@@ -124,7 +141,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * keeps one stream to its hoster. Throws SESSION_BUSY while another turn runs.
    */
   live(options: LiveOptions = {}): LiveTurn {
-    const input = turnInput(options.prompt, undefined, options.parameters);
+    const input = { ...turnInput(options.prompt, undefined, options.parameters), tensors: [] };
     const settings = withLiveDefaults(options);
     const { writeMs } = this.#context.settings.timeouts;
     return new LiveTurn({ ...this.#runContext(options), writeMs }, input, settings);
@@ -216,6 +233,12 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     this.#context.released();
   }
 
+  #modelInputs(signal: AbortSignal): Promise<ModelInputs | undefined> {
+    const { models, settings } = this.#context;
+    const digest = settings.digest || this.#standing.digest;
+    return models.inputs({ ...settings, digest }, this.node, signal);
+  }
+
   #runContext(options: TurnOptions): RunContext {
     const { clock, settings } = this.#context;
     const cancel = new AbortController();
@@ -224,6 +247,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       clock,
       turnMs: settings.timeouts.turnMs,
       signals: [options.signal, this.#closing.signal, cancel.signal],
+      typed: async (given, signal) => typedInputs(given, await this.#modelInputs(signal)),
       begin: () => {
         if (this.#closed !== undefined)
           throw new CabstandError('SESSION_ENDED', 'the session is closed');

@@ -1,11 +1,13 @@
 import { CabstandError, abortReason, linkSignals } from '@cabstand/core';
 import type { Clock, LinkedSignal } from '@cabstand/core';
+import type { Tensor } from '@cabstand/tensor';
 import type { RecordEvent } from '../protocol/events';
 import type { TurnInput } from '../protocol/types';
 import type { ActiveTurn } from './active-turn';
 import { Chunk, chunkBytes } from './chunk';
 import type { TurnResult } from './chunk';
 import type { SessionCore } from './core';
+import type { Given } from './input-values';
 
 export interface RunContext {
   readonly core: SessionCore;
@@ -15,6 +17,8 @@ export interface RunContext {
   readonly signals: readonly (AbortSignal | undefined)[];
   /** The turn begins: throws SESSION_BUSY if another one runs. */
   readonly begin: () => void;
+  /** Input of lists is typed as the model declares it. Throws INPUT_* for what does not fit. */
+  readonly typed: (given: readonly Given[], signal: AbortSignal) => Promise<readonly Tensor[]>;
   /** The turn is over, whichever way. */
   readonly done: (result: TurnResult | undefined) => void;
 }

@@ -222,3 +222,17 @@ test('ten minutes of audio are looked at in well under a second', () => {
   validateTurnInput(long, input);
   expect(performance.now() - begun).toBeLessThan(1000);
 });
+
+test('a turn that holds not one frame and would be dropped is refused with what one takes', () => {
+  const framing = (remainder: 'keep' | 'pad' | 'drop') => ({
+    ...vad,
+    framed: vad.framed.map((framed) => ({ ...framed, remainder })),
+  });
+  const short = turn([tensorOf('audio', new Float32Array(511))]);
+  expect(() => validateTurnInput(framing('drop'), short)).toThrow(
+    /tensor audio shape: got \[511\], expected 512 items or more at axis 0.*remainder: keep or pad/,
+  );
+  validateTurnInput(framing('drop'), turn([tensorOf('audio', new Float32Array(512))]));
+  validateTurnInput(framing('drop'), { ...short, live: true });
+  for (const remainder of ['keep', 'pad'] as const) validateTurnInput(framing(remainder), short);
+});

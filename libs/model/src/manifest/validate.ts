@@ -7,6 +7,7 @@ import type { Parameters } from './parameters';
 import { oneOf } from './problems';
 import { scanStrings, scanValues } from './scan';
 import { KINDS } from './kinds';
+import { checkOneFrame } from './short-input';
 import type { InputSpec, ModelSignature } from './signature';
 
 import { encodeText } from './vocabulary';
@@ -60,6 +61,7 @@ export function validateTurnInput(
     throw invalid('INPUT_MISSING', 'prompt', turn.prompt, 'some text');
   checkRows(signature, turn.tensors);
   checkInStep(signature, turn.tensors);
+  if (!live) checkOneFrame(signature, turn.tensors);
   return { parameters, bytes };
 }
 

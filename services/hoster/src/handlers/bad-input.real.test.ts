@@ -327,6 +327,7 @@ test('info tells everything a caller needs', async () => {
     batching_note: '',
     takes_live_input: true,
     frame_hop: 512,
+    framing: [{ input: 'audio', axis: 0, frame: 512, hop: 512, remainder: 'keep' }],
     inputs: [
       { name: 'audio', dtype: 'DATA_TYPE_FLOAT32', shape: [-1], audio: { sample_rate: 16000 } },
     ],

@@ -2,7 +2,7 @@
 import { DTYPES } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import type { OutputMetadata } from '@cabstand/engine';
-import type { Dimension, InputSpec, ModelSignature } from '@cabstand/model';
+import type { Dimension, FramedInput, InputSpec, ModelSignature } from '@cabstand/model';
 import type { v1 } from '@cabstand/rpc';
 import type { BrokenModel, ModelStatus, ServedModel } from '../engines/contract';
 import { wireBatchClass } from './wire';
@@ -37,6 +37,7 @@ export function modelInfo(model: ServedModel, freeSlots: number): v1.ModelInfo {
     runtime: model.runtime,
     free_slots: status.state === 'ready' ? freeSlots : 0,
     batching_note: model.batchingNote,
+    framing: signature.framed.map(framedInput),
   };
 }
 
@@ -72,6 +73,10 @@ function inputSpec(input: InputSpec): v1.TensorSpec {
     description: input.description,
     ...media(input),
   };
+}
+
+function framedInput({ input, axis, frame, hop, remainder }: FramedInput): v1.FramedInput {
+  return { input, axis, frame, hop, remainder };
 }
 
 function dimensionName(dimension: Dimension): string {

@@ -1,6 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { TurnEnd } from '@cabstand/engine';
+import { noStepNote } from '@cabstand/model';
 import type { EngineSnapshot, Sequence, SequenceSink } from '../engines/contract';
 import { EngineDeaths, poisonedError } from './deaths';
 import type { ComputationInit } from './computation-init';
@@ -290,7 +291,13 @@ export class Computation implements SequenceSink {
     deps.observer.turnEnded?.(session, end.reason, end.steps);
     events.turnEnded();
     this.#emit(turn, 'end', (header) =>
-      encodeEndOfTurn(header, { ...end, checkpoint: state && seal(state) }),
+      encodeEndOfTurn(header, {
+        ...end,
+        ...(end.reason === 'completed' && end.steps === 0
+          ? { note: noStepNote(session.model.signature) }
+          : {}),
+        checkpoint: state && seal(state),
+      }),
     );
     this.#freeze.release();
     const { sequence } = this.#seat;

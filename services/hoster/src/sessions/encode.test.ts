@@ -83,6 +83,12 @@ describe('records written by hand', () => {
       reason: 'END_REASON_COMPLETED',
       error: null,
       checkpoint: null,
+      note: '',
     });
+    const noted = encodeEndOfTurn(
+      { position: 0, turn: 0, epoch: 0 },
+      { reason: 'completed', steps: 0, note: 'too short' },
+    );
+    expect(codecs.SessionStreamResponse.decode(noted).record?.end_of_turn?.note).toBe('too short');
   });
 });

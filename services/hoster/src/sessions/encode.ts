@@ -53,6 +53,8 @@ export interface EndOfTurnBody {
   readonly error?: Pick<CabstandError, 'reason' | 'message' | 'metadata'>;
   /** The session as it is after this record. */
   readonly checkpoint?: Checkpoint | undefined;
+  /** Why it computed nothing; empty if it did. */
+  readonly note?: string;
 }
 
 /** A response with the record that ends a turn. */
@@ -66,6 +68,7 @@ export function encodeEndOfTurn(header: RecordHeader, end: EndOfTurnBody): Buffe
     parts.push(bytesHead(0x1a, sizeOf(fields)), ...fields);
   }
   parts.push(varintField(0x20, end.steps));
+  if (end.note !== undefined && end.note !== '') parts.push(stringField(0x2a, end.note));
   return encodeRecord(header, TAG_END_OF_TURN, ...parts);
 }
 

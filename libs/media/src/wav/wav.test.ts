@@ -1,13 +1,15 @@
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
-import { WavFile } from './wav';
-import { Folder, chunk, wavBytes } from './wav.fixture';
+import { Wav } from './wav';
+import { chunk, wavBytes } from './wav.fixture';
 
-const folder = new Folder();
-afterAll(() => folder.remove());
+const folder = mkdtempSync(path.join(tmpdir(), 'cabstand-media-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 async function samples(bytes: Buffer, block = 512): Promise<number[]> {
-  const wav = await WavFile.open(folder.write('x.wav', bytes));
+  const wav = await Wav.open(bytes);
   try {
     const out: number[] = [];
     for await (const part of wav.mono(block)) out.push(...part);
@@ -70,7 +72,7 @@ test.each([0, 0xffffffff])('length %i means: to the end of the file', async (dat
 
 test('the bundled recording is read', async () => {
   const file = path.resolve(__dirname, '../../../../test/assets/speech.wav');
-  const wav = await WavFile.open(file);
+  const wav = await Wav.open(file);
   expect(wav.info).toMatchObject({ sampleRate: 16000, channels: 1, encoding: 's16' });
   expect(wav.seconds).toBeCloseTo(11.59, 1);
   await wav.close();
@@ -100,11 +102,22 @@ test.each([
   await expect(samples(bytes)).rejects.toThrow(message);
 });
 
-test('a file that is not there is named', async () => {
-  await expect(WavFile.open('/nowhere/x.wav')).rejects.toThrow(/cannot read \/nowhere\/x\.wav/);
+test('a file gives what its bytes give, and says when it became shorter', async () => {
+  const file = path.join(folder, 'x.wav');
+  writeFileSync(file, wavBytes({ data: int16(1, 2, 3) }));
+  const wav = await Wav.open(file);
+  const parts = wav.mono(2);
+  expect((await parts.next()).value).toEqual(Float32Array.of(1 / 32768, 2 / 32768));
+  truncateSync(file, 48);
+  await expect(parts.next()).rejects.toThrow(/x\.wav.*became shorter/);
+  await wav.close();
 });
 
-test('garbage never does anything but throw a usage error', async () => {
+test('a file that is not there is named', async () => {
+  await expect(Wav.open('/nowhere/x.wav')).rejects.toThrow(/cannot read \/nowhere\/x\.wav/);
+});
+
+test('garbage never does anything but be refused', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 80 }), async (tail) => {
       const bytes = Buffer.concat([Buffer.from('RIFF\0\0\0\0WAVEfmt '), tail]);

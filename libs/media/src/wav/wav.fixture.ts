@@ -1,7 +1,3 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-
 export interface WavParts {
   readonly format?: number;
   readonly channels?: number;
@@ -41,19 +37,4 @@ export function chunk(id: string, body: Buffer, length = body.length): Buffer {
   head.writeUInt32LE(length, 4);
   const padding = Buffer.alloc(body.length % 2);
   return Buffer.concat([head, body, padding]);
-}
-
-/** A folder that is gone after the tests. */
-export class Folder {
-  readonly path = mkdtempSync(path.join(tmpdir(), 'cabstand-cli-'));
-
-  write(name: string, content: string | Uint8Array): string {
-    const file = path.join(this.path, name);
-    writeFileSync(file, content);
-    return file;
-  }
-
-  remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
-  }
 }
