@@ -76,7 +76,7 @@ export const REASONS = {
   SESSION_ENDED: row('FAILED_PRECONDITION', 'caller'),
   SESSION_EXISTS: row('ALREADY_EXISTS', 'caller'),
   SESSION_BUSY: row('FAILED_PRECONDITION', 'caller'),
-  SESSION_LOST: row('DATA_LOSS', 'fatal'),
+  SESSION_LOST: row('DATA_LOSS', 'session'),
   SESSION_EVICTED: row('ABORTED', 'session'),
   EPOCH_FENCED: row('ABORTED', 'fatal'),
   TURN_OUT_OF_ORDER: row('FAILED_PRECONDITION', 'caller'),

@@ -12,10 +12,9 @@ import { InputCheck } from './input-check';
 import type { SessionObserver } from './observer';
 import { withDefaults } from './options';
 import type { SessionOptions, SessionOptionsWithDefaults } from './options';
-import { planRebuild } from './resume';
+import { openCheckpoint, planRebuild } from './resume';
 import type { RebuildPlan, ResumeSpec } from './resume';
 import { Session } from './session';
-import { decodeState } from './state-at';
 import type { Epoch, Retention, SessionEnd, SessionStatus, TurnContent } from './types';
 import { WaitQueue } from './wait-queue';
 
@@ -125,7 +124,7 @@ export class Sessions {
   /**
    * Opens a session, at once or, where a queue is configured, when a slot falls free.
    * Throws DRAINING, MODEL_UNKNOWN and its like, SESSION_EXISTS, SESSION_ENDED, NOT_SESSION_OWNER,
-   * QUOTA_EXCEEDED, HOSTER_FULL, CHECKPOINT_INVALID, and what checking its input throws (see
+   * QUOTA_EXCEEDED, HOSTER_FULL, CHECKPOINT_INVALID, SESSION_LOST, and what checking its input throws (see
    * `InputCheck`).
    */
   async open(request: OpenRequest, signal: AbortSignal): Promise<Session> {
@@ -268,15 +267,8 @@ export class Sessions {
     const { id: session = '', principal, resume } = request;
     if (resume?.checkpoint === undefined) return resume && planRebuild(resume);
     const { position, sealed } = resume.checkpoint;
-    const { name, digest } = model;
-    const body = this.#init.sealer.open(sealed, {
-      session,
-      principal,
-      model: name,
-      digest,
-      position,
-    });
-    return planRebuild(resume, decodeState(body, position));
+    const binding = { session, principal, model: model.name, digest: model.digest, position };
+    return planRebuild(resume, openCheckpoint(this.#init.sealer, binding, sealed));
   }
 
   async #wait(request: OpenRequest, prepared: Prepared, signal: AbortSignal): Promise<Session> {
