@@ -10,7 +10,8 @@ import { launchEngine } from './launch';
 import type { LaunchDeps } from './launch';
 import type { EngineExit } from './link';
 import type { EngineLabels, EngineObserver } from './observer';
-import { withoutLocalPaths } from './local-paths';
+import { withoutLocalPaths, withoutPathsTo } from './local-paths';
+import type { LocalFolders } from './local-paths';
 import { firstProvider } from './providers';
 import { Restarts } from './restarts';
 import { MovingAverage, Serving } from './serving';
@@ -106,7 +107,7 @@ export class EngineSupervisor {
   openSequence(sink: SequenceSink, options: SequenceOptions): Sequence {
     if (this.#state.state !== 'serving')
       throw whyNot(this.#manifest.name, this.#state, this.#deps.clock.monotonic());
-    return this.#state.serving.sequences.open(sink, options);
+    return this.#state.serving.sequences.open(withoutPathsTo(sink, this.#folders), options);
   }
 
   /** Fails what is open with `error` and ends the process. Answers how many sequences failed. */
@@ -264,7 +265,7 @@ export class EngineSupervisor {
     this.#diedAt = clock.monotonic();
     observer.died(this.#labels, exit.cause);
     // The state first: a session that hears of it may try to open another sequence.
-    this.#afterDeath(exit.error, servedMs);
+    this.#afterDeath(this.#told(exit.error, 'ENGINE_CRASHED'), servedMs);
     const failed = sequences.failAll(exit.error);
     log.error(
       { ...this.#labels, engine_pid: process.pid, cause: exit.cause, sequences: failed },
@@ -316,9 +317,13 @@ export class EngineSupervisor {
     }
   }
 
-  /** What callers hear of a load that failed. */
+  /** What callers hear of a load that failed, or of a death. */
   #told(thrown: unknown, otherwise: Reason): CabstandError {
-    return withoutLocalPaths(CabstandError.from(thrown, otherwise), this.#manifest.folder);
+    return withoutLocalPaths(CabstandError.from(thrown, otherwise), this.#folders);
+  }
+
+  get #folders(): LocalFolders {
+    return { model: this.#manifest.folder, others: [this.#deps.folder.path] };
   }
 
   #fail(error: CabstandError, retry: boolean): void {
