@@ -70,6 +70,8 @@ export const REASONS = {
   MANIFEST_INVALID: row('FAILED_PRECONDITION', 'fatal'),
   VERIFICATION_FAILED: row('FAILED_PRECONDITION', 'fatal'),
   OUT_OF_MEMORY: row('RESOURCE_EXHAUSTED', 'overload'),
+  /** The process may open no further file, socket or program. */
+  OUT_OF_DESCRIPTORS: row('RESOURCE_EXHAUSTED', 'overload'),
 
   // Sessions.
   SESSION_UNKNOWN: row('NOT_FOUND', 'session'),

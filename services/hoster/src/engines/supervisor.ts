@@ -297,7 +297,7 @@ export class EngineSupervisor {
 
   /** With what was measured at the first load: nothing has changed since, and callers wait. */
   async #restart(after: CabstandError): Promise<void> {
-    const { clock, observer, checkFiles } = this.#deps;
+    const { clock, observer, log, checkFiles } = this.#deps;
     const measured = this.#measured;
     try {
       await checkFiles();
@@ -312,6 +312,10 @@ export class EngineSupervisor {
       else if (measured === undefined) this.#fail(error, !LASTING.has(error.reason));
       else {
         observer.died(this.#labels, 'load');
+        log.error(
+          { ...this.#labels, reason: error.reason },
+          `the engine does not start: ${error.message}`,
+        );
         this.#afterDeath(error, 0);
       }
     }

@@ -197,48 +197,51 @@ describe('idle kept sessions give way', () => {
       which: fc.nat(),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 80, size: 'max' }), async (steps) => {
-        const limits = { maxSessionsPerPrincipal: 3, maxSessions: 7 };
-        const b = new Bench(limits, 5);
-        const idle = new Map<Session, string>();
-        const busy: Session[] = [];
-        for (const { who, what, retention, which } of steps) {
-          const before = b.evicted.length;
-          const all = [...b.sessions.all()];
-          const mine = all.filter(({ principal }) => principal === who).length;
-          if (what === 'open') {
-            const tight = all.length >= 5 || mine >= limits.maxSessionsPerPrincipal;
-            const own = [...idle.values()].includes(who);
-            const refused = await refusal(b.open(who, retention).then((s) => busy.push(s)));
-            if (refused === 'none') expect(b.evicted.length - before).toBe(tight ? 1 : 0);
-            else {
-              expect(b.evicted.length).toBe(before);
-              expect(tight && !own).toBe(true);
-              expect(mine >= limits.maxSessionsPerPrincipal || idle.size === 0).toBe(true);
+      fc.asyncProperty(
+        fc.array(step, { minLength: 20, maxLength: 80, size: 'max' }),
+        async (steps) => {
+          const limits = { maxSessionsPerPrincipal: 3, maxSessions: 7 };
+          const b = new Bench(limits, 5);
+          const idle = new Map<Session, string>();
+          const busy: Session[] = [];
+          for (const { who, what, retention, which } of steps) {
+            const before = b.evicted.length;
+            const all = [...b.sessions.all()];
+            const mine = all.filter(({ principal }) => principal === who).length;
+            if (what === 'open') {
+              const tight = all.length >= 5 || mine >= limits.maxSessionsPerPrincipal;
+              const own = [...idle.values()].includes(who);
+              const refused = await refusal(b.open(who, retention).then((s) => busy.push(s)));
+              if (refused === 'none') expect(b.evicted.length - before).toBe(tight ? 1 : 0);
+              else {
+                expect(b.evicted.length).toBe(before);
+                expect(tight && !own).toBe(true);
+                expect(mine >= limits.maxSessionsPerPrincipal || idle.size === 0).toBe(true);
+              }
+              for (const [session] of idle) if (session.end !== undefined) idle.delete(session);
+              if (refused === 'none') b.turn(busy.at(-1) as Session);
+            } else if (what === 'rest') {
+              const [session] = busy.splice(which % Math.max(1, busy.length), 1);
+              if (session !== undefined) b.rest(session);
+              if (session?.retention === 'kept') idle.set(session, session.principal);
+            } else if (what === 'turn') {
+              const session = [...idle.keys()][which % Math.max(1, idle.size)];
+              if (session === undefined) continue;
+              idle.delete(session);
+              b.turn(session);
+              busy.push(session);
+            } else {
+              const session = all[which % Math.max(1, all.length)];
+              session?.abort({ reason: 'stopped' });
+              if (session === undefined) continue;
+              idle.delete(session);
+              if (busy.includes(session)) busy.splice(busy.indexOf(session), 1);
             }
-            for (const [session] of idle) if (session.end !== undefined) idle.delete(session);
-            if (refused === 'none') b.turn(busy.at(-1) as Session);
-          } else if (what === 'rest') {
-            const [session] = busy.splice(which % Math.max(1, busy.length), 1);
-            if (session !== undefined) b.rest(session);
-            if (session?.retention === 'kept') idle.set(session, session.principal);
-          } else if (what === 'turn') {
-            const session = [...idle.keys()][which % Math.max(1, idle.size)];
-            if (session === undefined) continue;
-            idle.delete(session);
-            b.turn(session);
-            busy.push(session);
-          } else {
-            const session = all[which % Math.max(1, all.length)];
-            session?.abort({ reason: 'stopped' });
-            if (session === undefined) continue;
-            idle.delete(session);
-            if (busy.includes(session)) busy.splice(busy.indexOf(session), 1);
+            expect(busy.every(({ end }) => end === undefined)).toBe(true);
+            expect(b.host.model.openSequences).toBe(b.sessions.size);
           }
-          expect(busy.every(({ end }) => end === undefined)).toBe(true);
-          expect(b.host.model.openSequences).toBe(b.sessions.size);
-        }
-      }),
+        },
+      ),
       { numRuns: 60 },
     );
   });
