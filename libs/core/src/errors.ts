@@ -46,12 +46,28 @@ export class CabstandError extends Error {
   /** Turns anything thrown into a CabstandError; what is not one already becomes `fallback`. */
   static from(value: unknown, fallback: Reason = 'INTERNAL'): CabstandError {
     if (CabstandError.is(value)) return value;
+    if (isOutOfDescriptors(value)) return outOfDescriptors(value);
     if (isErrorLike(value)) {
       const reason = value.name === 'AbortError' ? 'CANCELLED' : fallback;
       return new CabstandError(reason, value.message, { cause: value });
     }
     return new CabstandError(fallback, String(value), { cause: value });
   }
+}
+
+const NO_DESCRIPTOR: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE']);
+
+/** Whether the system refused to open something because too much is open. */
+export function isOutOfDescriptors(value: unknown): boolean {
+  return isErrorLike(value) && 'code' in value && NO_DESCRIPTOR.has(value.code);
+}
+
+function outOfDescriptors(cause: unknown): CabstandError {
+  return new CabstandError(
+    'OUT_OF_DESCRIPTORS',
+    'no file descriptor is free: raise the limit of the process (ulimit -n, or LimitNOFILE in systemd)',
+    { cause },
+  );
 }
 
 /** Errors of other realms and DOMExceptions are not `instanceof Error` everywhere. */

@@ -2,7 +2,7 @@ export { ROLES } from './principal';
 export type { Principal, Role } from './principal';
 export { REASONS, BARE_STATUS, Code, isReason } from './reasons';
 export type { CodeName, ErrorClass, Reason } from './reasons';
-export { CabstandError, invalid, show, toReason } from './errors';
+export { CabstandError, invalid, isOutOfDescriptors, show, toReason } from './errors';
 export type { CabstandErrorOptions } from './errors';
 export { systemClock, every } from './clock';
 export type { Clock, Timer } from './clock';

@@ -70,13 +70,15 @@ export const REASONS = {
   MANIFEST_INVALID: row('FAILED_PRECONDITION', 'fatal'),
   VERIFICATION_FAILED: row('FAILED_PRECONDITION', 'fatal'),
   OUT_OF_MEMORY: row('RESOURCE_EXHAUSTED', 'overload'),
+  /** The process may open no further file, socket or program. */
+  OUT_OF_DESCRIPTORS: row('RESOURCE_EXHAUSTED', 'overload'),
 
   // Sessions.
   SESSION_UNKNOWN: row('NOT_FOUND', 'session'),
   SESSION_ENDED: row('FAILED_PRECONDITION', 'caller'),
   SESSION_EXISTS: row('ALREADY_EXISTS', 'caller'),
   SESSION_BUSY: row('FAILED_PRECONDITION', 'caller'),
-  SESSION_LOST: row('DATA_LOSS', 'fatal'),
+  SESSION_LOST: row('DATA_LOSS', 'session'),
   SESSION_EVICTED: row('ABORTED', 'session'),
   EPOCH_FENCED: row('ABORTED', 'fatal'),
   TURN_OUT_OF_ORDER: row('FAILED_PRECONDITION', 'caller'),

@@ -3,6 +3,9 @@ import type { BidiHandler, MethodInfo, ServerStreamHandler, UnaryHandler } from 
 import { packageDefinition, serviceMethods } from './proto';
 import type { MessageCodec } from './proto';
 import type * as v1 from './v1';
+import { refusingWide } from './wide-numbers';
+
+const HOSTER = 'cabstand.v1.HosterService';
 
 type Kind = MethodInfo['kind'];
 
@@ -60,7 +63,13 @@ export function methodsOf(
     if (actual !== kind) throw new Error(`${service}/${name} is ${actual}, not ${kind}`);
     const method = {
       info: { path: found.path, service, method: name, kind },
-      request: { encode: found.requestSerialize, decode: found.requestDeserialize },
+      request: {
+        encode: found.requestSerialize,
+        decode:
+          service === HOSTER
+            ? refusingWide(service, name, found.requestDeserialize)
+            : found.requestDeserialize,
+      },
       response: { encode: found.responseSerialize, decode: found.responseDeserialize },
     };
     // The loader knows messages only as objects; the generated types say which.
@@ -74,7 +83,7 @@ function kindOf(requestStream: boolean, responseStream: boolean): Kind {
 }
 
 const router = methodsOf(packageDefinition, 'cabstand.v1.RouterService');
-const hoster = methodsOf(packageDefinition, 'cabstand.v1.HosterService');
+const hoster = methodsOf(packageDefinition, HOSTER);
 
 /** cabstand.v1.RouterService */
 export const RouterService = {

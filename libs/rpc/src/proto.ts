@@ -15,11 +15,18 @@ import type * as v1 from './v1';
 /** The folder of the contract; this file lies at the same depth in src and in dist. */
 export const PROTO_ROOT = path.resolve(__dirname, '../../../proto');
 
-/** Loads .proto files the way every part of Cabstand expects them. Paths are relative to proto/. */
-export function loadProto(files: readonly string[]): PackageDefinition {
+/**
+ * Loads .proto files the way every part of Cabstand expects them. Paths are relative to proto/.
+ *
+ * @param longs what integers of 64 bits become; numbers lose their last digits beyond 2^53
+ */
+export function loadProto(
+  files: readonly string[],
+  longs: typeof Number | typeof String = Number,
+): PackageDefinition {
   return loadSync([...files], {
     keepCase: true,
-    longs: Number,
+    longs,
     enums: String,
     defaults: true,
     oneofs: true,

@@ -1,5 +1,12 @@
 import { Metadata } from '@grpc/grpc-js';
-import { BARE_STATUS, CabstandError, Code, REASONS, isReason } from '@cabstand/core';
+import {
+  BARE_STATUS,
+  CabstandError,
+  Code,
+  REASONS,
+  isOutOfDescriptors,
+  isReason,
+} from '@cabstand/core';
 import type { CodeName, Reason } from '@cabstand/core';
 import { googleRpc } from './proto';
 
@@ -49,6 +56,7 @@ export function toStatus(error: CabstandError): WireStatus {
  */
 export function publicError(thrown: unknown): CabstandError {
   if (CabstandError.is(thrown)) return thrown;
+  if (isOutOfDescriptors(thrown)) return CabstandError.from(thrown);
   return new CabstandError('INTERNAL', 'the server failed while handling the call', {
     cause: thrown,
   });

@@ -45,7 +45,8 @@ export class AdminServer {
   listen(address: string): Promise<number> {
     const { host, port } = splitAddress(address);
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (cause) => reject(bindError(address, cause)));
+      // Once it listens: a connection that could not be taken, for want of file descriptors.
+      this.#server.on('error', (cause) => reject(bindError(address, cause)));
       this.#server.listen(port, host, () => {
         const bound = this.#server.address();
         resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);

@@ -5,6 +5,7 @@ import type { AuthConfig } from '@cabstand/auth';
 import { AdminServer } from './admin';
 import { checkBind } from './bind';
 import { callLog } from './call-log';
+import { watchDescriptors } from './descriptors';
 import { addHealth } from './health';
 import type { PartsHealth } from './health';
 import { exportKeyExpiry } from './metrics/expiry';
@@ -57,6 +58,11 @@ export async function serveRpc(
 ): Promise<Serving> {
   const { config, logger, metrics, readiness, closers } = context;
   checkBind(config.listen, config.auth, logger);
+  const unwatch = watchDescriptors({ log: logger });
+  closers.add('file descriptors', 100, () => {
+    unwatch();
+    return Promise.resolve();
+  });
   const admin = new AdminServer({ metrics, readiness });
   closers.add('admin HTTP', 1000, () => admin.close());
   const adminPort = await admin.listen(config.admin.listen);

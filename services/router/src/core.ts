@@ -239,6 +239,7 @@ export class RouterCore {
     return (
       this.#registry.nodes.size +
       this.#registry.models +
+      this.#registry.conditions +
       this.#pools.size +
       this.#leases.footprint +
       this.#claims.size +

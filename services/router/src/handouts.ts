@@ -81,20 +81,24 @@ export class HandOuts {
     const { model, digest } = wanted;
     // Spread out, so that those who were refused together do not come back together.
     const retryAfterMs = Math.ceil(periodMs() * (0.5 + random()));
-    if (placed.kind === 'unknown_digest')
-      return new CabstandError('NO_NODE', `no node serves ${model} with these weights`, {
-        metadata: { model, digest, cause: 'digest' },
-        retryAfterMs,
-      });
-    if (placed.kind === 'unknown_model') {
-      const settling = clock.monotonic() - startedAt < settleMs;
-      if (!settling && !registry.hasSeen(model))
+    if (placed.kind === 'unknown_model' || placed.kind === 'unknown_digest') {
+      const digestUnknown = placed.kind === 'unknown_digest';
+      const condition = registry.conditionOf(model);
+      const cause =
+        condition === 'loading'
+          ? 'model_loading'
+          : clock.monotonic() - startedAt < settleMs
+            ? 'router_starting'
+            : digestUnknown
+              ? 'digest'
+              : absence(registry, model, condition === 'failed');
+      if (cause === undefined)
         return new CabstandError('MODEL_UNKNOWN', `no node has ever offered ${model}`, {
           metadata: { model },
         });
-      const cause = settling ? 'router_starting' : 'nodes_gone';
-      return new CabstandError('NO_NODE', `no node serves ${model} now (${cause})`, {
-        metadata: { model, cause, nodes: '0' },
+      const what = digestUnknown ? `${model} with these weights` : model;
+      return new CabstandError('NO_NODE', `no node serves ${what} now: ${CAUSES[cause]}`, {
+        metadata: { model, cause, nodes: '0', ...(digestUnknown && { digest }) },
         retryAfterMs,
       });
     }
@@ -119,6 +123,27 @@ export class HandOuts {
           retryAfterMs,
         });
   }
+}
+
+/** Why nobody serves a model that is worth waiting for. Programs read the name, people the words. */
+const CAUSES = {
+  model_loading: 'a node is loading it',
+  model_failed: 'the nodes that have it could not load it; their logs say why',
+  router_starting: 'the router has just started and does not know all nodes yet',
+  no_nodes: 'the router knows no node that is alive',
+  nodes_gone: 'the nodes that had it are gone',
+  digest: 'those that have the model have other ones',
+} as const;
+
+/** Undefined for a model of which no node has ever spoken. */
+function absence(
+  registry: Registry,
+  model: string,
+  failed: boolean,
+): 'model_failed' | 'no_nodes' | 'nodes_gone' | undefined {
+  if (failed) return 'model_failed';
+  if (registry.alive === 0) return 'no_nodes';
+  return registry.hasSeen(model) ? 'nodes_gone' : undefined;
 }
 
 function resultOf(error: CabstandError): HandOutResult {

@@ -14,7 +14,7 @@ export interface RouterLimits {
   readonly offlineAfterPeriods?: number;
   /** OFFLINE nodes are forgotten after this time. Default 300000. */
   readonly forgetAfterMs?: number;
-  /** For this long after its start the router says NO_NODE, not MODEL_UNKNOWN: nodes are still coming back. Default 3000. */
+  /** For this long after its start the router says NO_NODE, not MODEL_UNKNOWN: nodes are still coming back, as it does while it knows none. Default 3000. */
   readonly settleMs?: number;
   /** Nodes known at once, OFFLINE ones included. Default 10000. */
   readonly maxNodes?: number;

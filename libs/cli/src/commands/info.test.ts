@@ -24,6 +24,7 @@ test('info --model tells why a model failed that no hoster serves', async () => 
     }),
   });
   const address = `127.0.0.1:${await hoster.listen('127.0.0.1:0')}`;
+  let up = true;
   const router = new RpcServer({ authorizer: everybody });
   router.addService(RouterService, {
     // As a router does: whoever asks for a model gets the nodes that serve it.
@@ -34,7 +35,7 @@ test('info --model tells why a model failed that no hoster serves', async () => 
         state: 'NODE_STATE_ONLINE' as const,
         other_models: [{ name: 'mine', version: '1', state: 'MODEL_STATE_FAILED' as const }],
       };
-      await out.write({ snapshot: true, nodes: models.length === 0 ? [node] : [] });
+      await out.write({ snapshot: true, nodes: up && models.length === 0 ? [node] : [] });
     },
   });
   const port = await router.listen('127.0.0.1:0');
@@ -57,6 +58,9 @@ test('info --model tells why a model failed that no hoster serves', async () => 
     expect(out).toMatch(/^mine {2}FAILED$/m);
     expect(out).toContain('expected 32 records or more, got 2\n');
     expect((await run('other')).err).toContain('no hoster that is online has the model other');
+    // As long as hosters start, nobody can say that.
+    up = false;
+    expect((await run('mine')).err).toContain('the router knows no hoster that is online');
   } finally {
     await Promise.all([hoster.shutdown(1), router.shutdown(1)]);
   }

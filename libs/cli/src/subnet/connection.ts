@@ -150,11 +150,15 @@ export class Connection {
   ): Promise<{ readonly address: string; readonly info: v1.InfoResponse__Output }> {
     if (wanted !== undefined) return { address: wanted, info: await this.info(wanted, models) };
     let nodes = (await this.nodes(models)).filter(isUp);
+    let some = nodes.length > 0;
     // Nobody serves it; those who tried know why not.
-    if (nodes.length === 0 && models.length > 0)
-      nodes = (await this.nodes()).filter(
-        (node) => isUp(node) && node.other_models.some(({ name }) => models.includes(name)),
+    if (!some && models.length > 0) {
+      const all = (await this.nodes()).filter(isUp);
+      some = all.length > 0;
+      nodes = all.filter(({ other_models }) =>
+        other_models.some(({ name }) => models.includes(name)),
       );
+    }
     let last: unknown;
     for (const { address } of nodes)
       try {
@@ -164,7 +168,7 @@ export class Connection {
         last = error;
       }
     if (last !== undefined) throw CabstandError.from(last);
-    throw models.length === 0
+    throw models.length === 0 || !some
       ? new CabstandError('NO_NODE', 'the router knows no hoster that is online')
       : new CabstandError(
           'MODEL_UNKNOWN',

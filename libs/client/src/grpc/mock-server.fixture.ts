@@ -209,6 +209,7 @@ function eventToWire(event: ProtocolEvent): v1.SessionStreamResponse {
             session_id: event.sessionId,
             position: event.position,
             model: event.model,
+            digest: event.digest,
             ack_every: event.ackEvery,
             ack_records: event.ackRecords,
             ack_bytes: event.ackBytes,

@@ -7,6 +7,7 @@ import type { Checkpoint } from '../protocol/events';
 export interface MockSnapshot {
   readonly sessionId: string;
   readonly model: string;
+  readonly digest: string;
   readonly position: number;
   /** The turn that was running, or the next one. */
   readonly turn: number;
@@ -28,12 +29,19 @@ export class MockCheckpoints {
     return { position: snapshot.position, sealed: Buffer.from(key) };
   }
 
-  /** Throws CHECKPOINT_INVALID. */
-  open(checkpoint: Checkpoint, sessionId: string, model: string): MockSnapshot {
+  /** Throws CHECKPOINT_INVALID, or SESSION_LOST for other weights. */
+  open(
+    checkpoint: Checkpoint,
+    { sessionId, model, digest }: Pick<MockSnapshot, 'sessionId' | 'model' | 'digest'>,
+  ): MockSnapshot {
     const snapshot = this.#snapshots.get(Buffer.from(checkpoint.sealed).toString());
     if (snapshot === undefined) throw refused('damaged');
     if (snapshot.sessionId !== sessionId) throw refused('session');
     if (snapshot.model !== model) throw refused('model');
+    if (snapshot.digest !== digest)
+      throw new CabstandError('SESSION_LOST', 'the model has other weights here', {
+        metadata: { problem: 'other_weights' },
+      });
     if (snapshot.position !== checkpoint.position) throw refused('position');
     return snapshot;
   }

@@ -21,6 +21,7 @@ export interface MockHosterContext {
   readonly checkpointEvery: number;
   readonly capacity: number;
   readonly checkpoints: MockCheckpoints;
+  readonly digest: () => string;
   /** The failure that what begins now is to have. */
   readonly nextFailure: () => MockFailure | undefined;
   readonly seen: (turn: MockTurn) => void;
@@ -95,6 +96,7 @@ export class MockHoster {
       {
         id,
         model,
+        digest: this.#context.digest(),
         durable,
         epoch,
         turn: snapshot?.turn ?? 0,
@@ -127,7 +129,7 @@ export class MockHoster {
       position: from,
       model: session.model,
       version: '1',
-      digest: 'sha256:mock',
+      digest: session.digest,
       provider: 'cpu',
       ackEvery,
       ackRecords: ackEvery,
@@ -268,8 +270,8 @@ export class MockHoster {
   #snapshot(fields: OpenFields, resume: ResumeRequest): MockSnapshot | undefined {
     const { checkpoint, deliveredPosition } = resume;
     if (checkpoint === undefined) return undefined;
-    const { sessionId, model } = fields;
-    const snapshot = this.#context.checkpoints.open(checkpoint, sessionId, model);
+    const { checkpoints, digest } = this.#context;
+    const snapshot = checkpoints.open(checkpoint, { ...fields, digest: digest() });
     if (snapshot.position <= deliveredPosition + 1) return snapshot;
     throw new CabstandError('CHECKPOINT_INVALID', 'the checkpoint is ahead of its consumer', {
       metadata: { problem: 'position' },
@@ -285,6 +287,7 @@ export class MockHoster {
     session.checkpoint = this.#context.checkpoints.seal({
       sessionId: session.id,
       model: session.model,
+      digest: session.digest,
       position: session.position,
       turn: session.turn,
       turnStart: running?.start ?? session.position,
@@ -391,10 +394,4 @@ function chunk(record: MockRecord): MockRecordBody {
 function failureError(failure: MockFailure | undefined, fallback: 'HOSTER_FULL' | 'INTERNAL') {
   const error = failure?.error ?? fallback;
   return CabstandError.is(error) ? error : new CabstandError(error, `mocked: ${error}`);
-}
-
-/** The default model: gives back what it is given. */
-export async function* echo(turn: MockTurn): AsyncGenerator<MockRecord> {
-  for (const word of turn.prompt.split(' ')) if (word !== '') yield { text: word };
-  for await (const tensors of turn.parts) if (tensors.length > 0) yield { tensors };
 }

@@ -16,7 +16,8 @@ import type {
 } from '../protocol/types';
 import { MockChannel, QUEUE } from './channel';
 import { MockCheckpoints } from './checkpoints';
-import { MockHoster, echo } from './hoster';
+import { echo } from './echo';
+import { MockHoster } from './hoster';
 import type { MockSession } from './session';
 import type { MockFailure, MockProtocolOptions, MockTurn } from './types';
 
@@ -68,6 +69,7 @@ export class MockProtocol implements SessionProtocol {
           checkpointEvery,
           checkpoints,
           capacity,
+          digest: () => options.digest?.(address) ?? 'sha256:mock',
           nextFailure: () => this.#nextFailure(address),
           seen: (turn) => {
             this.turns.push(turn);

@@ -31,6 +31,8 @@ export interface MockRunning {
 export class MockSession {
   readonly id: string;
   readonly model: string;
+  /** Of the weights that it computes with. */
+  readonly digest: string;
   readonly durable: boolean;
   epoch: Epoch;
   /** The next turn. */
@@ -50,11 +52,12 @@ export class MockSession {
 
   /** @param from records before it are not wanted: their consumer has them */
   constructor(
-    init: Pick<MockSession, 'id' | 'model' | 'durable' | 'epoch' | 'turn' | 'position'>,
+    init: Pick<MockSession, 'id' | 'model' | 'digest' | 'durable' | 'epoch' | 'turn' | 'position'>,
     from: number,
   ) {
     this.id = init.id;
     this.model = init.model;
+    this.digest = init.digest;
     this.durable = init.durable;
     this.epoch = init.epoch;
     this.turn = init.turn;

@@ -42,6 +42,11 @@ export interface MockProtocolOptions {
   readonly ackEvery?: number;
   /** Records of a durable session between two checkpoints within a turn. Default 4; 0: none. */
   readonly checkpointEvery?: number;
+  /**
+   * Digest of the weights of a hoster's model; asked anew for each session. Checkpoints are of no use to
+   * other weights: SESSION_LOST. Default `sha256:mock` everywhere.
+   */
+  readonly digest?: (hoster: string) => string;
   /** Sessions that one hoster takes; a further one is HOSTER_FULL. Default Infinity. */
   readonly capacity?: number;
 }

@@ -175,7 +175,7 @@ export class SessionCore implements TurnHost {
     const standing = this.#standing;
     switch (event.type) {
       case 'opened':
-        standing.digest = event.digest;
+        standing.openedOn(event.digest);
         this.#acker.wish = {
           records: event.ackRecords || event.ackEvery || (this.durable ? DURABLE_ACK_EVERY : 0),
           bytes: event.ackBytes || Infinity,

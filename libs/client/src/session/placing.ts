@@ -73,6 +73,14 @@ export function sendInput(channel: SessionChannel, { turn, input, live }: Active
   if (input !== undefined) channel.send({ kind: 'turn', turn, input, live: live !== undefined });
 }
 
+/** What a hoster may lack for a checkpoint that another one takes: weights, keys, a newer version. */
+const HOSTERS_OWN: ReadonlySet<string> = new Set([
+  'other_weights',
+  'unknown_key',
+  'expired_key',
+  'other_version',
+]);
+
 /** Whether no other hoster would say anything else. */
 export function isFinal(error: CabstandError): boolean {
   if (overtaken(error)) return false;
@@ -83,6 +91,9 @@ export function isFinal(error: CabstandError): boolean {
     case 'SESSION_ENDED':
     case 'NODE_UNKNOWN':
       return false;
+    case 'SESSION_LOST':
+    case 'CHECKPOINT_INVALID':
+      return !HOSTERS_OWN.has(error.metadata['problem'] ?? '');
     default:
       return error.class === 'caller' || error.class === 'auth' || error.class === 'fatal';
   }

@@ -148,6 +148,9 @@ export class Recovery {
         if (isFinal(places)) throw places;
         // That there is no other hoster says less than why this one is lost.
         if (places.reason !== 'NO_NODE') on.last = places;
+        // Home is back with other weights, and nobody has those that the session began with.
+        else if (places.metadata['cause'] === 'digest' && on.last.reason === 'SESSION_LOST')
+          throw on.last;
       }
       const found = CabstandError.is(places) ? [] : places;
       alone = found.every(({ node }) => nodeKey(node) === nodeKey(home));

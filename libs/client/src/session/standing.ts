@@ -1,4 +1,5 @@
-import type { CabstandError, Clock } from '@cabstand/core';
+import { CabstandError } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
 import type {
   Epoch,
   EventSource,
@@ -119,6 +120,20 @@ export class Standing {
     if (!(current >= this.#highestEpoch)) return false;
     this.claimAbove(current);
     return true;
+  }
+
+  /**
+   * A hoster says with which weights it goes on. Throws SESSION_LOST where records of other ones have
+   * arrived: the two must not be mixed.
+   */
+  openedOn(digest: string): void {
+    if (this.digest !== '' && digest !== this.digest && this.guard.next > 0)
+      throw new CabstandError(
+        'SESSION_LOST',
+        'the hoster has other weights of the model than the session began with',
+        { metadata: { problem: 'other_weights', digest, expected: this.digest } },
+      );
+    this.digest = digest;
   }
 
   /** A hoster has it. */

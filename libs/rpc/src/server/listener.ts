@@ -27,6 +27,9 @@ export class Listener {
       this.#server.once('error', onError);
       this.#server.listen({ host, port }, () => {
         this.#server.off('error', onError);
+        // It goes on: a connection that could not be taken, for want of file descriptors, is tried again
+        // by whoever made it.
+        this.#server.on('error', () => undefined);
         const bound = this.#server.address();
         resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
       });

@@ -7,6 +7,7 @@ export function decodeRequest<Req>(decode: (bytes: Buffer) => Req, bytes: Buffer
   try {
     return decode(bytes);
   } catch (thrown) {
+    if (CabstandError.is(thrown)) throw thrown;
     throw new CabstandError('INVALID_ARGUMENT', 'the request is not a message of this method', {
       metadata: { bytes: String(bytes.length) },
       cause: thrown,

@@ -5,6 +5,7 @@
  * Usage: node faulty-engine.fixture.mjs <fault> --socket <path>
  */
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { setInterval } from 'node:timers';
 
 const [fault, , path] = process.argv.slice(2);
@@ -94,6 +95,8 @@ function load({ provider, verify, known, maxBatch }) {
 function turn({ sequence, turn }) {
   if (fault === 'dies-at-turn') process.exit(4);
   else if (fault === 'garbage') socket.write(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  else if (fault === 'names-paths')
+    send('FAILED', { reason: 'INTERNAL', message: `no ${tmpdir()}/x/y.bin`, metadata: {} });
   else if (fault === 'mute') setInterval(() => stats(1), 50);
   else if (fault === 'leaks') {
     const finding = {

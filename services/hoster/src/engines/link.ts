@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, isOutOfDescriptors } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import { FrameReader, largestFrame } from '@cabstand/engine';
 import type { Frame, FromEngine } from '@cabstand/engine';
@@ -56,22 +56,15 @@ export class Link {
     });
     this.pid = this.#child.pid ?? 0;
     this.#child.once('error', (error: NodeJS.ErrnoException) => {
-      this.#killed ??= {
-        cause: 'exited',
-        error: new CabstandError(
-          'MODEL_FAILED',
-          // Callers hear of it: not where programs lie here, which the cause says.
-          `the engine's program cannot be started: ${error.code ?? error.name}`,
-          { metadata: { program: basename(program) }, cause: error },
-        ),
-      };
+      this.#killed ??= { cause: 'exited', error: notStarted(program, error) };
       this.#onExit(null, null);
     });
     this.#child.once('exit', (code, signal) => {
       this.#onExit(code, signal);
     });
     for (const stream of [this.#child.stdout, this.#child.stderr])
-      if (stream !== null)
+      // Undefined where the process could not be started, whatever the types say.
+      if (stream)
         createInterface({ input: stream }).on('line', (line) => {
           log.warn({ engine_pid: this.pid }, `engine: ${line.slice(0, LONGEST_LINE)}`);
         });
@@ -153,6 +146,16 @@ export class Link {
       }),
     };
   }
+}
+
+function notStarted(program: string, error: NodeJS.ErrnoException): CabstandError {
+  if (isOutOfDescriptors(error)) return CabstandError.from(error);
+  return new CabstandError(
+    'MODEL_FAILED',
+    // Callers hear of it: not where programs lie here, which the cause says.
+    `the engine's program cannot be started: ${error.code ?? error.name}`,
+    { metadata: { program: basename(program) }, cause: error },
+  );
 }
 
 /** Engines compute: keys and secrets in main's settings are not theirs, and telemetry is not sent. */

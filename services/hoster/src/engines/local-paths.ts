@@ -1,22 +1,31 @@
+import { realpathSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
+import type { TurnEnd } from '@cabstand/engine';
+import type { SequenceSink } from './contract';
+
+/** Where this program lies, with all that it runs. */
+const INSTALLED = path.resolve(__dirname, '../../../..');
+/** What follows a folder's name up to the end of the path. */
+const REST = `(?:[/\\\\][^\\s"'\`()<>|,;:]*)?(?![\\w.-])`;
+
+/** What else of this machine is nobody's business: an engine's sockets, say. */
+export interface LocalFolders {
+  /** Of the model: `<repository>/<name>`. */
+  readonly model: string;
+  readonly others?: readonly string[];
+}
 
 /**
- * The error as callers may read it: files of a model are named from its repository on, so that nobody
- * learns how this machine's folders are called. Its cause has the whole paths, for the log.
- *
- * @param folder of the model: `<repository>/<name>`.
+ * The error as callers may read it: files of a model are named from its repository on, files in this
+ * machine's own folders (temporary, home, working, installed) by their last name, so that nobody learns
+ * how folders are called here. Its cause has the whole paths, for the log.
  */
-export function withoutLocalPaths(error: CabstandError, folder: string): CabstandError {
-  const repository = path.dirname(folder);
-  const said = (text: string): string => {
-    const named = text.replaceAll(folder, path.basename(folder));
-    return repository === path.parse(repository).root
-      ? named
-      : named.replaceAll(repository, path.basename(repository));
-  };
+export function withoutLocalPaths(error: CabstandError, folders: LocalFolders): CabstandError {
   const { reason, retryAfterMs } = error;
   const facts = Object.entries(error.metadata);
+  const said = (text: string): string => publicText(text, folders);
   if (![error.message, ...facts.map(([, value]) => value)].some((text) => said(text) !== text))
     return error;
   return new CabstandError(reason, said(error.message), {
@@ -25,3 +34,68 @@ export function withoutLocalPaths(error: CabstandError, folder: string): Cabstan
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   });
 }
+
+/** The same for a text alone. */
+export function publicText(text: string, { model, others = [] }: LocalFolders): string {
+  if (!/[/\\]/.test(text)) return text;
+  const repository = path.dirname(model);
+  let said = text.replaceAll(model, path.basename(model));
+  if (!isRoot(repository)) said = said.replaceAll(repository, path.basename(repository));
+  for (const folder of ownFolders(others))
+    said = said.replace(
+      new RegExp(`(?<![\\w./\\\\-])${escaped(folder)}${REST}`, 'g'),
+      (found) => path.basename(found) || '…',
+    );
+  return said;
+}
+
+/** Tells a session what its engine says, without paths. */
+export function withoutPathsTo(sink: SequenceSink, folders: LocalFolders): SequenceSink {
+  return {
+    chunk: (turn, chunk) => sink.chunk(turn, chunk),
+    inputTaken: (turn, parts) => sink.inputTaken(turn, parts),
+    snapshot: (turn, snapshot) => sink.snapshot(turn, snapshot),
+    endOfTurn: (turn, end) => sink.endOfTurn(turn, publicEnd(end, folders)),
+    failed: (error) => sink.failed(withoutLocalPaths(error, folders)),
+  };
+}
+
+function publicEnd(end: TurnEnd, folders: LocalFolders): TurnEnd {
+  if (end.reason !== 'error') return end;
+  const { error } = end;
+  const metadata = Object.entries(error.metadata).map(([key, value]) => [
+    key,
+    publicText(value, folders),
+  ]);
+  return {
+    ...end,
+    error: {
+      ...error,
+      message: publicText(error.message, folders),
+      metadata: Object.fromEntries(metadata) as Record<string, string>,
+    },
+  };
+}
+
+/** The longest first: one may lie in another. */
+function ownFolders(others: readonly string[]): readonly string[] {
+  const named = [tmpdir(), homedir(), process.cwd(), INSTALLED, ...others];
+  const all = new Set(
+    [...named, ...named.map(real)].map((folder) => folder.replace(/[/\\]+$/, '')),
+  );
+  return [...all]
+    .filter((folder) => path.isAbsolute(folder) && !isRoot(folder))
+    .sort((a, b) => b.length - a.length);
+}
+
+function real(folder: string): string {
+  try {
+    return realpathSync(folder);
+  } catch {
+    return folder;
+  }
+}
+
+const isRoot = (folder: string): boolean => folder === path.parse(folder).root;
+
+const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');

@@ -2,7 +2,7 @@ import { chmod, lstat, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, isOutOfDescriptors } from '@cabstand/core';
 
 const PREFIX = 'cabstand-engines-';
 /** Longest path of a Unix socket: 108 bytes on Linux, 104 on macOS, both with a zero at the end. */
@@ -63,7 +63,7 @@ export class SocketFolder {
 
 /** What to tell when there is no room, no right or no folder for sockets. */
 export function folderError(where: string, error: unknown): CabstandError {
-  if (CabstandError.is(error)) return error;
+  if (CabstandError.is(error) || isOutOfDescriptors(error)) return CabstandError.from(error);
   const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
   const hint =
     code === 'ENOSPC' || code === 'EDQUOT'

@@ -392,3 +392,9 @@ test('an engine that died after it served well is back at once, however often', 
   }
   expect(deaths).toHaveLength(4);
 });
+
+test('what callers hear of its end names no folder of this machine', async () => {
+  const { supervisor } = supervise('names-paths');
+  await supervisor.start(false);
+  expect(await runTurn(supervisor)).toMatchObject({ message: 'no y.bin' });
+});

@@ -11,7 +11,8 @@ import { launchEngine } from './launch';
 import type { LaunchDeps } from './launch';
 import type { EngineExit } from './link';
 import type { EngineLabels, EngineObserver } from './observer';
-import { withoutLocalPaths } from './local-paths';
+import { withoutLocalPaths, withoutPathsTo } from './local-paths';
+import type { LocalFolders } from './local-paths';
 import { firstProvider } from './providers';
 import { Restarts } from './restarts';
 import { MovingAverage, Serving } from './serving';
@@ -107,7 +108,7 @@ export class EngineSupervisor {
   openSequence(sink: SequenceSink, options: SequenceOptions): Sequence {
     if (this.#state.state !== 'serving')
       throw whyNot(this.#manifest.name, this.#state, this.#deps.clock.monotonic());
-    return this.#state.serving.sequences.open(sink, options);
+    return this.#state.serving.sequences.open(withoutPathsTo(sink, this.#folders), options);
   }
 
   /** Fails what is open with `error` and ends the process. Answers how many sequences failed. */
@@ -261,7 +262,7 @@ export class EngineSupervisor {
     this.#diedAt = clock.monotonic();
     observer.died(this.#labels, exit.cause);
     // The state first: a session that hears of it may try to open another sequence.
-    this.#afterDeath(exit.error, servedMs);
+    this.#afterDeath(this.#told(exit.error, 'ENGINE_CRASHED'), servedMs);
     const failed = sequences.failAll(exit.error);
     log.error(
       { ...this.#labels, engine_pid: process.pid, cause: exit.cause, sequences: failed },
@@ -293,7 +294,7 @@ export class EngineSupervisor {
 
   /** With what was measured at the first load: nothing has changed since, and callers wait. */
   async #restart(after: CabstandError): Promise<void> {
-    const { clock, observer, checkFiles } = this.#deps;
+    const { clock, observer, log, checkFiles } = this.#deps;
     const measured = this.#measured;
     try {
       await checkFiles();
@@ -308,14 +309,22 @@ export class EngineSupervisor {
       else if (measured === undefined) this.#fail(error, !LASTING.has(error.reason));
       else {
         observer.died(this.#labels, 'load');
+        log.error(
+          { ...this.#labels, reason: error.reason },
+          `the engine does not start: ${error.message}`,
+        );
         this.#afterDeath(error, 0);
       }
     }
   }
 
-  /** What callers hear of a load that failed. */
+  /** What callers hear of a load that failed, or of a death. */
   #told(thrown: unknown, otherwise: Reason): CabstandError {
-    return withoutLocalPaths(CabstandError.from(thrown, otherwise), this.#manifest.folder);
+    return withoutLocalPaths(CabstandError.from(thrown, otherwise), this.#folders);
+  }
+
+  get #folders(): LocalFolders {
+    return { model: this.#manifest.folder, others: [this.#deps.folder.path] };
   }
 
   #fail(error: CabstandError, retry: boolean): void {

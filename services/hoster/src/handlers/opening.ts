@@ -1,4 +1,5 @@
 import { CabstandError, abortReason } from '@cabstand/core';
+import { publicError } from '@cabstand/rpc';
 import type { ServerCall, v1 } from '@cabstand/rpc';
 import type { ServedModel } from '../engines/contract';
 import type { OpenRequest } from '../sessions/sessions';
@@ -90,7 +91,7 @@ export function closingOnError<T>(
   try {
     return run();
   } catch (thrown) {
-    const error = CabstandError.from(thrown);
+    const error = publicError(thrown);
     if (opened) letGo(context, session, request, { reason: 'error', error });
     throw error;
   }

@@ -4,6 +4,7 @@ import type { v1 } from '@cabstand/rpc';
 import { fromWire } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import type { Epoch, TurnContent } from '../sessions/types';
+import { refuseInexact } from './exact-json';
 
 const SESSION_ID = /^[A-Za-z0-9._-]{1,64}$/;
 /** As the server makes them for sessions that the caller did not name. */
@@ -98,5 +99,6 @@ function parseParameters(json: string): Readonly<Record<string, unknown>> {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw invalid('PARAMETER_INVALID', 'parameters', value, 'a JSON object');
+  refuseInexact(json);
   return value as Readonly<Record<string, unknown>>;
 }

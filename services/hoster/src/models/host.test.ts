@@ -278,6 +278,17 @@ test('files that changed under a loaded model keep its engine from restarting as
   expect(host.resolve('one')).toBe(fresh);
 });
 
+test('folders of models that are gone are no mistake of whoever loads one, and are not named', async () => {
+  put('one');
+  const host = await open();
+  await host.settled();
+  rmSync(path.dirname(folderOf('one')), { recursive: true });
+  await expect(host.load('one')).rejects.toMatchObject({
+    ...{ reason: 'MODEL_FAILED', metadata: { model: 'one' } },
+    message: 'this hoster cannot read its folders of models',
+  });
+});
+
 test('stop in the middle of loads leaves nothing behind', async () => {
   put('one');
   put('two');

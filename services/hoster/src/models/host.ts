@@ -195,7 +195,9 @@ class Host implements ModelHost {
       this.#broken.delete(name);
       return manifest;
     } catch (thrown) {
-      const error = withoutLocalPaths(CabstandError.from(thrown, 'MANIFEST_INVALID'), folder);
+      const error = withoutLocalPaths(CabstandError.from(thrown, 'MANIFEST_INVALID'), {
+        model: folder,
+      });
       // While another version serves, only who asked for this one needs to know.
       if (!this.#current.has(name)) {
         this.#broken.set(name, { name, folder, error });

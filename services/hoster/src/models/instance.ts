@@ -9,6 +9,7 @@ import type {
   SequenceSink,
   ServedModel,
 } from '../engines/contract';
+import { publicText } from '../engines/local-paths';
 import { whyNot } from '../engines/state';
 import { EngineSupervisor } from '../engines/supervisor';
 import type { SupervisorDeps } from '../engines/supervisor';
@@ -89,7 +90,8 @@ export class ModelInstance implements ServedModel {
   }
 
   get batchingNote(): string {
-    return this.#supervisor.loaded?.unbatchedBecause ?? '';
+    const because = this.#supervisor.loaded?.unbatchedBecause ?? '';
+    return publicText(because, { model: this.manifest.folder });
   }
 
   get runtime(): string {

@@ -28,9 +28,16 @@ export class ModelRepository {
     return models;
   }
 
-  /** What to load. Throws MODEL_NOT_HERE. */
+  /** What to load. Throws MODEL_NOT_HERE, or MODEL_FAILED where folders cannot be read. */
   async find(model: string, version: string | undefined): Promise<ModelEntry> {
-    const entry = (await this.scan()).get(model);
+    const models = await this.scan().catch((cause: unknown) => {
+      // Whoever asks for a model has not written the configuration.
+      throw new CabstandError('MODEL_FAILED', 'this hoster cannot read its folders of models', {
+        metadata: { model },
+        cause,
+      });
+    });
+    const entry = models.get(model);
     if (entry === undefined)
       throw new CabstandError('MODEL_NOT_HERE', `the repository has no model ${model}`, {
         metadata: { model },

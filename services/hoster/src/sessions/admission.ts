@@ -41,17 +41,27 @@ export class Admission {
     return this.#perPrincipal.size;
   }
 
+  /** Whether the principal may have no further session. */
+  atLimit(principal: string): boolean {
+    return (this.#perPrincipal.get(principal) ?? 0) >= this.#options.maxSessionsPerPrincipal;
+  }
+
+  /** Whether the hoster may have no further session of any model. */
+  get full(): boolean {
+    return this.#sessions >= this.#options.maxSessions;
+  }
+
   /** Counts a session, waiting ones too. Throws QUOTA_EXCEEDED or HOSTER_FULL. */
   enter(applicant: Applicant, model: ServedModel, queued: number): void {
-    const { maxSessions, maxSessionsPerPrincipal } = this.#options;
+    const { maxSessionsPerPrincipal } = this.#options;
     const own = this.#perPrincipal.get(applicant.principal) ?? 0;
-    if (own >= maxSessionsPerPrincipal)
+    if (this.atLimit(applicant.principal))
       throw new CabstandError(
         'QUOTA_EXCEEDED',
         `${own} sessions are open; a principal may have ${maxSessionsPerPrincipal}`,
         { metadata: { limit: String(maxSessionsPerPrincipal) }, retryAfterMs: FIRST_GUESS_MS },
       );
-    if (this.#sessions >= maxSessions) throw this.full(model, queued);
+    if (this.full) throw this.fullError(model, queued);
     this.#perPrincipal.set(applicant.principal, own + 1);
     this.#sessions++;
   }
@@ -80,7 +90,7 @@ export class Admission {
     this.#lifetimes.set(model, before * 0.9 + ms * 0.1);
   }
 
-  full(model: ServedModel, queued: number): CabstandError {
+  fullError(model: ServedModel, queued: number): CabstandError {
     return new CabstandError('HOSTER_FULL', `no slot is free for model ${model.name}`, {
       metadata: { model: model.name, queue_position: String(queued + 1) },
       retryAfterMs: this.#retryAfter(model, queued),

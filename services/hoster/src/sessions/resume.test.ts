@@ -140,9 +140,28 @@ describe('who may go on', () => {
     const resume = client.spec;
     expect(await problemOf(() => open({ resume, id: 't' }))).toBe('other_session');
     expect(await problemOf(() => open({ resume, principal: 'bob' }))).toBe('other_principal');
-    two.model.digest = 'sha256:01';
-    expect(await problemOf(() => open({ resume }))).toBe('other_weights');
     expect([two.sessions.size, two.sessions.principals]).toEqual([0, 0]);
+  });
+
+  it('says that the session is lost where the model has other weights, and blames nobody', async () => {
+    const b = new Bench();
+    const { client } = await started(b);
+    const two = b.hoster();
+    two.model.digest = 'sha256:01';
+    const error = await client.resume(two.sessions).then(
+      () => undefined,
+      (thrown: unknown) => CabstandError.from(thrown),
+    );
+    expect(error).toMatchObject({
+      ...{ reason: 'SESSION_LOST', class: 'session' },
+      metadata: { problem: 'other_weights', model: 'fake', digest: 'sha256:01' },
+    });
+    expect([two.sessions.size, two.sessions.principals]).toEqual([0, 0]);
+    // It is not remembered as ended: with its weights back, the hoster takes it.
+    two.model.digest = 'sha256:00';
+    await client.resumeAgain(two.sessions);
+    drink(client, () => two.model.run());
+    expect(client.delivered).toEqual(client.expected());
   });
 
   it('refuses other content of the turn that runs', async () => {

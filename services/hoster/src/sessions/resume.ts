@@ -1,6 +1,7 @@
 /** What a session that goes on here is rebuilt from. */
+import type { SealBinding, Sealer } from '@cabstand/auth';
 import { CabstandError, invalid } from '@cabstand/core';
-import { FRESH } from './state-at';
+import { FRESH, decodeState } from './state-at';
 import type { StateAt } from './state-at';
 import type { LivePart } from './live-input';
 import type { TurnContent } from './types';
@@ -61,6 +62,27 @@ export function planRebuild(spec: ResumeSpec, state: StateAt = FRESH): RebuildPl
   if (first + turns.length > turn + 1)
     throw invalid('INVALID_ARGUMENT', 'resume.replay', 'later turns', `none after turn ${turn}`);
   return { state, turns, turn, next: delivered + 1 };
+}
+
+/**
+ * The state in a sealed checkpoint. Throws CHECKPOINT_INVALID where it is not good for this session, and
+ * SESSION_LOST where only the weights differ: the model was exchanged, which is nobody's mistake, and
+ * another hoster may still have the weights.
+ */
+export function openCheckpoint(sealer: Sealer, binding: SealBinding, sealed: Uint8Array): StateAt {
+  try {
+    return decodeState(sealer.open(sealed, binding), binding.position);
+  } catch (thrown) {
+    const error = CabstandError.from(thrown);
+    const { problem } = error.metadata;
+    if (problem !== 'other_weights') throw error;
+    const { model, digest } = binding;
+    throw new CabstandError(
+      'SESSION_LOST',
+      `${model} has other weights here than the session began with: its state is of no use to them`,
+      { metadata: { problem, model, digest }, cause: error },
+    );
+  }
 }
 
 function misfit(problem: string, why: string): CabstandError {

@@ -4,18 +4,20 @@ import type { Clock } from '@cabstand/core';
 import type { Sealer } from '@cabstand/auth';
 import type { ModelHost, ServedModel } from '../engines/contract';
 import { Admission } from './admission';
+import type { Applicant } from './admission';
 import { Departure } from './departure';
 import type { Openness } from './departure';
 import { SessionDirectory } from './directory';
 import { Engineless } from './engineless';
+import { gaveWay, givingSlot, givingWay, shownFree } from './giving-way';
+import { IdleSessions } from './idle-sessions';
 import { InputCheck } from './input-check';
 import type { SessionObserver } from './observer';
 import { withDefaults } from './options';
 import type { SessionOptions, SessionOptionsWithDefaults } from './options';
-import { planRebuild } from './resume';
+import { openCheckpoint, planRebuild } from './resume';
 import type { RebuildPlan, ResumeSpec } from './resume';
 import { Session } from './session';
-import { decodeState } from './state-at';
 import type { Epoch, Retention, SessionEnd, SessionStatus, TurnContent } from './types';
 import { WaitQueue } from './wait-queue';
 
@@ -59,8 +61,11 @@ export class Sessions {
   readonly #admission: Admission;
   readonly #queue: WaitQueue<Session>;
   readonly #engineless: Engineless;
+  readonly #idle = new IdleSessions();
   readonly #departure: Departure;
   readonly #unsubscribe: () => void;
+  /** Whose slot falls free now has an owner. */
+  #makingRoom = false;
 
   constructor(init: SessionsInit) {
     this.#init = init;
@@ -108,7 +113,10 @@ export class Sessions {
     return this.#admission.principals;
   }
 
-  /** Slots of the model that new sessions may take; 0 while the hoster takes none. */
+  /**
+   * Slots of the model that new sessions may take, a few of those among them that idle kept sessions would
+   * give up; 0 while the hoster takes none.
+   */
   freeSlots(model: ServedModel): number {
     return this.#room(model, false);
   }
@@ -125,7 +133,7 @@ export class Sessions {
   /**
    * Opens a session, at once or, where a queue is configured, when a slot falls free.
    * Throws DRAINING, MODEL_UNKNOWN and its like, SESSION_EXISTS, SESSION_ENDED, NOT_SESSION_OWNER,
-   * QUOTA_EXCEEDED, HOSTER_FULL, CHECKPOINT_INVALID, and what checking its input throws (see
+   * QUOTA_EXCEEDED, HOSTER_FULL, CHECKPOINT_INVALID, SESSION_LOST, and what checking its input throws (see
    * `InputCheck`).
    */
   async open(request: OpenRequest, signal: AbortSignal): Promise<Session> {
@@ -142,13 +150,15 @@ export class Sessions {
     this.#departure.checkOpen();
     const { id, principal } = request;
     const resume = request.resume !== undefined;
+    const applicant = { principal, resume };
     if (id !== undefined) this.#directory.checkFree(id, principal, resume);
     const model = this.#init.host.resolve(request.model);
     const prepared = this.#prepare(request, model);
     const queued = this.#queue.lengthOf(model.name);
+    if (resume || queued === 0) this.#makeRoom(givingWay, applicant, model);
     const free = (resume || queued === 0) && this.#admission.hasSlot(model, resume);
-    if (!free && this.#queue.full) throw this.#admission.full(model, queued);
-    this.#admission.enter({ principal, resume }, model, queued);
+    if (!free && this.#queue.full) throw this.#admission.fullError(model, queued);
+    this.#admission.enter(applicant, model, queued);
     const since = this.#init.clock.monotonic();
     try {
       return free ? this.#create(request, prepared) : await this.#wait(request, prepared, signal);
@@ -225,10 +235,37 @@ export class Sessions {
   #room(model: ServedModel, resume: boolean): number {
     if (this.openness.kind !== 'open') return 0;
     const all = this.options.maxSessions - this.#admission.sessions;
-    return Math.max(0, Math.min(this.#admission.slots(model, resume), all));
+    const slots = this.#admission.slots(model, resume);
+    const reachable = Math.min(slots + this.#idle.sizeOf(model), all + this.#idle.size);
+    return shownFree(Math.min(slots, all), reachable, model.capacity);
+  }
+
+  /** Ends the idle sessions that are in the applicant's way. */
+  #makeRoom(choose: typeof givingWay, applicant: Applicant, model: ServedModel): void {
+    this.#makingRoom = true;
+    try {
+      for (const session of choose(this.#admission, this.#idle, applicant, model))
+        session.abort({ reason: 'evicted', error: gaveWay(session.id) });
+    } finally {
+      this.#makingRoom = false;
+    }
+  }
+
+  /** Nobody waits for records of the session now. */
+  #quiet(session: Session): void {
+    const idle = this.#idle.quiet(session);
+    this.#departure.checkQuiet();
+    // It may be what the first in the queue waits for.
+    if (idle) this.#serve();
+  }
+
+  #serve(): void {
+    if (!this.#makingRoom) this.#queue.serve();
   }
 
   #create(request: OpenRequest, { model, plan, inputs }: Prepared): Session {
+    // It is quiet while it is made, and not there yet.
+    let made: Session | undefined = undefined;
     const session: Session = new Session(
       {
         id: request.id ?? `anonymous-${randomUUID()}`,
@@ -248,10 +285,11 @@ export class Sessions {
         sealer: this.#init.sealer,
         onWaiting: () => this.#engineless.add(session),
         onSurvived: () => this.#engineless.survived(session),
-        onQuiet: () => this.#departure.checkQuiet(),
+        onQuiet: () => made && this.#quiet(made),
         onEnded: (end) => this.#onEnded(session, end),
       },
     );
+    made = session;
     this.#directory.opened(session);
     this.#init.observer.opened?.(session);
     if (request.resume !== undefined) this.#init.observer.resumed?.(session);
@@ -272,37 +310,32 @@ export class Sessions {
     const { id: session = '', principal, resume } = request;
     if (resume?.checkpoint === undefined) return resume && planRebuild(resume);
     const { position, sealed } = resume.checkpoint;
-    const { name, digest } = model;
-    const body = this.#init.sealer.open(sealed, {
-      session,
-      principal,
-      model: name,
-      digest,
-      position,
-    });
-    return planRebuild(resume, decodeState(body, position));
+    const binding = { session, principal, model: model.name, digest: model.digest, position };
+    return planRebuild(resume, openCheckpoint(this.#init.sealer, binding, sealed));
   }
 
   async #wait(request: OpenRequest, prepared: Prepared, signal: AbortSignal): Promise<Session> {
     const { id, principal, epoch } = request;
     const { model: first } = prepared;
+    const applicant = { principal, resume: request.resume !== undefined };
     if (id !== undefined)
       this.#directory.waits(id, { principal, model: first.name, epoch: epoch.counter });
     try {
       return await this.#queue.wait({
         key: first.name,
-        urgent: request.resume !== undefined,
+        urgent: applicant.resume,
         attempt: () => {
           // The version that serves may have changed while this one waited.
           const model = this.#init.host.resolve(request.model);
-          return this.#admission.hasSlot(model, request.resume !== undefined)
+          this.#makeRoom(givingSlot, applicant, model);
+          return this.#admission.hasSlot(model, applicant.resume)
             ? this.#create(request, model === first ? prepared : this.#prepare(request, model))
             : undefined;
         },
         onPosition: (position) => request.onQueued?.(position),
         signal,
         waitMs: this.options.queueWaitMs,
-        timedOut: () => this.#admission.full(first, this.#queue.lengthOf(first.name)),
+        timedOut: () => this.#admission.fullError(first, this.#queue.lengthOf(first.name)),
       });
     } finally {
       if (id !== undefined) this.#directory.waitsNoMore(id);
@@ -313,10 +346,11 @@ export class Sessions {
     const lived = this.#init.clock.monotonic() - session.openedAt;
     this.#directory.ended(session);
     this.#engineless.ended(session);
+    this.#idle.ended(session);
     this.#admission.leave(session.principal);
     this.#admission.lived(session.model.name, lived);
     this.#init.observer.ended?.(session, end, lived / 1000);
     this.#departure.ended(end);
-    this.#queue.serve();
+    this.#serve();
   }
 }

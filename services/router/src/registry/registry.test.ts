@@ -122,6 +122,7 @@ test('a restarted router is complete again after one heartbeat of each node', ()
 
 test('right after its start a router does not know which models are unknown', async () => {
   const { core, clock } = stand({ settleMs: 2000 });
+  join(core, 'a', { offers: [offer('n')] });
   expect(() => core.acquire(wanted(), CLIENT)).toThrow(rejects('NO_NODE'));
   await clock.advance(2000);
   expect(() => core.acquire(wanted(), CLIENT)).toThrow(rejects('MODEL_UNKNOWN'));
@@ -202,7 +203,7 @@ test('models that take no sessions are shown and never placed, bounded, until th
     { name: 'n', version: '1', state: 'MODEL_STATE_FAILED' },
     { name: `${'x'.repeat(64)}…`, version: '1', state: 'MODEL_STATE_FAILED' },
   ]);
-  expect(() => core.acquire(wanted({ model: 'n' }), CLIENT)).toThrow(rejects('MODEL_UNKNOWN'));
+  expect(() => core.acquire(wanted({ model: 'n' }), CLIENT)).toThrow(rejects('NO_NODE'));
   // A heartbeat that tells of no change leaves them.
   core.heartbeat(beat('a'), HOSTER);
   expect(shown()).toHaveLength(2);

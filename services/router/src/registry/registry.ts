@@ -1,4 +1,5 @@
 import { BoundedMap, CabstandError } from '@cabstand/core';
+import { Conditions } from './conditions';
 import { newFacts, sameState, stateOf } from '../health/state';
 import { NO_LOAD, isAlive } from './node';
 import { makeSlots, sameOffer } from './slots';
@@ -41,6 +42,7 @@ export class Registry {
   readonly #byAddress = new Map<string, Node>();
   readonly #byModel = new Map<string, SwapList<Node>>();
   readonly #all = new SwapList<Node>();
+  readonly #conditions = new Conditions();
   /** OFFLINE nodes, the one that went first in front. */
   readonly #offline = new Set<Node>();
   /** Processes whose place another one has taken. */
@@ -82,6 +84,16 @@ export class Registry {
   /** Nodes that offer the model, in no order; all nodes where it is undefined. */
   withModel(model: string | undefined): SwapList<Node> | undefined {
     return model === undefined ? this.#all : this.#byModel.get(model);
+  }
+
+  /** Models that nodes have and do not serve now. */
+  get conditions(): number {
+    return this.#conditions.size;
+  }
+
+  /** How a model is that no node offers; undefined where none that is alive has it. */
+  conditionOf(model: string): 'loading' | 'failed' | undefined {
+    return this.#conditions.of(model);
   }
 
   /** Whether any node has ever offered the model, as far as the router remembers. */
@@ -148,7 +160,9 @@ export class Registry {
     const before = node.slots;
     const after = makeSlots(node, offers);
     node.offers = offers;
+    this.#conditions.forget(node);
     node.others = others;
+    this.#conditions.learn(node);
     node.revision++;
     for (const [name, slot] of before) {
       const next = after.get(name);
@@ -242,6 +256,7 @@ export class Registry {
       this.listener.slotRemoved(slot);
       this.#unlist(name, node);
     }
+    this.#conditions.forget(node);
     this.#nodes.delete(node.id);
     if (this.#byAddress.get(node.address) === node) this.#byAddress.delete(node.address);
     this.#all.remove(node);
