@@ -25,6 +25,8 @@ beforeAll(async () => {
   });
   mkdirSync(path.join(folder, '.cabstand'));
   symlinkSync(subnet.keys, path.join(folder, '.cabstand/keys'));
+  mkdirSync(path.join(folder, 'test'));
+  symlinkSync(path.join(REPOSITORY_ROOT, 'test/assets'), path.join(folder, 'test/assets'));
   for (const { name, code } of all) {
     const { outputText } = ts.transpileModule(
       code.replaceAll('127.0.0.1:50050', subnet.routerAddresses[0]!),
