@@ -10,6 +10,7 @@ export type { Parameters } from './manifest/parameters';
 export { manifestProblem, oneOf } from './manifest/problems';
 export { validateLiveInput, validateTurnInput } from './manifest/validate';
 export type { CheckedTurn, TurnInput } from './manifest/validate';
+export { scanInParts } from './manifest/scan-parts';
 export { exampleTurns } from './examples/examples';
 export type { ExampleOptions, TurnExample } from './examples/examples';
 export { readGolden } from './golden/golden';

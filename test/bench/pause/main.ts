@@ -77,7 +77,6 @@ export async function benchPause({ pairs, seconds, only }: PauseOptions): Promis
   const [hoster] = subnet.hosters;
   if (hoster === undefined) throw new Error('no hoster');
   const target: Target = { address: hoster.address, auth: subnet.authConfig('client') };
-  using listener = new Worker<ToListener>('listener.js');
   using sender = new Worker<ToSender>('sender.js');
   const loopDelay = (): Promise<number> => {
     const printed = new Promise<number>((resolve) =>
@@ -89,9 +88,11 @@ export async function benchPause({ pairs, seconds, only }: PauseOptions): Promis
     hoster.child.kill('SIGUSR2');
     return printed;
   };
-  await listener.ask({ start: target });
   sender.tell({ start: target });
   for (const one of CASES.filter(({ name }) => name.includes(only))) {
+    // A stream of its own for each case: one that does not survive is no matter of the next.
+    using listener = new Worker<ToListener>('listener.js');
+    await listener.ask({ start: target });
     heading(
       one.name,
       `at once, each over a connection of its own; ${String(pairs)} bursts, each beside ${String(seconds)} s of calm`,

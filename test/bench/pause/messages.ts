@@ -33,8 +33,7 @@ export type Load =
 
 /** To the process that sends: begin, or send one message over each of so many connections at once. */
 export type ToSender =
-  | { readonly start: Target }
-  | { readonly load: Load; readonly connections: number };
+  { readonly start: Target } | { readonly load: Load; readonly connections: number };
 
 /** How often each outcome came: `records` for a stream that gave one, else the reason of its refusal. */
 export type Outcomes = Readonly<Record<string, number>>;

@@ -50,7 +50,11 @@ async function outcomeOf(from: RpcClient, body: Encoded): Promise<string> {
   const leave = new AbortController();
   try {
     const call = { signal: leave.signal, timeoutMs: 30_000 };
-    for await (const { record } of from.serverStream(HosterService.rpc_inference_stream, body, call))
+    for await (const { record } of from.serverStream(
+      HosterService.rpc_inference_stream,
+      body,
+      call,
+    ))
       if (record) return 'records';
     return 'nothing';
   } catch (error) {

@@ -131,12 +131,14 @@ function checkPrompt(signature: ModelSignature, prompt: string, also: boolean): 
       `${prompt.length} characters`,
       `at most ${maxInputBytes}`,
     );
-  const ids = encodeText(prompt, signature.text.input);
-  if (ids.length > maxSequenceLength)
+  // Far beyond the limit it is not worth looking everything up.
+  const most = 2 * maxSequenceLength;
+  const { length } = encodeText(prompt, signature.text.input, most);
+  if (length > maxSequenceLength)
     throw invalid(
       'LIMIT_EXCEEDED',
       'prompt',
-      `${ids.length} tokens`,
+      `${length < most ? length : `at least ${length}`} tokens`,
       `at most ${maxSequenceLength}`,
     );
 }

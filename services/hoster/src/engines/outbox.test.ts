@@ -21,7 +21,7 @@ function setUp(maxBytes = 100) {
       const size = frame.type === 'TURN' ? frame.prompt.length : 8;
       const bytes = new Uint8Array(size);
       encoded.set(bytes, structuredClone(frame));
-      return bytes;
+      return [bytes];
     },
     defer: (callback) => void deferred.push(callback),
   });

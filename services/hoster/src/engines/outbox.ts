@@ -12,7 +12,8 @@ export interface OutboxSocket {
 export interface OutboxOptions {
   /** Bytes that may wait for the engine. */
   readonly maxBytes: number;
-  readonly encode: (frame: ToEngine) => Uint8Array;
+  /** A frame in pieces, whose memory stays as it is. */
+  readonly encode: (frame: ToEngine) => readonly Uint8Array[];
   /** Calls back once at the end of this tick. Default setImmediate. */
   readonly defer?: (callback: () => void) => void;
 }
@@ -62,9 +63,10 @@ export class Outbox {
   sendInput(frame: ToEngine): void {
     if (this.#closed) return;
     const waiting = this.pendingBytes;
-    const bytes = this.#options.encode(frame);
+    const pieces = this.#options.encode(frame);
+    const bytes = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
     // With nothing waiting it always goes, else an input larger than the limit never could.
-    if (waiting > 0 && waiting + bytes.byteLength > this.#options.maxBytes)
+    if (waiting > 0 && waiting + bytes > this.#options.maxBytes)
       throw new CabstandError(
         'HOSTER_FULL',
         `the engine has ${waiting} bytes of input to read and takes at most ${this.#options.maxBytes}`,
@@ -73,7 +75,7 @@ export class Outbox {
           retryAfterMs: 100,
         },
       );
-    this.#queue(bytes);
+    this.#queue(pieces);
   }
 
   /** Queues a frame behind all credits that wait. */
@@ -129,14 +131,16 @@ export class Outbox {
     this.#push(this.#options.encode({ type: 'CREDITS', credits }));
   }
 
-  #queue(bytes: Uint8Array): void {
-    this.#push(bytes);
+  #queue(pieces: readonly Uint8Array[]): void {
+    this.#push(pieces);
     this.#schedule();
   }
 
-  #push(bytes: Uint8Array): void {
-    this.#parts.push(bytes);
-    this.#partBytes += bytes.byteLength;
+  #push(pieces: readonly Uint8Array[]): void {
+    for (const piece of pieces) {
+      this.#parts.push(piece);
+      this.#partBytes += piece.byteLength;
+    }
   }
 
   #schedule(): void {
