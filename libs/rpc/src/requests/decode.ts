@@ -9,23 +9,34 @@ export const SLICE = 2000;
 /**
  * Decodes a message of any size in slices: what is in it is decoded piece by piece and put together. The
  * messages directly in it must be small or of the kind that can be cut in turn.
+ *
+ * @param slice values that are decoded in one go.
  */
-export async function decodeInSlices(shape: MessageShape, bytes: Buffer): Promise<unknown> {
+export async function decodeInSlices(
+  shape: MessageShape,
+  bytes: Buffer,
+  slice = SLICE,
+): Promise<unknown> {
   await breathe();
-  return await new SlicedDecoder().decode(shape, bytes);
+  return await new SlicedDecoder(slice).decode(shape, bytes);
 }
 
 class SlicedDecoder {
+  readonly #slice: number;
   #decoded = 0;
+
+  constructor(slice: number) {
+    this.#slice = slice;
+  }
 
   async decode(shape: MessageShape, bytes: Buffer): Promise<unknown> {
     const weight = inspect(shape, bytes);
     this.#decoded += weight;
-    if (this.#decoded > SLICE) {
+    if (this.#decoded > this.#slice) {
       await breathe();
       this.#decoded = weight;
     }
-    if (weight <= SLICE) return shape.decode(bytes);
+    if (weight <= this.#slice) return shape.decode(bytes);
     const { rest, parts } = cut(shape, bytes);
     if (parts.length === 0) return shape.decode(bytes);
     const message = shape.decode(Buffer.concat(rest));
