@@ -131,9 +131,12 @@ function checkPrompt(signature: ModelSignature, prompt: string, also: boolean): 
       `${prompt.length} characters`,
       `at most ${maxInputBytes}`,
     );
-  // Far beyond the limit it is not worth looking everything up.
+  // Far beyond the limit it is not worth looking everything up. A character is at most two units long, and
+  // none is lost by changing its case.
   const most = 2 * maxSequenceLength;
-  const { length } = encodeText(prompt, signature.text.input, most);
+  const { input } = signature.text;
+  const text = input.split === 'characters' ? prompt.slice(0, 2 * most) : prompt;
+  const { length } = encodeText(text, input, most);
   if (length > maxSequenceLength)
     throw invalid(
       'LIMIT_EXCEEDED',

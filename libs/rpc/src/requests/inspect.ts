@@ -70,9 +70,10 @@ class Inspection {
 
 /** Whoever sets it wants something, which must not be dropped in silence. */
 function unknownField({ name }: MessageShape, number: number): CabstandError {
+  const feature = `${name} field ${number}`;
   return new CabstandError(
     'UNIMPLEMENTED',
-    `${name} has no field ${number} in this version: the caller asks for what is not known here`,
-    { metadata: { message: name, field: String(number) } },
+    `${feature} is not known to this version, so what it asks for cannot be done`,
+    { metadata: { feature } },
   );
 }
