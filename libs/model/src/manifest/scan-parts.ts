@@ -26,10 +26,15 @@ export function* scanInParts(
       continue;
     }
     const { data, dtype } = tensor;
+    const { bytes } = DTYPES[dtype];
+    // In a message numbers lie as they come: one aligned place for all parts leaves nothing to collect.
+    const aligned = data.byteOffset % bytes === 0 ? undefined : new Uint8Array(PART_BYTES);
     for (let at = 0; at < data.byteLength; at += PART_BYTES) {
-      const part = { ...tensor, data: data.subarray(at, at + PART_BYTES) };
-      scanValues(input, part, field, at / DTYPES[dtype].bytes);
-      yield part.data.byteLength;
+      const part = data.subarray(at, at + PART_BYTES);
+      aligned?.set(part);
+      const values = aligned?.subarray(0, part.byteLength) ?? part;
+      scanValues(input, { ...tensor, data: values }, field, at / bytes);
+      yield part.byteLength;
     }
   }
 }

@@ -41,6 +41,9 @@ const LIMITS: Readonly<Record<string, Partial<FieldLimit>>> = {
   'LiveInput.inputs': TENSORS,
   'Command.arguments': PARAMETERS,
   'Tensor.strings': { ...TEXT, unit: 'strings' },
+  // Whoever has one that is too long is told that it is none, and goes on without it.
+  'InferenceStreamRequest.ticket': { bytes: 256 * 1024 },
+  'Open.ticket': { bytes: 256 * 1024 },
   'Resume.replay': { label: 'resume.replay', count: 10_000, unit: 'entries' },
 };
 

@@ -113,7 +113,7 @@ describe('what is too much is refused before it is decoded', () => {
       'more than 10000',
     ],
   ])('%s', (_what, request, field, value) => {
-    const decode = jest.fn();
+    const decode = jest.fn<unknown, [Buffer]>();
     const bytes = infer.request.encode(request);
     const thrown = (() => {
       try {

@@ -15,7 +15,11 @@ const signature = {
 const content = (wrongAt?: number, samples = SIZE): TurnContent => {
   const values = new Float32Array(samples);
   if (wrongAt !== undefined) values[wrongAt] = NaN;
-  return { prompt: '', parameters: {}, tensors: [tensorOf('x', values)], live: false };
+  // At an odd place, as messages have them.
+  const data = new Uint8Array(values.byteLength + 1).subarray(1);
+  data.set(new Uint8Array(values.buffer));
+  const tensors = [{ ...tensorOf('x', values), data }];
+  return { prompt: '', parameters: {}, tensors, live: false };
 };
 
 const outcomeOf = (check: () => void): unknown => {
