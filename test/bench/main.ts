@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { benchFailover } from './failover';
 import { benchHandOuts } from './handouts';
 import { benchIdle } from './idle';
+import { benchPause } from './pause/main';
 import { benchServed } from './served';
 import { machine } from './report';
 import { benchStampede } from './stampede';
@@ -14,12 +15,13 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   handouts    time of a hand-out with 10, 1,000 and 10,000 nodes
   idle        bytes of a session that does nothing
   failover    gaps that an application sees when hosters, engines and routers die
+  pause       what a live stream hears of others' large messages, valid and refused
   stampede    a hoster dies under 200 clients: time until all their streams flow again
   (nothing)   the first three
 
   --pairs N     interleaved pairs for each case (default 7)
   --seconds S   length of a round (default 2)
-  --only TEXT   only served or failover cases whose name contains TEXT
+  --only TEXT   only served, pause or failover cases whose name contains TEXT
   --trials N    failures of each kind (default 12)
   --streams N   streams that failures strike (default 8)`;
 
@@ -53,6 +55,12 @@ async function main(): Promise<void> {
     await benchFailover({
       trials: Number(values.trials),
       streams: Number(values.streams),
+      only: values.only,
+    });
+  if (positionals.includes('pause'))
+    await benchPause({
+      pairs: Number(values.pairs),
+      seconds: Number(values.seconds),
       only: values.only,
     });
   if (positionals.includes('stampede')) await benchStampede();

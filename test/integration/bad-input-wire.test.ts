@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Code } from '@cabstand/core';
 import { subnetPaths } from '@cabstand/auth';
 import { Encoded, HealthService, HosterService, RpcClient } from '@cabstand/rpc';
+import type { v1 } from '@cabstand/rpc';
 import { Subnet } from '@cabstand/testing';
 import { Unharmed } from '../support/bystander';
 import { framed, rawCall, sendBytes } from '../support/garbage';
@@ -141,6 +142,40 @@ describe('a call', () => {
     const garbage = framed(Buffer.from('ff'.repeat(100), 'hex'));
     const { grpc } = await call({ authorization: '' }, garbage);
     expect(grpc).toBe(Code.UNAUTHENTICATED);
+  });
+});
+
+describe('messages of 15 MB that are refused', () => {
+  const SIZE = 15_000_000;
+  const bytesOf = (request: v1.InferenceStreamRequest): Buffer =>
+    HosterService.rpc_inference_stream.request.encode(request);
+  const input = bytesOf({ inputs: [{ name: 'word' }] });
+
+  test.each([
+    ['prompts', bytesOf({ model: 'g2p', prompt: 'x'.repeat(SIZE) })],
+    ['inputs', Buffer.alloc(SIZE, input).subarray(0, SIZE - (SIZE % input.length))],
+  ])('keep nobody waiting, though six of them come at once: %s', async (_what, bytes) => {
+    const clients = Array.from({ length: 6 }, () => new RawClient(subnet));
+    const other = new RpcClient(subnet.hosters[0]?.address ?? '');
+    const over = { now: false };
+    const refusals = Promise.all(
+      clients.map(({ hoster }) =>
+        refusalOf(
+          readAll(
+            hoster.serverStream(HosterService.rpc_inference_stream, new Encoded(bytes), within),
+          ),
+        ),
+      ),
+    ).finally(() => (over.now = true));
+    let answers = 0;
+    for (; !over.now; answers++)
+      expect(await other.unary(HealthService.Check, {}, within)).toEqual({ status: 'SERVING' });
+    const reasons = (await refusals).map(({ reason }) => reason);
+    for (const client of clients) client[Symbol.dispose]();
+    other.close();
+    expect(reasons).toEqual(Array<string>(6).fill('LIMIT_EXCEEDED'));
+    // Between any two of them others were served.
+    expect(answers).toBeGreaterThan(6);
   });
 });
 

@@ -4,7 +4,7 @@ import type { IncomingRequest } from '@cabstand/rpc';
 import type { Metadata } from '@grpc/grpc-js';
 import { acceptsAudience, listAudiences } from './audience';
 import type { Audiences } from './audience';
-import { REQUEST_HEADERS, requestBytes } from './canonical';
+import { REQUEST_HEADERS, bodyDigest, requestBytes } from './canonical';
 import { clockSkew, credentialsMissing, malformed, wrongAudience } from './failures';
 import { currentKey, isSignature, verifyBytes } from './keys';
 import type { KeySource } from './keys';
@@ -59,8 +59,8 @@ export class RequestVerifier {
     this.#latestMs = this.#startedMs;
   }
 
-  /** Throws a CabstandError of class `auth`, or RATE_LIMITED where nonces cannot be remembered. */
-  verify(request: IncomingRequest): Principal {
+  /** Rejects with a CabstandError of class `auth`, or RATE_LIMITED where nonces cannot be remembered. */
+  async verify(request: IncomingRequest): Promise<Principal> {
     const claims = readClaims(request.metadata);
     const nowMs = this.#now();
     const key = currentKey(this.#keys, claims.keyId, nowMs);
@@ -69,7 +69,8 @@ export class RequestVerifier {
     const accepted = listAudiences(this.#audiences);
     if (!acceptsAudience(accepted, claims.audience)) throw wrongAudience(claims.audience, accepted);
     this.#checkTime(claims, nowMs);
-    const bytes = requestBytes({ ...claims, method: request.method, body: request.body });
+    const body = await bodyDigest(request.body);
+    const bytes = requestBytes({ ...claims, method: request.method, body });
     if (!verifyBytes(bytes, key.key, claims.signature))
       throw new CabstandError(
         'UNAUTHENTICATED',

@@ -3,7 +3,13 @@ import { systemClock } from '@cabstand/core';
 import type { CabstandError, Clock, Principal } from '@cabstand/core';
 import type { IncomingRequest, OutgoingRequest } from '@cabstand/rpc';
 import type { Metadata } from '@grpc/grpc-js';
-import { REQUEST_HEADERS, RESPONSE_HEADERS, requestBytes, responseBytes } from './canonical';
+import {
+  REQUEST_HEADERS,
+  RESPONSE_HEADERS,
+  bodyDigest,
+  requestBytes,
+  responseBytes,
+} from './canonical';
 import { ClockOffsets } from './clock-offset';
 import { credentialsMissing } from './failures';
 import { signBytes } from './keys';
@@ -54,30 +60,30 @@ export class SignatureAuthorizer implements SchemeAuthorizer {
     return hasHeader(metadata, REQUEST_HEADERS.signature);
   }
 
-  signRequest(request: OutgoingRequest): Promise<Readonly<Record<string, string>>> {
+  async signRequest(request: OutgoingRequest): Promise<Readonly<Record<string, string>>> {
     const key = this.#key;
-    if (key === undefined)
-      return Promise.reject(credentialsMissing('no key is configured to sign requests with'));
+    if (key === undefined) throw credentialsMissing('no key is configured to sign requests with');
+    // Before the time is read: a large body takes a while.
+    const body = await bodyDigest(request.body);
     const audience = request.audience.toLowerCase();
     const timestampMs = this.#offsets.now(audience);
     const nonce = randomBytes(16).toString('base64url');
     if (this.#responses !== undefined) this.#sent.set(request, nonce);
-    const { method, body } = request;
+    const { method } = request;
     const bytes = requestBytes({ keyId: key.id, method, audience, timestampMs, nonce, body });
-    return Promise.resolve({
+    return {
       [REQUEST_HEADERS.keyId]: key.id,
       [REQUEST_HEADERS.audience]: audience,
       [REQUEST_HEADERS.timestamp]: String(timestampMs),
       [REQUEST_HEADERS.nonce]: nonce,
       [REQUEST_HEADERS.signature]: signBytes(bytes, key.key),
-    });
+    };
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- throws must become rejections
   async validateRequest(request: IncomingRequest): Promise<Principal> {
     if (this.#requests === undefined)
       throw credentialsMissing('this server has no keys to check signatures with');
-    return this.#requests.verify(request);
+    return await this.#requests.verify(request);
   }
 
   signResponse(request: IncomingRequest): Promise<Readonly<Record<string, string>>> {

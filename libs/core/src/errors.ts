@@ -97,7 +97,8 @@ const LONGEST_SHOWN = 120;
 /** A value in an error message: short, on one line. */
 export function show(value: unknown): string {
   let text: string;
-  if (typeof value === 'string') text = JSON.stringify(value);
+  // Not all of a long text only to cut it: written out, each of its characters is at least one.
+  if (typeof value === 'string') text = JSON.stringify(value.slice(0, LONGEST_SHOWN + 1));
   else if (value === undefined) text = 'nothing';
   else if (typeof value === 'bigint') text = value.toString();
   else if (typeof value === 'function' || typeof value === 'symbol') text = typeof value;

@@ -12,3 +12,4 @@ export type { LinkedSignal } from './signals';
 export { backoffDelay } from './backoff';
 export type { BackoffOptions } from './backoff';
 export { BoundedMap } from './bounded';
+export { breathe } from './breathe';

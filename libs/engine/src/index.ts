@@ -28,7 +28,7 @@ export type {
 export { checkModel } from './check';
 export type { AuditResult, CheckOptions, CheckResult, RecordedTurn } from './check';
 export { auditReason } from './frames/audit-reason';
-export { decodeFrame, encodeFrame } from './frames/codec';
+export { decodeFrame, encodeFrameInPieces } from './frames/codec';
 export type { Frame } from './frames/codec';
 export { DEFAULT_MESSAGE_BYTES, largestFrame } from './frames/limits';
 export { FrameReader } from './frames/reader';

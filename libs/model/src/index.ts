@@ -11,6 +11,7 @@ export { manifestProblem, oneOf } from './manifest/problems';
 export { noStepNote } from './manifest/short-input';
 export { validateLiveInput, validateTurnInput } from './manifest/validate';
 export type { CheckedTurn, TurnInput } from './manifest/validate';
+export { scanInParts } from './manifest/scan-parts';
 export { exampleTurns } from './examples/examples';
 export type { ExampleOptions, TurnExample } from './examples/examples';
 export { readGolden } from './golden/golden';

@@ -5,8 +5,6 @@ import type { MessageCodec } from './proto';
 import type * as v1 from './v1';
 import { refusingWide } from './wide-numbers';
 
-const HOSTER = 'cabstand.v1.HosterService';
-
 type Kind = MethodInfo['kind'];
 
 /** One method: where it is, how its messages are written, and their types. */
@@ -65,10 +63,7 @@ export function methodsOf(
       info: { path: found.path, service, method: name, kind },
       request: {
         encode: found.requestSerialize,
-        decode:
-          service === HOSTER
-            ? refusingWide(service, name, found.requestDeserialize)
-            : found.requestDeserialize,
+        decode: refusingWide(service, name, found.requestDeserialize),
       },
       response: { encode: found.responseSerialize, decode: found.responseDeserialize },
     };
@@ -83,7 +78,7 @@ function kindOf(requestStream: boolean, responseStream: boolean): Kind {
 }
 
 const router = methodsOf(packageDefinition, 'cabstand.v1.RouterService');
-const hoster = methodsOf(packageDefinition, HOSTER);
+const hoster = methodsOf(packageDefinition, 'cabstand.v1.HosterService');
 
 /** cabstand.v1.RouterService */
 export const RouterService = {

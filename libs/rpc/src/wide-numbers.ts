@@ -4,29 +4,42 @@
  */
 import { invalid } from '@cabstand/core';
 import type { Reason } from '@cabstand/core';
+import type { MethodInfo } from './contract';
 import { loadProto, serviceMethods } from './proto';
+
+const HOSTER = 'cabstand.v1.HosterService';
 
 type Decode<Req> = (bytes: Buffer) => Req;
 type Path = readonly (string | number)[];
 
 const RANGE = `a whole number from ${Number.MIN_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}`;
 
-/** Decodes requests of a method of cabstand.v1. Throws for a number that is too large, naming its field. */
+/** Decodes requests of a method. Throws as `refuseWide` does. */
 export function refusingWide<Req>(
   service: string,
   method: string,
   decode: Decode<Req>,
 ): Decode<Req> {
+  if (service !== HOSTER) return decode;
   return (bytes) => {
     const request = decode(bytes);
-    for (const path of wide(request, [])) {
-      const sent = at(exactDecoder(service, method)(bytes), path);
-      // Anything else is a number with a fraction part, which may be as large as it likes.
-      if (typeof sent === 'string')
-        throw invalid(reasonFor(path), named(path), BigInt(sent), RANGE);
-    }
+    refuseWide({ service, method }, request, bytes);
     return request;
   };
+}
+
+/** Throws for a number in a hoster's request that is too large, naming its field. */
+export function refuseWide(
+  { service, method }: Pick<MethodInfo, 'service' | 'method'>,
+  request: unknown,
+  bytes: Buffer,
+): void {
+  if (service !== HOSTER) return;
+  for (const path of wide(request, [])) {
+    const sent = at(exactDecoder(service, method)(bytes), path);
+    // Anything else is a number with a fraction part, which may be as large as it likes.
+    if (typeof sent === 'string') throw invalid(reasonFor(path), named(path), BigInt(sent), RANGE);
+  }
 }
 
 function* wide(value: unknown, path: Path): Generator<Path> {

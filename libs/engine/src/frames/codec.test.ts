@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { CabstandError } from '@cabstand/core';
 import { DTYPES } from '@cabstand/tensor';
 import type { DType, Tensor } from '@cabstand/tensor';
-import { encodeFrame } from './codec';
+import { encodeFrame, encodeFrameInPieces } from './codec';
 import type { Frame } from './codec';
 import { FrameReader } from './reader';
 
@@ -156,4 +156,20 @@ test('tensors of a frame that came in pieces are aligned in memory', () => {
   reader.push(bytesOfFrame.subarray(0, 20));
   const [frame] = reader.push(bytesOfFrame.subarray(20));
   expect(frame?.type === 'INPUT' && (frame.inputs[0]?.data.byteOffset ?? 1) % 8).toBe(0);
+});
+
+test('a large frame in pieces is the same frame, and shares the memory of its tensors', () => {
+  const sizes = [40_001, 0, 7, 50_000];
+  const inputs = sizes.map((size, index): Tensor => {
+    const data = new Uint8Array(size).fill(index + 1);
+    return { name: `x${String(index)}`, dtype: 'uint8', shape: [size], data };
+  });
+  const frame = { type: 'INPUT', sequence: 1, turn: 0, part: 0, inputs, last: false } as const;
+  const pieces = encodeFrameInPieces(frame);
+  expect(Buffer.concat(pieces)).toEqual(encodeFrame(frame));
+  const [read] = new FrameReader().push(Buffer.concat(pieces));
+  expect(read?.type === 'INPUT' && read.inputs.map(({ data }) => Buffer.from(data))).toEqual(
+    inputs.map(({ data }) => Buffer.from(data)),
+  );
+  for (const { data } of inputs) if (data.byteLength > 0) expect(pieces).toContain(data);
 });

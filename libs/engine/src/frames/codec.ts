@@ -28,8 +28,18 @@ interface TensorHeader {
 
 /** One frame, ready to be written. */
 export function encodeFrame(frame: Frame): Buffer {
-  if (frame.type === 'STEP') return encodeStep(frame);
-  if (frame.type === 'CREDITS') return encodeCredits(frame);
+  const [first, ...more] = encodeFrameInPieces(frame);
+  // Memory of its own, so that tensors are aligned wherever the frame is read in one piece.
+  return more.length === 0 ? first : copied([first, ...more]);
+}
+
+/**
+ * One frame as pieces to be written one after another: tensors and snapshots are not copied, so their
+ * memory must stay as it is until they are written.
+ */
+export function encodeFrameInPieces(frame: Frame): [Buffer, ...Uint8Array[]] {
+  if (frame.type === 'STEP') return [encodeStep(frame)];
+  if (frame.type === 'CREDITS') return [encodeCredits(frame)];
   const { header: fields, blobs, blobBytes } = placeBlobs(frame);
   const header = Buffer.from(JSON.stringify(fields));
   const blobStart = align(PREFIX + 4 + header.length);
@@ -41,13 +51,32 @@ export function encodeFrame(frame: Frame): Buffer {
       total,
       `at most ${LARGEST_FRAME} bytes`,
     );
-  // Memory of its own, so that tensors are aligned wherever the frame is read in one piece.
-  const bytes = Buffer.allocUnsafeSlow(total);
-  writePrefix(bytes, FrameType[frame.type], total);
-  bytes.writeUInt32LE(header.length, PREFIX);
-  header.copy(bytes, PREFIX + 4);
-  if (blobs.length > 0) bytes.fill(0, PREFIX + 4 + header.length, blobStart);
-  for (const { offset, data } of blobs) bytes.set(data, blobStart + offset);
+  const head = Buffer.alloc(blobs.length === 0 ? total : blobStart);
+  writePrefix(head, FrameType[frame.type], total);
+  head.writeUInt32LE(header.length, PREFIX);
+  header.copy(head, PREFIX + 4);
+  const pieces: [Buffer, ...Uint8Array[]] = [head];
+  let at = 0;
+  for (const { offset, data } of blobs) {
+    if (offset > at) pieces.push(PADDING.subarray(0, offset - at));
+    if (data.byteLength > 0) pieces.push(data);
+    at = offset + data.byteLength;
+  }
+  if (blobBytes > at) pieces.push(PADDING.subarray(0, blobBytes - at));
+  return total > SMALL_FRAME ? pieces : [copied(pieces)];
+}
+
+/** One piece costs less to write than several, and no more than its bytes to copy. */
+const SMALL_FRAME = 32 * 1024;
+const PADDING = Buffer.alloc(ALIGNMENT);
+
+function copied(pieces: readonly Uint8Array[]): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.byteLength;
+  }
   return bytes;
 }
 

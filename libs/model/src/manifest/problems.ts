@@ -68,6 +68,8 @@ export function nearest(word: string, choices: readonly string[]): string | unde
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const choice of choices) {
+    // So far apart in length that no comparing is needed, which takes long for a long word.
+    if (Math.abs(word.length - choice.length) >= bestDistance) continue;
     const distance = editDistance(word.toLowerCase(), choice.toLowerCase());
     if (distance < bestDistance) {
       best = choice;

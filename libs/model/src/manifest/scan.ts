@@ -11,11 +11,15 @@ export function scanStrings(strings: readonly string[], field: string): void {
     throw invalid('INPUT_TEXT', `${field} element ${index}`, strings[index], 'text without NUL');
 }
 
-/** Throws INPUT_NOT_FINITE or INPUT_OUT_OF_RANGE naming the element. */
-export function scanValues(input: InputSpec, tensor: Tensor, field: string): void {
+/**
+ * Throws INPUT_NOT_FINITE or INPUT_OUT_OF_RANGE naming the element.
+ *
+ * @param first number of the tensor's first element where it is a part of another.
+ */
+export function scanValues(input: InputSpec, tensor: Tensor, field: string, first = 0): void {
   const { dtype } = tensor;
   if (dtype === 'bool') {
-    scanRange(tensor.data, 0, 1, field);
+    scanRange(tensor.data, 0, 1, field, first);
     return;
   }
   const values = numbersOf(tensor);
@@ -27,7 +31,7 @@ export function scanValues(input: InputSpec, tensor: Tensor, field: string): voi
     for (let index = 0; index < values.length; index += 1) {
       const value = values[index] as bigint;
       if ((low !== undefined && value < low) || (high !== undefined && value > high))
-        throw outOfRange(field, index, value, minimum, maximum);
+        throw outOfRange(field, first + index, value, minimum, maximum);
     }
     return;
   }
@@ -43,19 +47,25 @@ export function scanValues(input: InputSpec, tensor: Tensor, field: string): voi
       // False for NaN, too.
       if (!(value >= low && value <= high && value - value === 0))
         throw Number.isFinite(value)
-          ? outOfRange(field, index, value, minimum, maximum)
-          : notFinite(field, index, value);
+          ? outOfRange(field, first + index, value, minimum, maximum)
+          : notFinite(field, first + index, value);
     }
     return;
   }
-  scanRange(values, low, high, field);
+  scanRange(values, low, high, field, first);
 }
 
-function scanRange(values: ArrayLike<number>, low: number, high: number, field: string): void {
+function scanRange(
+  values: ArrayLike<number>,
+  low: number,
+  high: number,
+  field: string,
+  first: number,
+): void {
   if (low === -Infinity && high === Infinity) return;
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index] as number;
-    if (value < low || value > high) throw outOfRange(field, index, value, low, high);
+    if (value < low || value > high) throw outOfRange(field, first + index, value, low, high);
   }
 }
 

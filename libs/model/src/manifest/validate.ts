@@ -133,12 +133,17 @@ function checkPrompt(signature: ModelSignature, prompt: string, also: boolean): 
       `${prompt.length} characters`,
       `at most ${maxInputBytes}`,
     );
-  const ids = encodeText(prompt, signature.text.input);
-  if (ids.length > maxSequenceLength)
+  // Far beyond the limit it is not worth looking everything up. A character is at most two units long, and
+  // none is lost by changing its case.
+  const most = 2 * maxSequenceLength;
+  const { input } = signature.text;
+  const text = input.split === 'characters' ? prompt.slice(0, 2 * most) : prompt;
+  const { length } = encodeText(text, input, most);
+  if (length > maxSequenceLength)
     throw invalid(
       'LIMIT_EXCEEDED',
       'prompt',
-      `${ids.length} tokens`,
+      `${length < most ? length : `at least ${length}`} tokens`,
       `at most ${maxSequenceLength}`,
     );
 }

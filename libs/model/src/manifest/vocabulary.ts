@@ -6,15 +6,15 @@ export function vocabularyOf(tokens: readonly string[]): Vocabulary {
   return { tokens, ids: new Map(tokens.map((token, id) => [token, id])) };
 }
 
-/** Token ids of a prompt. Throws INPUT_TEXT naming what the vocabulary lacks. */
-export function encodeText(text: string, input: TextInput): number[] {
-  const cased = withCase(text, input.case);
-  const pieces =
-    input.split === 'characters'
-      ? Array.from(cased)
-      : cased.split(/\s+/u).filter((word) => word !== '');
-  if (pieces.length === 0) throw invalid('INPUT_TEXT', 'prompt', text, 'some text');
-  const ids = pieces.map((piece) => {
+/**
+ * Token ids of a prompt. Throws INPUT_TEXT naming what the vocabulary lacks.
+ *
+ * @param most pieces to look up, for who takes no more anyway: further ones are left out.
+ */
+export function encodeText(text: string, input: TextInput, most = Infinity): number[] {
+  const ids: number[] = [];
+  for (const piece of piecesOf(withCase(text, input.case), input.split)) {
+    if (ids.length >= most) break;
     const id = input.vocabulary.ids.get(piece);
     if (id === undefined)
       throw invalid(
@@ -23,9 +23,15 @@ export function encodeText(text: string, input: TextInput): number[] {
         piece,
         `only what the model's vocabulary has (${sample(input.vocabulary)})`,
       );
-    return id;
-  });
+    ids.push(id);
+  }
+  if (ids.length === 0) throw invalid('INPUT_TEXT', 'prompt', text, 'some text');
   return [...ids, ...input.append];
+}
+
+function* piecesOf(text: string, split: TextInput['split']): Generator<string, void> {
+  if (split === 'characters') yield* text;
+  else for (const [word] of text.matchAll(/\S+/gu)) yield word;
 }
 
 /** Text of one token: texts of a turn's records, put together, are the turn's text. */

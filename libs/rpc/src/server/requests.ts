@@ -1,19 +1,10 @@
 import type { Readable } from 'node:stream';
-import { CabstandError, abortReason } from '@cabstand/core';
+import { abortReason, breathe } from '@cabstand/core';
+import type { RequestReader } from '../requests/reader';
 import type { ActiveCall } from './call';
 
-/** Decodes one request; bytes that are none are the caller's mistake. */
-export function decodeRequest<Req>(decode: (bytes: Buffer) => Req, bytes: Buffer): Req {
-  try {
-    return decode(bytes);
-  } catch (thrown) {
-    if (CabstandError.is(thrown)) throw thrown;
-    throw new CabstandError('INVALID_ARGUMENT', 'the request is not a message of this method', {
-      metadata: { bytes: String(bytes.length) },
-      cause: thrown,
-    });
-  }
-}
+/** Bytes of a message from which on several that come at once take turns. */
+export const LARGE = 256 * 1024;
 
 /**
  * The requests of a streaming call, read only as fast as the handler asks: grpc-js holds 16 messages,
@@ -22,14 +13,14 @@ export function decodeRequest<Req>(decode: (bytes: Buffer) => Req, bytes: Buffer
 export class RequestStream<Req> implements AsyncIterable<Req>, AsyncIterator<Req> {
   readonly #source: Readable;
   readonly #active: ActiveCall;
-  readonly #decode: (bytes: Buffer) => Req;
+  readonly #read: RequestReader<Req>;
   #ended = false;
   #wake: (() => void) | undefined;
 
-  constructor(source: Readable, active: ActiveCall, decode: (bytes: Buffer) => Req) {
+  constructor(source: Readable, active: ActiveCall, read: RequestReader<Req>) {
     this.#source = source;
     this.#active = active;
-    this.#decode = decode;
+    this.#read = read;
     const wake = (): void => this.#wake?.();
     source.on('readable', wake);
     // A caller that cancels ends its requests in the same breath, and the end is seen first. Waiting
@@ -58,7 +49,9 @@ export class RequestStream<Req> implements AsyncIterable<Req>, AsyncIterator<Req
       const bytes = this.#source.read() as Buffer | null;
       if (bytes !== null) {
         this.#active.received();
-        return { done: false, value: decodeRequest(this.#decode, bytes) };
+        if (bytes.length > LARGE) await breathe();
+        const request = this.#read(bytes);
+        return { done: false, value: request instanceof Promise ? await request : request };
       }
       if (this.#ended) return { done: true, value: undefined };
       await new Promise<void>((resolve) => {

@@ -6,16 +6,18 @@ import type {
   handleServerStreamingCall,
   handleUnaryCall,
 } from '@grpc/grpc-js';
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, breathe } from '@cabstand/core';
 import { Encoded } from '../contract';
 import type { BidiHandler, CallObserver, ServerStreamHandler, UnaryHandler } from '../contract';
 import type { Method } from '../methods';
+import { requestReader } from '../requests/reader';
+import type { RequestReader } from '../requests/reader';
 import { toStatus } from '../status';
 import { authenticate } from './authenticate';
 import type { Gate } from './authenticate';
 import { ActiveCall } from './call';
 import type { SurfaceCall } from './call';
-import { RequestStream, decodeRequest } from './requests';
+import { LARGE, RequestStream } from './requests';
 import { CallWriter } from './writer';
 
 /** What serving a call needs of the server. */
@@ -40,13 +42,12 @@ export function serveUnary(
   method: Any<'unary'>,
   handler: UnaryHandler<unknown, unknown>,
 ): handleUnaryCall<Buffer, Buffer> {
+  const read = requestReader(method.info, method.request.decode);
   return (call: ServerUnaryCall<Buffer, Buffer>, respond) => {
     const active = begin(context, method, call);
     const run = async (): Promise<Buffer> => {
       active.onEnd(context.enter());
-      await authenticate(context.gate, call, active, call.request);
-      active.received();
-      const request = decodeRequest(method.request.decode, call.request);
+      const request = await receive(context.gate, call, active, read);
       const response: unknown = await handler(request, active);
       return response instanceof Encoded ? response.bytes : method.response.encode(response);
     };
@@ -69,13 +70,12 @@ export function serveServerStream(
   method: Any<'server_stream'>,
   handler: ServerStreamHandler<unknown, unknown>,
 ): handleServerStreamingCall<Buffer, Buffer> {
+  const read = requestReader(method.info, method.request.decode);
   return (call: ServerWritableStream<Buffer, Buffer>) => {
     const active = begin(context, method, call);
     const run = async (): Promise<void> => {
       active.onEnd(context.enter());
-      await authenticate(context.gate, call, active, call.request);
-      active.received();
-      const request = decodeRequest(method.request.decode, call.request);
+      const request = await receive(context.gate, call, active, read);
       const { encode } = method.response;
       await handler(
         request,
@@ -92,18 +92,34 @@ export function serveBidi(
   method: Any<'bidi'>,
   handler: BidiHandler<unknown, unknown>,
 ): handleBidiStreamingCall<Buffer, Buffer> {
+  const read = requestReader(method.info, method.request.decode);
   return (call: ServerDuplexStream<Buffer, Buffer>) => {
     const active = begin(context, method, call);
     const run = async (): Promise<void> => {
       active.onEnd(context.enter());
       await authenticate(context.gate, call, active, undefined);
-      const requests = new RequestStream(call, active, method.request.decode);
+      const requests = new RequestStream(call, active, read);
       const { encode } = method.response;
       const writer = new CallWriter(call, active, encode, context.streamBufferBytes);
       await handler(requests, active, writer);
     };
     conclude(run(), call, active);
   };
+}
+
+/** The one request of a call, read only when its caller is known. */
+async function receive<Req>(
+  gate: Gate,
+  call: SurfaceCall & { readonly request: Buffer },
+  active: ActiveCall,
+  read: RequestReader<Req>,
+): Promise<Req> {
+  const { request } = call;
+  if (request.length > LARGE) await breathe();
+  await authenticate(gate, call, active, request);
+  active.received();
+  if (request.length > LARGE) await breathe();
+  return await read(request);
 }
 
 /** Answers UNIMPLEMENTED with its reason, after authentication like every other method. */

@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import { PROTOCOL_VERSION, encodeFrame, largestFrame } from '@cabstand/engine';
+import { PROTOCOL_VERSION, encodeFrameInPieces, largestFrame } from '@cabstand/engine';
 import type { FromEngine, HelloFrame } from '@cabstand/engine';
 import { Link } from './link';
 import type { EngineExit } from './link';
@@ -81,7 +81,7 @@ export class EngineProcess {
       const outbox = new Outbox(link.socket, {
         maxBytes: options.maxOutgoingBytes,
         maxFrameBytes: largestFrame(options.maxMessageBytes),
-        encode: encodeFrame,
+        encode: encodeFrameInPieces,
       });
       return new EngineProcess(link, hello, outbox);
     } catch (error) {

@@ -2,33 +2,38 @@ import type { ToEngine } from '@cabstand/engine';
 import { Outbox } from './outbox';
 
 const FRAME_BYTES = 500;
+const LARGE = 300_000;
 
-function setUp(maxBytes = 100) {
+function setUp(maxBytes = 100, maxFrameBytes = FRAME_BYTES) {
   const writes: ToEngine[][] = [];
   let current: ToEngine[] = [];
   const encoded = new Map<Uint8Array, ToEngine>();
   const deferred: (() => void)[] = [];
+  /** Called when a large frame has been written. */
+  const large: (() => void)[] = [];
   const socket = {
     writableLength: 0,
     cork: () => void (current = []),
     uncork: () => void writes.push(current),
-    write: (bytes: Uint8Array) => {
+    write: (bytes: Uint8Array, written?: () => void) => {
       current.push(encoded.get(bytes)!);
+      if (written !== undefined) large.push(written);
       return true;
     },
   };
   const outbox = new Outbox(socket, {
     maxBytes,
-    maxFrameBytes: FRAME_BYTES,
+    maxFrameBytes,
     encode: (frame) => {
       const size = frame.type === 'TURN' ? frame.prompt.length : 8;
       const bytes = new Uint8Array(size);
       encoded.set(bytes, structuredClone(frame));
-      return bytes;
+      return [bytes];
     },
     defer: (callback) => void deferred.push(callback),
   });
-  return { outbox, socket, writes, tick: () => deferred.splice(0).forEach((call) => call()) };
+  const all = (calls: (() => void)[]) => (): void => calls.splice(0).forEach((call) => call());
+  return { outbox, socket, writes, tick: all(deferred), written: all(large) };
 }
 
 const turn = (bytes: number): ToEngine => ({
@@ -119,4 +124,63 @@ test('input that the engine would take for garbage is refused, whatever waits', 
   );
   tick();
   expect(writes).toEqual([[turn(FRAME_BYTES)]]);
+});
+
+describe('large frames', () => {
+  const of = (sequence: number, number: number, bytes = LARGE): ToEngine =>
+    ({ ...turn(bytes), sequence, turn: number }) as ToEngine;
+  const sent = (writes: readonly (readonly ToEngine[])[]): string[] =>
+    writes
+      .flat()
+      .map((frame) =>
+        'sequence' in frame ? `${frame.type} ${String(frame.sequence)}` : frame.type,
+      );
+
+  test('go one at a time: what is small and of other sequences overtakes those that wait', () => {
+    const { outbox, writes, tick, written } = setUp(10 * LARGE, LARGE);
+    outbox.sendInput(of(1, 0));
+    outbox.sendInput(of(2, 0));
+    outbox.sendInput(of(3, 0));
+    outbox.send({ type: 'CANCEL', sequence: 2, turn: 0 });
+    outbox.sendInput(of(4, 0, 100));
+    outbox.credit(2, 1, 1);
+    tick();
+    expect(sent(writes)).toEqual(['TURN 1', 'TURN 4', 'CREDITS']);
+    expect(outbox.pendingBytes).toBe(2 * LARGE + 8);
+    written();
+    tick();
+    expect(sent(writes).slice(3)).toEqual(['TURN 2', 'CANCEL 2']);
+    outbox.sendInput(of(2, 1, 100));
+    outbox.sendInput(of(3, 1, 100));
+    tick();
+    expect(sent(writes).slice(5)).toEqual(['TURN 2']);
+    written();
+    tick();
+    expect(sent(writes).slice(6)).toEqual(['TURN 3', 'TURN 3']);
+    written();
+    expect(outbox.pendingBytes).toBe(0);
+    outbox.sendInput(of(5, 0));
+    tick();
+    expect(sent(writes).slice(8)).toEqual(['TURN 5']);
+  });
+
+  test('of a sequence that is closed meanwhile are never sent', () => {
+    const { outbox, writes, tick, written } = setUp(10 * LARGE, LARGE);
+    outbox.sendInput(of(1, 0));
+    outbox.sendInput(of(2, 0));
+    outbox.forget(2);
+    outbox.send({ type: 'CLOSE', sequence: 2 });
+    tick();
+    written();
+    tick();
+    expect(sent(writes)).toEqual(['TURN 1', 'CLOSE 2']);
+    expect(outbox.pendingBytes).toBe(0);
+  });
+
+  test('that wait count as waiting', () => {
+    const { outbox } = setUp(2 * LARGE, LARGE);
+    outbox.sendInput(of(1, 0));
+    outbox.sendInput(of(2, 0));
+    expect(() => outbox.sendInput(of(3, 0, 100))).toThrow('at most');
+  });
 });

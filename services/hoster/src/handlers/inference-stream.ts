@@ -3,6 +3,7 @@ import type { ServerCall, ServerStreamHandler, v1 } from '@cabstand/rpc';
 import type { ResumeSpec } from '../sessions/resume';
 import type { Session } from '../sessions/session';
 import type { Epoch, Retention, TurnContent, TurnOutcome } from '../sessions/types';
+import { lookAhead } from './ahead';
 import { lossOf } from './context';
 import type { HandlerContext } from './context';
 import { checkModel, closingOnError, openSession, openedNotice } from './opening';
@@ -30,7 +31,8 @@ export function inferenceStream(
   context: HandlerContext,
 ): ServerStreamHandler<Request, v1.InferenceStreamResponse> {
   return async (request, call, out) => {
-    const asked = parse(request);
+    const asked = await parse(request);
+    await lookAhead(context, call, { ...asked, model: request.model });
     const consumer = new StreamConsumer(out);
     const { session, opened } = await sessionFor(context, asked, request, call, consumer);
     const outcome = closingOnError(context, opened, session, asked, () => {
@@ -46,7 +48,7 @@ export function inferenceStream(
   };
 }
 
-function parse(request: Request): Asked {
+async function parse(request: Request): Promise<Asked> {
   const id = parseNewSessionId(request.session_id);
   if (id === undefined && (request.durable || request.keep_session || request.resume))
     throw new CabstandError(
@@ -55,7 +57,7 @@ function parse(request: Request): Asked {
       { metadata: { field: 'session_id' } },
     );
   const own = { turn: request.turn, content: parseContent(request, false) };
-  const resume = request.resume === null ? undefined : parseResume(request.resume, own);
+  const resume = request.resume === null ? undefined : await parseResume(request.resume, own);
   // Where the input came with the rest of the replay it need not come twice.
   const { content } = resume?.turns.find(({ turn }) => turn === own.turn) ?? own;
   return {

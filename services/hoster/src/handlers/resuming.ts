@@ -1,5 +1,5 @@
 /** Calls that go on with a session which this hoster may not have. */
-import { CabstandError, invalid } from '@cabstand/core';
+import { CabstandError, breathe, invalid } from '@cabstand/core';
 import type { ServerCall, v1 } from '@cabstand/rpc';
 import type { LivePart } from '../sessions/live-input';
 import type { PlannedTurn, ResumeSpec } from '../sessions/resume';
@@ -11,6 +11,8 @@ import { checkModel, openSession } from './opening';
 import { parseContent, parseTensors } from './parse';
 
 const MOST_TURNS = 10_000;
+/** Entries that are parsed in one go. */
+const SLICE = 500;
 
 export interface Continued {
   readonly session: Session;
@@ -38,10 +40,10 @@ export async function continueSession(
 }
 
 /** `own`: the turn's input where the call itself carries it. */
-export function parseResume(
+export async function parseResume(
   resume: v1.Resume__Output,
   own?: { readonly turn: number; readonly content: TurnContent },
-): ResumeSpec {
+): Promise<ResumeSpec> {
   if (resume.replay.length > MOST_TURNS)
     throw invalid(
       'LIMIT_EXCEEDED',
@@ -69,14 +71,15 @@ export function parseResume(
         : { position: checkpoint.position, sealed: checkpoint.sealed },
     delivered: resume.delivered_position,
     turn: resume.turn,
-    turns: withOwn(turnsOf(resume.replay), own),
+    turns: withOwn(await turnsOf(resume.replay), own),
   };
 }
 
-/** Groups what is to be replayed by turn. */
-function turnsOf(replay: readonly v1.Replay__Output[]): PlannedTurn[] {
+/** Groups what is to be replayed by turn; in slices, where it is much. */
+async function turnsOf(replay: readonly v1.Replay__Output[]): Promise<PlannedTurn[]> {
   const turns: { turn: number; input: v1.TurnInput__Output; parts: LivePart[] }[] = [];
-  for (const entry of replay) {
+  for (const [index, entry] of replay.entries()) {
+    if (index % SLICE === SLICE - 1) await breathe();
     const last = turns.at(-1);
     if (entry.what === 'input' && entry.input)
       turns.push({ turn: entry.turn, input: entry.input, parts: [] });

@@ -1,9 +1,11 @@
 import { CabstandError, abortReason } from '@cabstand/core';
 import type { BidiHandler, ServerCall, StreamWriter, v1 } from '@cabstand/rpc';
+import { checkAhead, checkPartAhead } from '../sessions/check-ahead';
 import { sameEpoch } from '../sessions/epoch';
 import type { Session } from '../sessions/session';
 import type { OpenRequest } from '../sessions/sessions';
 import type { Epoch } from '../sessions/types';
+import { lookAhead } from './ahead';
 import { lossOf } from './context';
 import type { HandlerContext } from './context';
 import { checkModel, closingOnError, openSession, openedNotice } from './opening';
@@ -84,7 +86,7 @@ async function open(
       { metadata: { field: 'open.session_id' } },
     );
   const epoch = id === undefined ? NO_EPOCH : parseEpoch(request.epoch);
-  const resume = request.resume === null ? undefined : parseResume(request.resume);
+  const resume = request.resume === null ? undefined : await parseResume(request.resume);
   const opening = {
     id,
     epoch,
@@ -93,6 +95,7 @@ async function open(
     priority: parsePriority(request.priority),
     onQueued: (position: number) => consumer.notice({ kind: 'queued', position }),
   };
+  await lookAhead(context, call, { id, model: request.model, resume });
   const before = resume === undefined ? openedBefore(context, call, opening) : undefined;
   const { session, opened } =
     before !== undefined
@@ -188,7 +191,8 @@ async function read(
       await session.inputRoom();
       if (consumer.isGone()) return;
     }
-    apply(context, session, request);
+    const applied = apply(context, session, request, consumer);
+    if (applied !== undefined) await applied;
   }
 }
 
@@ -207,7 +211,7 @@ async function readAfterClose(
       throw new CabstandError('INVALID_ARGUMENT', `${message ?? 'nothing'} came after close`, {
         metadata: { field: 'message', expected: 'ack or cancel_turn' },
       });
-    if (!consumer.isGone()) apply(context, session, next.value);
+    if (!consumer.isGone()) void apply(context, session, next.value, consumer);
   }
 }
 
@@ -217,22 +221,26 @@ async function lastWords(session: Session, consumer: StreamConsumer): Promise<vo
   if (session.turnRuns || !session.delivered) await consumer.turnEnded(session.turn);
 }
 
-function apply(context: HandlerContext, session: Session, request: Request): void {
+/** Undefined where it is done; a promise where large content is looked at first. */
+function apply(
+  context: HandlerContext,
+  session: Session,
+  request: Request,
+  consumer: StreamConsumer,
+): Promise<void> | undefined {
   switch (request.message) {
     case 'turn':
-      if (request.turn) startTurn(context, session, request.turn);
-      return;
+      return request.turn ? startTurn(context, session, request.turn, consumer) : undefined;
     case 'input':
-      if (request.input) liveInput(session, request.input);
-      return;
+      return request.input ? liveInput(session, request.input, consumer) : undefined;
     case 'command':
       throw commandUnknown(session, request.command?.name ?? '');
     case 'ack':
       if (request.ack) session.acknowledge(request.ack.position);
-      return;
+      return undefined;
     case 'cancel_turn':
       if (request.cancel_turn) session.cancelTurn(request.cancel_turn.turn);
-      return;
+      return undefined;
     case 'open':
     case 'attach':
       throw new CabstandError(
@@ -240,23 +248,48 @@ function apply(context: HandlerContext, session: Session, request: Request): voi
         `${request.message} must be the first message of its stream`,
         { metadata: { field: 'message' } },
       );
-    case 'close':
-    case 'handover':
-    case undefined:
+    default:
       throw new CabstandError('INVALID_ARGUMENT', 'the message is empty', {
         metadata: { field: 'message' },
       });
   }
 }
 
-function startTurn(context: HandlerContext, session: Session, turn: v1.Turn__Output): void {
+function startTurn(
+  context: HandlerContext,
+  session: Session,
+  turn: v1.Turn__Output,
+  consumer: StreamConsumer,
+): Promise<void> | undefined {
   context.sessions.checkTurns();
   const input = turn.input ?? { prompt: '', inputs: [], parameters: '' };
-  session.startTurn(turn.turn, parseContent(input, turn.live));
+  const content = parseContent(input, turn.live);
+  const { signature } = session.model;
+  const ahead = checkAhead([{ content, parts: [] }], { signature, digests: session.named });
+  return after(ahead, consumer, () => session.startTurn(turn.turn, content));
 }
 
-function liveInput(session: Session, input: v1.LiveInput__Output): void {
-  session.input(input.turn, input.sequence, parseTensors(input.inputs), input.last);
+function liveInput(
+  session: Session,
+  input: v1.LiveInput__Output,
+  consumer: StreamConsumer,
+): Promise<void> | undefined {
+  const tensors = parseTensors(input.inputs);
+  const ahead = checkPartAhead(tensors, session.model.signature);
+  return after(ahead, consumer, () =>
+    session.input(input.turn, input.sequence, tensors, input.last),
+  );
+}
+
+/** Goes on at once, or when large content was looked at, if somebody still listens then. */
+function after(
+  ahead: Promise<void> | undefined,
+  consumer: StreamConsumer,
+  goOn: () => void,
+): Promise<void> | undefined {
+  if (ahead !== undefined) return ahead.then(() => (consumer.isGone() ? undefined : goOn()));
+  goOn();
+  return undefined;
 }
 
 /** Only `module` models declare commands, and there are none of that kind yet. */

@@ -1,12 +1,14 @@
 import { validateLiveInput, validateTurnInput } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 import type { ServedModel } from '../engines/contract';
+import { wasChecked } from './check-ahead';
 import type { PlannedTurn } from './resume';
 import type { TurnContent } from './types';
 
 /**
  * Checks what a session is to compute on against its model. Checking looks at every value, so content
- * that came with the session's opening, and was checked then, is not checked again when its turn starts.
+ * that came with the session's opening, and was checked then, is not checked again when its turn starts;
+ * nor is what was checked ahead.
  */
 export class InputCheck {
   readonly #signature: ServedModel['signature'];
@@ -22,13 +24,13 @@ export class InputCheck {
    */
   turn(content: TurnContent): void {
     if (this.#checked.has(content)) return;
-    validateTurnInput(this.#signature, content);
+    if (!wasChecked(content, this.#signature)) validateTurnInput(this.#signature, content);
     this.#checked.add(content);
   }
 
   /** One part of live input. Throws what `turn` throws. */
   part(tensors: readonly Tensor[]): void {
-    validateLiveInput(this.#signature, tensors);
+    if (!wasChecked(tensors, this.#signature)) validateLiveInput(this.#signature, tensors);
   }
 
   /** What a resume brings, turn by turn with its parts. Throws what `turn` throws. */

@@ -1,0 +1,44 @@
+import type { ServerCall } from '@cabstand/rpc';
+import { checkAhead } from '../sessions/check-ahead';
+import type { ResumeSpec } from '../sessions/resume';
+import type { TurnContent } from '../sessions/types';
+import type { HandlerContext } from './context';
+
+interface Opening {
+  readonly id: string | undefined;
+  readonly model: string;
+  readonly resume: ResumeSpec | undefined;
+  /** Of the turn that the call starts, where it starts one. */
+  readonly content?: TurnContent;
+}
+
+/**
+ * Looks at what a call brings before a session is opened or found for it. Undefined where it is so small
+ * that the session may look at it itself.
+ */
+export function lookAhead(
+  context: HandlerContext,
+  call: ServerCall,
+  opening: Opening,
+): Promise<void> | undefined {
+  const { id, resume, content } = opening;
+  const turns = resume?.turns ?? (content === undefined ? [] : [{ content, parts: [] }]);
+  return checkAhead(turns, {
+    signature: signatureFor(context, call, opening),
+    digests: id !== undefined,
+  });
+}
+
+/** Undefined where the call is refused anyhow. */
+function signatureFor(
+  { sessions, host }: HandlerContext,
+  call: ServerCall,
+  { id, model }: Opening,
+): ReturnType<HandlerContext['host']['resolve']>['signature'] | undefined {
+  try {
+    const known = id !== undefined && sessions.knows(id);
+    return (known ? sessions.find(id, call.principal.id).model : host.resolve(model)).signature;
+  } catch {
+    return undefined;
+  }
+}
