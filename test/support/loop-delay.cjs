@@ -3,6 +3,8 @@
 // work the first is also what the process waited for a core.
 if (/[\\/]hoster[\\/]/.test(process.argv[1] ?? '')) {
   const { openSync, readSync } = require('node:fs');
+  const { performance } = require('node:perf_hooks');
+  const { setInterval } = require('node:timers');
   const EVERY_MS = 1;
   // https://docs.kernel.org/scheduler/sched-stats.html: nanoseconds on a core, nanoseconds waiting, slices.
   const stat = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
