@@ -107,7 +107,10 @@ test('a model whose checkpoints no message can hold is refused at load with the 
   expect(await sums(session, 4)).toEqual([[7, 7]]);
   await using other = await client.session('mib24');
   const routed = other.runProtocolTask(undefined, { samples: new Float32Array(1) });
-  await expect(routed.next()).rejects.toMatchObject({ reason: 'MODEL_UNKNOWN' });
+  await expect(routed.next()).rejects.toMatchObject({
+    reason: 'NO_NODE',
+    metadata: { cause: 'model_failed' },
+  });
   const refusal = await raw.refusal({ model: 'mib24' });
   expect(refusal).toMatchObject({ reason: 'MODEL_FAILED' });
   expect(refusal.message).toContain(`${24 * MIB} bytes of state`);
