@@ -66,7 +66,8 @@ export const REASONS = {
   /** This hoster does not have the model; another may. */
   MODEL_NOT_HERE: row('NOT_FOUND', 'overload'),
   MODEL_LOADING: row('UNAVAILABLE', 'overload'),
-  MODEL_FAILED: row('FAILED_PRECONDITION', 'node'),
+  /** Of one model: its hoster is well, and serves others. */
+  MODEL_FAILED: row('FAILED_PRECONDITION', 'overload'),
   MANIFEST_INVALID: row('FAILED_PRECONDITION', 'fatal'),
   VERIFICATION_FAILED: row('FAILED_PRECONDITION', 'fatal'),
   OUT_OF_MEMORY: row('RESOURCE_EXHAUSTED', 'overload'),

@@ -34,8 +34,9 @@ export function decideRetry(error: CabstandError, facts: FailureFacts): RetryDec
   // Records are out. Going on with them needs a resume; starting again would send them twice.
   if (facts.phase === 'streaming') return resumable ? decideResume(error) : THROW;
   if (facts.phase === 'again' && resumable) {
-    // A hoster that wants to go takes no turn, and will not later.
-    if (error.class !== 'overload' || error.reason === 'DRAINING') return decideResume(error);
+    // A hoster that wants to go takes no turn, and will not later; nor does one that lost its model.
+    const forGood = error.reason === 'DRAINING' || error.reason === 'MODEL_FAILED';
+    if (error.class !== 'overload' || forGood) return decideResume(error);
   }
   if (facts.attempts >= facts.maxAttempts) return THROW;
 

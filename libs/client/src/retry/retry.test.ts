@@ -27,6 +27,8 @@ describe('decideRetry', () => {
     ['HOSTER_FULL', 'elsewhere', 'wait', 'wait'],
     ['DRAINING', 'elsewhere', 'wait', 'wait'],
     ['NO_NODE', 'elsewhere', 'wait', 'wait'],
+    // The hoster is well, and serves others.
+    ['MODEL_FAILED', 'elsewhere', 'wait', 'wait'],
     ['NODE_UNREACHABLE', 'elsewhere, blame', 'throw', 'wait'],
     ['ENGINE_CRASHED', 'elsewhere, blame', 'throw', 'wait'],
     ['NODE_BAD_REPLY', 'elsewhere, blame', 'throw', 'wait'],
@@ -59,6 +61,8 @@ describe('decideRetry', () => {
     ['TURN_OUT_OF_ORDER', 'resume', 'resume'],
     ['CANCELLED', 'throw', 'throw'],
     ['DRAINING', 'resume', 'resume'],
+    ['MODEL_FAILED', 'resume', 'resume'],
+    ['POSITION_INVALID', 'resume', 'resume'],
     ['HOSTER_FULL', 'resume', 'wait'],
     ['OUT_OF_MEMORY', 'resume', 'wait'],
     ['SESSION_ENDED', 'throw', 'throw'],

@@ -55,6 +55,7 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
     { kind: 'refuse' },
     { kind: 'refuse', error: 'DRAINING' },
     { kind: 'refuse', error: 'MODEL_NOT_HERE' },
+    { kind: 'refuse', error: 'MODEL_FAILED' },
     { kind: 'cut' },
     { kind: 'gap' },
     { kind: 'stall' },
