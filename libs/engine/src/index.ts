@@ -31,6 +31,7 @@ export { auditReason } from './frames/audit-reason';
 export { decodeFrame, encodeFrameInPieces } from './frames/codec';
 export type { Frame } from './frames/codec';
 export { DEFAULT_MESSAGE_BYTES, largestFrame } from './frames/limits';
+export { fragmentsOf } from './frames/fragments';
 export { FrameReader } from './frames/reader';
 export { runtimeVersion } from './runtime-version';
 export { checkSnapshotFits } from './snapshot/limit';

@@ -4,6 +4,7 @@ import { DTYPES } from '@cabstand/tensor';
 import type { DType, Tensor } from '@cabstand/tensor';
 import { encodeFrame, encodeFrameInPieces } from './codec';
 import type { Frame } from './codec';
+import { fragmentsOf } from './fragments';
 import { FrameReader } from './reader';
 
 const uint = fc.integer({ min: 0, max: 2 ** 32 - 1 });
@@ -119,6 +120,46 @@ test('frames come out as they went in, however the stream is cut', () => {
       },
     ),
   );
+});
+
+test('a frame in fragments comes out as it went in, and others that were in between', () => {
+  fc.assert(
+    fc.property(
+      frame,
+      fc.array(frame, { maxLength: 5 }),
+      fc.integer({ min: 5, max: 60 }),
+      fc.integer({ min: 1, max: 50 }),
+      (large, others, size, cut) => {
+        const fragments = [...fragmentsOf(encodeFrameInPieces(large), size)];
+        const waiting = others.slice(0, fragments.length);
+        const stream = Buffer.concat(
+          fragments.flatMap((pieces, index) => {
+            const between = waiting[index];
+            return between === undefined ? pieces : [encodeFrame(between), ...pieces];
+          }),
+        );
+        const reader = new FrameReader();
+        const read: Frame[] = [];
+        for (let at = 0; at < stream.length; at += cut)
+          read.push(...reader.push(Buffer.from(stream.subarray(at, at + cut))));
+        expect(plain(read)).toEqual(plain([...waiting, large]));
+        expect(reader.pending).toBe(0);
+      },
+    ),
+  );
+});
+
+test.each<[string, number, number[], RegExp]>([
+  ['begins with less than a prefix', 0, [1, 2], /fragment: got 2, expected at least 5 bytes/],
+  ['is of a frame above the limit', 2000, [], /at most 1000/],
+  ['has more than its frame', 3, [1, 2, 3, 4], /fragment: got 9, expected at most 7 bytes/],
+  ['is of a fragment', 2, [1], /type/],
+])('a fragment that %s is refused', (_what, length, rest, message) => {
+  const inner = Buffer.from([length & 0xff, length >> 8, 0, 0, 10, ...rest]);
+  const part = length === 0 ? inner.subarray(0, 2) : inner;
+  const prefix = Buffer.from([part.length + 1, 0, 0, 0, 10]);
+  const reader = new FrameReader({ maxFrameBytes: 1000 });
+  expect(() => reader.push(Buffer.concat([prefix, part]))).toThrow(message);
 });
 
 test('garbage gives frames or a typed error, nothing else', () => {

@@ -1,6 +1,7 @@
 import { invalid } from '@cabstand/core';
 import { decodeFrame } from './codec';
 import type { Frame } from './codec';
+import { FRAGMENT, Fragments } from './fragments';
 import { PREFIX, malformed } from './layout';
 import { DEFAULT_MESSAGE_BYTES, largestFrame } from './limits';
 
@@ -10,13 +11,14 @@ export interface FrameReaderOptions {
 }
 
 /**
- * Cuts a stream of bytes into frames. Holds at most one frame that is not complete, whose memory it
- * allocates only after its size was checked. After it threw it is of no further use: what follows
+ * Cuts a stream of bytes into frames. Holds at most one frame that is not complete, and one more that comes
+ * in fragments; their memory it allocates only after their size was checked. After it threw it is of no further use: what follows
  * cannot be trusted.
  */
 export class FrameReader {
   readonly #maxFrameBytes: number;
   readonly #prefix = Buffer.alloc(PREFIX);
+  readonly #fragments: Fragments;
   #prefixFilled = 0;
   #payload: Buffer | undefined;
   #filled = 0;
@@ -26,6 +28,7 @@ export class FrameReader {
     if (!Number.isSafeInteger(maxFrameBytes) || maxFrameBytes < 1)
       throw invalid('INVALID_ARGUMENT', 'maxFrameBytes', maxFrameBytes, 'at least 1');
     this.#maxFrameBytes = maxFrameBytes;
+    this.#fragments = new Fragments(maxFrameBytes);
   }
 
   /**
@@ -49,7 +52,7 @@ export class FrameReader {
         if (this.#prefixFilled < PREFIX) break;
         const size = this.#payloadSize();
         if (bytes.length - at >= size) {
-          frames.push(this.#decode(bytes.subarray(at, at + size)));
+          this.#complete(bytes.subarray(at, at + size), frames);
           at += size;
           continue;
         }
@@ -60,14 +63,15 @@ export class FrameReader {
       const taken = bytes.copy(this.#payload, this.#filled, at);
       this.#filled += taken;
       at += taken;
-      if (this.#filled === this.#payload.length) frames.push(this.#decode(this.#payload));
+      if (this.#filled === this.#payload.length) this.#complete(this.#payload, frames);
     }
     return frames;
   }
 
   /** Bytes held of a frame that is not complete. */
   get pending(): number {
-    return this.#prefixFilled + (this.#payload === undefined ? 0 : this.#filled);
+    const filled = this.#payload === undefined ? 0 : this.#filled;
+    return this.#prefixFilled + filled + this.#fragments.pending;
   }
 
   #payloadSize(): number {
@@ -78,9 +82,11 @@ export class FrameReader {
     return length - 1;
   }
 
-  #decode(payload: Buffer): Frame {
+  #complete(payload: Buffer, frames: Frame[]): void {
     this.#payload = undefined;
     this.#prefixFilled = 0;
-    return decodeFrame(this.#prefix[4] ?? 0, payload);
+    const type = this.#prefix[4] ?? 0;
+    const whole = type === FRAGMENT ? this.#fragments.add(payload) : { type, payload };
+    if (whole !== undefined) frames.push(decodeFrame(whole.type, whole.payload));
   }
 }

@@ -10,7 +10,7 @@ import type { Reason } from '@cabstand/core';
 import type { BatchClass, Provider } from '@cabstand/model';
 import type { DType, Tensor } from '@cabstand/tensor';
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 export const FrameType = {
   // main → engine

@@ -137,4 +137,4 @@ socket.on('data', (bytes) => {
 });
 
 if (fault !== 'says-nothing')
-  send('HELLO', { protocol: fault === 'old' ? 99 : 1, pid: process.pid, runtime: 'none' });
+  send('HELLO', { protocol: fault === 'old' ? 99 : 2, pid: process.pid, runtime: 'none' });

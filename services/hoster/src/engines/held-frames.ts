@@ -12,7 +12,7 @@ export const isLarge = ({ bytes }: OutgoingFrame): boolean => bytes > LARGE;
 
 /**
  * Large frames that wait until the one before them is written, so that small frames of other sequences wait
- * for one of them at most; and whatever follows a waiting frame in its sequence, whose order stays.
+ * for a fragment of one of them at most; and whatever follows one in its sequence, whose order stays.
  */
 export class HeldFrames {
   #frames: OutgoingFrame[] = [];
@@ -20,10 +20,6 @@ export class HeldFrames {
 
   get bytes(): number {
     return this.#bytes;
-  }
-
-  get empty(): boolean {
-    return this.#frames.length === 0;
   }
 
   holds(sequence: number | undefined): boolean {
@@ -54,7 +50,10 @@ export class HeldFrames {
         continue;
       }
       released.push(frame);
-      large ||= isLarge(frame);
+      if (!isLarge(frame)) continue;
+      large = true;
+      // Its fragments are written one by one: nothing of its sequence may come in between.
+      waiting.add(frame.sequence);
     }
     this.#keep(kept);
     return released;

@@ -1,4 +1,6 @@
+import { FrameReader, encodeFrameInPieces } from '@cabstand/engine';
 import type { ToEngine } from '@cabstand/engine';
+import { tensorOf } from '@cabstand/tensor';
 import { Outbox } from './outbox';
 
 const FRAME_BYTES = 500;
@@ -7,7 +9,7 @@ const LARGE = 300_000;
 function setUp(maxBytes = 100, maxFrameBytes = FRAME_BYTES) {
   const writes: ToEngine[][] = [];
   let current: ToEngine[] = [];
-  const encoded = new Map<Uint8Array, ToEngine>();
+  const encoded = new Map<ArrayBufferLike, ToEngine>();
   const deferred: (() => void)[] = [];
   /** Called when a large frame has been written. */
   const large: (() => void)[] = [];
@@ -16,7 +18,9 @@ function setUp(maxBytes = 100, maxFrameBytes = FRAME_BYTES) {
     cork: () => void (current = []),
     uncork: () => void writes.push(current),
     write: (bytes: Uint8Array, written?: () => void) => {
-      current.push(encoded.get(bytes)!);
+      // Of a fragment the pieces are views of its frame, but for the prefix.
+      const frame = encoded.get(bytes.buffer);
+      if (frame !== undefined) current.push(frame);
       if (written !== undefined) large.push(written);
       return true;
     },
@@ -27,7 +31,7 @@ function setUp(maxBytes = 100, maxFrameBytes = FRAME_BYTES) {
     encode: (frame) => {
       const size = frame.type === 'TURN' ? frame.prompt.length : 8;
       const bytes = new Uint8Array(size);
-      encoded.set(bytes, structuredClone(frame));
+      encoded.set(bytes.buffer, structuredClone(frame));
       return [bytes];
     },
     defer: (callback) => void deferred.push(callback),
@@ -136,32 +140,46 @@ describe('large frames', () => {
         'sequence' in frame ? `${frame.type} ${String(frame.sequence)}` : frame.type,
       );
 
-  test('go one at a time: what is small and of other sequences overtakes those that wait', () => {
+  test('go one at a time, in fragments: what is small and of other sequences goes in between', () => {
     const { outbox, writes, tick, written } = setUp(10 * LARGE, LARGE);
     outbox.sendInput(of(1, 0));
     outbox.sendInput(of(2, 0));
     outbox.sendInput(of(3, 0));
+    outbox.send({ type: 'CANCEL', sequence: 1, turn: 0 });
     outbox.send({ type: 'CANCEL', sequence: 2, turn: 0 });
     outbox.sendInput(of(4, 0, 100));
     outbox.credit(2, 1, 1);
     tick();
-    expect(sent(writes)).toEqual(['TURN 1', 'TURN 4', 'CREDITS']);
-    expect(outbox.pendingBytes).toBe(2 * LARGE + 8);
+    expect(sent(writes)).toEqual(['TURN 4', 'CREDITS', 'TURN 1']);
+    outbox.sendInput(of(4, 1, 100));
+    tick();
+    // Not before the socket is rid of the fragment.
+    expect(sent(writes).slice(3)).toEqual(['TURN 4']);
     written();
     tick();
-    expect(sent(writes).slice(3)).toEqual(['TURN 2', 'CANCEL 2']);
-    outbox.sendInput(of(2, 1, 100));
-    outbox.sendInput(of(3, 1, 100));
+    written();
+    outbox.sendInput(of(4, 2, 100));
     tick();
-    expect(sent(writes).slice(5)).toEqual(['TURN 2']);
+    expect(sent(writes).slice(4)).toEqual(['TURN 1', 'TURN 4', 'TURN 1']);
+    expect(outbox.pendingBytes).toBe(2 * LARGE + 2 * 8);
+    outbox.send({ type: 'CLOSE', sequence: 1 });
     written();
     tick();
-    expect(sent(writes).slice(6)).toEqual(['TURN 3', 'TURN 3']);
-    written();
+    expect(sent(writes).slice(7)).toEqual(['CANCEL 1', 'CLOSE 1', 'TURN 2']);
+    for (let i = 0; i < 3; i++) {
+      written();
+      tick();
+    }
+    expect(sent(writes).slice(10)).toEqual(['TURN 2', 'TURN 2', 'CANCEL 2', 'TURN 3']);
+    for (let i = 0; i < 3; i++) {
+      written();
+      tick();
+    }
+    expect(sent(writes).slice(14)).toEqual(['TURN 3', 'TURN 3']);
     expect(outbox.pendingBytes).toBe(0);
     outbox.sendInput(of(5, 0));
     tick();
-    expect(sent(writes).slice(8)).toEqual(['TURN 5']);
+    expect(sent(writes).slice(16)).toEqual(['TURN 5']);
   });
 
   test('of a sequence that is closed meanwhile are never sent', () => {
@@ -170,11 +188,57 @@ describe('large frames', () => {
     outbox.sendInput(of(2, 0));
     outbox.forget(2);
     outbox.send({ type: 'CLOSE', sequence: 2 });
-    tick();
-    written();
-    tick();
-    expect(sent(writes)).toEqual(['TURN 1', 'CLOSE 2']);
+    for (let i = 0; i < 4; i++) {
+      tick();
+      written();
+    }
+    expect(sent(writes)).toEqual(['CLOSE 2', 'TURN 1', 'TURN 1', 'TURN 1']);
     expect(outbox.pendingBytes).toBe(0);
+  });
+
+  test('an engine reads what was written as it was queued', () => {
+    const bytes: Uint8Array[] = [];
+    const waiting: (() => void)[] = [];
+    const outbox = new Outbox(
+      {
+        writableLength: 0,
+        cork: () => undefined,
+        uncork: () => undefined,
+        write: (piece, done) => {
+          bytes.push(Buffer.from(piece));
+          if (done !== undefined) waiting.push(done);
+          return true;
+        },
+      },
+      {
+        maxBytes: 1e8,
+        maxFrameBytes: 1e8,
+        encode: encodeFrameInPieces,
+        defer: (callback) => void waiting.push(callback),
+      },
+    );
+    const inputs = [
+      tensorOf(
+        'x',
+        Float32Array.from({ length: 250_000 }, (_, i) => i),
+      ),
+      tensorOf('s', new Int16Array([1, 2, 3])),
+    ];
+    const of = (sequence: number): ToEngine => ({ ...turn(3), sequence, inputs }) as ToEngine;
+    for (const sequence of [1, 2]) {
+      outbox.sendInput(of(sequence));
+      outbox.send({ type: 'CANCEL', sequence, turn: 0 });
+    }
+    outbox.send({ type: 'CANCEL', sequence: 3, turn: 0 });
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) next();
+    const reader = new FrameReader();
+    const all = Buffer.concat(bytes);
+    const frames: unknown[] = [];
+    for (let at = 0; at < all.length; at += 65_536)
+      frames.push(...reader.push(all.subarray(at, at + 65_536)));
+    const cancel = (sequence: number) => ({ type: 'CANCEL', sequence, turn: 0 });
+    expect(frames).toEqual([cancel(3), of(1), cancel(1), of(2), cancel(2)]);
+    expect(reader.pending).toBe(0);
   });
 
   test('that wait count as waiting', () => {

@@ -1,4 +1,5 @@
 import { CabstandError, invalid } from '@cabstand/core';
+import { fragmentsOf } from '@cabstand/engine';
 import type { ToEngine } from '@cabstand/engine';
 import { HeldFrames, isLarge } from './held-frames';
 import type { OutgoingFrame } from './held-frames';
@@ -23,6 +24,16 @@ export interface OutboxOptions {
   readonly defer?: (callback: () => void) => void;
 }
 
+/** A large frame that is on its way. */
+interface Departing {
+  readonly sequence: number | undefined;
+  readonly fragments: Iterator<Uint8Array[], void>;
+  /** Bytes of it that were not handed to the socket. */
+  left: number;
+  /** The socket holds the fragment before. */
+  writing: boolean;
+}
+
 interface Credit {
   sequence: number;
   records: number;
@@ -32,7 +43,7 @@ interface Credit {
 /**
  * Frames on their way to an engine. Whatever is sent in one tick of the event loop leaves in one
  * write, and all its credits in one frame: with hundreds of sessions acknowledging, a frame each would
- * cost more than the model. Of large frames only one is on its way at a time.
+ * cost more than the model. Of large frames only one is on its way at a time, in fragments.
  */
 export class Outbox {
   readonly #socket: OutboxSocket;
@@ -41,8 +52,7 @@ export class Outbox {
   #frames: OutgoingFrame[] = [];
   #frameBytes = 0;
   readonly #held = new HeldFrames();
-  /** A large frame is on its way. */
-  #busy = false;
+  #large: Departing | undefined;
   readonly #credits = new Map<number, Credit>();
   #scheduled = false;
   #closed = false;
@@ -58,7 +68,8 @@ export class Outbox {
 
   /** Bytes that wait, here and in the socket. */
   get pendingBytes(): number {
-    return this.#frameBytes + this.#held.bytes + this.#socket.writableLength;
+    const waiting = this.#frameBytes + this.#held.bytes + (this.#large?.left ?? 0);
+    return waiting + this.#socket.writableLength;
   }
 
   /** Queues a frame whatever waits already: for what must arrive and is small. */
@@ -127,11 +138,13 @@ export class Outbox {
     // Frames first: a credit may be for a sequence that one of them opens.
     this.#pushCredits();
     const frames = this.#frames;
-    if (frames.length === 0) return;
+    const large = this.#large?.writing === false ? this.#large : undefined;
+    if (frames.length === 0 && large === undefined) return;
     this.#frames = [];
     this.#frameBytes = 0;
     this.#socket.cork();
-    for (const frame of frames) this.#write(frame);
+    for (const { pieces } of frames) for (const piece of pieces) this.#socket.write(piece);
+    if (large !== undefined) this.#writeFragment(large);
     this.#socket.uncork();
   }
 
@@ -140,6 +153,7 @@ export class Outbox {
     this.#closed = true;
     this.#frames = [];
     this.#frameBytes = 0;
+    this.#large = undefined;
     this.#held.clear();
     this.#credits.clear();
   }
@@ -161,14 +175,24 @@ export class Outbox {
   }
 
   #queue(frame: OutgoingFrame): void {
-    const large = isLarge(frame);
-    if ((large && this.#busy) || this.#held.holds(frame.sequence)) {
+    const { sequence } = frame;
+    const behind = sequence !== undefined && sequence === this.#large?.sequence;
+    const second = this.#large !== undefined && isLarge(frame);
+    if (behind || second || this.#held.holds(sequence)) {
       this.#held.add(frame);
       return;
     }
-    this.#busy ||= large;
-    this.#push(frame);
+    this.#depart(frame);
     this.#schedule();
+  }
+
+  #depart(frame: OutgoingFrame): void {
+    if (!isLarge(frame)) {
+      this.#push(frame);
+      return;
+    }
+    const { sequence, pieces, bytes } = frame;
+    this.#large = { sequence, fragments: fragmentsOf(pieces), left: bytes, writing: false };
   }
 
   #push(frame: OutgoingFrame): void {
@@ -176,22 +200,24 @@ export class Outbox {
     this.#frameBytes += frame.bytes;
   }
 
-  #write(frame: OutgoingFrame): void {
-    const { pieces } = frame;
-    const last = pieces.length - 1;
-    pieces.forEach((piece, index) => {
-      if (index === last && isLarge(frame)) this.#socket.write(piece, () => this.#written());
-      else this.#socket.write(piece);
-    });
+  #writeFragment(large: Departing): void {
+    const next = large.fragments.next();
+    if (next.done === true) return;
+    const [prefix, ...parts] = next.value;
+    for (const { byteLength } of parts) large.left -= byteLength;
+    large.writing = true;
+    const last = parts.pop();
+    for (const piece of [prefix, ...parts]) if (piece !== undefined) this.#socket.write(piece);
+    if (last !== undefined) this.#socket.write(last, () => this.#written(large));
   }
 
-  /** The large frame is with the engine: the next one may go. */
-  #written(): void {
-    this.#busy = false;
-    if (this.#closed || this.#held.empty) return;
-    for (const frame of this.#held.release()) {
-      this.#busy ||= isLarge(frame);
-      this.#push(frame);
+  /** A fragment is with the engine: the next one may go, or the next large frame. */
+  #written(large: Departing): void {
+    if (this.#closed) return;
+    large.writing = false;
+    if (large.left === 0) {
+      this.#large = undefined;
+      for (const frame of this.#held.release()) this.#depart(frame);
     }
     this.#schedule();
   }
