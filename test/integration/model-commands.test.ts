@@ -61,6 +61,10 @@ test('a model is added, given golden data and checked; what is wrong is found ev
     ...{ code: 1, stdout: expect.stringContaining('version 1 of net stays the newest') as string },
   });
   expect(existsSync(path.join(folder, 'models', 'net', '2'))).toBe(false);
+  // Nor may --force.
+  const forced = await cabstand('model', 'add', 'other.onnx', '--name', 'net', '--force', '--json');
+  expect(forced.code).toBe(1);
+  expect(JSON.parse(forced.stdout)).toMatchObject({ version: '1', before: '1', placed: false });
   expect(await cabstand('model', 'check', 'models')).toMatchObject({ code: 0 });
 
   expect(await cabstand(...golden, 'y=wrong.json')).toMatchObject({ code: 0 });
