@@ -61,5 +61,14 @@ export function adviceOn(error: CabstandError): string | undefined {
     return 'Copy the newest NAME.key.json here, or make it with `cabstand keys rotate NAME`.';
   if (reason === 'NODE_BAD_REPLY' && metadata['problem'] === 'keys_outdated')
     return 'Copy keys.json of the folder where `cabstand keys` was run last into the folder of --credentials.';
-  return ADVICE[reason];
+  return goldenAdvice(error) ?? ADVICE[reason];
+}
+
+/** Where a model contradicts its golden data: weights that were trained anew always do. */
+export function goldenAdvice({ reason, metadata }: CabstandError): string | undefined {
+  if (reason !== 'VERIFICATION_FAILED' || metadata['reference'] !== 'golden') return undefined;
+  return (
+    'Either the model is wrong, or its golden data are answers of earlier weights:\n' +
+    '  `cabstand model golden NAME --renew` computes their outputs anew.'
+  );
 }

@@ -3,17 +3,23 @@ import type { CliContext } from '../context';
 import { ExitCode } from '../errors';
 import { addModel } from '../models/add';
 import { checkEntry } from '../models/check';
+import { computeRecords } from '../models/compute';
+import { renewGolden } from '../models/renew-golden';
 import { commandName } from '../render/guide';
 import { jsonLine } from '../render/json';
-import { modelReportJson, modelReportText } from '../render/model-report';
+import { modelReportJson, modelReportText, renewedText } from '../render/model-report';
 import { printable } from '../render/style';
 
 interface AddFlags {
   readonly name?: string;
   readonly models: string;
   readonly force?: true;
+  readonly renewGolden?: true;
   readonly json?: true;
 }
+
+const RENEW_ADVICE =
+  'Either this file is wrong, or the golden data are answers of earlier weights: add it with --renew-golden.';
 
 /** `cabstand model add`. */
 export function registerModelAdd(model: Command, context: CliContext): void {
@@ -25,6 +31,10 @@ export function registerModelAdd(model: Command, context: CliContext): void {
     .option('--name <name>', 'the name that callers use; default: from the file')
     .option('--models <dir>', 'the repository; made where there is none', 'models')
     .option('--force', 'write the manifest anew, and the file over the newest version')
+    .option(
+      '--renew-golden',
+      'weights trained anew: what they answer becomes the golden data; the inputs stay',
+    )
     .option('--json', 'one JSON object: what was written, and the result of the check')
     .addHelpText(
       'after',
@@ -43,16 +53,25 @@ Examples:
 async function add(context: CliContext, file: string, flags: AddFlags): Promise<void> {
   const { terminal } = context;
   const { style } = terminal;
-  const { report, ...added } = await addModel(file, {
+  const { report: found, ...added } = await addModel(file, {
     repository: flags.models,
     name: flags.name,
     force: flags.force === true,
+    ...(flags.renewGolden === true && {
+      renew: (folder: string) =>
+        renewGolden(folder, (manifest, sessions) => computeRecords(context, manifest, sessions)),
+    }),
     check: (entry) =>
       checkEntry(entry, {
         signal: terminal.signal,
         progress: (stage) => terminal.progress(`checking ${stage}`),
       }).finally(() => terminal.progress('')),
   });
+  // The data are to be those of a file that has no place yet.
+  const report =
+    found.ok || found.advice === undefined || added.placed
+      ? found
+      : { ...found, advice: RENEW_ADVICE };
   if (!report.ok) context.exit(ExitCode.FAILURE);
   if (flags.json === true) {
     await terminal.out(jsonLine({ ...added, check: modelReportJson(report) }));
@@ -71,6 +90,7 @@ async function add(context: CliContext, file: string, flags: AddFlags): Promise<
   }
   for (const line of added.inferred) await say(`  ${style.green('known')}  ${printable(line)}`);
   for (const line of added.open) await say(`  ${style.yellow('open')}   ${printable(line)}`);
+  if (added.renewed !== undefined && placed) await say(renewedText(added.renewed));
   await terminal.out(modelReportText(report, style));
   if (!placed)
     await say(

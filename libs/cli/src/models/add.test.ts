@@ -10,7 +10,8 @@ import { addModel } from './add';
 import type { AddOptions } from './add';
 import type { ModelReport } from './check';
 import { addGolden as addGoldenTo } from './golden';
-import type { GoldenOptions } from './golden';
+import type { Compute, GoldenOptions } from './golden';
+import { renewGolden } from './renew-golden';
 
 const root = new Folder();
 afterAll(() => root.remove());
@@ -31,16 +32,13 @@ const LOADED: LoadedFrame = {
   ...{ stateBytesPerSequence: 0, loadSeconds: 0, verifySeconds: 0 },
 };
 const failing: ModelReport = { ok: false, name: '', reason: 'MODEL_FAILED', problems: [] };
+const passes: AddOptions['check'] = async ({ name, folder }) => ({
+  ...{ ok: true, name, manifest: await loadManifest(folder), seconds: 0 },
+  ...{ audit: undefined, loaded: LOADED },
+});
 /** Whether it holds up matters only where another one would lose its place. */
-const add = (
-  from: string,
-  name?: string,
-  force = false,
-  check: AddOptions['check'] = async ({ name: model, folder }) => ({
-    ...{ ok: true, name: model, manifest: await loadManifest(folder), seconds: 0 },
-    ...{ audit: undefined, loaded: LOADED },
-  }),
-) => addModel(from, { repository, name, force, check });
+const add = (from: string, name?: string, force = false, check = passes) =>
+  addModel(from, { repository, name, force, check });
 const fails: AddOptions['check'] = ({ folder }) =>
   Promise.resolve({ ...failing, problems: [`${folder}/1/model.onnx: wrong`] });
 
@@ -152,8 +150,8 @@ describe('golden data', () => {
   const asked: number[] = [];
   const addGolden = (folder: string, given: GoldenOptions) =>
     addGoldenTo(folder, given, (_, turns) => {
-      asked.push(turns.length);
-      return Promise.resolve(computed);
+      asked.push(...turns.map(({ length }) => length));
+      return Promise.resolve(turns.map((session) => session.map(() => computed)));
     });
   const options = {
     inputs: [`x=${npy('x', [1, -2])}`],
@@ -214,5 +212,70 @@ describe('golden data', () => {
     expect(existsSync(path.join(folder, 'golden-data.npz'))).toBe(true);
     await addGolden(folder, options);
     expect((await readGolden(path.join(folder, 'golden.json'))).length).toBe(2);
+  });
+
+  describe('renewed', () => {
+    /** Twice what was asked for, whatever the graph. */
+    const twice: Compute = ({ golden }, sessions) => {
+      // It would be refused for the answers that are to go.
+      expect(golden.file).toBeUndefined();
+      return Promise.resolve(
+        sessions.map((turns) =>
+          turns.map(({ inputs }) => [
+            {
+              text: '',
+              outputs: [
+                tensorOf(
+                  'y',
+                  Float32Array.from(Array.from(arrayOf(inputs[0]!), Number), (x) => 2 * x),
+                  [1, 2],
+                ),
+              ],
+            },
+          ]),
+        ),
+      );
+    };
+
+    test('keep their inputs and turns, and say what changed most', async () => {
+      const { folder } = await add(file, 'renewed');
+      await expect(renewGolden(folder, twice)).rejects.toThrow(/no .*golden\.json to renew/);
+      await addGolden(folder, options);
+      await addGolden(folder, { ...options, turn: true });
+      await addGolden(folder, { ...options, inputs: [`x=${npy('far', [1, 50])}`] });
+      const before = await readGolden(path.join(folder, 'golden.json'));
+      expect(await renewGolden(folder, twice)).toMatchObject({
+        ...{ sequences: 2, records: 3, changed: 3 },
+        most: { where: 'sequence 1, record 0, output y[0, 1]', before: '2', now: '100' },
+      });
+      const after = await readGolden(path.join(folder, 'golden.json'));
+      const asked = (all: typeof before) =>
+        all.map(({ turns }) => turns.map((turn) => turn.inputs));
+      expect(asked(after)).toEqual(asked(before));
+      expect(after[0]?.turns[1]?.records[0]?.outputs[0]?.data).toEqual(
+        new Uint8Array(Float32Array.of(2, -4).buffer),
+      );
+      expect(await renewGolden(folder, twice)).toMatchObject({ changed: 0, most: undefined });
+    });
+
+    test('with a file that is added, and only if it holds up', async () => {
+      const { folder } = await add(file, 'retrained');
+      await addGolden(folder, options);
+      const before = contentOf(folder);
+      const given = { repository, name: 'retrained', force: false };
+      const renew = (staged: string) => renewGolden(staged, twice);
+      expect(await addModel(other, { ...given, renew, check: fails })).toMatchObject({
+        placed: false,
+      });
+      expect(contentOf(folder)).toEqual(before);
+      expect(await addModel(other, { ...given, renew, check: passes })).toMatchObject({
+        ...{ placed: true, version: '2' },
+        renewed: { file: path.join(folder, 'golden.json'), changed: 1 },
+      });
+      const [sequence] = await readGolden(path.join(folder, 'golden.json'));
+      const [output] = sequence?.turns[0]?.records[0]?.outputs ?? [];
+      expect(Array.from(arrayOf(output!), Number)).toEqual([2, -4]);
+      expect(contentOf(folder)['1/model.onnx']).toBe(before['1/model.onnx']);
+    });
   });
 });

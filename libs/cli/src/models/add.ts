@@ -10,6 +10,8 @@ import { UsageError } from '../errors';
 import { findModels } from '../served/find';
 import type { LooseModel } from '../served/find';
 import type { ModelReport } from './check';
+import { GOLDEN_FILES } from './renew-golden';
+import type { GoldenRenewed } from './renew-golden';
 import { copyInto, exists, stageModel } from './staged';
 
 export interface AddOptions {
@@ -17,6 +19,8 @@ export interface AddOptions {
   readonly name: string | undefined;
   /** Write over the manifest and the newest version. */
   readonly force: boolean;
+  /** Computes the golden data anew with these weights before that; default: they stay. */
+  readonly renew?: ((folder: string) => Promise<GoldenRenewed>) | undefined;
   /** Tries the model as it is going to be, in a folder of its own. */
   readonly check: (entry: ModelEntry) => Promise<ModelReport>;
 }
@@ -32,6 +36,8 @@ export interface Added {
   /** False: it failed, and what was there before stays as it was. */
   readonly placed: boolean;
   readonly report: ModelReport;
+  /** Undefined where that was not asked for. */
+  readonly renewed: GoldenRenewed | undefined;
   readonly manifest: string;
   readonly manifestWritten: boolean;
   /** What is in force now, with why. */
@@ -52,7 +58,7 @@ const GRAPH = 'model.onnx';
  * @throws UsageError for what is no single ONNX file.
  */
 export async function addModel(file: string, options: AddOptions): Promise<Added> {
-  const { repository, force, check } = options;
+  const { repository, force, check, renew } = options;
   const model = await singleFile(file, options.name);
   const summary = await readGraph(file).catch((error: unknown) => {
     throw new UsageError(CabstandError.from(error).message, undefined, error);
@@ -76,24 +82,36 @@ export async function addModel(file: string, options: AddOptions): Promise<Added
         path.join(staged.folder, MANIFEST),
         manifestText(inference, { name: model.name }),
       );
+    const renewed = await renew?.(staged.folder);
     const report = renamed(
       await check({ name: model.name, folder: staged.folder, variant: undefined }),
       staged.named,
     );
-    const replaces = versions.length > 0 && (same === undefined || force);
+    const replaces = versions.length > 0 && (same === undefined || force || renewed !== undefined);
     // A working model must not go out of service for a file that cannot take its place.
     const placed = report.ok || !replaces;
     if (placed)
-      await staged.place([...(same === undefined ? [version] : []), ...(write ? [MANIFEST] : [])]);
+      await staged.place([
+        ...(same === undefined ? [version] : []),
+        ...(write ? [MANIFEST] : []),
+        ...(renewed === undefined ? [] : await goldenIn(staged.folder)),
+      ]);
     return {
       ...{ name: model.name, folder, version, file: same === undefined ? 'new' : 'same' },
       before: replaces ? versions[0] : undefined,
       ...{ placed, manifest, manifestWritten: write && placed, report },
+      renewed: renewed && { ...renewed, file: staged.named(renewed.file) },
       ...findingsOf(inference),
     };
   } finally {
     await staged.discard();
   }
+}
+
+async function goldenIn(folder: string): Promise<string[]> {
+  const there: string[] = [];
+  for (const file of GOLDEN_FILES) if (await exists(path.join(folder, file))) there.push(file);
+  return there;
 }
 
 function renamed(report: ModelReport, named: (text: string) => string): ModelReport {

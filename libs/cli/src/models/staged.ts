@@ -29,7 +29,7 @@ export async function stageModel(
   const repository = path.dirname(folder);
   await mkdir(repository, { recursive: true });
   // A repository's models have no dot in front.
-  const aside = await mkdtemp(path.join(repository, '.adding-'));
+  const aside = await mkdtemp(path.join(repository, '.trial-'));
   const staged = path.join(aside, path.basename(folder));
   const discard = (): Promise<void> => rm(aside, { recursive: true, force: true });
   try {
