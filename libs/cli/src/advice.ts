@@ -61,6 +61,16 @@ export function adviceOn(error: CabstandError): string | undefined {
     return 'Copy the newest NAME.key.json here, or make it with `cabstand keys rotate NAME`.';
   if (reason === 'NODE_BAD_REPLY' && metadata['problem'] === 'keys_outdated')
     return 'Copy keys.json of the folder where `cabstand keys` was run last into the folder of --credentials.';
+  if (reason === 'NODE_BAD_REPLY' && metadata['problem'] === 'unsigned')
+    return (
+      'Was the subnet started without keys (`cabstand up --no-auth`)? Call it with --no-auth.\n' +
+      '  Otherwise something else answers at this address: correct --router or --hoster.'
+    );
+  const { address = '' } = metadata;
+  if (metadata['not_a'] === 'router')
+    return `Is it a hoster? \`cabstand info --hoster ${address}\` asks one. Name a router with --router HOST:PORT.`;
+  if (metadata['not_a'] === 'hoster')
+    return `Is it a router? \`cabstand nodes --router ${address}\` lists its hosters, with their addresses.`;
   return goldenAdvice(error) ?? ADVICE[reason];
 }
 
