@@ -7,6 +7,7 @@ const ADVICE: Partial<Record<Reason, string>> = {
     'Is the subnet up? Start one with `cabstand up`, or name its router with --router HOST:PORT.',
   NODE_UNREACHABLE: 'See `cabstand nodes` for the hosters that are up.',
   NO_NODE: 'See `cabstand nodes` for hosters, their models and their free slots.',
+  MODEL_NOT_HERE: 'See `cabstand nodes` for the models of each hoster.',
   MODEL_UNKNOWN: 'See `cabstand info` for the models of the subnet.',
   HOSTER_FULL: 'All slots are taken: try again, or start another hoster.',
   RATE_LIMITED: 'Call less often, or raise the limit in the configuration of the service.',

@@ -155,10 +155,12 @@ export class Connection {
     if (wanted !== undefined) return { address: wanted, info: await this.info(wanted, models) };
     let nodes = (await this.nodes(models)).filter(isUp);
     let some = nodes.length > 0;
+    let names: string[] = [];
     // Nobody serves it; those who tried know why not.
     if (!some && models.length > 0) {
       const all = (await this.nodes()).filter(isUp);
       some = all.length > 0;
+      names = [...new Set(all.flatMap((node) => node.models.map(({ name }) => name)))].sort();
       nodes = all.filter(({ other_models }) =>
         other_models.some(({ name }) => models.includes(name)),
       );
@@ -176,7 +178,7 @@ export class Connection {
       ? new CabstandError('NO_NODE', 'the router knows no hoster that is online')
       : new CabstandError(
           'MODEL_UNKNOWN',
-          `no hoster that is online has the model ${models.join(', ')}`,
+          `no hoster that is online has the model ${models.join(', ')}${names.length === 0 ? '' : `; there are ${names.join(', ')}`}`,
         );
   }
 
