@@ -77,7 +77,7 @@ export async function addGolden(
   };
 }
 
-export type Input = Omit<GoldenTurn, 'records'>;
+type Input = Omit<GoldenTurn, 'records'>;
 
 /** @throws UsageError where there is no such folder. */
 export async function manifestOf(folder: string): Promise<Manifest> {
