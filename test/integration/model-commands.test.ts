@@ -94,13 +94,9 @@ test('a model is added, given golden data and checked; what is wrong is found ev
   expect(up.output).toContain('no model can be served');
   expect(up.output).toContain(reason);
 
-  // The remedy that the check names: sessions and inputs stay, the wrong answer goes.
+  // Each says its remedy; sessions and inputs stay, and all answers are those of the new weights.
   expect(JSON.parse(checked.stdout)).toMatchObject({
     advice: expect.stringContaining('`cabstand model golden net --renew`') as string,
-  });
-  expect(await cabstand('model', 'golden', 'net', '--renew', '--json')).toMatchObject({
-    code: 0,
-    stdout: expect.stringMatching(/"records":3,"changed":1,.*"before":"2","now":"-2"/) as string,
   });
   expect(slip.stdout).toContain('--renew-golden');
   const retrained = ['model', 'add', 'other.onnx', '--name', 'net', '--renew-golden'];
