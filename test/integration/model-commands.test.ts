@@ -61,6 +61,10 @@ test('a model is added, given golden data and checked; what is wrong is found ev
     ...{ code: 1, stdout: expect.stringContaining('version 1 of net stays the newest') as string },
   });
   expect(existsSync(path.join(folder, 'models', 'net', '2'))).toBe(false);
+  // Nor may --force.
+  const forced = await cabstand('model', 'add', 'other.onnx', '--name', 'net', '--force', '--json');
+  expect(forced.code).toBe(1);
+  expect(JSON.parse(forced.stdout)).toMatchObject({ version: '1', before: '1', placed: false });
   expect(await cabstand('model', 'check', 'models')).toMatchObject({ code: 0 });
 
   expect(await cabstand(...golden, 'y=wrong.json')).toMatchObject({ code: 0 });
@@ -89,4 +93,15 @@ test('a model is added, given golden data and checked; what is wrong is found ev
   expect(await up.exited).toEqual({ code: 1, signal: null });
   expect(up.output).toContain('no model can be served');
   expect(up.output).toContain(reason);
+
+  // Each says its remedy; sessions and inputs stay, and all answers are those of the new weights.
+  expect(JSON.parse(checked.stdout)).toMatchObject({
+    advice: expect.stringContaining('`cabstand model golden net --renew`') as string,
+  });
+  expect(slip.stdout).toContain('--renew-golden');
+  const retrained = ['model', 'add', 'other.onnx', '--name', 'net', '--renew-golden'];
+  expect(await cabstand(...retrained)).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('3 records computed anew; 3 changed, most at') as string,
+  });
 }, 60_000);

@@ -24,7 +24,7 @@ export class ResponseVerifier {
     const timestamp = header(headers, RESPONSE_HEADERS.timestamp);
     const signature = header(headers, RESPONSE_HEADERS.signature);
     if (keyId === undefined || timestamp === undefined || signature === undefined)
-      throw unproven('it did not sign its response');
+      throw unproven('it did not sign its response', { problem: 'unsigned' });
     if (nonce === undefined) throw unproven('the request it answers was not signed');
     const timestampMs = Number(timestamp);
     let key;
@@ -65,6 +65,6 @@ function unknownServer(keyId: string, cause: CabstandError): CabstandError {
 
 const UNPROVEN = 'the server did not prove who it is';
 
-function unproven(why: string): CabstandError {
-  return new CabstandError('NODE_BAD_REPLY', `${UNPROVEN}: ${why}`);
+function unproven(why: string, metadata: Record<string, string> = {}): CabstandError {
+  return new CabstandError('NODE_BAD_REPLY', `${UNPROVEN}: ${why}`, { metadata });
 }

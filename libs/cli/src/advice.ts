@@ -7,6 +7,7 @@ const ADVICE: Partial<Record<Reason, string>> = {
     'Is the subnet up? Start one with `cabstand up`, or name its router with --router HOST:PORT.',
   NODE_UNREACHABLE: 'See `cabstand nodes` for the hosters that are up.',
   NO_NODE: 'See `cabstand nodes` for hosters, their models and their free slots.',
+  MODEL_NOT_HERE: 'See `cabstand nodes` for the models of each hoster.',
   MODEL_UNKNOWN: 'See `cabstand info` for the models of the subnet.',
   HOSTER_FULL: 'All slots are taken: try again, or start another hoster.',
   RATE_LIMITED: 'Call less often, or raise the limit in the configuration of the service.',
@@ -61,5 +62,24 @@ export function adviceOn(error: CabstandError): string | undefined {
     return 'Copy the newest NAME.key.json here, or make it with `cabstand keys rotate NAME`.';
   if (reason === 'NODE_BAD_REPLY' && metadata['problem'] === 'keys_outdated')
     return 'Copy keys.json of the folder where `cabstand keys` was run last into the folder of --credentials.';
-  return ADVICE[reason];
+  if (reason === 'NODE_BAD_REPLY' && metadata['problem'] === 'unsigned')
+    return (
+      'Was the subnet started without keys (`cabstand up --no-auth`)? Call it with --no-auth.\n' +
+      '  Otherwise something else answers at this address: correct --router or --hoster.'
+    );
+  const { address = '' } = metadata;
+  if (metadata['not_a'] === 'router')
+    return `Is it a hoster? \`cabstand info --hoster ${address}\` asks one. Name a router with --router HOST:PORT.`;
+  if (metadata['not_a'] === 'hoster')
+    return `Is it a router? \`cabstand nodes --router ${address}\` lists its hosters, with their addresses.`;
+  return goldenAdvice(error) ?? ADVICE[reason];
+}
+
+/** Where a model contradicts its golden data: weights that were trained anew always do. */
+export function goldenAdvice({ reason, metadata }: CabstandError): string | undefined {
+  if (reason !== 'VERIFICATION_FAILED' || metadata['reference'] !== 'golden') return undefined;
+  return (
+    'Either the model is wrong, or its golden data are answers of earlier weights:\n' +
+    '  `cabstand model golden NAME --renew` computes their outputs anew.'
+  );
 }

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
+import type { Command } from 'commander';
 
 /** Parsers for commander options; they name what was expected. */
 
@@ -78,4 +79,14 @@ export function dimension(
   const match = /^(.+)=(\d+)$/.exec(value);
   if (match === null) throw new InvalidArgumentError('Expected NAME=SIZE such as width=640.');
   return { ...before, [match[1] ?? '']: Number(match[2]) };
+}
+
+/** As commander's own, but after options that are unknown: one of these may be meant for it. */
+export function required(command: Command, option: Option): Command {
+  return command.addOption(option).hook('preAction', (called) => {
+    if (called.getOptionValue(option.attributeName()) === undefined)
+      called.error(`error: required option '${option.flags}' not specified`, {
+        code: 'commander.missingMandatoryOptionValue',
+      });
+  });
 }

@@ -13,6 +13,7 @@ test.each([
   [new CabstandError('CREDENTIALS_EXPIRED', 'x'), ExitCode.REFUSED],
   [new CabstandError('HOSTER_FULL', 'x'), ExitCode.REFUSED],
   [new CabstandError('ENGINE_CRASHED', 'x'), ExitCode.FAILURE],
+  [new CabstandError('MODEL_FAILED', 'x'), ExitCode.FAILURE],
   [new CabstandError('INTERNAL', 'x'), ExitCode.FAILURE],
   [new TypeError('x'), ExitCode.FAILURE],
 ])('%s ends with its exit code', (error, code) => {
@@ -53,6 +54,10 @@ test.each<[CabstandError, RegExp]>([
   [
     new CabstandError('NODE_BAD_REPLY', 'x', { metadata: { problem: 'keys_outdated' } }),
     /Copy keys\.json/,
+  ],
+  [
+    new CabstandError('VERIFICATION_FAILED', 'x', { metadata: { reference: 'golden' } }),
+    /Either the model is wrong, or .*earlier weights[^]*cabstand model golden NAME --renew/,
   ],
 ])('the advice on %s fits its cause', (error, advice) => {
   expect(describeError(error)).toMatch(advice);

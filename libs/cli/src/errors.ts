@@ -31,6 +31,9 @@ export class UsageError extends CabstandError {
 
 const CONFIGURATION: ReadonlySet<Reason> = new Set(['CONFIG_INVALID', 'ADDRESS_IN_USE']);
 
+/** Asked for and tried: nobody refused. */
+const FAILED: ReadonlySet<Reason> = new Set(['MODEL_FAILED']);
+
 const UNREACHABLE: ReadonlySet<Reason> = new Set([
   'ROUTER_UNREACHABLE',
   'NODE_UNREACHABLE',
@@ -44,6 +47,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error.reason === 'CANCELLED') return ExitCode.INTERRUPTED;
   if (CONFIGURATION.has(error.reason)) return ExitCode.USAGE;
   if (UNREACHABLE.has(error.reason)) return ExitCode.UNREACHABLE;
+  if (FAILED.has(error.reason)) return ExitCode.FAILURE;
   switch (error.class) {
     case 'caller':
     case 'auth':

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { runCli } from './program';
 import { Folder } from './folder.fixture';
@@ -246,4 +247,48 @@ test('up says what is wrong with the models before it starts anything', async ()
   ]);
   expect(code).toBe(2);
   expect(err).toContain('/nowhere');
+});
+
+describe('folders that are none, or not what they were named for', () => {
+  const repository = path.join(folder.path, 'mm');
+  const file = path.join(folder.path, 'a-file');
+  beforeAll(() => {
+    folder.write('a-file', 'words');
+    mkdirSync(path.join(repository, 'dd', '1'), { recursive: true });
+    folder.write('mm/dd/1/model.onnx', '');
+  });
+  const data = path.join(folder.path, 'fresh');
+  const ports = ['--port', '61060', '--admin-port', '61160'];
+
+  test.each<[string[], string]>([
+    [['up', '--data', file, ...ports], `${file} is no folder`],
+    [['up', '--data', path.join(file, 'sub'), ...ports], `${file} is no folder`],
+    [['serve', path.join(repository, 'dd'), '--data', file], `${file} is no folder`],
+    [['up', '--models', 'nope', '--data', data, ...ports], 'there is no nope\n'],
+    [['up', '--models', file, '--data', data, ...ports], `${file} is no folder\n`],
+    [
+      ['up', '--models', path.join(repository, 'dd'), '--data', data, ...ports],
+      `\`cabstand serve ${path.join(repository, 'dd')}\` serves it`,
+    ],
+    [['model', 'golden', 'nope', '--input', 'x=x.npy'], 'there is no models/nope\n'],
+    [['model', 'golden', 'nope', '--renew'], 'there is no models/nope\n'],
+    [['model', 'golden', 'nope', '--renew', '--turn'], '--renew takes no inputs'],
+  ])('%j', async (args, message) => {
+    const { code, err } = await run(args);
+    expect(code).toBe(2);
+    expect(err).toContain(message);
+    expect(err).not.toMatch(/E(EXIST|NOENT|NOTDIR)/);
+    expect(err).toMatch(/\n {2}\S/);
+  });
+});
+
+test.each([
+  [['infer', '--modle', 'g2p'], "unknown option '--modle'", 'Did you mean --model?'],
+  [['keys', 'add', 'x', '--rolle', 'client'], "unknown option '--rolle'", 'Did you mean --role?'],
+  [['keys', 'add', 'x'], "required option '--role <role>' not specified", ''],
+])('%j names what is wrong first', async (args, message, guess) => {
+  const { code, err } = await run(args);
+  expect(code).toBe(2);
+  expect(err).toContain(message);
+  expect(err).toContain(guess);
 });

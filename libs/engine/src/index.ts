@@ -36,3 +36,4 @@ export { FrameReader } from './frames/reader';
 export { runtimeVersion } from './runtime-version';
 export { checkSnapshotFits } from './snapshot/limit';
 export { untried } from './untried';
+export { compareTensors } from './verify/compare';

@@ -10,12 +10,11 @@ import { checkPorts } from '../doctor/ports';
 import { checkSubnet } from '../doctor/subnet';
 import { ExitCode } from '../errors';
 import { jsonLine } from '../render/json';
-import { printable } from '../render/style';
+import { findingText } from '../render/finding';
 import { DEFAULT_KEYS } from '../subnet/credentials';
 import { hosterOf, withConnection, withSubnetFlags } from '../subnet/flags';
 import type { SubnetFlags } from '../subnet/flags';
 import { DEFAULT_MODELS } from '../subnet/layout';
-import type { Terminal } from '../terminal';
 
 interface DoctorFlags extends SubnetFlags {
   readonly json?: true;
@@ -69,7 +68,9 @@ async function doctor(context: CliContext, flags: DoctorFlags): Promise<void> {
   const print = async (finding: Finding): Promise<void> => {
     terminal.progress('');
     counts[finding.status]++;
-    await terminal.out(flags.json === true ? jsonLine(finding) : line(finding, terminal));
+    await terminal.out(
+      flags.json === true ? jsonLine(finding) : findingText(finding, terminal.style),
+    );
   };
   for (const [name, check] of checks) {
     progress(name);
@@ -99,13 +100,4 @@ function subnet(context: CliContext, flags: DoctorFlags): Promise<Finding[]> {
   return withConnection(context, flags, 'client', (connection) =>
     checkSubnet(connection, hoster, configured),
   );
-}
-
-function line({ status, name, message, advice }: Finding, { style }: Terminal): string {
-  const mark = { ok: style.green('ok  '), warn: style.yellow('warn'), fail: style.red('FAIL') }[
-    status
-  ];
-  const hint =
-    advice === undefined ? '' : `${' '.repeat(6)}${style.dim(`→ ${printable(advice)}`)}\n`;
-  return `${mark}  ${style.bold(printable(name))}: ${message.split('\n').map(printable).join('\n      ')}\n${hint}`;
 }

@@ -1,9 +1,10 @@
+import { Option } from 'commander';
 import type { Command } from 'commander';
 import { RemoteManager, SessionManager } from '@cabstand/client';
 import type { Session } from '@cabstand/client';
 import { CabstandError } from '@cabstand/core';
 import type { v1 } from '@cabstand/rpc';
-import { dimension, list, parameter } from '../arguments';
+import { dimension, list, parameter, required } from '../arguments';
 import type { CliContext } from '../context';
 import { UsageError } from '../errors';
 import { exampleInputs, isMisfit } from '../media/examples';
@@ -40,8 +41,8 @@ export function registerInfer(program: Command, context: CliContext): void {
     .summary('run a session: audio, text, an image or tensors in, records out as they come')
     .description(
       'Opens a session with a model, sends it input, and prints its records as they come.',
-    )
-    .requiredOption('--model <name>', 'the model')
+    );
+  required(command, new Option('--model <name>', 'the model'))
     .option(
       '--wav <file>',
       'audio, mixed and resampled as the model takes it; long files are streamed in parts',

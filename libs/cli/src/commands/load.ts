@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { CabstandError } from '@cabstand/core';
 import type { Connection } from '../subnet/connection';
 import type { CliContext } from '../context';
 import { timeOption } from '../arguments';
@@ -45,7 +46,7 @@ export function registerUnload(program: Command, context: CliContext): void {
   const command = program
     .command('unload <model>')
     .summary('let the sessions of a model end, then free it')
-    .description('Makes hosters unload a model (admin): all that are online, or --hoster.')
+    .description('Makes hosters unload a model (admin): all that have it, or --hoster.')
     .option('--model-version <version>', 'only this version (default: all)')
     .addOption(
       timeOption(
@@ -57,7 +58,10 @@ export function registerUnload(program: Command, context: CliContext): void {
   withSubnetFlags(command)
     .addHelpText('after', '\nExample:\n  $ cabstand unload g2p --deadline 30s')
     .action((model: string, flags: LoadFlags) =>
-      onHosters(context, flags, async (connection, address) => {
+      onHosters(context, { ...flags, having: model }, async (connection, address) => {
+        const { models } = await connection.info(address, [model]);
+        if (models.length === 0)
+          throw new CabstandError('MODEL_NOT_HERE', `${model} is not loaded at ${address}`);
         context.terminal.note(`${address}: waiting for the sessions of ${model} to end …\n`);
         const { ended_sessions: ended } = await connection.unloadModel(
           address,
@@ -70,21 +74,28 @@ export function registerUnload(program: Command, context: CliContext): void {
     );
 }
 
-/** On the hoster that was named, or one after another on all that are online. */
+/** On the hoster that was named, or one after another on all that are online (and have a model). */
 async function onHosters(
   context: CliContext,
-  flags: SubnetFlags,
+  flags: SubnetFlags & { readonly having?: string },
   act: (connection: Connection, address: string) => Promise<string>,
 ): Promise<void> {
   await withConnection(context, flags, 'admin', async (connection, named) => {
-    const targets =
-      named === undefined
-        ? (await connection.nodes())
-            .filter(({ state }) => state !== 'NODE_STATE_OFFLINE')
-            .map(({ address }) => address)
-        : [named];
+    const targets = named === undefined ? await online(connection, flags.having) : [named];
     if (targets.length === 0) context.terminal.note('no hoster is online\n');
     for (const address of targets)
       await context.terminal.out(`${address}: ${await act(connection, address)}\n`);
   });
+}
+
+/** @throws CabstandError MODEL_NOT_HERE where there are hosters, and none has the model. */
+async function online(connection: Connection, having: string | undefined): Promise<string[]> {
+  const nodes = (await connection.nodes()).filter(({ state }) => state !== 'NODE_STATE_OFFLINE');
+  const chosen = nodes.filter(
+    ({ models, other_models }) =>
+      having === undefined || [...models, ...other_models].some(({ name }) => name === having),
+  );
+  if (nodes.length > 0 && chosen.length === 0)
+    throw new CabstandError('MODEL_NOT_HERE', `${having ?? ''} is not loaded by any hoster`);
+  return chosen.map(({ address }) => address);
 }

@@ -1,19 +1,25 @@
 import type { Command } from 'commander';
 import type { CliContext } from '../context';
 import { ExitCode } from '../errors';
-import { addModel, takeBack } from '../models/add';
+import { addModel } from '../models/add';
 import { checkEntry } from '../models/check';
+import { computeRecords } from '../models/compute';
+import { renewGolden } from '../models/renew-golden';
 import { commandName } from '../render/guide';
 import { jsonLine } from '../render/json';
-import { modelReportJson, modelReportText } from '../render/model-report';
+import { modelReportJson, modelReportText, renewedText } from '../render/model-report';
 import { printable } from '../render/style';
 
 interface AddFlags {
   readonly name?: string;
   readonly models: string;
   readonly force?: true;
+  readonly renewGolden?: true;
   readonly json?: true;
 }
+
+const RENEW_ADVICE =
+  'Either this file is wrong, or the golden data are answers of earlier weights: add it with --renew-golden.';
 
 /** `cabstand model add`. */
 export function registerModelAdd(model: Command, context: CliContext): void {
@@ -25,12 +31,17 @@ export function registerModelAdd(model: Command, context: CliContext): void {
     .option('--name <name>', 'the name that callers use; default: from the file')
     .option('--models <dir>', 'the repository; made where there is none', 'models')
     .option('--force', 'write the manifest anew, and the file over the newest version')
+    .option(
+      '--renew-golden',
+      'weights trained anew: what they answer becomes the golden data; the inputs stay',
+    )
     .option('--json', 'one JSON object: what was written, and the result of the check')
     .addHelpText(
       'after',
       `
 Another file under a name that is there becomes its next version; the manifest stays. The same file again
-changes nothing. Ends with 1 when a hoster could not serve it, with all reasons.
+changes nothing. Ends with 1 when a hoster could not serve it, with all reasons; a model that was there
+before stays then, with --force too.
 
 Examples:
   $ cabstand model add net.onnx
@@ -42,40 +53,50 @@ Examples:
 async function add(context: CliContext, file: string, flags: AddFlags): Promise<void> {
   const { terminal } = context;
   const { style } = terminal;
-  const added = await addModel(file, {
+  const { report: found, ...added } = await addModel(file, {
     repository: flags.models,
     name: flags.name,
     force: flags.force === true,
+    ...(flags.renewGolden === true && {
+      renew: (folder: string) =>
+        renewGolden(folder, (manifest, sessions) => computeRecords(context, manifest, sessions)),
+    }),
+    check: (entry) =>
+      checkEntry(entry, {
+        signal: terminal.signal,
+        progress: (stage) => terminal.progress(`checking ${stage}`),
+      }).finally(() => terminal.progress('')),
   });
-  const json = flags.json === true;
-  const say = async (text: string): Promise<void> => {
-    if (!json) await terminal.out(`${text}\n`);
-  };
-  const what = { new: 'is now', same: 'is already' }[added.file];
-  await say(`${file} ${what} version ${added.version} of ${style.bold(added.name)}`);
-  await say(
-    added.manifestWritten
-      ? `${added.manifest} says what the graph says; edit it to say more`
-      : `${added.manifest} stays as it is`,
-  );
+  // The data are to be those of a file that has no place yet.
+  const report =
+    found.ok || found.advice === undefined || added.placed
+      ? found
+      : { ...found, advice: RENEW_ADVICE };
+  if (!report.ok) context.exit(ExitCode.FAILURE);
+  if (flags.json === true) {
+    await terminal.out(jsonLine({ ...added, check: modelReportJson(report) }));
+    return;
+  }
+  const say = (text: string): Promise<void> => terminal.out(`${text}\n`);
+  const { name, version, before, placed } = added;
+  if (placed) {
+    const what = { new: 'is now', same: 'is already' }[added.file];
+    await say(`${file} ${what} version ${version} of ${style.bold(name)}`);
+    await say(
+      added.manifestWritten
+        ? `${added.manifest} says what the graph says; edit it to say more`
+        : `${added.manifest} stays as it is`,
+    );
+  }
   for (const line of added.inferred) await say(`  ${style.green('known')}  ${printable(line)}`);
   for (const line of added.open) await say(`  ${style.yellow('open')}   ${printable(line)}`);
-  const report = await checkEntry(
-    { name: added.name, folder: added.folder, variant: undefined },
-    {
-      signal: terminal.signal,
-      progress: (stage) => terminal.progress(`checking ${stage}`),
-    },
-  ).finally(() => terminal.progress(''));
-  if (json) await terminal.out(jsonLine({ ...added, check: modelReportJson(report) }));
-  else await terminal.out(modelReportText(report, style));
-  if (!report.ok) {
-    context.exit(ExitCode.FAILURE);
-    if (added.before === undefined) return;
-    // A working model must not go out of service for a file that cannot take its place.
-    await takeBack(added);
+  if (added.renewed !== undefined && placed) await say(renewedText(added.renewed));
+  await terminal.out(modelReportText(report, style));
+  if (!placed)
     await say(
-      `version ${added.version} was taken away again: version ${added.before} of ${added.name} stays the newest`,
+      version === before
+        ? `${file} was not put over version ${version} of ${name}: it and ${added.manifest} are as they were`
+        : `version ${version} was taken away again: version ${before} of ${name} stays the newest`,
     );
-  } else await say(`\nServe it: ${commandName()} serve ${added.folder}`);
+  else if (report.ok) await say(`\nServe it: ${commandName()} serve ${added.folder}`);
 }

@@ -2,9 +2,13 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { list, parameter } from '../arguments';
 import type { CliContext } from '../context';
+import { UsageError } from '../errors';
 import { computeRecords } from '../models/compute';
 import { addGolden } from '../models/golden';
+import type { Compute } from '../models/golden';
+import { renewGolden } from '../models/renew-golden';
 import { jsonLine } from '../render/json';
+import { renewedText } from '../render/model-report';
 import { printable } from '../render/style';
 
 interface GoldenFlags {
@@ -14,6 +18,7 @@ interface GoldenFlags {
   readonly param?: Readonly<Record<string, unknown>>;
   readonly models: string;
   readonly turn?: true;
+  readonly renew?: true;
   readonly json?: true;
 }
 
@@ -37,6 +42,10 @@ export function registerModelGolden(model: Command, context: CliContext): void {
       list,
     )
     .option('--turn', 'one more turn of the last sequence: the state goes on')
+    .option(
+      '--renew',
+      'after training: the inputs stay, and all outputs are computed anew with the newest version',
+    )
     .option('--models <dir>', 'the repository', 'models')
     .option('--json', 'what was written as one JSON object')
     .addHelpText(
@@ -47,13 +56,26 @@ Tensors beyond a megabyte go into an npz file beside golden.json.
 Examples:
   $ cabstand model golden mine --input x=x.npy
   $ cabstand model golden mine --input x=x.npy --output y=y.npy
-  $ cabstand model golden mine --input x=next.npy --output y=next-y.npy --turn`,
+  $ cabstand model golden mine --input x=next.npy --output y=next-y.npy --turn
+  $ cabstand model golden mine --renew               what new weights answer, from now on`,
     )
     .action((name: string, flags: GoldenFlags) => golden(context, name, flags));
 }
 
 async function golden(context: CliContext, name: string, flags: GoldenFlags): Promise<void> {
   const { terminal } = context;
+  const folder = path.join(flags.models, name);
+  const compute: Compute = (manifest, sessions) => computeRecords(context, manifest, sessions);
+  if (flags.renew === true) {
+    if (flags.input ?? flags.text ?? flags.param ?? flags.output ?? flags.turn)
+      throw new UsageError(
+        '--renew takes no inputs and outputs',
+        'Add turns in a call of their own.',
+      );
+    const renewed = await renewGolden(folder, compute);
+    await terminal.out(flags.json === true ? jsonLine(renewed) : `${renewedText(renewed)}\n`);
+    return;
+  }
   const options = {
     inputs: flags.input ?? [],
     prompt: flags.text,
@@ -61,9 +83,7 @@ async function golden(context: CliContext, name: string, flags: GoldenFlags): Pr
     outputs: flags.output ?? [],
     turn: flags.turn === true,
   };
-  const added = await addGolden(path.join(flags.models, name), options, (manifest, turns) =>
-    computeRecords(context, manifest, turns),
-  );
+  const added = await addGolden(folder, options, compute);
   if (flags.json === true) {
     await terminal.out(jsonLine(added));
     return;

@@ -11,6 +11,7 @@ import { signatureOf } from '../media/model-signature';
 import { serveGuide } from '../render/serve-guide';
 import { findModels } from '../served/find';
 import { asFound, makeRepository } from '../served/repository';
+import { makeDataFolder } from '../subnet/data-folder';
 import type { ServedModels } from '../subnet/configs';
 import { addressOf } from '../subnet/layout';
 import { runLocal } from '../subnet/run-local';
@@ -79,7 +80,7 @@ Examples:
 async function serve(context: CliContext, where: string, flags: ServeFlags): Promise<void> {
   const { terminal } = context;
   const found = await findModels(where, flags.name);
-  mkdirSync(flags.data, { recursive: true, mode: 0o700 });
+  makeDataFolder(flags.data);
   using places = await claimPlaces(flags);
   const { layout, moved, run } = places;
   tell(context, 'cabstand', `${version()}, serves ${where}`);

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import type { Command } from 'commander';
 import { timeOption, wholeNumber } from '../arguments';
 import type { CliContext } from '../context';
@@ -6,6 +5,7 @@ import { runDemo } from '../demo';
 import { checkManifests } from '../doctor/models';
 import { ExitCode, UsageError } from '../errors';
 import { upGuide } from '../render/guide';
+import { makeDataFolder } from '../subnet/data-folder';
 import { DEFAULT_MODELS, layout } from '../subnet/layout';
 import { PidFile } from '../subnet/pid-file';
 import { runLocal } from '../subnet/run-local';
@@ -72,7 +72,7 @@ Examples:
 async function up(context: CliContext, flags: UpFlags): Promise<void> {
   const { terminal } = context;
   const places = layout(flags);
-  mkdirSync(flags.data, { recursive: true, mode: 0o700 });
+  makeDataFolder(flags.data);
   const pidFile = new PidFile(flags.data);
   const claim = pidFile.claim();
   if (claim.kind === 'taken')

@@ -5,6 +5,8 @@ import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import type { v1 } from '@cabstand/rpc';
 import { Folder } from '../folder.fixture';
+import { findingText } from '../render/finding';
+import { createStyle } from '../render/style';
 import type { Connection } from '../subnet/connection';
 import { checkManifests } from './models';
 import { checkVersion } from './node';
@@ -120,4 +122,11 @@ describe('the subnet', () => {
       expect.objectContaining({ status: 'fail', name: 'hoster a:50051' }),
     ]);
   });
+});
+
+test('advice of several lines is shown as such', () => {
+  const finding = { name: 'router', message: 'refused\nso', advice: 'Try.\n  Or not.' };
+  expect(findingText({ ...finding, status: 'fail' }, createStyle(false))).toBe(
+    'FAIL  router: refused\n      so\n      → Try.\n        Or not.\n',
+  );
 });

@@ -6,6 +6,7 @@ import type { Finding } from './finding';
 import { checkEntry } from '../models/check';
 import type { CheckOptions } from '../models/check';
 import { servedAs } from '../render/model-report';
+import { findModels } from '../served/find';
 
 const ADVICE =
   'docs/adding-a-model.md lists the keys; the folder must hold what the manifest names.';
@@ -48,20 +49,26 @@ export async function checkManifests(folder: string, only?: readonly string[]): 
 }
 
 async function modelsIn(folder: string): Promise<ModelEntry[] | Finding> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found?.isDirectory() !== true)
+    return fail(
+      'models',
+      found === undefined ? `there is no ${folder}` : `${folder} is no folder`,
+      'Name the model folder with --models DIR.',
+    );
   try {
-    if (!(await stat(folder)).isDirectory()) throw new Error('it is not a folder');
     const models = await listModels(folder);
     if (models.length > 0) return models;
   } catch (error) {
-    return fail(
-      'models',
-      `${folder}: ${messageOf(error)}`,
-      'Name the model folder with --models DIR.',
-    );
+    return fail('models', `${folder}: ${messageOf(error)}`, 'It has to be readable.');
   }
+  // A model, or what one can be made of.
+  const other = await findModels(folder).catch(() => undefined);
   return fail(
     'models',
     `${folder} holds no models`,
-    'docs/adding-a-model.md says what belongs there.',
+    other === undefined
+      ? 'docs/adding-a-model.md says what belongs there.'
+      : `It is no model repository: \`cabstand serve ${folder}\` serves it as it is.`,
   );
 }

@@ -1,13 +1,17 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { LoadedFrame } from '@cabstand/engine';
 import { loadManifest, readGolden, writeNpy } from '@cabstand/model';
 import { onnxModel } from '@cabstand/testing';
 import { arrayOf, tensorOf } from '@cabstand/tensor';
 import { UsageError } from '../errors';
 import { Folder } from '../folder.fixture';
-import { addModel, takeBack } from './add';
+import { addModel } from './add';
+import type { AddOptions } from './add';
+import type { ModelReport } from './check';
 import { addGolden as addGoldenTo } from './golden';
-import type { GoldenOptions } from './golden';
+import type { Compute, GoldenOptions } from './golden';
+import { renewGolden } from './renew-golden';
 
 const root = new Folder();
 afterAll(() => root.remove());
@@ -22,8 +26,30 @@ const graph = (op: string) =>
 const file = root.write('My Net.onnx', graph('Neg'));
 const other = root.write('other.onnx', graph('Abs'));
 const repository = path.join(root.path, 'models');
-const add = (from: string, name?: string, force = false) =>
-  addModel(from, { repository, name, force });
+const LOADED: LoadedFrame = {
+  ...{ type: 'LOADED', provider: 'cpu', batchClass: 'exact', maxBatch: 16, runtime: '' },
+  ...{ goldenError: 0, reference: 'self', unbatchedBecause: '', notes: [], outputs: [] },
+  ...{ stateBytesPerSequence: 0, loadSeconds: 0, verifySeconds: 0 },
+};
+const failing: ModelReport = { ok: false, name: '', reason: 'MODEL_FAILED', problems: [] };
+const passes: AddOptions['check'] = async ({ name, folder }) => ({
+  ...{ ok: true, name, manifest: await loadManifest(folder), seconds: 0 },
+  ...{ audit: undefined, loaded: LOADED },
+});
+/** Whether it holds up matters only where another one would lose its place. */
+const add = (from: string, name?: string, force = false, check = passes) =>
+  addModel(from, { repository, name, force, check });
+const fails: AddOptions['check'] = ({ folder }) =>
+  Promise.resolve({ ...failing, problems: [`${folder}/1/model.onnx: wrong`] });
+
+/** Everything below a folder, with its content. */
+const contentOf = (folder: string): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(folder, { withFileTypes: true, recursive: true })
+      .filter((entry) => !entry.isDirectory())
+      .map(({ parentPath, name }) => path.join(parentPath, name))
+      .map((at) => [path.relative(folder, at), readFileSync(at, 'base64')]),
+  );
 
 test('a file becomes a model that loads, with what is known of it', async () => {
   const added = await add(file);
@@ -59,12 +85,38 @@ test('what is no ONNX file leaves nothing behind', async () => {
   await expect(add(repository)).rejects.toThrow(/is no single ONNX file/);
 });
 
-test('a version that does not hold up is taken away again; the one before is the newest', async () => {
-  expect(await add(file, 'slip')).toMatchObject({ before: undefined });
-  const second = await add(other, 'slip');
-  expect(second).toMatchObject({ version: '2', before: '1' });
-  await takeBack(second);
+test('a version that does not hold up takes no place; the one before is the newest', async () => {
+  expect(await add(file, 'slip')).toMatchObject({ before: undefined, placed: true });
+  const second = await add(other, 'slip', false, fails);
+  expect(second).toMatchObject({ version: '2', before: '1', placed: false });
   expect(await loadManifest(second.folder)).toMatchObject({ version: '1' });
+  // The first of its name stays, to be mended.
+  expect(await add(other, 'first', false, fails)).toMatchObject({ placed: true });
+});
+
+test('--force writes over nothing that works with what does not hold up', async () => {
+  const { folder, manifest } = await add(file, 'forced');
+  writeFileSync(manifest, 'description: mine\n');
+  root.write('models/forced/1/vocab.txt', 'words');
+  const before = contentOf(folder);
+  const { placed, report, manifestWritten } = await add(other, 'forced', true, fails);
+  expect({ placed, manifestWritten }).toEqual({ placed: false, manifestWritten: false });
+  // Its files are named by where they were to go.
+  expect(report).toMatchObject({ problems: [`${folder}/1/model.onnx: wrong`] });
+  expect(contentOf(folder)).toEqual(before);
+  // Ctrl-C, or a crash of the check.
+  await expect(
+    add(other, 'forced', true, () => Promise.reject(new Error('interrupted'))),
+  ).rejects.toThrow('interrupted');
+  expect(contentOf(folder)).toEqual(before);
+  expect(readdirSync(repository).filter((name) => name.startsWith('.'))).toEqual([]);
+
+  expect(await add(other, 'forced', true)).toMatchObject({ version: '1', placed: true });
+  const after = contentOf(folder);
+  expect(Object.keys(after).sort()).toEqual(Object.keys(before).sort());
+  expect(after['1/model.onnx']).toBe(readFileSync(other, 'base64'));
+  expect(after['1/vocab.txt']).toBe(before['1/vocab.txt']);
+  expect(after['model.yaml']).not.toBe(before['model.yaml']);
 });
 
 test('what may be a state is told as open, with what to write', async () => {
@@ -98,8 +150,8 @@ describe('golden data', () => {
   const asked: number[] = [];
   const addGolden = (folder: string, given: GoldenOptions) =>
     addGoldenTo(folder, given, (_, turns) => {
-      asked.push(turns.length);
-      return Promise.resolve(computed);
+      asked.push(...turns.map(({ length }) => length));
+      return Promise.resolve(turns.map((session) => session.map(() => computed)));
     });
   const options = {
     inputs: [`x=${npy('x', [1, -2])}`],
@@ -160,5 +212,70 @@ describe('golden data', () => {
     expect(existsSync(path.join(folder, 'golden-data.npz'))).toBe(true);
     await addGolden(folder, options);
     expect((await readGolden(path.join(folder, 'golden.json'))).length).toBe(2);
+  });
+
+  describe('renewed', () => {
+    /** Twice what was asked for, whatever the graph. */
+    const twice: Compute = ({ golden }, sessions) => {
+      // It would be refused for the answers that are to go.
+      expect(golden.file).toBeUndefined();
+      return Promise.resolve(
+        sessions.map((turns) =>
+          turns.map(({ inputs }) => [
+            {
+              text: '',
+              outputs: [
+                tensorOf(
+                  'y',
+                  Float32Array.from(Array.from(arrayOf(inputs[0]!), Number), (x) => 2 * x),
+                  [1, 2],
+                ),
+              ],
+            },
+          ]),
+        ),
+      );
+    };
+
+    test('keep their inputs and turns, and say what changed most', async () => {
+      const { folder } = await add(file, 'renewed');
+      await expect(renewGolden(folder, twice)).rejects.toThrow(/no .*golden\.json to renew/);
+      await addGolden(folder, options);
+      await addGolden(folder, { ...options, turn: true });
+      await addGolden(folder, { ...options, inputs: [`x=${npy('far', [1, 50])}`] });
+      const before = await readGolden(path.join(folder, 'golden.json'));
+      expect(await renewGolden(folder, twice)).toMatchObject({
+        ...{ sequences: 2, records: 3, changed: 3 },
+        most: { where: 'sequence 1, record 0, output y[0, 1]', before: '2', now: '100' },
+      });
+      const after = await readGolden(path.join(folder, 'golden.json'));
+      const asked = (all: typeof before) =>
+        all.map(({ turns }) => turns.map((turn) => turn.inputs));
+      expect(asked(after)).toEqual(asked(before));
+      expect(after[0]?.turns[1]?.records[0]?.outputs[0]?.data).toEqual(
+        new Uint8Array(Float32Array.of(2, -4).buffer),
+      );
+      expect(await renewGolden(folder, twice)).toMatchObject({ changed: 0, most: undefined });
+    });
+
+    test('with a file that is added, and only if it holds up', async () => {
+      const { folder } = await add(file, 'retrained');
+      await addGolden(folder, options);
+      const before = contentOf(folder);
+      const given = { repository, name: 'retrained', force: false };
+      const renew = (staged: string) => renewGolden(staged, twice);
+      expect(await addModel(other, { ...given, renew, check: fails })).toMatchObject({
+        placed: false,
+      });
+      expect(contentOf(folder)).toEqual(before);
+      expect(await addModel(other, { ...given, renew, check: passes })).toMatchObject({
+        ...{ placed: true, version: '2' },
+        renewed: { file: path.join(folder, 'golden.json'), changed: 1 },
+      });
+      const [sequence] = await readGolden(path.join(folder, 'golden.json'));
+      const [output] = sequence?.turns[0]?.records[0]?.outputs ?? [];
+      expect(Array.from(arrayOf(output!), Number)).toEqual([2, -4]);
+      expect(contentOf(folder)['1/model.onnx']).toBe(before['1/model.onnx']);
+    });
   });
 });

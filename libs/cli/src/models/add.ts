@@ -1,19 +1,28 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import { inferKind, listVersions, manifestText, readGraph } from '@cabstand/model';
+import type { ModelEntry } from '@cabstand/model';
 import { findingsOf } from './findings';
 import { UsageError } from '../errors';
 import { findModels } from '../served/find';
 import type { LooseModel } from '../served/find';
+import type { ModelReport } from './check';
+import { GOLDEN_FILES } from './renew-golden';
+import type { GoldenRenewed } from './renew-golden';
+import { copyInto, exists, stageModel } from './staged';
 
 export interface AddOptions {
   readonly repository: string;
   readonly name: string | undefined;
   /** Write over the manifest and the newest version. */
   readonly force: boolean;
+  /** Computes the golden data anew with these weights before that; default: they stay. */
+  readonly renew?: ((folder: string) => Promise<GoldenRenewed>) | undefined;
+  /** Tries the model as it is going to be, in a folder of its own. */
+  readonly check: (entry: ModelEntry) => Promise<ModelReport>;
 }
 
 export interface Added {
@@ -22,8 +31,13 @@ export interface Added {
   readonly version: string;
   /** `same`: these very files were there. */
   readonly file: 'new' | 'same';
-  /** The version that was served until now, where this one takes its place. */
+  /** The version that was the newest until now, where this one takes its place. */
   readonly before: string | undefined;
+  /** False: it failed, and what was there before stays as it was. */
+  readonly placed: boolean;
+  readonly report: ModelReport;
+  /** Undefined where that was not asked for. */
+  readonly renewed: GoldenRenewed | undefined;
   readonly manifest: string;
   readonly manifestWritten: boolean;
   /** What is in force now, with why. */
@@ -38,12 +52,13 @@ const GRAPH = 'model.onnx';
 
 /**
  * Copies an ONNX file with its external data into a repository, as the next version of its name, and
- * writes a manifest where there is none.
+ * writes a manifest where there is none. A file that fails takes no other's place: until it was checked,
+ * nothing of the model is touched.
  *
  * @throws UsageError for what is no single ONNX file.
  */
 export async function addModel(file: string, options: AddOptions): Promise<Added> {
-  const { repository, force } = options;
+  const { repository, force, check, renew } = options;
   const model = await singleFile(file, options.name);
   const summary = await readGraph(file).catch((error: unknown) => {
     throw new UsageError(CabstandError.from(error).message, undefined, error);
@@ -54,18 +69,53 @@ export async function addModel(file: string, options: AddOptions): Promise<Added
   await mustExist(files.values());
   const same = await sameAs(folder, versions, files);
   const version = same ?? (force ? (versions[0] ?? '1') : String(Number(versions[0] ?? 0) + 1));
-  if (same === undefined) await copyFiles(path.join(folder, version), files);
   const manifest = path.join(folder, MANIFEST);
-  if (force) await rm(manifest, { force: true });
-  const write = !(await exists(manifest));
+  const write = force || !(await exists(manifest));
   const inference = inferKind(summary);
-  if (write) await writeFile(manifest, manifestText(inference, { name: model.name }));
-  return {
-    ...{ name: model.name, folder, version, file: same === undefined ? 'new' : 'same' },
-    before: same === undefined && !force ? versions[0] : undefined,
-    ...{ manifest, manifestWritten: write },
-    ...findingsOf(inference),
-  };
+  const staged = await stageModel(folder, version, force ? [MANIFEST] : []);
+  try {
+    if (same === undefined)
+      for (const [inner, source] of files)
+        await copyInto(source, path.join(staged.folder, version, inner));
+    if (write)
+      await writeFile(
+        path.join(staged.folder, MANIFEST),
+        manifestText(inference, { name: model.name }),
+      );
+    const renewed = await renew?.(staged.folder);
+    const report = renamed(
+      await check({ name: model.name, folder: staged.folder, variant: undefined }),
+      staged.named,
+    );
+    const replaces = versions.length > 0 && (same === undefined || force || renewed !== undefined);
+    // A working model must not go out of service for a file that cannot take its place.
+    const placed = report.ok || !replaces;
+    if (placed)
+      await staged.place([
+        ...(same === undefined ? [version] : []),
+        ...(write ? [MANIFEST] : []),
+        ...(renewed === undefined ? [] : await goldenIn(staged.folder)),
+      ]);
+    return {
+      ...{ name: model.name, folder, version, file: same === undefined ? 'new' : 'same' },
+      before: replaces ? versions[0] : undefined,
+      ...{ placed, manifest, manifestWritten: write && placed, report },
+      renewed: renewed && { ...renewed, file: staged.named(renewed.file) },
+      ...findingsOf(inference),
+    };
+  } finally {
+    await staged.discard();
+  }
+}
+
+async function goldenIn(folder: string): Promise<string[]> {
+  const there: string[] = [];
+  for (const file of GOLDEN_FILES) if (await exists(path.join(folder, file))) there.push(file);
+  return there;
+}
+
+function renamed(report: ModelReport, named: (text: string) => string): ModelReport {
+  return report.ok ? report : { ...report, problems: report.problems.map(named) };
 }
 
 async function singleFile(file: string, name: string | undefined): Promise<LooseModel> {
@@ -105,11 +155,6 @@ async function sameAs(
   return undefined;
 }
 
-/** Takes a version away again: the one before is the newest then. */
-export async function takeBack({ folder, version }: Added): Promise<void> {
-  await rm(path.join(folder, version), { recursive: true });
-}
-
 /** @throws UsageError naming all that are missing, before anything is written. */
 async function mustExist(files: Iterable<string>): Promise<void> {
   const missing: string[] = [];
@@ -121,20 +166,8 @@ async function mustExist(files: Iterable<string>): Promise<void> {
     );
 }
 
-async function copyFiles(folder: string, files: ReadonlyMap<string, string>): Promise<void> {
-  for (const [inner, file] of files) {
-    const target = path.join(folder, inner);
-    await mkdir(path.dirname(target), { recursive: true });
-    await copyFile(await realpath(file), target);
-  }
-}
-
 async function digest(file: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const part of createReadStream(file)) hash.update(part as Buffer);
   return hash.digest('hex');
-}
-
-async function exists(file: string): Promise<boolean> {
-  return (await stat(file).catch(() => undefined)) !== undefined;
 }

@@ -6,6 +6,7 @@ import { checkModel } from '@cabstand/engine';
 import type { AuditResult, LoadedFrame } from '@cabstand/engine';
 import { loadManifest } from '@cabstand/model';
 import type { Manifest, ModelEntry } from '@cabstand/model';
+import { goldenAdvice } from '../advice';
 import { recordedTurns } from './recorded';
 import { findModels } from '../served/find';
 import type { Found } from '../served/find';
@@ -28,6 +29,8 @@ export type ModelReport =
       readonly reason: string;
       /** Everything that is wrong, each with its file, key, value and what was expected. */
       readonly problems: readonly string[];
+      /** What to do, where that is known. */
+      readonly advice?: string;
     };
 
 /** It can be served, and recorded inputs gave the same among others as alone. */
@@ -110,8 +113,13 @@ export async function checkEntry(
 }
 
 function failed(name: string, error: unknown): ModelReport {
-  const { reason, message } = CabstandError.from(error, 'MODEL_FAILED');
-  return { ok: false, name, reason, problems: problemsIn(message) };
+  const failure = CabstandError.from(error, 'MODEL_FAILED');
+  const { reason, message } = failure;
+  const advice = goldenAdvice(failure)?.replace('NAME', name);
+  return {
+    ...{ ok: false, name, reason, problems: problemsIn(message) },
+    ...(advice === undefined ? {} : { advice }),
+  };
 }
 
 /** A message of several problems names the file and their count, and has a line for each. */

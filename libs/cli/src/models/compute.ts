@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { RemoteManager, SessionManager } from '@cabstand/client';
+import type { Session } from '@cabstand/client';
 import type { GoldenTurn, Manifest } from '@cabstand/model';
 import type { CliContext } from '../context';
 import { writeConfigs } from '../subnet/configs';
@@ -17,9 +18,10 @@ const DRAIN_MS = 1000;
 const STOP_MS = 5000;
 
 export type Input = Omit<GoldenTurn, 'records'>;
+type Records = GoldenTurn['records'];
 
 /**
- * What a model answers to the last of a session's turns: asked of a hoster that serves it to nobody else,
+ * What a model answers to each turn of each session: asked of a hoster that serves it to nobody else,
  * and that has checked it against its golden data, or the graph alone and unoptimised, before.
  *
  * @throws what the hoster says, where it cannot serve the model or refuses the input.
@@ -27,9 +29,10 @@ export type Input = Omit<GoldenTurn, 'records'>;
 export async function computeRecords(
   { terminal, env }: CliContext,
   { name, folder, text: { output } }: Manifest,
-  turns: readonly Input[],
-): Promise<GoldenTurn['records']> {
+  asked: readonly (readonly Input[])[],
+): Promise<Records[][]> {
   const { signal } = terminal;
+  const join = output?.join ?? '';
   const data = await mkdtemp(path.join(tmpdir(), 'cabstand-golden-'));
   const port = await freePortsFrom(FIRST_PORT + (process.pid % 1000) * 16, 4);
   const places = layout({ data, port, adminPort: port + 2, hosters: 1 });
@@ -51,29 +54,36 @@ export async function computeRecords(
     terminal.progress(`running ${name}`);
     await using remote = new RemoteManager({ routers, ...rpc });
     await using sessions = new SessionManager(remote);
-    await using session = await sessions.session({ model: name, signal });
-    let records: GoldenTurn['records'] = [];
-    for (const { prompt, inputs, parameters } of turns) {
-      const answers: GoldenTurn['records'][number][] = [];
-      const options = { parameters, signal };
-      for await (const { tensors, text } of session.runProtocolTask(
-        prompt === '' ? undefined : prompt,
-        inputs,
-        options,
-      ))
-        answers.push({
-          outputs: tensors,
-          text: unjoined(text, answers.length, output?.join ?? ''),
-        });
-      records = answers;
+    const answers: Records[][] = [];
+    for (const turns of asked) {
+      await using session = await sessions.session({ model: name, signal });
+      const records: Records[] = [];
+      for (const turn of turns) records.push(await recordsOf(session, turn, join, signal));
+      answers.push(records);
     }
-    return records;
+    return answers;
   } finally {
     terminal.progress('');
     connection.close();
     await subnet.stop(STOP_MS);
     await rm(data, { recursive: true, force: true });
   }
+}
+
+async function recordsOf(
+  session: Session,
+  { prompt, inputs, parameters }: Input,
+  join: string,
+  signal: AbortSignal,
+): Promise<Records> {
+  const records: Records[number][] = [];
+  for await (const { tensors, text } of session.runProtocolTask(
+    prompt === '' ? undefined : prompt,
+    inputs,
+    { parameters, signal },
+  ))
+    records.push({ outputs: tensors, text: unjoined(text, records.length, join) });
+  return records;
 }
 
 /** Callers get what joins a token to the one before; golden data have the token's own text. */

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
   goldenNotes,
@@ -12,6 +12,7 @@ import type { Tensor } from '@cabstand/tensor';
 import { CabstandError } from '@cabstand/core';
 import { UsageError } from '../errors';
 import { goldenTensor } from './golden-input';
+import { exists } from './staged';
 
 export interface GoldenOptions {
   /** `name=FILE` for each input. */
@@ -33,15 +34,16 @@ export interface GoldenAdded {
   readonly notes: readonly string[];
 }
 
-const GOLDEN = 'golden.json';
-const COMPUTED = 'the model itself, served alone after a check against its graph run unoptimised';
+export const GOLDEN = 'golden.json';
+export const COMPUTED =
+  'the model itself, served alone after a check against its graph run unoptimised';
 const GIVEN = 'outputs given to `cabstand model golden`';
 
-/** Runs the turns of a session; answers the records of the last. */
+/** Runs sessions of turns; answers the records of each turn. */
 export type Compute = (
   manifest: Manifest,
-  turns: readonly Omit<GoldenTurn, 'records'>[],
-) => Promise<GoldenTurn['records']>;
+  sessions: readonly (readonly Input[])[],
+) => Promise<readonly (readonly GoldenTurn['records'][])[]>;
 
 /**
  * Adds a turn to a model's golden data: with the outputs that are given, or those that it gives when it is
@@ -52,7 +54,7 @@ export async function addGolden(
   options: GoldenOptions,
   compute: Compute,
 ): Promise<GoldenAdded> {
-  const manifest = await loadManifest(folder, undefined, { digest: false });
+  const manifest = await manifestOf(folder);
   const input = await inputOf(manifest, options);
   const { file = path.join(folder, GOLDEN) } = manifest.golden;
   const before = (await exists(file)) ? await readGolden(file, manifest) : [];
@@ -63,7 +65,7 @@ export async function addGolden(
   const given = options.outputs.length > 0;
   const records = given
     ? await givenRecords(manifest, options.outputs)
-    : await compute(manifest, [...session, input]);
+    : ((await compute(manifest, [[...session, input]]))[0]?.at(-1) ?? []);
   const sequence: GoldenSequence = { turns: [...session, { ...input, records }] };
   const sequences = [...(session.length > 0 ? before.slice(0, -1) : before), sequence];
   const header = await headerOf(file, given);
@@ -76,6 +78,16 @@ export async function addGolden(
 }
 
 type Input = Omit<GoldenTurn, 'records'>;
+
+/** @throws UsageError where there is no such folder. */
+export async function manifestOf(folder: string): Promise<Manifest> {
+  if (!(await exists(folder)))
+    throw new UsageError(
+      `there is no ${folder}`,
+      'Name the repository with --models DIR; `cabstand model add` makes a model in it.',
+    );
+  return loadManifest(folder, undefined, { digest: false });
+}
 
 async function inputOf(manifest: Manifest, options: GoldenOptions): Promise<Input> {
   const inputs: Tensor[] = [];
@@ -119,8 +131,4 @@ async function headerOf(
   const join = (before: string, more: string): string =>
     before.includes(more) ? before : `${before}; ${more}`;
   return { madeBy: join(madeBy, own.madeBy), reference: join(reference, own.reference) };
-}
-
-async function exists(file: string): Promise<boolean> {
-  return (await stat(file).catch(() => undefined)) !== undefined;
 }

@@ -1,5 +1,6 @@
 import type { AuditResult, LoadedFrame } from '@cabstand/engine';
 import type { ModelReport } from '../models/check';
+import type { GoldenRenewed } from '../models/renew-golden';
 import { printable } from './style';
 import type { Style } from './style';
 import { duration } from './units';
@@ -10,7 +11,9 @@ export function modelReportText(report: ModelReport, style: Style): string {
   if (!report.ok) {
     const count = report.problems.length;
     const lines = report.problems.map((problem) => `      ${indented(problem)}\n`);
-    return `${style.red('FAIL')}  ${name}: ${report.reason}${count > 1 ? `, ${count} problems` : ''}\n${lines.join('')}`;
+    const advice =
+      report.advice === undefined ? '' : `      ${report.advice.replaceAll('\n  ', ' ')}\n`;
+    return `${style.red('FAIL')}  ${name}: ${report.reason}${count > 1 ? `, ${count} problems` : ''}\n${lines.join('')}${advice}`;
   }
   const { manifest, seconds } = report;
   const { audit } = report;
@@ -44,6 +47,14 @@ function auditText({ sessions, difference }: AuditResult, style: Style): string 
 /** What the manifest leaves open, and what running the model showed. */
 function notesOf({ manifest, loaded }: Extract<ModelReport, { ok: true }>): string[] {
   return [...new Set([...manifest.notes, ...loaded.notes])];
+}
+
+/** What became of golden data that were computed anew. */
+export function renewedText({ file, records, changed, most }: GoldenRenewed): string {
+  const count = `${file}: ${records} ${records === 1 ? 'record' : 'records'} computed anew`;
+  if (most === undefined) return `${count}; none changed`;
+  const { where, before, now } = most;
+  return `${count}; ${changed} changed, most at ${printable(where)}: ${printable(before)} before, ${printable(now)} now`;
 }
 
 /** For programs. */

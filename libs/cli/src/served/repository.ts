@@ -12,14 +12,14 @@ export async function makeRepository(
 ): Promise<void> {
   await rm(repository, { recursive: true, force: true });
   for (const { name, files } of models)
-    for (const [inner, file] of files) await place(file, path.join(repository, name, inner));
+    for (const [inner, file] of files) await placeLink(file, path.join(repository, name, inner));
 }
 
 /**
  * A hard link where that can be: ONNX Runtime refuses external data that a symbolic link takes out of
  * the model's folder. Else a symbolic one, or a copy on systems that have neither.
  */
-async function place(file: string, target: string): Promise<void> {
+export async function placeLink(file: string, target: string): Promise<void> {
   await mkdir(path.dirname(target), { recursive: true });
   const source = await realpath(file).catch(() => undefined);
   // What is missing is told by whoever loads the model.

@@ -1,6 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import { HosterService, RouterService, RpcClient } from '@cabstand/rpc';
 import type { CallOptions, RpcClientOptions, v1 } from '@cabstand/rpc';
+import { ofService } from './wrong-service';
 
 export interface ConnectionOptions {
   readonly routers: readonly string[];
@@ -56,10 +57,8 @@ export class Connection {
   }
 
   info(address: string, models: readonly string[] = []): Promise<v1.InfoResponse__Output> {
-    return this.#client(address).unary(
-      HosterService.rpc_info,
-      { models: [...models] },
-      this.#call(),
+    return this.#onHoster(address, (hoster) =>
+      hoster.unary(HosterService.rpc_info, { models: [...models] }, this.#call()),
     );
   }
 
@@ -110,7 +109,7 @@ export class Connection {
     for (const [i, tried] of tries.entries()) {
       if (tried.status === 'fulfilled') ({ node } = tried.value);
       else if (isUnreachable(tried.reason)) silent.push(this.routers[i] ?? '');
-      else refusals.push(tried.reason);
+      else refusals.push(ofService(tried.reason, 'router', this.routers[i] ?? ''));
     }
     if (node !== null) return { node, silent };
     if (refusals.length > 0) throw await this.#withNames(refusals[0]);
@@ -123,10 +122,12 @@ export class Connection {
     version: string,
     timeoutMs: number,
   ): Promise<v1.LoadModelResponse__Output> {
-    return this.#client(address).unary(
-      HosterService.rpc_load_model,
-      { model, version },
-      { ...this.#call(), timeoutMs },
+    return this.#onHoster(address, (hoster) =>
+      hoster.unary(
+        HosterService.rpc_load_model,
+        { model, version },
+        { ...this.#call(), timeoutMs },
+      ),
     );
   }
 
@@ -136,10 +137,13 @@ export class Connection {
     version: string,
     deadlineMs: number,
   ): Promise<v1.UnloadModelResponse__Output> {
-    return this.#client(address).unary(
-      HosterService.rpc_unload_model,
-      { model, version, deadline: { seconds: Math.floor(deadlineMs / 1000), nanos: 0 } },
-      { ...this.#call(), timeoutMs: deadlineMs + this.#options.timeoutMs },
+    const deadline = { seconds: Math.floor(deadlineMs / 1000), nanos: 0 };
+    return this.#onHoster(address, (hoster) =>
+      hoster.unary(
+        HosterService.rpc_unload_model,
+        { model, version, deadline },
+        { ...this.#call(), timeoutMs: deadlineMs + this.#options.timeoutMs },
+      ),
     );
   }
 
@@ -151,10 +155,12 @@ export class Connection {
     if (wanted !== undefined) return { address: wanted, info: await this.info(wanted, models) };
     let nodes = (await this.nodes(models)).filter(isUp);
     let some = nodes.length > 0;
+    let names: string[] = [];
     // Nobody serves it; those who tried know why not.
     if (!some && models.length > 0) {
       const all = (await this.nodes()).filter(isUp);
       some = all.length > 0;
+      names = [...new Set(all.flatMap((node) => node.models.map(({ name }) => name)))].sort();
       nodes = all.filter(({ other_models }) =>
         other_models.some(({ name }) => models.includes(name)),
       );
@@ -172,7 +178,7 @@ export class Connection {
       ? new CabstandError('NO_NODE', 'the router knows no hoster that is online')
       : new CabstandError(
           'MODEL_UNKNOWN',
-          `no hoster that is online has the model ${models.join(', ')}`,
+          `no hoster that is online has the model ${models.join(', ')}${names.length === 0 ? '' : `; there are ${names.join(', ')}`}`,
         );
   }
 
@@ -196,6 +202,14 @@ export class Connection {
     });
   }
 
+  async #onHoster<T>(address: string, use: (hoster: RpcClient) => Promise<T>): Promise<T> {
+    try {
+      return await use(this.#client(address));
+    } catch (error) {
+      throw ofService(error, 'hoster', address);
+    }
+  }
+
   async #anyRouter<T>(use: (router: RpcClient) => Promise<T>): Promise<T> {
     const failures: string[] = [];
     let first: CabstandError | undefined;
@@ -203,7 +217,7 @@ export class Connection {
       try {
         return await use(this.#client(address));
       } catch (error) {
-        if (!isUnreachable(error)) throw error;
+        if (!isUnreachable(error)) throw ofService(error, 'router', address);
         failures.push(`${address} (${error.message})`);
         first ??= error;
       }

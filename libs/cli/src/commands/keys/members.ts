@@ -1,21 +1,24 @@
 import path from 'node:path';
+import { Option } from 'commander';
 import type { Command } from 'commander';
 import { addMember, removeMember, subnetPaths } from '@cabstand/auth';
 import type { AddedMember } from '@cabstand/auth';
 import { ROLES } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
 import type { CliContext } from '../../context';
-import { list } from '../../arguments';
+import { list, required } from '../../arguments';
 import { copyPublicKeys, guarded, keepAuthority, nextSteps, role, withFolder } from './shared';
 import type { FolderFlags } from './shared';
 import { filesOf, startLines } from './start';
 
 export function registerAdd(keys: Command, context: CliContext): void {
-  withFolder(keys.command('add <name>'))
-    .description(
-      'Gives somebody else a key and a TLS certificate of their own. What is there already is left as it is.',
-    )
-    .requiredOption('--role <role>', `${ROLES.join(', ')}; several times`, role)
+  const command = withFolder(keys.command('add <name>')).description(
+    'Gives somebody else a key and a TLS certificate of their own. What is there already is left as it is.',
+  );
+  required(
+    command,
+    new Option('--role <role>', `${ROLES.join(', ')}; several times`).argParser(role),
+  )
     .option(
       '--host <name>',
       'name or address by which others reach it, for its certificate; several times',
