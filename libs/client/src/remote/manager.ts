@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { CabstandError, abortable, linkSignals } from '@cabstand/core';
+import { CabstandError, abortable, checkOptions, linkSignals } from '@cabstand/core';
 import { HosterService, RouterService } from '@cabstand/rpc';
 import type { RpcClientPool, v1 } from '@cabstand/rpc';
 import { makePool } from '../connection';
@@ -95,6 +95,7 @@ export class RemoteManager
     address: string,
     options: { readonly models?: readonly string[]; readonly signal?: AbortSignal } = {},
   ): Promise<HosterInfo> {
+    checkOptions('info()', options, { models: true, signal: true });
     const response = await this.#pool
       .get(address)
       .unary(

@@ -1,6 +1,7 @@
-import { invalid, systemClock } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
+import { checkOptions, invalid, systemClock } from '@cabstand/core';
+import type { Clock, NamesOf } from '@cabstand/core';
 import { checkAddresses, checkNumber } from '../checks';
+import { CONNECTION_NAMES } from '../connection';
 import type { ConnectionOptions } from '../connection';
 
 export interface RemoteManagerOptions extends ConnectionOptions {
@@ -28,6 +29,21 @@ export interface RemoteManagerOptions extends ConnectionOptions {
   readonly random?: () => number;
 }
 
+const NAMES = {
+  ...CONNECTION_NAMES,
+  routers: true,
+  hosters: true,
+  models: true,
+  acquireMs: true,
+  maxNodes: true,
+  breakerFailures: true,
+  breakerMs: true,
+  failedMs: true,
+  fullMs: true,
+  clock: true,
+  random: true,
+} satisfies NamesOf<RemoteManagerOptions>;
+
 export interface RemoteSettings {
   readonly routers: readonly string[];
   readonly hosters: readonly string[];
@@ -43,6 +59,7 @@ export interface RemoteSettings {
 }
 
 export function withRemoteDefaults(options: RemoteManagerOptions): RemoteSettings {
+  checkOptions('new RemoteManager', options, NAMES);
   const routers = checkAddresses('routers', options.routers ?? []);
   const hosters = checkAddresses('hosters', options.hosters ?? []);
   if (routers.length + hosters.length === 0)

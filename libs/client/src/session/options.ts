@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { invalid } from '@cabstand/core';
+import type { NamesOf } from '@cabstand/core';
 import { checkNumber, checkText } from '../checks';
-import { withTimeoutDefaults } from '../timeouts';
+import { TIMEOUT_NAMES, withTimeoutDefaults } from '../timeouts';
 import type { TimeoutOptions, Timeouts } from '../timeouts';
 
 export interface SessionOptions {
@@ -43,6 +44,23 @@ export type ImportOptions = Pick<
   SessionOptions,
   'maxReplayBytes' | 'allow' | 'block' | 'timeouts' | 'signal'
 >;
+
+export const IMPORT_NAMES = {
+  maxReplayBytes: true,
+  allow: true,
+  block: true,
+  timeouts: TIMEOUT_NAMES,
+  signal: true,
+} satisfies NamesOf<ImportOptions>;
+
+export const SESSION_NAMES = {
+  model: true,
+  digest: true,
+  id: true,
+  durable: true,
+  priority: true,
+  ...IMPORT_NAMES,
+} satisfies NamesOf<SessionOptions>;
 
 export interface SessionSettings {
   readonly model: string;
