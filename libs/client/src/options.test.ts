@@ -101,3 +101,52 @@ test('options that are undefined are not given, whatever their name', async () =
   const options = { model: 'm', priority: undefined, prioritty: undefined };
   await (await sessions.session(untyped(options))).close();
 });
+
+describe('lists', () => {
+  const routersOf = (routers: unknown) => () => new RemoteManager(untyped({ routers }));
+
+  test('text with commas is a list', async () => {
+    await using one = new RemoteManager({ hosters: 'h1:1, h2:2,', models: 'a,b' });
+    expect((await one.hostersOf({ model: 'm' })).map(({ address }) => address)).toEqual([
+      'h1:1',
+      'h2:2',
+    ]);
+    const blocked = await sessions.session({ model: 'm', block: 'mock-1:1, mock-2:1' });
+    await expect(blocked.runProtocolTask('a').next()).rejects.toMatchObject({ reason: 'NO_NODE' });
+  });
+
+  test.each<[string, unknown]>([
+    ['routers', 5],
+    ['routers', null],
+    ['routers', { 0: 'a:1' }],
+    ['routers[0]', [5]],
+    ['routers[1]', ['a:1', '']],
+    ['routers[1]', 'a:1,b'],
+    ['routers[0]', 'localhost'],
+    ['routers[0]', 'a:99999'],
+    ['routers', ''],
+  ])('%s refuses %j', (field, routers) => {
+    expect(routersOf(routers)).toThrow(
+      expect.objectContaining({
+        reason: 'INVALID_ARGUMENT',
+        metadata: expect.objectContaining({ field }) as unknown,
+      }) as Error,
+    );
+  });
+
+  test('an address without a port is told what is missing', () => {
+    expect(routersOf('localhost')).toThrow('expected host:port, such as localhost:50050');
+  });
+
+  test.each(['models', 'hosters'])('%s that is no list is refused', (name) => {
+    expect(() => new RemoteManager(untyped({ routers: 'a:1', [name]: 5 }))).toThrow(
+      `${name}: got 5`,
+    );
+  });
+
+  test.each(['allow', 'block'])('%s that is no list is refused', async (name) => {
+    expect(
+      await refusal(() => sessions.session(untyped({ model: 'm', [name]: [1] }))),
+    ).toMatchObject({ reason: 'INVALID_ARGUMENT', metadata: { field: `${name}[0]` } });
+  });
+});

@@ -40,7 +40,7 @@ function problemsOf(
         'INVALID_ARGUMENT',
         within === '' ? `options of ${of}` : within,
         options,
-        `an object with some of ${known.join(', ')}`,
+        `an object of { ${known.join(', ')} }`,
       ),
     ];
   return Object.entries(options).flatMap(([name, value]: [string, unknown]) => {

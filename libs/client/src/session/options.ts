@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { invalid } from '@cabstand/core';
 import type { NamesOf } from '@cabstand/core';
-import { checkNumber, checkText } from '../checks';
+import { checkNumber, checkText, checkTexts } from '../checks';
 import { TIMEOUT_NAMES, withTimeoutDefaults } from '../timeouts';
 import type { TimeoutOptions, Timeouts } from '../timeouts';
 
@@ -30,9 +30,9 @@ export interface SessionOptions {
   /** 0 to 9; higher goes first among the sessions of a hoster. Default 0. */
   readonly priority?: number;
   /** If not empty, only these node ids. Default: any. */
-  readonly allow?: readonly string[];
+  readonly allow?: readonly string[] | string;
   /** Never these node ids. Default: none. */
-  readonly block?: readonly string[];
+  readonly block?: readonly string[] | string;
   /** Deadlines that differ from the manager's. */
   readonly timeouts?: TimeoutOptions;
   /** Aborts whatever the session is doing and closes it. */
@@ -97,8 +97,8 @@ export function withSessionDefaults(options: SessionOptions, timeouts: Timeouts)
       whole: true,
     }),
     priority,
-    allow: options.allow ?? [],
-    block: options.block ?? [],
+    allow: checkTexts('allow', options.allow ?? []),
+    block: checkTexts('block', options.block ?? []),
     timeouts: withTimeoutDefaults(options.timeouts, timeouts),
   };
 }
