@@ -27,12 +27,33 @@ export function checkText(option: string, value: string): string {
   throw invalid('INVALID_ARGUMENT', option, value, 'text');
 }
 
-/** Addresses as `host:port`. */
-export function checkAddresses(option: string, addresses: readonly string[]): readonly string[] {
+/** A list of texts; text with commas is one, too. None of them is empty. */
+export function checkTexts(option: string, value: readonly string[] | string): readonly string[] {
+  if (typeof value === 'string')
+    return value
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
+  if (!Array.isArray(value))
+    throw invalid('INVALID_ARGUMENT', option, value, 'a list of texts, or one with commas');
+  return value.map((item: string, index) => checkText(`${option}[${index}]`, item));
+}
+
+/** Addresses as `host:port`: a list, or text with commas. */
+export function checkAddresses(
+  option: string,
+  value: readonly string[] | string,
+): readonly string[] {
+  const addresses = checkTexts(option, value);
   addresses.forEach((address, index) => {
     const port = Number(/^(?:.+):(\d{1,5})$/.exec(address)?.[1]);
     if (!(port >= 1 && port <= 65535))
-      throw invalid('INVALID_ARGUMENT', `${option}[${index}]`, address, 'host:port');
+      throw invalid(
+        'INVALID_ARGUMENT',
+        `${option}[${index}]`,
+        address,
+        'host:port, such as localhost:50050',
+      );
   });
   return [...new Set(addresses)];
 }

@@ -1,6 +1,6 @@
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { systemClock } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
+import type { Clock, NamesOf } from '@cabstand/core';
 import { RpcClientPool } from '@cabstand/rpc';
 import type { Authorizer, RpcClientKeepalive } from '@cabstand/rpc';
 import { checkNumber } from './checks';
@@ -28,15 +28,32 @@ export interface ConnectionOptions {
   readonly serverName?: string;
 }
 
+export const CONNECTION_NAMES = {
+  authorizer: true,
+  credentials: true,
+  connectMs: true,
+  maxMessageBytes: true,
+  maxQueuedMessages: true,
+  maxConnections: true,
+  keepalive: { timeMs: true, timeoutMs: true } satisfies NamesOf<RpcClientKeepalive>,
+  serverName: true,
+} satisfies NamesOf<ConnectionOptions>;
+
 /** How to connect as `own` says, and as `parent` does where `own` says nothing. */
 export function inheritConnection(
   own: ConnectionOptions,
   parent: ConnectionOptions | undefined,
 ): ConnectionOptions {
-  const said = Object.entries(own as Record<string, unknown>).filter(
-    ([, value]) => value !== undefined,
+  return { ...connectionOf(parent ?? {}), ...connectionOf(own) };
+}
+
+/** What is said of connecting; managers have other options, too. */
+function connectionOf(options: ConnectionOptions): ConnectionOptions {
+  return Object.fromEntries(
+    Object.entries(options as Record<string, unknown>).filter(
+      ([name, value]) => value !== undefined && Object.hasOwn(CONNECTION_NAMES, name),
+    ),
   );
-  return { ...parent, ...Object.fromEntries(said) };
 }
 
 export function makePool(options: ConnectionOptions, clock: Clock = systemClock): RpcClientPool {

@@ -1,3 +1,4 @@
+import type { NamesOf } from '@cabstand/core';
 import { checkNumber } from './checks';
 
 /** How long to wait for what. All in milliseconds; `Infinity` switches a deadline off. */
@@ -39,6 +40,17 @@ export interface TimeoutOptions {
    */
   readonly reattachMs?: number;
 }
+
+export const TIMEOUT_NAMES = {
+  firstMs: true,
+  stallMs: true,
+  turnMs: true,
+  placeMs: true,
+  closeMs: true,
+  writeMs: true,
+  recoverMs: true,
+  reattachMs: true,
+} satisfies NamesOf<TimeoutOptions>;
 
 export type Timeouts = Required<TimeoutOptions>;
 

@@ -1,3 +1,5 @@
+import { checkOptions, invalid } from '@cabstand/core';
+import type { NamesOf } from '@cabstand/core';
 import { Resampler, checkRate, joined } from './resampler';
 import { Wav } from './wav/wav';
 
@@ -5,6 +7,8 @@ export interface AudioOptions {
   /** Samples a second that the model takes; `cabstand info` tells. 1000 to 192000. */
   readonly sampleRate: number;
 }
+
+const NAMES = { sampleRate: true } satisfies NamesOf<AudioOptions>;
 
 /** Samples read at once. */
 const BLOCK = 16_384;
@@ -21,8 +25,10 @@ const BLOCK = 16_384;
  */
 export async function audioFrom(
   source: string | Uint8Array,
-  { sampleRate }: AudioOptions,
+  options: AudioOptions,
 ): Promise<Float32Array> {
+  checkOptions('audioFrom', options, NAMES);
+  const { sampleRate } = options;
   checkRate('sampleRate', sampleRate);
   const wav = await Wav.open(source);
   try {
@@ -41,8 +47,13 @@ export async function audioFrom(
  */
 export async function* audioParts(
   wav: Wav,
-  { sampleRate, partSamples }: AudioOptions & { readonly partSamples: number },
+  options: AudioOptions & { readonly partSamples: number },
 ): AsyncGenerator<Float32Array> {
+  checkOptions('audioParts', options, { ...NAMES, partSamples: true });
+  const { sampleRate, partSamples } = options;
+  checkRate('sampleRate', sampleRate);
+  if (!Number.isSafeInteger(partSamples) || partSamples < 1)
+    throw invalid('INVALID_ARGUMENT', 'partSamples', partSamples, 'a whole number of at least 1');
   if (wav.info.sampleRate === sampleRate) yield* wav.mono(partSamples);
   else yield* inParts(resampled(wav, sampleRate), partSamples);
 }

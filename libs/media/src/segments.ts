@@ -1,3 +1,6 @@
+import { checkOptions } from '@cabstand/core';
+import type { NamesOf } from '@cabstand/core';
+
 /** A stretch of time, in seconds from the beginning. */
 export interface Segment {
   readonly from: number;
@@ -12,6 +15,12 @@ export interface SegmentOptions {
   /** Shorter gaps within a segment are not taken for gaps, in seconds. Default 0.1. */
   readonly shortestGapSeconds?: number;
 }
+
+const NAMES = {
+  frameSeconds: true,
+  threshold: true,
+  shortestGapSeconds: true,
+} satisfies NamesOf<SegmentOptions>;
 
 /** Finds segments (of speech, say) in a probability for each frame, as they come. */
 export class SegmentFinder {
@@ -51,6 +60,7 @@ export class SegmentFinder {
 
 /** The segments in the probabilities of all frames. */
 export function segmentsOf(probabilities: Iterable<number>, options: SegmentOptions): Segment[] {
+  checkOptions('segmentsOf', options, NAMES);
   const finder = new SegmentFinder(options);
   const segments: Segment[] = [];
   for (const probability of probabilities) {

@@ -1,8 +1,8 @@
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, checkOptions } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { HosterService, warmCodecsByAndBy } from '@cabstand/rpc';
 import type { BidiStream, RpcClient, RpcClientPool, v1 } from '@cabstand/rpc';
-import { makePool } from '../connection';
+import { CONNECTION_NAMES, makePool } from '../connection';
 import type { ConnectionOptions } from '../connection';
 import { EventQueue } from '../protocol/event-queue';
 import type {
@@ -35,6 +35,7 @@ export class GrpcProtocol implements SessionProtocol {
   readonly #pool: RpcClientPool;
 
   constructor(options: ConnectionOptions = {}, clock?: Clock) {
+    checkOptions('new GrpcProtocol', options, CONNECTION_NAMES);
     this.#pool = makePool(options, clock);
     // Recovering takes messages that nothing before has used.
     warmCodecsByAndBy();

@@ -1,4 +1,4 @@
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, checkOptions } from '@cabstand/core';
 import { checkAddresses, checkNumber } from '../checks';
 import { EventQueue } from '../protocol/event-queue';
 import type {
@@ -19,6 +19,7 @@ import { MockCheckpoints } from './checkpoints';
 import { echo } from './echo';
 import { MockHoster } from './hoster';
 import type { MockSession } from './session';
+import { FAILURE_NAMES, MOCK_NAMES } from './types';
 import type { MockFailure, MockProtocolOptions, MockTurn } from './types';
 
 const MOST_TURNS = 10_000;
@@ -48,6 +49,7 @@ export class MockProtocol implements SessionProtocol {
   #failures: { readonly failure: MockFailure; left: number }[] = [];
 
   constructor(options: MockProtocolOptions = {}) {
+    checkOptions('new MockProtocol', options, MOCK_NAMES);
     this.hosters = checkAddresses('hosters', options.hosters ?? ['mock-1:1', 'mock-2:1']);
     this.#inputs = options.inputs && {
       ...{ digest: 'sha256:mock', inputs: [], framing: [], maxMessageBytes: Infinity },
@@ -82,6 +84,7 @@ export class MockProtocol implements SessionProtocol {
 
   /** Lets one of the next turns fail; failures come in the order in which they were given. */
   fail(failure: MockFailure): void {
+    checkOptions('fail()', failure, FAILURE_NAMES);
     this.#failures.push({ failure, left: failure.times ?? 1 });
   }
 

@@ -1,4 +1,4 @@
-import type { CabstandError, Reason } from '@cabstand/core';
+import type { CabstandError, NamesOf, Reason } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { ModelInputs } from '../protocol/types';
 
@@ -51,6 +51,21 @@ export interface MockProtocolOptions {
   readonly capacity?: number;
 }
 
+export const MOCK_NAMES = {
+  hosters: true,
+  answer: true,
+  inputs: {
+    digest: true,
+    inputs: true,
+    framing: true,
+    maxMessageBytes: true,
+  } satisfies NamesOf<ModelInputs>,
+  ackEvery: true,
+  checkpointEvery: true,
+  digest: true,
+  capacity: true,
+} satisfies NamesOf<MockProtocolOptions>;
+
 /** A failure to come. */
 export interface MockFailure {
   /** At this hoster only. Default: any. */
@@ -80,3 +95,11 @@ export interface MockFailure {
   /** For `refuse` and `error`. Default HOSTER_FULL for `refuse`, INTERNAL for `error`. */
   readonly error?: Reason | CabstandError;
 }
+
+export const FAILURE_NAMES = {
+  hoster: true,
+  times: true,
+  after: true,
+  kind: true,
+  error: true,
+} satisfies NamesOf<MockFailure>;

@@ -1,5 +1,11 @@
 import { EventEmitter } from 'node:events';
-import { CabstandError, abortable, linkSignals } from '@cabstand/core';
+import {
+  CabstandError,
+  abortable,
+  checkOptions,
+  linkSignals,
+  throwIfAborted,
+} from '@cabstand/core';
 import { HosterService, RouterService } from '@cabstand/rpc';
 import type { RpcClientPool, v1 } from '@cabstand/rpc';
 import { makePool } from '../connection';
@@ -16,6 +22,7 @@ import { withRemoteDefaults } from './options';
 import type { RemoteManagerOptions, RemoteSettings } from './options';
 import { candidates, rank } from './pick';
 import { Routers } from './routers';
+import { listingModels } from './unknown-model';
 import type { Outcome, Placement, PlacementRequest, PlacementSource, RemoteNode } from './types';
 import { watchNodes } from './watch';
 import { isSet } from '../is-set';
@@ -29,6 +36,8 @@ export interface RemoteEvents {
 
 /** Hosters in an rpc_acquire's exclude list: more would only make the message long. */
 const MOST_EXCLUDED = 64;
+/** The list of models is waited for no longer: it only makes an error clearer. */
+const LISTING_MS = 500;
 
 /**
  * Knows the subnet: which hosters there are, and where a session should go. Watches the nodes from any
@@ -95,6 +104,7 @@ export class RemoteManager
     address: string,
     options: { readonly models?: readonly string[]; readonly signal?: AbortSignal } = {},
   ): Promise<HosterInfo> {
+    checkOptions('info()', options, { models: true, signal: true });
     const response = await this.#pool
       .get(address)
       .unary(
@@ -121,6 +131,7 @@ export class RemoteManager
       return await this.#fromRouter(request);
     } catch (thrown) {
       const error = CabstandError.from(thrown);
+      if (error.reason === 'MODEL_UNKNOWN') throw await this.#withModels(error, request.signal);
       if (error.reason !== 'ROUTER_UNREACHABLE') throw error;
       return this.#fromCache(request, error);
     }
@@ -318,10 +329,25 @@ export class RemoteManager
     return this.#watch;
   }
 
-  async #firstWord(signal: AbortSignal | undefined): Promise<void> {
-    const { clock, acquireMs, routers } = this.#settings;
+  /** With the models that the watched nodes have; a router that just answered tells its nodes at once. */
+  async #withModels(error: CabstandError, signal: AbortSignal | undefined): Promise<CabstandError> {
+    // Who watches some models only does not know the others.
+    if (this.#settings.models.length > 0) return error;
+    await this.#firstWord(signal, LISTING_MS).catch(() => undefined);
+    throwIfAborted(signal);
+    return listingModels(
+      error,
+      this.#cache.nodes.flatMap(({ models }) => models.map(({ name }) => name)),
+    );
+  }
+
+  async #firstWord(
+    signal: AbortSignal | undefined,
+    waitMs = this.#settings.acquireMs,
+  ): Promise<void> {
+    const { clock, routers } = this.#settings;
     using link = linkSignals([signal, this.#closing.signal], {
-      ms: acquireMs,
+      ms: waitMs,
       reason: 'ROUTER_UNREACHABLE',
       what: `the first word of a router (${routers.join(', ')})`,
       clock,

@@ -1,15 +1,16 @@
-import { invalid, systemClock } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
-import { checkAddresses, checkNumber } from '../checks';
+import { checkOptions, invalid, systemClock } from '@cabstand/core';
+import type { Clock, NamesOf } from '@cabstand/core';
+import { checkAddresses, checkNumber, checkTexts } from '../checks';
+import { CONNECTION_NAMES } from '../connection';
 import type { ConnectionOptions } from '../connection';
 
 export interface RemoteManagerOptions extends ConnectionOptions {
-  /** Routers as `host:port`; any of them will do. Default: none, and `hosters` is needed. */
-  readonly routers?: readonly string[];
-  /** Hosters as `host:port`, to go without a router. Default: none. */
-  readonly hosters?: readonly string[];
+  /** Routers as `host:port`, a list or text with commas; any of them will do. Default: none, and `hosters` is needed. */
+  readonly routers?: readonly string[] | string;
+  /** Hosters as `host:port`, a list or text with commas, to go without a router. Default: none. */
+  readonly hosters?: readonly string[] | string;
   /** Watch only nodes with these models. Default: all. */
-  readonly models?: readonly string[];
+  readonly models?: readonly string[] | string;
   /** One call to one router, in milliseconds. Default 5000. */
   readonly acquireMs?: number;
   /** Nodes kept of what the watch tells. Default 1000. */
@@ -28,6 +29,21 @@ export interface RemoteManagerOptions extends ConnectionOptions {
   readonly random?: () => number;
 }
 
+const NAMES = {
+  ...CONNECTION_NAMES,
+  routers: true,
+  hosters: true,
+  models: true,
+  acquireMs: true,
+  maxNodes: true,
+  breakerFailures: true,
+  breakerMs: true,
+  failedMs: true,
+  fullMs: true,
+  clock: true,
+  random: true,
+} satisfies NamesOf<RemoteManagerOptions>;
+
 export interface RemoteSettings {
   readonly routers: readonly string[];
   readonly hosters: readonly string[];
@@ -43,6 +59,7 @@ export interface RemoteSettings {
 }
 
 export function withRemoteDefaults(options: RemoteManagerOptions): RemoteSettings {
+  checkOptions('new RemoteManager', options, NAMES);
   const routers = checkAddresses('routers', options.routers ?? []);
   const hosters = checkAddresses('hosters', options.hosters ?? []);
   if (routers.length + hosters.length === 0)
@@ -51,7 +68,7 @@ export function withRemoteDefaults(options: RemoteManagerOptions): RemoteSetting
   return {
     routers,
     hosters,
-    models: options.models ?? [],
+    models: checkTexts('models', options.models ?? []),
     acquireMs: checkNumber('acquireMs', options.acquireMs ?? 5_000, 1),
     maxNodes: checkNumber('maxNodes', options.maxNodes ?? 1_000, 1, whole),
     breakerFailures: checkNumber('breakerFailures', options.breakerFailures ?? 3, 1, whole),

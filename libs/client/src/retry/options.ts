@@ -1,3 +1,4 @@
+import type { NamesOf } from '@cabstand/core';
 import { checkNumber } from '../checks';
 
 export interface RetryOptions {
@@ -14,6 +15,15 @@ export interface RetryOptions {
   /** Retries gained with each turn that started. Default 0.2. */
   readonly budgetPerSuccess?: number;
 }
+
+export const RETRY_NAMES = {
+  attempts: true,
+  initialMs: true,
+  maxMs: true,
+  budget: true,
+  budgetPerSecond: true,
+  budgetPerSuccess: true,
+} satisfies NamesOf<RetryOptions>;
 
 export type RetrySettings = Required<RetryOptions>;
 

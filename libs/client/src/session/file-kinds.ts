@@ -1,3 +1,5 @@
+import { show } from '@cabstand/core';
+
 /** A file's content where numbers are expected. */
 interface FileKind {
   readonly what: string;
@@ -55,4 +57,17 @@ export function fileKind(bytes: Uint8Array): FileKind | undefined {
   return KINDS.find(({ starts }) =>
     starts.every(([at, text]) => buffer.toString('latin1', at, at + text.length) === text),
   );
+}
+
+const WAV_PATH = /\.wave?$/i;
+const AUDIO_PATH = /\.(mp3|flac|ogg|opus|m4a|aac)$/i;
+const PICTURE_PATH = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i;
+
+/** What to give instead of the path of a file, by its ending; undefined for any other text. */
+export function insteadOfPath(text: string): string | undefined {
+  if (WAV_PATH.test(text))
+    return `its samples, a path is no audio: await audioFrom(${show(text)}, { sampleRate: 16000 }) of @cabstand/media`;
+  if (AUDIO_PATH.test(text)) return `${AUDIO}; a path is no audio`;
+  if (PICTURE_PATH.test(text)) return `${PICTURE}; a path is no picture`;
+  return undefined;
 }

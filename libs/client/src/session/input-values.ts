@@ -9,7 +9,7 @@ import {
 } from '@cabstand/tensor';
 import type { DType, NumericArray, Tensor } from '@cabstand/tensor';
 import type { ModelInputs } from '../protocol/types';
-import { fileKind } from './file-kinds';
+import { fileKind, insteadOfPath } from './file-kinds';
 
 /** Numbers whose dtype only the model tells. */
 interface Untyped {
@@ -23,6 +23,16 @@ export type Given = Tensor | Untyped;
 
 export function isTyped(given: Given): given is Tensor {
   return 'dtype' in given;
+}
+
+/** Text that is the path of a file, perhaps: whether it is meant as text, the model tells. */
+export function isPath(given: Given): boolean {
+  return insteadOfGiven(given) !== undefined;
+}
+
+function insteadOfGiven(given: Given): string | undefined {
+  const [text, ...more] = (isTyped(given) ? given.strings : undefined) ?? [];
+  return text === undefined || more.length > 0 ? undefined : insteadOfPath(text);
 }
 
 /** Lists as deep as a tensor has dimensions, or one value for a scalar. */
@@ -74,15 +84,20 @@ function typedInput({ name, shape, values }: Untyped, dtype: DType): Tensor {
 
 /**
  * All inputs as tensors. Throws INPUT_DTYPE where it is not known what the model takes, INPUT_UNKNOWN for an
- * input that it does not have, INPUT_OUT_OF_RANGE.
+ * input that it does not have, INPUT_OUT_OF_RANGE. INPUT_DTYPE for the path of a file in place of numbers.
  */
 export function typedInputs(
   given: readonly Given[],
   model: ModelInputs | undefined,
 ): readonly Tensor[] {
   return given.map((one) => {
-    if (isTyped(one)) return one;
     const { name } = one;
+    if (isTyped(one)) {
+      const instead = insteadOfGiven(one);
+      const wanted = model?.inputs.find((input) => input.name === name)?.dtype ?? 'string';
+      if (instead === undefined || wanted === 'string') return one;
+      throw invalid('INPUT_DTYPE', `input ${name}`, one.strings?.[0], `${wanted}: ${instead}`);
+    }
     if (model === undefined)
       throw invalid(
         'INPUT_DTYPE',

@@ -4,6 +4,7 @@ import type { DType, Tensor } from '@cabstand/tensor';
 import fc from 'fast-check';
 import { toTensors, turnInput } from './input';
 import { isTyped, typedInputs } from './input-values';
+import type { MockProtocolOptions } from '../mock/types';
 import { collect, mocked } from './mocked.fixture';
 
 const edges: readonly Tensor[] = [
@@ -115,6 +116,47 @@ test.each<[string, unknown, RegExp]>([
 ])('%s is refused with what to give instead', (_what, value, message) => {
   expect(() => toTensors({ x: value as number[] })).toThrow(message);
   expect(() => toTensors({ x: value as number[] })).toThrow(/^input x: got /);
+});
+
+const numbers = (name: string) => ({
+  inputs: { inputs: [{ name, dtype: 'float32' as const }], framing: [] },
+});
+
+describe.each(['turn', 'live'] as const)('the path of a file in a %s', (kind) => {
+  const send = async (name: string, value: string, options: MockProtocolOptions) => {
+    const { session, mock } = await mocked('mock', options);
+    if (kind === 'turn') await collect(session.runProtocolTask(undefined, { [name]: value }));
+    else {
+      const live = session.live();
+      const read = collect(live);
+      read.catch(() => undefined);
+      await live.write({ [name]: value });
+      await live.end();
+      await read;
+    }
+    return mock;
+  };
+
+  test.each<[string, RegExp]>([
+    [
+      'speech.wav',
+      /got "speech\.wav".*samples, a path is no audio: await audioFrom\("speech\.wav", \{ sample/,
+    ],
+    ['./a b/Speech.MP3', /ffmpeg.*audioFrom.*a path is no audio/],
+    ['cat.jpeg', /pixels.*a path is no picture/],
+  ])('%s is no input of numbers', async (path, message) => {
+    const error: unknown = await send('audio', path, numbers('audio')).catch((e: unknown) => e);
+    expect(error).toMatchObject({ reason: 'INPUT_DTYPE', metadata: { field: 'input audio' } });
+    expect(String(error)).toMatch(message);
+  });
+
+  test('is text where the model takes text, and where nobody tells what it takes', async () => {
+    const strings = { inputs: { inputs: [{ name: 'x', dtype: 'string' as const }], framing: [] } };
+    for (const options of [strings, {}]) {
+      const mock = await send('x', 'speech.wav', options);
+      expect(mock.turns).toHaveLength(1);
+    }
+  });
 });
 
 test('a bare array where tensors are expected is told to be given by name', () => {

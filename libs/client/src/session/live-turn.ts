@@ -8,7 +8,7 @@ import type { TurnResult } from './chunk';
 import { copyTensor } from './continuation';
 import { inputBytes, toTensors } from './input';
 import type { TensorInput } from './input';
-import { isTyped } from './input-values';
+import { isPath, isTyped } from './input-values';
 import type { Given } from './input-values';
 import { LiveParts } from './live-parts';
 import { Mailbox } from './mailbox';
@@ -112,9 +112,10 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
   // One write at a time, in the order of the calls.
   #add(given: readonly Given[], last: boolean): Promise<void> {
     const written = this.#writes.then(async () => {
-      const tensors = given.every(isTyped)
-        ? given
-        : await this.#context.typed(given, this.#link.signal);
+      const tensors =
+        given.every(isTyped) && !given.some(isPath)
+          ? given
+          : await this.#context.typed(given, this.#link.signal);
       // A part that is refused here is none: those that follow are numbered without a gap.
       const sequence = this.#sequence++;
       await this.#addNow({ turn: this.#context.core.turn, sequence, tensors, last });

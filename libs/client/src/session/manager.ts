@@ -1,20 +1,20 @@
-import { CabstandError, systemClock } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
+import { CabstandError, checkOptions, systemClock } from '@cabstand/core';
+import type { Clock, NamesOf } from '@cabstand/core';
 import { checkNumber } from '../checks';
-import { MAX_MESSAGE_BYTES, inheritConnection } from '../connection';
+import { CONNECTION_NAMES, MAX_MESSAGE_BYTES, inheritConnection } from '../connection';
 import type { ConnectionOptions } from '../connection';
 import { GrpcProtocol } from '../grpc/protocol';
 import type { SessionProtocol } from '../protocol/types';
 import type { PlacementSource } from '../remote/types';
 import { RetryBudget } from '../retry/budget';
-import { withRetryDefaults } from '../retry/options';
+import { RETRY_NAMES, withRetryDefaults } from '../retry/options';
 import type { RetryOptions } from '../retry/options';
-import { withTimeoutDefaults } from '../timeouts';
+import { TIMEOUT_NAMES, withTimeoutDefaults } from '../timeouts';
 import type { TimeoutOptions, Timeouts } from '../timeouts';
 import { decodeHandle } from './handle';
 import { KnownModels } from './model-inputs';
 import type { HandleContent } from './handle';
-import { withSessionDefaults } from './options';
+import { IMPORT_NAMES, SESSION_NAMES, withSessionDefaults } from './options';
 import type { ImportOptions, SessionOptions, SessionSettings } from './options';
 import { Session } from './session';
 
@@ -35,6 +35,16 @@ export interface SessionManagerOptions extends ConnectionOptions {
   readonly random?: () => number;
 }
 
+const NAMES = {
+  ...CONNECTION_NAMES,
+  protocol: true,
+  maxSessions: true,
+  timeouts: TIMEOUT_NAMES,
+  retry: RETRY_NAMES,
+  clock: true,
+  random: true,
+} satisfies NamesOf<SessionManagerOptions>;
+
 /** Makes sessions, bounds their number, and shares connections and the retry budget among them. */
 export class SessionManager implements AsyncDisposable {
   readonly #placement: PlacementSource;
@@ -51,6 +61,7 @@ export class SessionManager implements AsyncDisposable {
 
   /** @param placement finds hosters; usually a `RemoteManager` */
   constructor(placement: PlacementSource, options: SessionManagerOptions = {}) {
+    checkOptions('new SessionManager', options, NAMES);
     const { protocol, clock = systemClock, random = Math.random, maxSessions = 1_000 } = options;
     this.#placement = placement;
     this.#timeouts = withTimeoutDefaults(options.timeouts);
@@ -77,6 +88,7 @@ export class SessionManager implements AsyncDisposable {
   // Asynchronous, as `import` is.
   // eslint-disable-next-line @typescript-eslint/require-await
   async session(options: SessionOptions): Promise<Session> {
+    checkOptions('session()', options, SESSION_NAMES);
     return this.#make(withSessionDefaults(options, this.#timeouts), options.signal, undefined);
   }
 
@@ -88,6 +100,7 @@ export class SessionManager implements AsyncDisposable {
    */
   // eslint-disable-next-line @typescript-eslint/require-await
   async import(handle: string, options: ImportOptions = {}): Promise<Session> {
+    checkOptions('import()', options, IMPORT_NAMES);
     const content = decodeHandle(handle);
     const { sessionId: id, model, priority } = content;
     const settings = withSessionDefaults({ ...options, id, model, priority }, this.#timeouts);

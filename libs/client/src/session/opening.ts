@@ -5,6 +5,7 @@ import { decideRetry } from '../retry/decide';
 import { openAgain, openSomewhere } from '../retry/opener';
 import type { ActiveTurn } from './active-turn';
 import { sendTurn } from './placing';
+import { refusedOpening } from './refused-opening';
 import type { CoreContext, Standing } from './standing';
 
 /** How a turn that opens its session, or another one on it, gets its stream. */
@@ -54,7 +55,8 @@ export class Opening {
     );
     const { value, placement: place } = await opening.catch((error: unknown) => {
       // Out of time: what was in the way says more than that.
-      throw deadline.signal.aborted && !signal.aborted ? (told.error ?? error) : error;
+      const cause = deadline.signal.aborted && !signal.aborted ? (told.error ?? error) : error;
+      throw refusedOpening(cause, settings);
     });
     return { ...value, node: place.node };
   }

@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { invalid } from '@cabstand/core';
-import { checkNumber, checkText } from '../checks';
-import { withTimeoutDefaults } from '../timeouts';
+import type { NamesOf } from '@cabstand/core';
+import { checkNumber, checkText, checkTexts } from '../checks';
+import { TIMEOUT_NAMES, withTimeoutDefaults } from '../timeouts';
 import type { TimeoutOptions, Timeouts } from '../timeouts';
 
 export interface SessionOptions {
@@ -29,9 +30,9 @@ export interface SessionOptions {
   /** 0 to 9; higher goes first among the sessions of a hoster. Default 0. */
   readonly priority?: number;
   /** If not empty, only these node ids. Default: any. */
-  readonly allow?: readonly string[];
+  readonly allow?: readonly string[] | string;
   /** Never these node ids. Default: none. */
-  readonly block?: readonly string[];
+  readonly block?: readonly string[] | string;
   /** Deadlines that differ from the manager's. */
   readonly timeouts?: TimeoutOptions;
   /** Aborts whatever the session is doing and closes it. */
@@ -43,6 +44,23 @@ export type ImportOptions = Pick<
   SessionOptions,
   'maxReplayBytes' | 'allow' | 'block' | 'timeouts' | 'signal'
 >;
+
+export const IMPORT_NAMES = {
+  maxReplayBytes: true,
+  allow: true,
+  block: true,
+  timeouts: TIMEOUT_NAMES,
+  signal: true,
+} satisfies NamesOf<ImportOptions>;
+
+export const SESSION_NAMES = {
+  model: true,
+  digest: true,
+  id: true,
+  durable: true,
+  priority: true,
+  ...IMPORT_NAMES,
+} satisfies NamesOf<SessionOptions>;
 
 export interface SessionSettings {
   readonly model: string;
@@ -79,8 +97,8 @@ export function withSessionDefaults(options: SessionOptions, timeouts: Timeouts)
       whole: true,
     }),
     priority,
-    allow: options.allow ?? [],
-    block: options.block ?? [],
+    allow: checkTexts('allow', options.allow ?? []),
+    block: checkTexts('block', options.block ?? []),
     timeouts: withTimeoutDefaults(options.timeouts, timeouts),
   };
 }

@@ -7,7 +7,7 @@ import { inputBytes, isComplete } from './input';
 import type { GivenInput } from './input';
 import { inputParts } from './input-parts';
 import type { PartedInput } from './input-parts';
-import { typedInputs } from './input-values';
+import { isPath, typedInputs } from './input-values';
 import { LiveTurn } from './live-turn';
 import { withLiveDefaults } from './options';
 import { TurnRun } from './turn-run';
@@ -28,11 +28,11 @@ export interface Preparation {
 
 /** Whether a turn can be sent as it is: other input needs a `PreparedTurn`. */
 export function isShort(input: GivenInput): input is TurnInput {
-  return isComplete(input) && turnBytes(input) <= LONG_BYTES;
+  return isComplete(input) && turnBytes(input) <= LONG_BYTES && !input.tensors.some(isPath);
 }
 
 /**
- * A turn whose input has to be made or cut as its model takes it, which is asked for first: lists of numbers,
+ * A turn whose input has to be made or cut as its model takes it, which is asked for first: lists of numbers, paths,
  * and input of more than `LONG_BYTES`. The session is busy from the first `next` on.
  */
 export class PreparedTurn implements Turn {

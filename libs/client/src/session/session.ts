@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, checkOptions } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { ModelInputs, SessionProtocol, SessionStatus, Target } from '../protocol/types';
 import type { PlacementSource } from '../remote/types';
@@ -182,6 +182,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   continueTurn(
     options: Pick<TurnOptions, 'signal'> = {},
   ): AsyncIterableIterator<Chunk, TurnResult, undefined> {
+    checkOptions('continueTurn()', options, { signal: true });
     const input = this.#core.pending?.input;
     if (input === undefined)
       throw new CabstandError(

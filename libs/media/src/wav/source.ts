@@ -15,7 +15,12 @@ export interface WavSource {
 export async function fileSource(path: string): Promise<WavSource> {
   try {
     const file = await open(path, 'r');
-    const { size } = await file.stat();
+    const stat = await file.stat();
+    if (stat.isDirectory()) {
+      await file.close();
+      throw new Error('it is a folder');
+    }
+    const { size } = stat;
     return {
       name: path,
       size,
@@ -27,9 +32,15 @@ export async function fileSource(path: string): Promise<WavSource> {
       close: () => file.close(),
     };
   } catch (error) {
-    const message = `cannot read ${path}: ${CabstandError.from(error).message}`;
+    const message = `cannot read ${path}: ${whyNot(error)}`;
     throw new CabstandError('INVALID_ARGUMENT', message, { cause: error });
   }
+}
+
+function whyNot(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return `there is no such file (looked for in ${process.cwd()})`;
+  return CabstandError.from(error).message;
 }
 
 export function bytesSource(bytes: Uint8Array): WavSource {

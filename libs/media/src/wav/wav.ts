@@ -1,3 +1,4 @@
+import { invalid } from '@cabstand/core';
 import { readHeader, wrong } from './header';
 import type { WavInfo } from './header';
 import { frameBytesOf, mixDown } from './samples';
@@ -19,6 +20,8 @@ export class Wav {
    * are read. Close it when done. Throws INVALID_ARGUMENT, saying what is wrong with it.
    */
   static async open(from: string | Uint8Array): Promise<Wav> {
+    if (typeof from !== 'string' && !(from instanceof Uint8Array))
+      throw invalid('INVALID_ARGUMENT', 'source', from, 'the path of a WAV file, or its bytes');
     const source = typeof from === 'string' ? await fileSource(from) : bytesSource(from);
     try {
       return new Wav(source, await readHeader(source));

@@ -1,7 +1,7 @@
 /** What a zod schema finds wrong, as errors that name file, key, value and what was expected. */
 import type { z } from 'zod';
-import { CabstandError } from '@cabstand/core';
-import { manifestProblem, nearest } from './problems';
+import { CabstandError, nearest } from '@cabstand/core';
+import { manifestProblem } from './problems';
 
 export function problemsOfIssue(
   issue: z.core.$ZodIssue,

@@ -1,4 +1,4 @@
-import { CabstandError, show } from '@cabstand/core';
+import { CabstandError, nearest, show } from '@cabstand/core';
 
 /** An error of a manifest: names file, key, value and what was expected. */
 export function manifestProblem(
@@ -63,22 +63,6 @@ export function problemsOf(
   );
 }
 
-/** The nearest of `choices` to a mistyped word, or undefined if none is near. */
-export function nearest(word: string, choices: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
-  for (const choice of choices) {
-    // So far apart in length that no comparing is needed, which takes long for a long word.
-    if (Math.abs(word.length - choice.length) >= bestDistance) continue;
-    const distance = editDistance(word.toLowerCase(), choice.toLowerCase());
-    if (distance < bestDistance) {
-      best = choice;
-      bestDistance = distance;
-    }
-  }
-  return best;
-}
-
 /** “one of a, b, c”, and the nearest one if the word is a near miss. */
 export function oneOf(word: string, choices: readonly string[]): string {
   if (choices.length === 0) return 'none (nothing of that kind is declared)';
@@ -86,21 +70,4 @@ export function oneOf(word: string, choices: readonly string[]): string {
   const list =
     choices.length > 20 ? `one of ${choices.length} names` : `one of ${choices.join(', ')}`;
   return guess === undefined ? list : `${list}; did you mean ${guess}?`;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1)
-      next.push(
-        Math.min(
-          (row[j] ?? 0) + 1,
-          (next[j - 1] ?? 0) + 1,
-          (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
-        ),
-      );
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { ParseArgsConfig } from 'node:util';
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, nearest } from '@cabstand/core';
 import { parse } from 'yaml';
 import type { Field } from './fields';
 
@@ -172,24 +172,8 @@ function number(text: string): unknown {
   return text.trim() === '' || Number.isNaN(value) ? text : value;
 }
 
-/** `; did you mean …?` for a name that is nearly one of the known ones. */
+/** `, did you mean …?` for a name that is nearly one of the known ones. */
 export function suggestion(name: string, known: readonly string[], prefix = ''): string {
-  const near = known
-    .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
-    .filter(({ distance }) => distance <= Math.max(2, name.length / 3))
-    .sort((a, b) => a.distance - b.distance)[0];
-  return near === undefined ? '' : `, did you mean ${prefix}${near.candidate}?`;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1;
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + same));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
+  const near = nearest(name, known);
+  return near === undefined ? '' : `, did you mean ${prefix}${near}?`;
 }
