@@ -19,13 +19,14 @@ export async function runTurn(
   options: RunTurnOptions,
 ): Promise<TurnResult> {
   let result: TurnResult | undefined;
-  if (source.kind === 'whole') options.sent?.(source.tensors);
+  const { sent, ...turnOptions } = options;
+  if (source.kind === 'whole') sent?.(source.tensors);
   try {
     result =
       source.kind === 'live'
         ? await runLive(session, source, renderer, write, options)
         : await drainChunks(
-            session.runProtocolTask(source.prompt, source.tensors, options),
+            session.runProtocolTask(source.prompt, source.tensors, turnOptions),
             renderer,
             write,
           );
@@ -44,11 +45,12 @@ async function runLive(
   write: (text: string) => Promise<void>,
   options: RunTurnOptions,
 ): Promise<TurnResult> {
-  const turn = session.live(options);
+  const { sent, ...turnOptions } = options;
+  const turn = session.live(turnOptions);
   const feed = async (): Promise<void> => {
     // Waiting for room at each part is what keeps a long file out of memory.
     for await (const part of audio.parts) {
-      options.sent?.([part]);
+      sent?.([part]);
       await turn.write([part]);
     }
     await turn.end();

@@ -65,6 +65,13 @@ test.each<[string, string, string, () => unknown]>([
   ],
   ['import()', 'alow', 'allow', () => sessions.import('', untyped({ alow: [] }))],
   [
+    'runProtocolTask()',
+    'paramters',
+    'parameters',
+    async () => (await session()).runProtocolTask('', {}, untyped({ paramters: { a: 1 } })),
+  ],
+  ['live()', 'promt', 'prompt', async () => (await session()).live(untyped({ promt: 'a' }))],
+  [
     'continueTurn()',
     'sinal',
     'signal',

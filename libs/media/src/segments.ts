@@ -30,7 +30,9 @@ export class SegmentFinder {
   #frames = 0;
   #open: Segment | undefined;
 
-  constructor({ frameSeconds, threshold = 0.5, shortestGapSeconds = 0.1 }: SegmentOptions) {
+  constructor(options: SegmentOptions) {
+    checkOptions('SegmentFinder', options, NAMES);
+    const { frameSeconds, threshold = 0.5, shortestGapSeconds = 0.1 } = options;
     this.#frameSeconds = frameSeconds;
     this.#threshold = threshold;
     this.#shortestGap = shortestGapSeconds;
@@ -60,7 +62,6 @@ export class SegmentFinder {
 
 /** The segments in the probabilities of all frames. */
 export function segmentsOf(probabilities: Iterable<number>, options: SegmentOptions): Segment[] {
-  checkOptions('segmentsOf', options, NAMES);
   const finder = new SegmentFinder(options);
   const segments: Segment[] = [];
   for (const probability of probabilities) {

@@ -37,7 +37,7 @@ export class TimelineRenderer implements OutputRenderer {
 
   constructor(options: TimelineOptions) {
     this.#options = options;
-    this.#finder = new SegmentFinder({ ...options, threshold: THRESHOLD });
+    this.#finder = new SegmentFinder({ frameSeconds: options.frameSeconds, threshold: THRESHOLD });
     this.#perLine = Math.max(8, Math.min(WIDEST, options.columns - MARGIN));
   }
 

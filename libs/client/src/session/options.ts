@@ -124,6 +124,16 @@ export interface LiveOptions extends TurnOptions {
   readonly maxBufferedChunks?: number;
 }
 
+export const TURN_NAMES = { parameters: true, signal: true } satisfies NamesOf<TurnOptions>;
+
+export const LIVE_NAMES = {
+  ...TURN_NAMES,
+  prompt: true,
+  maxPartsInFlight: true,
+  maxBytesInFlight: true,
+  maxBufferedChunks: true,
+} satisfies NamesOf<LiveOptions>;
+
 export interface LiveSettings {
   readonly maxPartsInFlight: number;
   readonly maxBytesInFlight: number;

@@ -14,7 +14,7 @@ import type { TensorInput } from './input';
 import { typedInputs } from './input-values';
 import { LiveTurn } from './live-turn';
 import type { KnownModels } from './model-inputs';
-import { withLiveDefaults } from './options';
+import { LIVE_NAMES, TURN_NAMES, withLiveDefaults } from './options';
 import type { LiveOptions, SessionSettings, TurnOptions } from './options';
 import { PreparedTurn, isShort } from './prepared-turn';
 import { Standing } from './standing';
@@ -127,6 +127,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     tensors?: TensorInput,
     options: TurnOptions = {},
   ): AsyncIterableIterator<Chunk, TurnResult, undefined> {
+    checkOptions('runProtocolTask()', options, TURN_NAMES);
     const input = turnInput(prompt, tensors, options.parameters);
     const context = this.#runContext(options);
     if (isShort(input)) return new TurnRun(context, input);
@@ -141,6 +142,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * keeps one stream to its hoster. Throws SESSION_BUSY while another turn runs.
    */
   live(options: LiveOptions = {}): LiveTurn {
+    checkOptions('live()', options, LIVE_NAMES);
     const input = { ...turnInput(options.prompt, undefined, options.parameters), tensors: [] };
     const settings = withLiveDefaults(options);
     const { writeMs } = this.#context.settings.timeouts;
