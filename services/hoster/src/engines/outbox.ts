@@ -135,7 +135,7 @@ export class Outbox {
   flush(): void {
     this.#scheduled = false;
     if (this.#closed) return;
-    // Frames first: a credit may be for a sequence that one of them opens.
+    // Behind the frames: a credit may be for a sequence that one of them opens.
     this.#pushCredits();
     const frames = this.#frames;
     const large = this.#large?.writing === false ? this.#large : undefined;
@@ -158,11 +158,24 @@ export class Outbox {
     this.#credits.clear();
   }
 
-  #pushCredits(): void {
-    if (this.#credits.size === 0) return;
-    const credits = [...this.#credits.values()];
-    this.#credits.clear();
-    this.#push(this.#encode({ type: 'CREDITS', credits }));
+  /**
+   * Those of a sequence with frames on their way wait, as one of them may be what opens it; but not those of
+   * `through`, of which a large frame is.
+   */
+  #pushCredits(through?: number): void {
+    const credits: Credit[] = [];
+    for (const [sequence, credit] of this.#credits) {
+      if (sequence !== through && this.#isBehind(sequence)) continue;
+      credits.push(credit);
+      this.#credits.delete(sequence);
+    }
+    if (credits.length > 0) this.#push(this.#encode({ type: 'CREDITS', credits }));
+  }
+
+  /** Whether frames of the sequence are on their way, so that what follows must wait. */
+  #isBehind(sequence: number | undefined): boolean {
+    if (sequence === undefined) return false;
+    return sequence === this.#large?.sequence || this.#held.holds(sequence);
   }
 
   #encode(frame: ToEngine): OutgoingFrame {
@@ -175,10 +188,8 @@ export class Outbox {
   }
 
   #queue(frame: OutgoingFrame): void {
-    const { sequence } = frame;
-    const behind = sequence !== undefined && sequence === this.#large?.sequence;
     const second = this.#large !== undefined && isLarge(frame);
-    if (behind || second || this.#held.holds(sequence)) {
+    if (second || this.#isBehind(frame.sequence)) {
       this.#held.add(frame);
       return;
     }
@@ -217,6 +228,8 @@ export class Outbox {
     large.writing = false;
     if (large.left === 0) {
       this.#large = undefined;
+      // Before what is to come behind them.
+      this.#pushCredits(large.sequence);
       for (const frame of this.#held.release()) this.#depart(frame);
     }
     this.#schedule();
