@@ -3,8 +3,7 @@
  * frame, too: its payload is a piece of the large frame's bytes, prefix and all. Those of one large frame come
  * in order, and the next large one begins when they are complete.
  */
-import { invalid } from '@cabstand/core';
-import { PREFIX, malformed, writePrefix } from './layout';
+import { PREFIX, malformed, payloadSize, writePrefix } from './layout';
 
 export const FRAGMENT = 10;
 
@@ -75,11 +74,8 @@ export class Fragments {
   #allocate(first: Buffer): Buffer {
     if (first.length < PREFIX)
       throw malformed('fragment', first.length, `at least ${PREFIX} bytes`);
-    const length = first.readUInt32LE(0);
-    if (length < 1) throw malformed('length', length, 'at least 1');
-    if (length > this.#maxFrameBytes)
-      throw invalid('MESSAGE_TOO_LARGE', 'frame: length', length, `at most ${this.#maxFrameBytes}`);
+    const size = payloadSize(first, this.#maxFrameBytes);
     // Memory of its own, so that the frame's tensors are aligned.
-    return Buffer.allocUnsafeSlow(length + 4);
+    return Buffer.allocUnsafeSlow(PREFIX + size);
   }
 }

@@ -2,7 +2,7 @@ import { invalid } from '@cabstand/core';
 import { decodeFrame } from './codec';
 import type { Frame } from './codec';
 import { FRAGMENT, Fragments } from './fragments';
-import { PREFIX, malformed } from './layout';
+import { PREFIX, payloadSize } from './layout';
 import { DEFAULT_MESSAGE_BYTES, largestFrame } from './limits';
 
 export interface FrameReaderOptions {
@@ -50,7 +50,7 @@ export class FrameReader {
         this.#prefixFilled += taken;
         at += taken;
         if (this.#prefixFilled < PREFIX) break;
-        const size = this.#payloadSize();
+        const size = payloadSize(this.#prefix, this.#maxFrameBytes);
         if (bytes.length - at >= size) {
           this.#complete(bytes.subarray(at, at + size), frames);
           at += size;
@@ -72,14 +72,6 @@ export class FrameReader {
   get pending(): number {
     const filled = this.#payload === undefined ? 0 : this.#filled;
     return this.#prefixFilled + filled + this.#fragments.pending;
-  }
-
-  #payloadSize(): number {
-    const length = this.#prefix.readUInt32LE(0);
-    if (length < 1) throw malformed('length', length, 'at least 1');
-    if (length > this.#maxFrameBytes)
-      throw invalid('MESSAGE_TOO_LARGE', 'frame: length', length, `at most ${this.#maxFrameBytes}`);
-    return length - 1;
   }
 
   #complete(payload: Buffer, frames: Frame[]): void {

@@ -1,7 +1,8 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import type { FramedInput } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
-import { PartQueue, bytesOf } from './part-queue';
+import { PartQueue, weigh } from './part-queue';
+import type { Weight } from './part-queue';
 
 export interface LiveInputLimits {
   /** Most parts that wait for the engine. */
@@ -28,7 +29,7 @@ export interface LiveStart {
 }
 
 interface KeptPart extends LivePart {
-  readonly bytes: number;
+  readonly weight: Weight;
 }
 
 /** A frame may need more parts, and more bytes, than may wait otherwise: so many times as many. */
@@ -45,6 +46,7 @@ const MANY_BYTES = 2 ** 20;
  */
 export class LiveInput {
   readonly #limits: LiveInputLimits;
+  readonly #framed: readonly FramedInput[];
   /** Parts that the engine has not used up. */
   readonly #waiting: PartQueue;
   /** Parts that the engine has got and not reported as used up. */
@@ -64,13 +66,14 @@ export class LiveInput {
     start: LiveStart = { next: 0, reported: 0 },
   ) {
     this.#limits = limits;
+    this.#framed = framed;
     this.#waiting = new PartQueue(framed);
     this.#atEngine = new PartQueue(framed);
     this.#next = this.#sent = start.next;
     this.#taken = this.#reported = start.reported;
     for (let part = start.reported; part < start.next; part++) {
-      this.#waiting.pushUnknown();
-      this.#atEngine.pushUnknown();
+      this.#waiting.push();
+      this.#atEngine.push();
     }
   }
 
@@ -179,17 +182,20 @@ export class LiveInput {
 
   /** Takes a part that `expects` found new. */
   accept(part: LivePart): void {
-    const bytes = bytesOf(part.tensors);
-    this.#waiting.push(part.tensors);
-    this.#kept.push({ ...part, bytes });
-    this.#keptBytes += bytes;
+    const weight = weigh(part.tensors, this.#framed);
+    this.#waiting.push(weight);
+    this.#kept.push({ ...part, weight });
+    this.#keptBytes += weight.bytes;
     this.#next++;
     this.#last = part.last;
   }
 
   /** The next part for the engine; undefined while it has none, or has enough of them. */
   get unsent(): LivePart | undefined {
-    if (!this.#engineHasRoom) return undefined;
+    return this.#engineHasRoom ? this.#firstUnsent : undefined;
+  }
+
+  get #firstUnsent(): KeptPart | undefined {
     return this.#kept[this.#sent - (this.#next - this.#kept.length)];
   }
 
@@ -206,8 +212,7 @@ export class LiveInput {
 
   /** The engine has got the part that `unsent` gave, or the one that just came. */
   markSent(): void {
-    const part = this.#kept[this.#sent - (this.#next - this.#kept.length)];
-    this.#atEngine.push(part?.tensors ?? []);
+    this.#atEngine.push(this.#firstUnsent?.weight);
     this.#sent++;
     if (!this.#limits.keep) this.release(this.#sent);
   }
@@ -217,7 +222,7 @@ export class LiveInput {
     while (this.#next - this.#kept.length < part) {
       const gone = this.#kept.shift();
       if (gone === undefined) return;
-      this.#keptBytes -= gone.bytes;
+      this.#keptBytes -= gone.weight.bytes;
     }
   }
 
@@ -226,7 +231,7 @@ export class LiveInput {
     this.#sent = next;
     this.#reported = reported;
     this.#atEngine.clear();
-    for (let part = reported; part < next; part++) this.#atEngine.pushUnknown();
+    for (let part = reported; part < next; part++) this.#atEngine.push();
   }
 
   /** The engine has used up the parts below `parts`. Answers which it reports for the first time. */

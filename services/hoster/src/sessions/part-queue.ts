@@ -2,7 +2,8 @@
 import type { FramedInput } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
 
-interface Weight {
+/** What a part holds. */
+export interface Weight {
   readonly bytes: number;
   /** Along the framed axis of each framed input. */
   readonly items: readonly number[];
@@ -29,17 +30,9 @@ export class PartQueue {
     return this.#bytes;
   }
 
-  push(tensors: readonly Tensor[]): void {
-    const items = this.#framed.map(({ input, axis }) => {
-      const tensor = tensors.find(({ name }) => name === input);
-      return tensor?.shape[axis] ?? 0;
-    });
-    this.#add({ bytes: bytesOf(tensors), items }, 1);
-  }
-
-  /** A part of which nothing is known but that it is there. */
-  pushUnknown(): void {
-    this.#add(this.#none, 1);
+  /** @param weight default: of a part of which nothing is known but that it is there. */
+  push(weight = this.#none): void {
+    this.#add(weight, 1);
   }
 
   shift(): void {
@@ -72,8 +65,12 @@ export class PartQueue {
   }
 }
 
-export function bytesOf(tensors: readonly Tensor[]): number {
+export function weigh(tensors: readonly Tensor[], framed: readonly FramedInput[]): Weight {
   let bytes = 0;
   for (const { data } of tensors) bytes += data.byteLength;
-  return bytes;
+  const items = framed.map(({ input, axis }) => {
+    const tensor = tensors.find(({ name }) => name === input);
+    return tensor?.shape[axis] ?? 0;
+  });
+  return { bytes, items };
 }
