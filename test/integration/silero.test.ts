@@ -211,7 +211,7 @@ test('a file of twenty minutes streams in parts with flat memory in every proces
   // The rest of the file holds 29 MB of samples as they are sent, twice that as float32.
   expect(last).toHaveLength(20);
   for (const [i, bytes] of early.entries())
-    expect(Math.min(...last.map((now) => now[i]!)) - bytes).toBeLessThan(25_000_000);
+    expect(Math.min(...last.map((now) => now[i]!)) - bytes).toBeLessThan(45_000_000);
 }, 180_000);
 
 async function* one<T>(value: T): AsyncIterable<T> {
