@@ -76,7 +76,7 @@ const OPTIONAL: Partial<Record<Headers, Readonly<Record<string, Check>>>> = {
     variant: 'string',
     maxMessageBytes: 'count',
   },
-  OPEN: { restore: 'count', snapshots: 'boolean' },
+  OPEN: { owner: 'string', restore: 'count', snapshots: 'boolean' },
   LOADED: { rowAxes: 'array' },
   STATS: { cpuSeconds: 'number' },
   TURN: { continued: 'boolean' },

@@ -91,8 +91,10 @@ export type ReferenceKind = 'golden' | 'self' | 'none';
 export interface OpenFrame {
   readonly type: 'OPEN';
   readonly sequence: number;
-  /** 0 to 9; higher goes first. */
+  /** 0 to 9; of one owner's sequences, higher goes first. */
   readonly priority: number;
+  /** Whose sequence it is: where not all fit into a step, owners take turns. Default: nobody in particular. */
+  readonly owner?: string;
   /** A snapshot of the same model to begin from; one that is not fails the next turn with CHECKPOINT_INVALID. */
   readonly restore?: Uint8Array;
   /** Every end of turn comes with a snapshot. Default false. */

@@ -66,6 +66,7 @@ export class RecurrentStepper implements Stepper<RecurrentSequence> {
       // Written out: a spread costs each row of each step 0.1 µs, as V8 then keeps the rest elsewhere.
       id,
       priority,
+      owner: '',
       turn: undefined,
       records: 0,
       bytes: 0,

@@ -1,4 +1,5 @@
 /** Chooses which sequences run next. */
+import { OwnerTurns } from './owner-turns';
 import type { Group, Sequence, Stepper } from './sequence';
 
 /** What is looked at in order to choose. */
@@ -9,6 +10,7 @@ const AGING_STEPS = 8;
 
 export class Scheduler<S extends Sequence> {
   readonly #stepper: Steps<S>;
+  readonly #owners = new OwnerTurns();
   #step = 0;
 
   constructor(stepper: Steps<S>) {
@@ -16,9 +18,10 @@ export class Scheduler<S extends Sequence> {
   }
 
   /**
-   * The next batch: sequences of one group with work and credit, or none. The highest priority leads
-   * (waiting raises it), then whoever was served longest ago. Sequences that ran together stay
-   * together where they can, so that their state need not be moved.
+   * The next batch: sequences of one group with work and credit, or none. The owner that was served
+   * least leads, with its sequence of the highest priority (waiting raises it) and of those the one served
+   * longest ago. Sequences that ran together stay together where they can, so that their state need
+   * not be moved.
    */
   next(sequences: Iterable<S>): S[] {
     const ready: S[] = [];
@@ -26,17 +29,25 @@ export class Scheduler<S extends Sequence> {
     for (const sequence of sequences) {
       if (!isReady(this.#stepper, sequence)) continue;
       ready.push(sequence);
-      if (lead === undefined || before(sequence, lead)) lead = sequence;
+      if (lead === undefined || this.#before(sequence, lead)) lead = sequence;
     }
     if (lead === undefined) return ready;
     const batch = this.#fill(ready, lead);
     this.#step += 1;
-    if (batch.length < ready.length) for (const sequence of ready) sequence.waited += 1;
+    if (batch.length < ready.length) {
+      for (const sequence of ready) sequence.waited += 1;
+      this.#owners.count(lead, batch, this.#stepper);
+    }
     for (const sequence of batch) {
       sequence.lastStep = this.#step;
       sequence.waited = 0;
     }
     return batch;
+  }
+
+  #before(a: S, b: S): boolean {
+    const difference = this.#owners.compare(a.owner, b.owner);
+    return difference === 0 ? before(a, b) : difference < 0;
   }
 
   #fill(ready: S[], lead: S): S[] {
@@ -50,13 +61,15 @@ export class Scheduler<S extends Sequence> {
     if (rows <= maxBatch) return mates;
     // Too many for one run: as few runs as it takes, of much the same size.
     const room = Math.ceil(rows / Math.ceil(rows / maxBatch));
-    const cohort = mates.filter(({ lastStep }) => lastStep === lead.lastStep);
-    const together = this.#take([lead, ...cohort.filter((one) => one !== lead)], room);
-    if (together.length * 2 >= room && together.length >= Math.min(cohort.length, room))
-      return inOrder(together, ready);
     const others = mates.filter((one) => one !== lead);
+    if (others.every(({ owner }) => owner === lead.owner)) {
+      const cohort = others.filter(({ lastStep }) => lastStep === lead.lastStep);
+      const together = this.#take([lead, ...cohort], room);
+      if (together.length * 2 >= room && together.length >= Math.min(cohort.length + 1, room))
+        return inOrder(together, ready);
+    }
     others.sort((a, b) => (before(a, b) ? -1 : before(b, a) ? 1 : 0));
-    return inOrder(this.#take([lead, ...others], room), ready);
+    return inOrder(this.#take(this.#owners.inTurn([lead, ...others]), room), ready);
   }
 
   /** From the front as many as fit; the first always does. */

@@ -21,6 +21,8 @@ export interface ActiveTurn {
 export interface Sequence {
   readonly id: number;
   readonly priority: number;
+  /** Owners share the steps evenly, however many sequences each of them has. */
+  owner: string;
   turn: ActiveTurn | undefined;
   /** Credit left. Bytes may go below zero by one record. */
   records: number;
@@ -47,6 +49,7 @@ export function newSequence(id: number, priority: number): Sequence {
   return {
     id,
     priority,
+    owner: '',
     turn: undefined,
     records: 0,
     bytes: 0,

@@ -137,10 +137,11 @@ export class StepLoop<S extends Sequence> {
     this.#wake = undefined;
   }
 
-  #open({ sequence: id, priority, restore, snapshots }: OpenFrame): void {
+  #open({ sequence: id, priority, owner, restore, snapshots }: OpenFrame): void {
     // Main keeps to its own limit; a turn of a sequence that is not open is answered by an error.
     if (this.#sequences.has(id) || this.#sequences.size >= this.#maxSequences) return;
     const sequence = this.#stepper.open(id, priority);
+    sequence.owner = owner ?? '';
     sequence.snapshots = snapshots === true;
     this.#sequences.set(id, sequence);
     if (restore === undefined) return;

@@ -47,8 +47,10 @@ export interface ServedModel {
 }
 
 export interface SequenceOptions {
-  /** 0 to 9; higher goes first. */
+  /** 0 to 9; of one owner's sequences, higher goes first. */
   readonly priority: number;
+  /** Whose it is: owners share the engine's steps evenly. Default: nobody in particular. */
+  readonly owner?: string;
   /** A snapshot to begin from; one that is none of this model fails the next turn. */
   readonly restore?: Uint8Array | undefined;
   /** Every end of turn comes with a snapshot. Default false. */

@@ -56,11 +56,12 @@ export class Sequences {
       if (this.#open.size === 0) this.#onEmpty();
     });
     this.#open.set(number, sequence);
-    const { priority, restore, snapshots = false } = options;
+    const { priority, owner, restore, snapshots = false } = options;
     this.#outbox.send({
       type: 'OPEN',
       sequence: number,
       priority,
+      ...(owner === undefined ? {} : { owner }),
       ...(restore === undefined ? {} : { restore }),
       ...(snapshots ? { snapshots } : {}),
     });

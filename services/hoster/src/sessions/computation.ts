@@ -63,6 +63,7 @@ export class Computation implements SequenceSink {
       model: session.model,
       sink: this,
       priority,
+      owner: session.principal,
       snapshots: session.durable,
       clock,
       rebuildMs: options.rebuildMs,

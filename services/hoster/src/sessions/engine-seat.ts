@@ -6,6 +6,7 @@ export interface EngineSeatInit {
   readonly model: ServedModel;
   readonly sink: SequenceSink;
   readonly priority: number;
+  readonly owner: string;
   readonly snapshots: boolean;
   readonly clock: Clock;
   /** How long to wait for the engine to come back, in milliseconds. */
@@ -50,9 +51,10 @@ export class EngineSeat {
 
   /** Throws what `ServedModel.openSequence` throws. `restore`: empty for nothing. */
   take(restore: Uint8Array): Sequence {
-    const { model, sink, priority, snapshots } = this.#init;
+    const { model, sink, priority, owner, snapshots } = this.#init;
     const sequence = model.openSequence(sink, {
       priority,
+      owner,
       ...(restore.byteLength > 0 ? { restore } : {}),
       ...(snapshots ? { snapshots } : {}),
     });
