@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { benchFailover } from './failover';
+import { benchFairness } from './fairness/main';
 import { benchHandOuts } from './handouts';
 import { benchIdle } from './idle';
 import { benchPause } from './pause/main';
@@ -17,11 +18,12 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   failover    gaps that an application sees when hosters, engines and routers die
   pause       what a live stream hears of others' large messages, valid and refused
   stampede    a hoster dies under 200 clients: time until all their streams flow again
+  fairness    what a client notices when another one does its worst (--seconds 15: p99 needs some)
   (nothing)   the first three
 
   --pairs N     interleaved pairs for each case (default 7)
   --seconds S   length of a round (default 2)
-  --only TEXT   only served, pause or failover cases whose name contains TEXT
+  --only TEXT   only served, pause, fairness or failover cases whose name contains TEXT
   --trials N    failures of each kind (default 12)
   --streams N   streams that failures strike (default 8)`;
 
@@ -63,6 +65,8 @@ async function main(): Promise<void> {
       seconds: Number(values.seconds),
       only: values.only,
     });
+  if (positionals.includes('fairness'))
+    await benchFairness({ seconds: Number(values.seconds), only: values.only });
   if (positionals.includes('stampede')) await benchStampede();
 }
 

@@ -1,9 +1,8 @@
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { BUNDLED_MODELS, REPOSITORY_ROOT, Subnet, TEST_MODELS } from '@cabstand/testing';
 import { heading, print } from '../report';
 import { format, quantile, show, spread } from '../stats';
+import { Worker } from '../worker';
 import type { Heard, Load, Outcomes, Target, ToListener, ToSender } from './messages';
 
 const MB = 1_000_000;
@@ -77,7 +76,7 @@ export async function benchPause({ pairs, seconds, only }: PauseOptions): Promis
   const [hoster] = subnet.hosters;
   if (hoster === undefined) throw new Error('no hoster');
   const target: Target = { address: hoster.address, auth: subnet.authConfig('client') };
-  using sender = new Worker<ToSender>('sender.js');
+  using sender = new Worker<ToSender>(path.join(__dirname, 'sender.js'));
   const loop = (): Promise<Loop> => {
     const printed = new Promise<Loop>((resolve) =>
       hoster.child.onLine((line) => {
@@ -91,7 +90,7 @@ export async function benchPause({ pairs, seconds, only }: PauseOptions): Promis
   sender.tell({ start: target });
   for (const one of CASES.filter(({ name }) => name.includes(only))) {
     // A stream of its own for each case: one that does not survive is no matter of the next.
-    using listener = new Worker<ToListener>('listener.js');
+    using listener = new Worker<ToListener>(path.join(__dirname, 'listener.js'));
     await listener.ask({ start: target });
     heading(
       one.name,
@@ -200,36 +199,6 @@ function report(
       target: { text: 'flows on', met: ended === undefined },
     },
   ]);
-}
-
-/** A process of the benchmark's own. */
-class Worker<ToChild extends object> implements Disposable {
-  readonly #child: ChildProcess;
-
-  constructor(file: string) {
-    this.#child = fork(path.join(__dirname, file));
-  }
-
-  tell(message: ToChild): void {
-    this.#child.send(message);
-  }
-
-  /** What it answers next. */
-  ask(message: ToChild): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const onExit = (): void => reject(new Error('a process of the benchmark ended'));
-      this.#child.once('exit', onExit);
-      this.#child.once('message', (answer) => {
-        this.#child.off('exit', onExit);
-        resolve(answer);
-      });
-      this.tell(message);
-    });
-  }
-
-  [Symbol.dispose](): void {
-    this.#child.kill();
-  }
 }
 
 function sleep(ms: number): Promise<void> {

@@ -1,0 +1,107 @@
+import path from 'node:path';
+import { addMember, readPrivateKey, subnetPaths } from '@cabstand/auth';
+import { Subnet } from '@cabstand/testing';
+import { residentBytes } from '../../support/processes';
+import { heading, print } from '../report';
+import { format, quantile } from '../stats';
+import { Worker } from '../worker';
+import { ATTACKS } from './attacks';
+import type { Outcomes, Target, ToHostile, ToVictim, Turns } from './messages';
+
+const SLOWER = 3;
+/** What an attack takes to be in full swing. */
+const LEAD_IN_MS = 4000;
+const MIB = 1 << 20;
+
+export interface FairnessOptions {
+  /** Length of each half, before and during. */
+  readonly seconds: number;
+  /** Only attacks whose name contains this. */
+  readonly only: string;
+}
+
+/** What one client notices when another one, of equal standing, does its worst: limits as they are by default. */
+export async function benchFairness({ seconds, only }: FairnessOptions): Promise<void> {
+  heading(
+    'One hostile principal',
+    `2 hosters, default limits; the victim runs 10 short sessions a second, of g2p and of silero-vad, ${String(seconds)} s before and ${String(seconds)} s during`,
+  );
+  for (const { name } of ATTACKS.filter((attack) => attack.name.includes(only)))
+    await attacked(name, seconds);
+}
+
+async function attacked(attack: string, seconds: number): Promise<void> {
+  await using subnet = await Subnet.start({ hosters: 2 });
+  for (const name of ['alice', 'bob'])
+    await addMember({ folder: subnet.keys, name, roles: ['client'] });
+  const target = (member: string): Target => ({
+    routers: subnet.routerAddresses,
+    hosters: subnet.hosters.map(({ address }) => address),
+    auth: subnet.authConfig(member),
+    victimKey: readPrivateKey(subnetPaths(subnet.keys).key('alice')).id,
+  });
+  using victim = new Worker<ToVictim>(path.join(__dirname, 'victim.js'));
+  using hostile = new Worker<ToHostile>(path.join(__dirname, 'hostile.js'));
+  await victim.ask({ start: target('alice') });
+  const round = async (): Promise<Turns> => {
+    await sleep(seconds * 1000);
+    return (await victim.ask({ take: true })) as Turns;
+  };
+  const services = [...subnet.routers, ...subnet.hosters];
+  const resident = (): readonly number[] => services.map(({ child }) => residentBytes(child.pid));
+  await victim.ask({ take: true });
+  const before = await round();
+  const calm = resident();
+  await hostile.ask({ start: target('bob'), attack });
+  await sleep(LEAD_IN_MS);
+  await victim.ask({ take: true });
+  const during = await round();
+  const outcomes = (await hostile.ask({ take: true })) as Outcomes;
+  const grown = resident().map((bytes, at) => bytes - (calm[at] ?? 0));
+  report(attack, before, during, outcomes, grown);
+}
+
+function report(
+  attack: string,
+  before: Turns,
+  during: Turns,
+  outcomes: Outcomes,
+  grown: readonly number[],
+): void {
+  const p = ({ right }: Turns, q: number): number => quantile(right, q);
+  const times = (q: number): string =>
+    `${format(p(before, q), 0)} to ${format(p(during, q), 0)} ms`;
+  const slower = p(during, 0.99) / p(before, 0.99);
+  const share = during.right.length / (during.right.length + during.failed.length);
+  const reasons = [...new Set(during.failed)].join(', ');
+  console.log(`\n  ${attack}`);
+  print([
+    {
+      what: "victim's sessions that succeed",
+      value: `${format(100 * share, 1)} % of ${String(during.right.length + during.failed.length)}${reasons === '' ? '' : ` (${reasons})`}`,
+      target: { text: '100 %', met: share === 1 && before.failed.length === 0 },
+    },
+    { what: 'p50', value: times(0.5) },
+    {
+      what: 'p99',
+      value: `${times(0.99)}, ${format(slower, 1)} times`,
+      target: { text: `at most ${String(SLOWER)} times`, met: slower <= SLOWER },
+    },
+    {
+      what: 'what came of the attack',
+      value: Object.entries(outcomes)
+        .map(([outcome, count]) => `${format(count, 0)} ${outcome}`)
+        .join(', '),
+    },
+    {
+      what: 'resident memory, router and hosters',
+      value: grown
+        .map((bytes) => `${bytes < 0 ? '' : '+'}${format(bytes / MIB, 0)} MiB`)
+        .join(', '),
+    },
+  ]);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
