@@ -3,17 +3,13 @@ import './no-telemetry';
 import { setPriority } from 'node:os';
 import { CabstandError, every, systemClock } from '@cabstand/core';
 import { Connection } from './connection';
-import { auditReason } from './frames/audit-reason';
 import type { Frame } from './frames/codec';
 import { PROTOCOL_VERSION } from './frames/types';
 import type { LoadFrame } from './frames/types';
-import { loadModel } from './load';
 import { describeRuntime } from './graphs/onnx-runtime';
 import { parseProcessOptions } from './options';
-import { StepLoop } from './runtime/step-loop';
-import type { WorkFrame } from './runtime/step-loop';
-import type { Sequence } from './runtime/sequence';
-import { Auditor } from './verify/audit';
+import type { Runtime } from './runtime/runtime';
+import { StepRuntime } from './runtime/step-runtime';
 import { warmUp } from './warm';
 
 const STATS_PERIOD_MS = 1000;
@@ -25,7 +21,7 @@ const LAST_WORDS_MS = 1000;
 type State =
   | { readonly name: 'waiting' }
   | { readonly name: 'loading' }
-  | { readonly name: 'serving'; readonly loop: StepLoop<Sequence> }
+  | { readonly name: 'serving'; readonly runtime: Runtime }
   /** FAILED is on its way; the process exits after it. */
   | { readonly name: 'failing' };
 
@@ -71,7 +67,7 @@ function main(): void {
       case 'CANCEL':
       case 'CLOSE':
       case 'SNAPSHOT':
-        if (state.name === 'serving') state.loop.handle(frame satisfies WorkFrame);
+        if (state.name === 'serving') state.runtime.handle(frame);
         else void fail(outOfPlace(frame, state));
         return;
       default:
@@ -82,38 +78,19 @@ function main(): void {
   const load = async (frame: LoadFrame): Promise<void> => {
     state = { name: 'loading' };
     beNice(frame.nice);
-    const { model, stepper, stateBytes, loaded, rememberUnbatched } = await loadModel(
-      frame,
-      (stage) => connection.send({ type: 'PROGRESS', stage }),
-    );
-    const auditor = new Auditor(stepper, {
-      batchClass: loaded.batchClass,
-      limits: model.manifest.golden,
-      share: frame.audit ?? 0,
-      onDifference: (finding) => {
-        // Told once it is kept: nothing is batched meanwhile, and whoever hears it may end this engine.
-        void rememberUnbatched(auditReason(finding)).finally(() => connection.send(finding));
-      },
-    });
-    const loop = new StepLoop(stepper, connection, frame.maxSequences, auditor);
-    state = { name: 'serving', loop };
-    connection.send(loaded);
+    const runtime: Runtime = await StepRuntime.load(frame, connection);
+    state = { name: 'serving', runtime };
+    connection.send(runtime.loaded);
     every(systemClock, STATS_PERIOD_MS, () => {
       if (connection.behind) return;
-      const { busySeconds, sequences, ready } = loop.stats;
       connection.send({
         type: 'STATS',
+        ...runtime.stats,
         rssBytes: process.memoryUsage.rss(),
-        busySeconds,
-        sequences,
-        stateBytes: sequences * stateBytes,
-        ready,
-        audits: auditor.passed,
-        auditSeconds: auditor.seconds,
         cpuSeconds: cpuSeconds(),
       });
     });
-    await loop.run(new AbortController().signal);
+    await runtime.run(new AbortController().signal);
   };
 
   connection.send({

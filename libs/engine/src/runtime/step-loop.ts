@@ -11,16 +11,10 @@ import type {
 } from '../frames/types';
 import { unfit } from '../snapshot/bytes';
 import { StepWriter } from '../output/step-writer';
+import type { FrameSink, WorkFrame } from './runtime';
 import { Scheduler, isReady } from './scheduler';
 import { endTurn, turnEnd, writeSnapshot } from './sequence';
 import type { ActiveTurn, Sequence, Stepper } from './sequence';
-
-/** Where frames go. */
-export interface FrameSink {
-  /** Writes a frame; false where the reader is behind: `drained` resolves when it has caught up. */
-  write(frame: Buffer): boolean;
-  drained(): Promise<void>;
-}
 
 /** What may be done when no step is. One piece at a time, no longer than a step. */
 export interface SpareWork {
@@ -36,9 +30,6 @@ export interface LoopStats {
   readonly sequences: number;
   readonly ready: number;
 }
-
-export type WorkFrame =
-  OpenFrame | TurnFrame | InputFrame | CreditsFrame | CancelFrame | CloseFrame | SnapshotFrame;
 
 export class StepLoop<S extends Sequence> {
   readonly #stepper: Stepper<S>;
