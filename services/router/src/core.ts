@@ -80,7 +80,7 @@ export class RouterCore {
       changed: (slot) => this.#pools.refresh(slot),
       ended: (_lease, end) => observer.leaseEnded?.(end),
     });
-    this.#claims = new Claims(settings.maxClaims, settings.maxClaimsPerNode);
+    this.#claims = new Claims(clock, settings.maxClaims, settings.maxClaimsPerNode);
     this.#bans = new Bans({
       ...settings,
       aliveNodes: () => this.#registry.alive,
@@ -116,7 +116,9 @@ export class RouterCore {
     this.#handOuts = new HandOuts(settings, {
       registry: this.#registry,
       placement,
+      pools: this.#pools,
       leases: this.#leases,
+      claims: this.#claims,
       observer,
       periodMs,
       startedAt: clock.monotonic(),
@@ -172,11 +174,11 @@ export class RouterCore {
     return this.#watch.watch(wanted, signal);
   }
 
-  /** Who claims a session, highest epoch first. */
-  locate(sessionId: string): readonly Location[] {
+  /** Who claims a session of the principal, the likeliest first. */
+  locate(sessionId: string, principal: string): readonly Location[] {
     if (!isSessionId(sessionId))
       throw invalid('INVALID_ARGUMENT', 'session_id', sessionId, '1 to 64 of [A-Za-z0-9._-]');
-    return this.#claims.locate(sessionId);
+    return this.#claims.locate(principal, sessionId);
   }
 
   /** Throws RATE_LIMITED. Reports about nodes or processes that are no more are taken and dropped. */

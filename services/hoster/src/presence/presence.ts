@@ -39,7 +39,8 @@ export class Presence implements SessionObserver {
 
   opened(session: SessionFacts): void {
     if (session.durable)
-      for (const { news } of this.#links) news.sessionOpened(session.id, session.epoch.counter);
+      for (const { news } of this.#links)
+        news.sessionOpened(session.id, session.epoch.counter, session.principal);
   }
 
   epochRaised(session: SessionFacts): void {

@@ -213,7 +213,11 @@ export class RouterLink {
       incarnation: identity.incarnation,
       load: load(source, this.address),
       consumed_lease_ids: [...consumedLeaseIds],
-      sessions_opened: opened.map(({ sessionId, epoch }) => ({ session_id: sessionId, epoch })),
+      sessions_opened: opened.map(({ sessionId, epoch, principal }) => ({
+        session_id: sessionId,
+        epoch,
+        principal,
+      })),
       sessions_closed: [...closed],
       clock: timestamp(clock.now()),
       impairments: [],
@@ -250,7 +254,14 @@ export class RouterLink {
   }
 }
 
-function* durableSessions(source: PresenceSource): Generator<{ id: string; epoch: number }> {
+function* durableSessions(
+  source: PresenceSource,
+): Generator<{ sessionId: string; epoch: number; principal: string }> {
   for (const session of source.sessions.all())
-    if (session.durable) yield { id: session.id, epoch: session.epoch.counter };
+    if (session.durable)
+      yield {
+        sessionId: session.id,
+        epoch: session.epoch.counter,
+        principal: session.principal,
+      };
 }

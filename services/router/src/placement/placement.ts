@@ -54,6 +54,26 @@ export class Placement {
     return this.#choose(candidates);
   }
 
+  /** Whether a slot would have room for the call once one reservation less is on it. */
+  freeing(wanted: Wanted): (slot: Slot) => boolean {
+    const filter = filterOf(wanted);
+    return (slot) =>
+      (slot.class === 'full' || slot.class === 'reserve') &&
+      slot.free + (wanted.resume ? slot.kept : 0) >= slot.leases.size &&
+      (wanted.digest === '' || slot.digests.includes(wanted.digest)) &&
+      filter.passes(slot);
+  }
+
+  /** One of the full nodes, for somebody for whom its hoster will make room; undefined without any. */
+  placeFull(wanted: Wanted): Placed | undefined {
+    const pool = this.pools.get(wanted.model, wanted.digest);
+    if (pool === undefined) return undefined;
+    const filter = filterOf(wanted);
+    const full = this.#draw(pool, 'full', wanted, filter);
+    const candidates = full.length > 0 ? full : this.#draw(pool, 'reserve', wanted, filter);
+    return candidates.length > 0 ? this.#choose(candidates) : undefined;
+  }
+
   #choose(candidates: readonly Slot[]): Placed {
     const quickest = quickestStep(candidates);
     const scored = candidates.map((slot) => ({ slot, score: scoreOf(slot, quickest) }));
@@ -81,7 +101,7 @@ export class Placement {
 
   #draw(
     pool: Pool,
-    from: 'open' | 'reserve' | 'banned',
+    from: 'open' | 'reserve' | 'full' | 'banned',
     wanted: Wanted,
     filter: NodeFilter,
   ): readonly Slot[] {

@@ -1,10 +1,13 @@
 import { BoundedMap } from '@cabstand/core';
 import { isSessionId } from './validate';
+import type { Clock } from '@cabstand/core';
 import type { Node } from './node';
 
 export interface SessionClaim {
   readonly sessionId: string;
   readonly epoch: number;
+  /** Whose session it is, as the hoster says. A claim without is not kept: it would be nobody's. */
+  readonly principal: string;
 }
 
 export interface Location {
@@ -14,17 +17,41 @@ export interface Location {
 
 /** More claims on one session than this are not kept: a session has one home, briefly two. */
 const CLAIMS_PER_SESSION = 8;
+/** Principals who may have sessions of one id at one node. */
+const PRINCIPALS_PER_ID = 8;
+/** Principals of each node that are remembered to have had sessions there with leases. */
+const LEASED_PER_NODE = 256;
+/** An epoch so far above another one of its session is not believed: each takeover raises it by one. */
+const PLAUSIBLE_RISE = 1000;
+/** How long a session that no node claims any more may still ask for what is kept for failovers. */
+const RECENT_MS = 60_000;
 
-/** Which nodes say that they have which session. Bounded: the oldest knowledge goes first. */
+/** Node and the epoch that it says, in the order in which the nodes first claimed the session. */
+type Owners = Map<Node, number>;
+
+/**
+ * Which nodes say that they have which session of which principal. Bounded: the oldest knowledge goes
+ * first. What a node says is believed as far as leases go, and no further.
+ */
 export class Claims {
-  readonly #sessions: BoundedMap<string, Map<Node, number>>;
+  readonly #sessions: BoundedMap<string, Owners>;
+  /** Monotonic time of a session's last claim, for those that nobody claims now. */
+  readonly #recent: BoundedMap<string, number>;
+  /** Sessions of each principal that are claimed. */
+  readonly #principals = new Map<string, number>();
+  /** Per node: who has used a lease there. */
+  readonly #leased = new WeakMap<Node, BoundedMap<string, true>>();
 
   constructor(
+    private readonly clock: Clock,
     maxClaims: number,
     private readonly maxClaimsPerNode: number,
   ) {
-    this.#sessions = new BoundedMap(maxClaims, (sessionId, owners) => {
-      for (const node of owners.keys()) node.claims.delete(sessionId);
+    this.#recent = new BoundedMap(maxClaims);
+    this.#sessions = new BoundedMap(maxClaims, (key, owners) => {
+      const { principal, sessionId } = parts(key);
+      this.#count(principal, -1);
+      for (const node of owners.keys()) unlist(node, sessionId, principal);
     });
   }
 
@@ -32,36 +59,115 @@ export class Claims {
     return this.#sessions.size;
   }
 
-  opened(node: Node, { sessionId, epoch }: SessionClaim): void {
-    if (!isSessionId(sessionId) || !Number.isSafeInteger(epoch) || epoch < 0) return;
-    if (!node.claims.has(sessionId) && node.claims.size >= this.maxClaimsPerNode) return;
-    const owners = this.#sessions.get(sessionId) ?? new Map<Node, number>();
-    if (!owners.has(node) && owners.size >= CLAIMS_PER_SESSION) {
-      const lowest = [...owners].sort((a, b) => a[1] - b[1])[0];
-      if (lowest === undefined || lowest[1] >= epoch) return;
-      owners.delete(lowest[0]);
-      lowest[0].claims.delete(sessionId);
-    }
-    owners.set(node, epoch);
-    node.claims.set(sessionId, epoch);
-    this.#sessions.set(sessionId, owners);
+  /** Sessions of the principal that hosters claim now. */
+  of(principal: string): number {
+    return this.#principals.get(principal) ?? 0;
   }
 
+  /** Other principals with sessions that hosters claim now. */
+  others(principal: string): number {
+    return this.#principals.size - (this.#principals.has(principal) ? 1 : 0);
+  }
+
+  /** Whether a hoster has the session now, or had it a moment ago. */
+  knows(principal: string, sessionId: string): boolean {
+    const key = keyOf(principal, sessionId);
+    if (this.#sessions.has(key)) return true;
+    const last = this.#recent.get(key);
+    return last !== undefined && this.clock.monotonic() - last <= RECENT_MS;
+  }
+
+  /** The principal has used a lease of this router at the node. */
+  leaseUsed(node: Node, principal: string): void {
+    let leased = this.#leased.get(node);
+    if (leased === undefined) this.#leased.set(node, (leased = new BoundedMap(LEASED_PER_NODE)));
+    leased.set(principal, true);
+  }
+
+  opened(node: Node, { sessionId, epoch, principal }: SessionClaim): void {
+    if (!isSessionId(sessionId) || !Number.isSafeInteger(epoch) || epoch < 0) return;
+    if (principal === '' || principal.length > MOST_PRINCIPAL) return;
+    const listed = node.claims.get(sessionId);
+    if (listed === undefined && node.claims.size >= this.maxClaimsPerNode) return;
+    if (listed?.has(principal) !== true && (listed?.size ?? 0) >= PRINCIPALS_PER_ID) return;
+    const key = keyOf(principal, sessionId);
+    const owners: Owners = this.#sessions.get(key) ?? new Map<Node, number>();
+    owners.set(node, epoch);
+    if (owners.size > CLAIMS_PER_SESSION) {
+      const last = this.#ranked(owners, principal).at(-1)?.node as Node;
+      owners.delete(last);
+      unlist(last, sessionId, principal);
+      if (last === node) return;
+    }
+    if (listed === undefined) node.claims.set(sessionId, new Set([principal]));
+    else listed.add(principal);
+    if (!this.#sessions.has(key)) this.#count(principal, 1);
+    this.#sessions.set(key, owners);
+  }
+
+  /** The node has the session no more, whosever it was. */
   closed(node: Node, sessionId: string): void {
-    if (!node.claims.delete(sessionId)) return;
-    const owners = this.#sessions.get(sessionId);
-    owners?.delete(node);
-    if (owners?.size === 0) this.#sessions.delete(sessionId);
+    const principals = node.claims.get(sessionId) ?? [];
+    node.claims.delete(sessionId);
+    for (const principal of principals) {
+      const key = keyOf(principal, sessionId);
+      const owners = this.#sessions.get(key);
+      owners?.delete(node);
+      if (owners?.size !== 0) continue;
+      this.#sessions.delete(key);
+      this.#count(principal, -1);
+      this.#recent.set(key, this.clock.monotonic());
+    }
   }
 
   forget(node: Node): void {
     for (const sessionId of [...node.claims.keys()]) this.closed(node, sessionId);
   }
 
-  /** Highest epoch first. */
-  locate(sessionId: string): readonly Location[] {
-    return [...(this.#sessions.get(sessionId) ?? [])]
-      .map(([node, epoch]) => ({ node, epoch }))
-      .sort((a, b) => b.epoch - a.epoch);
+  /**
+   * Where a session of the principal is. First the nodes where it has used leases of this router, then
+   * the others; among each the highest epoch first, and what claims one out of all proportion last.
+   */
+  locate(principal: string, sessionId: string): readonly Location[] {
+    const owners = this.#sessions.get(keyOf(principal, sessionId));
+    return owners === undefined ? [] : this.#ranked(owners, principal);
   }
+
+  #ranked(owners: Owners, principal: string): Location[] {
+    const bound = Math.min(...owners.values()) + PLAUSIBLE_RISE;
+    const rank = ({ node, epoch }: Location): number =>
+      (this.#leased.get(node)?.has(principal) === true ? 0 : 2) + (epoch > bound ? 1 : 0);
+    // Equals stay in the order in which they first claimed it.
+    return [...owners]
+      .map(([node, epoch]) => ({ node, epoch }))
+      .sort((a, b) => {
+        const [first, second] = [rank(a), rank(b)];
+        return first - second || (first % 2 === 1 ? 0 : b.epoch - a.epoch);
+      });
+  }
+
+  #count(principal: string, change: number): void {
+    const count = this.of(principal) + change;
+    if (count > 0) this.#principals.set(principal, count);
+    else this.#principals.delete(principal);
+  }
+}
+
+/** Characters of a principal that are kept: what authorizers make of keys and tokens is shorter. */
+const MOST_PRINCIPAL = 256;
+
+function keyOf(principal: string, sessionId: string): string {
+  // An id has no space.
+  return `${sessionId} ${principal}`;
+}
+
+function parts(key: string): { readonly sessionId: string; readonly principal: string } {
+  const space = key.indexOf(' ');
+  return { sessionId: key.slice(0, space), principal: key.slice(space + 1) };
+}
+
+function unlist(node: Node, sessionId: string, principal: string): void {
+  const principals = node.claims.get(sessionId);
+  principals?.delete(principal);
+  if (principals?.size === 0) node.claims.delete(sessionId);
 }

@@ -103,8 +103,8 @@ export interface Node {
   bannedUntil: number | undefined;
   /** The stream that its heartbeats come from. */
   stream: BeatStream | undefined;
-  /** Sessions it claims. */
-  readonly claims: Map<string, number>;
+  /** Sessions it claims, by id, with the principals that they belong to. */
+  readonly claims: Map<string, Set<string>>;
   /** Grows with every change that somebody could see: what is derived from the node can be cached. */
   revision: number;
 }
