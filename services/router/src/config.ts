@@ -89,6 +89,9 @@ export const routerConfigSchema = z.strictObject({
       max_reservations_per_principal: number('maxReservationsPerPrincipal').describe(
         'Unused reservations of one principal at once; at most max_reservations.',
       ),
+      max_slots_per_node: number('maxSlotsPerNode').describe(
+        'Sessions of one model that a node is believed to have room for, whatever it offers.',
+      ),
       alternatives: number('alternatives').describe('Alternatives given with a lease.'),
       max_list_length: number('maxListLength').describe(
         'Entries of the exclude, allow and block lists of a call.',
@@ -149,6 +152,7 @@ export function limitsOf(config: RouterConfig): Required<RouterLimits> {
     reservationMs: placement.reservation_seconds * 1000,
     maxReservations: placement.max_reservations,
     maxReservationsPerPrincipal: placement.max_reservations_per_principal,
+    maxSlotsPerNode: placement.max_slots_per_node,
     alternatives: placement.alternatives,
     maxListLength: placement.max_list_length,
     watchWindowMs: watch.window_seconds * 1000,

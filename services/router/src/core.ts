@@ -78,7 +78,11 @@ export class RouterCore {
     this.#leases = new Leases({
       ...settings,
       changed: (slot) => this.#pools.refresh(slot),
-      ended: (_lease, end) => observer.leaseEnded?.(end),
+      ended: (lease, end) => {
+        const { standing } = lease.slot.node;
+        if (end === 'expired') standing.unused(lease.principal, clock.monotonic());
+        observer.leaseEnded?.(end);
+      },
     });
     this.#claims = new Claims(clock, settings.maxClaims, settings.maxClaimsPerNode);
     this.#bans = new Bans({
@@ -110,6 +114,7 @@ export class RouterCore {
       periodMs,
     });
     const placement = new Placement(this.#pools, this.#registry.nodes, {
+      clock,
       alternatives: settings.alternatives,
       random,
     });
@@ -187,12 +192,15 @@ export class RouterCore {
     this.#reports.charge(principal);
     const lease = this.#leases.get(report.leaseId);
     // The session that it was reserved for did not start there.
-    if (lease?.principal === principal && lease.nodeId === report.nodeId)
-      this.#leases.end(report.leaseId, 'released');
+    const reserved = lease?.principal === principal && lease.nodeId === report.nodeId;
+    if (reserved) this.#leases.end(report.leaseId, 'released');
     const node = this.#registry.nodes.get(report.nodeId);
     if (node === undefined) return;
     if (report.incarnation !== '' && report.incarnation !== node.incarnation) return;
     this.#observer.reported?.(node, clip(report.reason, 64));
+    // Only who was handed the node out can say what became of that.
+    if (reserved || this.#claims.hasUsed(node, principal))
+      node.standing.failed(principal, this.settings.clock.monotonic());
     this.#monitor.reported(node, principal);
   }
 

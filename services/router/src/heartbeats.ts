@@ -118,6 +118,7 @@ export class Heartbeats {
       leases.end(leaseId, 'consumed');
       monitor.succeeded(node, lease.principal);
       claims.leaseUsed(node, lease.principal);
+      node.standing.used(lease.principal, node.lastSeen);
       pools.get(lease.model)?.used(lease.principal, node.lastSeen);
     }
     for (const sessionId of beat.sessionsClosed) claims.closed(node, sessionId);

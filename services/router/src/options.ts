@@ -57,6 +57,8 @@ export interface RouterLimits {
   readonly maxReservations?: number;
   /** Unused reservations of one principal at once. Default 4000, and at most `maxReservations`. */
   readonly maxReservationsPerPrincipal?: number;
+  /** Sessions of one model that a node is believed to have room for, whatever it offers. Default 10000. */
+  readonly maxSlotsPerNode?: number;
   /** Alternatives given with a lease. Default 3. */
   readonly alternatives?: number;
   /** Entries in each of the exclude, allow and block lists of a call. Default 256. */
@@ -118,6 +120,7 @@ export const ROUTER_LIMITS: Readonly<
   reservationMs: [10_000, 1, 1e9, false],
   maxReservations: [100_000, 1, 1e7, true],
   maxReservationsPerPrincipal: [4_000, 1, 1e7, true],
+  maxSlotsPerNode: [10_000, 1, 1e6, true],
   alternatives: [3, 0, 64, true],
   maxListLength: [256, 0, 100_000, true],
   watchWindowMs: [100, 0, 600_000, false],

@@ -2,6 +2,7 @@ import { SwapList } from '../registry/swap-list';
 import { draw } from './draw';
 import { filterOf } from './filter';
 import { quickestStep, scoreOf } from './score';
+import type { Clock } from '@cabstand/core';
 import type { Pool, Pools } from './pools';
 import type { Node, Slot } from '../registry/node';
 import type { NodeFilter, Wanted } from './filter';
@@ -32,6 +33,7 @@ interface PlaceCounts {
 }
 
 export interface PlacementOptions {
+  readonly clock: Clock;
   readonly alternatives: number;
   readonly random: () => number;
 }
@@ -75,8 +77,9 @@ export class Placement {
   }
 
   #choose(candidates: readonly Slot[]): Placed {
-    const quickest = quickestStep(candidates);
-    const scored = candidates.map((slot) => ({ slot, score: scoreOf(slot, quickest) }));
+    const now = this.options.clock.monotonic();
+    const quickest = quickestStep(candidates, now);
+    const scored = candidates.map((slot) => ({ slot, score: scoreOf(slot, quickest, now) }));
     let best = scored[0] as (typeof scored)[number];
     for (const other of scored.slice(1, CHOICES)) if (other.score < best.score) best = other;
     const alternatives = scored

@@ -84,6 +84,11 @@ export class Claims {
     leased.set(principal, true);
   }
 
+  /** Whether the principal has used a lease of this router at the node, as far as is remembered. */
+  hasUsed(node: Node, principal: string): boolean {
+    return this.#leased.get(node)?.has(principal) === true;
+  }
+
   opened(node: Node, { sessionId, epoch, principal }: SessionClaim): void {
     if (!isSessionId(sessionId) || !Number.isSafeInteger(epoch) || epoch < 0) return;
     if (principal === '' || principal.length > MOST_PRINCIPAL) return;
@@ -136,7 +141,7 @@ export class Claims {
   #ranked(owners: Owners, principal: string): Location[] {
     const bound = Math.min(...owners.values()) + PLAUSIBLE_RISE;
     const rank = ({ node, epoch }: Location): number =>
-      (this.#leased.get(node)?.has(principal) === true ? 0 : 2) + (epoch > bound ? 1 : 0);
+      (this.hasUsed(node, principal) ? 0 : 2) + (epoch > bound ? 1 : 0);
     // Equals stay in the order in which they first claimed it.
     return [...owners]
       .map(([node, epoch]) => ({ node, epoch }))

@@ -1,6 +1,7 @@
 import { BoundedMap, CabstandError } from '@cabstand/core';
 import { Conditions } from './conditions';
 import { newFacts, sameState, stateOf } from '../health/state';
+import { Standing } from '../health/standing';
 import { NO_LOAD, isAlive } from './node';
 import { makeSlots, sameOffer } from './slots';
 import { SwapList } from './swap-list';
@@ -31,6 +32,7 @@ export interface RegistryOptions {
   readonly maxNodes: number;
   readonly maxModelsPerNode: number;
   readonly maxModelNames: number;
+  readonly maxSlotsPerNode: number;
   readonly forgetAfterMs: number;
   /** The heartbeat period for a fleet of this size. */
   readonly periodMs: (aliveNodes: number) => number;
@@ -158,7 +160,7 @@ export class Registry {
 
   setOffers(node: Node, offers: readonly Offer[], others: readonly ModelCondition[]): void {
     const before = node.slots;
-    const after = makeSlots(node, offers);
+    const after = makeSlots(node, offers, this.options.maxSlotsPerNode);
     node.offers = offers;
     this.#conditions.forget(node);
     node.others = others;
@@ -212,6 +214,7 @@ export class Registry {
       lastHeartbeat: undefined,
       lastSeen: clock.monotonic(),
       periodMs: this.options.periodMs(this.alive + 1),
+      standing: new Standing(),
       bannedUntil: undefined,
       stream: undefined,
       claims: new Map(),
