@@ -1,11 +1,11 @@
-import type { Lease } from './leases';
+import type { TicketClaims } from './ticket';
 
 /** Unused reservations that are looked at to take one back: bounds the cost of one hand-out. */
 const MOST_LOOKS = 1000;
 
 /** Who holds which unused reservations, by model, the oldest first. */
-export class Holdings {
-  readonly #models = new Map<string, Map<string, Set<Lease>>>();
+export class Holdings<L extends Pick<TicketClaims, 'model' | 'principal'>> {
+  readonly #models = new Map<string, Map<string, Set<L>>>();
   readonly #totals = new Map<string, number>();
 
   /** Entries of all maps: 0 once every reservation has ended. */
@@ -13,17 +13,17 @@ export class Holdings {
     return this.#models.size + this.#totals.size;
   }
 
-  add(lease: Lease): void {
+  add(lease: L): void {
     const { model, principal } = lease;
     let holders = this.#models.get(model);
-    if (holders === undefined) this.#models.set(model, (holders = new Map<string, Set<Lease>>()));
+    if (holders === undefined) this.#models.set(model, (holders = new Map<string, Set<L>>()));
     const held = holders.get(principal);
     if (held === undefined) holders.set(principal, new Set([lease]));
     else held.add(lease);
     this.#totals.set(principal, this.total(principal) + 1);
   }
 
-  remove(lease: Lease): void {
+  remove(lease: L): void {
     const { model, principal } = lease;
     const holders = this.#models.get(model);
     const held = holders?.get(principal);
@@ -67,7 +67,7 @@ export class Holdings {
    * principal that holds most, then the next. Only of those who hold at least two more, so that handing
    * it over makes the two more even, and nobody gets back and forth what there is too little of.
    */
-  takeable(model: string, principal: string, passes: (lease: Lease) => boolean): Lease | undefined {
+  takeable(model: string, principal: string, passes: (lease: L) => boolean): L | undefined {
     const holders = this.#models.get(model);
     if (holders === undefined || this.others(model, principal) === 0) return undefined;
     const least = this.held(model, principal) + 2;

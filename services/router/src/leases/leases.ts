@@ -34,7 +34,7 @@ export interface LeaseOptions {
 export class Leases {
   /** In order of expiry, nearly: the time to live only changes with the heartbeat period. */
   readonly #leases = new Map<string, Lease>();
-  readonly #holdings = new Holdings();
+  readonly #holdings = new Holdings<Lease>();
   /** The reservation of each session that goes on from elsewhere. */
   readonly #resuming = new Map<string, string>();
   #timer: Timer | undefined;
