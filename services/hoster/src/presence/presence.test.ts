@@ -138,6 +138,19 @@ test('news are told once; a router that forgot is told everything again', async 
   expect(after).toEqual([{ session_id: 's2', epoch: 1, principal: 'p' }]);
 });
 
+test('a lease counts once, however often its ticket is shown', async () => {
+  const one = await router();
+  const b = bench([one.address]);
+  await until(() => one.beats.length > 0);
+  const heard = (): string[] => one.beats.flatMap((beat) => beat.consumed_lease_ids);
+  b.presence.leaseConsumed('lease-1');
+  await until(() => heard().length > 0);
+  b.presence.leaseConsumed('lease-1');
+  b.presence.leaseConsumed('lease-2');
+  await until(() => heard().includes('lease-2'));
+  expect(heard()).toEqual(['lease-1', 'lease-2']);
+});
+
 test('a router that restarts is registered with again', async () => {
   const first = await ScriptedRouter.start();
   const b = bench([first.address]);
