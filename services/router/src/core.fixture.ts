@@ -136,6 +136,7 @@ export const claim = (sessionId: string, epoch = 1, principal = CLIENT) => ({
   sessionId,
   epoch,
   principal,
+  model: 'm',
 });
 
 /** Heartbeats of the nodes for a while, one each `everyMs`. */

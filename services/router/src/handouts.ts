@@ -105,10 +105,10 @@ export class HandOuts {
     const since = this.settings.clock.monotonic() - REMEMBERED_MS;
     const others = Math.max(
       pool.othersSince(principal, since),
-      claims.others(principal),
+      claims.others(model, principal),
       leases.others(model, principal),
     );
-    const has = leases.held(model, principal) + claims.of(principal);
+    const has = leases.held(model, principal) + claims.of(model, principal);
     return others > 0 && has < Math.floor(pool.capacity / (others + 1));
   }
 

@@ -1,8 +1,16 @@
+import type { SessionFacts } from '../sessions/session-facts';
+
 /** A session that has come, or was raised to an epoch. */
-interface OpenedSession {
+export interface OpenedSession {
   readonly sessionId: string;
   readonly epoch: number;
   readonly principal: string;
+  readonly model: string;
+}
+
+/** What a router is told of a session. */
+export function claimOf({ id, epoch, principal, model }: SessionFacts): OpenedSession {
+  return { sessionId: id, epoch: epoch.counter, principal, model: model.name };
 }
 
 /** What one router has not heard yet. */
@@ -38,8 +46,8 @@ export class News {
     if (this.#leases.size < MOST_LEASES) this.#leases.add(leaseId);
   }
 
-  sessionOpened(sessionId: string, epoch: number, principal: string): void {
-    this.#change(sessionId, { sessionId, epoch, principal });
+  sessionOpened(session: OpenedSession): void {
+    this.#change(session.sessionId, session);
   }
 
   sessionClosed(sessionId: string): void {

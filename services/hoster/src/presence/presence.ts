@@ -1,6 +1,7 @@
 import { BoundedMap } from '@cabstand/core';
 import type { SessionFacts } from '../sessions/session-facts';
 import type { SessionObserver } from '../sessions/observer';
+import { claimOf } from './news';
 import { RouterLink } from './router-link';
 import type { RouterLinkOptions } from './router-link';
 
@@ -46,9 +47,7 @@ export class Presence implements SessionObserver {
   }
 
   opened(session: SessionFacts): void {
-    if (session.durable)
-      for (const { news } of this.#links)
-        news.sessionOpened(session.id, session.epoch.counter, session.principal);
+    if (session.durable) for (const { news } of this.#links) news.sessionOpened(claimOf(session));
   }
 
   epochRaised(session: SessionFacts): void {

@@ -114,8 +114,25 @@ describe('nodes that are full of sessions', () => {
   test('count the sessions that hosters tell of: who has its share of them waits', () => {
     const { core } = held();
     const mine = ['s1', 's2', 's3'].map((id) => claim(id, 1, 'alice'));
-    core.heartbeat(beat('n0', { load: told(0), sessionsOpened: mine }), HOSTER);
+    const { lease, node } = core.acquire(wanted(), 'alice');
+    const opened = { consumedLeaseIds: [lease.leaseId], sessionsOpened: mine };
+    core.heartbeat(beat(node.id, { load: told(0), ...opened }), HOSTER);
     core.acquire(wanted(), 'alice');
+    expect(() => core.acquire(wanted(), 'alice')).toThrow(full);
+    // Of another model she has none.
+    join(core, 'x', { offers: [offer('other', { capacity: 2 })] });
+    const his = [0, 1].map(() => core.acquire(wanted({ model: 'other' }), 'bob').lease.leaseId);
+    const none = { ...told(0), models: told(0).models.map((m) => ({ ...m, model: 'other' })) };
+    core.heartbeat(beat('x', { load: none, consumedLeaseIds: his }), HOSTER);
+    core.acquire(wanted({ model: 'other' }), 'alice');
+  });
+
+  test('are not denied to somebody by sessions that a hoster makes up', () => {
+    const { core } = held();
+    const hers = Array.from({ length: 20 }, (_, i) => claim(`s${i}`, 1, 'alice'));
+    const others = Array.from({ length: 20 }, (_, i) => claim('s', 1, `nobody-${i}`));
+    core.heartbeat(beat('n0', { load: told(0), sessionsOpened: [...hers, ...others] }), HOSTER);
+    for (let i = 0; i < 4; i++) core.acquire(wanted(), 'alice');
     expect(() => core.acquire(wanted(), 'alice')).toThrow(full);
   });
 

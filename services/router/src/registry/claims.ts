@@ -8,6 +8,8 @@ export interface SessionClaim {
   readonly epoch: number;
   /** Whose session it is, as the hoster says. A claim without is not kept: it would be nobody's. */
   readonly principal: string;
+  /** '' where the hoster does not say. */
+  readonly model: string;
 }
 
 export interface Location {
@@ -26,19 +28,26 @@ const PLAUSIBLE_RISE = 1000;
 /** How long a session that no node claims any more may still ask for what is kept for failovers. */
 const RECENT_MS = 60_000;
 
-/** Node and the epoch that it says, in the order in which the nodes first claimed the session. */
-type Owners = Map<Node, number>;
+interface Claimed {
+  /** Node and the epoch that it says, in the order in which the nodes first claimed the session. */
+  readonly owners: Map<Node, number>;
+  readonly model: string;
+  /** It is where its principal has used a lease: it counts as a session that the principal has. */
+  counted: boolean;
+}
 
 /**
  * Which nodes say that they have which session of which principal. Bounded: the oldest knowledge goes
  * first. What a node says is believed as far as leases go, and no further.
  */
 export class Claims {
-  readonly #sessions: BoundedMap<string, Owners>;
+  readonly #sessions: BoundedMap<string, Claimed>;
   /** Monotonic time of a session's last claim, for those that nobody claims now. */
   readonly #recent: BoundedMap<string, number>;
   /** Sessions of each principal that are claimed. */
-  readonly #principals = new Map<string, number>();
+  readonly #principals = new Tally();
+  /** Of those, by model, the ones that count. */
+  readonly #models = new Map<string, Tally>();
   /** Per node: who has used a lease there. */
   readonly #leased = new WeakMap<Node, BoundedMap<string, true>>();
 
@@ -48,10 +57,10 @@ export class Claims {
     private readonly maxClaimsPerNode: number,
   ) {
     this.#recent = new BoundedMap(maxClaims);
-    this.#sessions = new BoundedMap(maxClaims, (key, owners) => {
+    this.#sessions = new BoundedMap(maxClaims, (key, claimed) => {
       const { principal, sessionId } = parts(key);
-      this.#count(principal, -1);
-      for (const node of owners.keys()) unlist(node, sessionId, principal);
+      this.#discount(principal, claimed);
+      for (const node of claimed.owners.keys()) unlist(node, sessionId, principal);
     });
   }
 
@@ -59,14 +68,18 @@ export class Claims {
     return this.#sessions.size;
   }
 
-  /** Sessions of the principal that hosters claim now. */
-  of(principal: string): number {
-    return this.#principals.get(principal) ?? 0;
+  /** Sessions of the model that the principal has, where it has used leases. */
+  of(model: string, principal: string): number {
+    return this.#models.get(model)?.get(principal) ?? 0;
   }
 
-  /** Other principals with sessions that hosters claim now. */
-  others(principal: string): number {
-    return this.#principals.size - (this.#principals.has(principal) ? 1 : 0);
+  /**
+   * Other principals that have sessions of the model where they have used leases. One, if hosters only
+   * say so of any: that somebody is there is believed more easily than how many.
+   */
+  others(model: string, principal: string): number {
+    const others = this.#models.get(model)?.others(principal) ?? 0;
+    return Math.max(others, Math.min(1, this.#principals.others(principal)));
   }
 
   /** Whether a hoster has the session now, or had it a moment ago. */
@@ -89,14 +102,16 @@ export class Claims {
     return this.#leased.get(node)?.has(principal) === true;
   }
 
-  opened(node: Node, { sessionId, epoch, principal }: SessionClaim): void {
+  opened(node: Node, { sessionId, epoch, principal, model }: SessionClaim): void {
     if (!isSessionId(sessionId) || !Number.isSafeInteger(epoch) || epoch < 0) return;
     if (principal === '' || principal.length > MOST_PRINCIPAL) return;
     const listed = node.claims.get(sessionId);
     if (listed === undefined && node.claims.size >= this.maxClaimsPerNode) return;
     if (listed?.has(principal) !== true && (listed?.size ?? 0) >= PRINCIPALS_PER_ID) return;
     const key = keyOf(principal, sessionId);
-    const owners: Owners = this.#sessions.get(key) ?? new Map<Node, number>();
+    const known = this.#sessions.get(key);
+    const claimed = known ?? { owners: new Map<Node, number>(), model, counted: false };
+    const { owners } = claimed;
     owners.set(node, epoch);
     if (owners.size > CLAIMS_PER_SESSION) {
       const last = this.#ranked(owners, principal).at(-1)?.node as Node;
@@ -106,8 +121,13 @@ export class Claims {
     }
     if (listed === undefined) node.claims.set(sessionId, new Set([principal]));
     else listed.add(principal);
-    if (!this.#sessions.has(key)) this.#count(principal, 1);
-    this.#sessions.set(key, owners);
+    if (known === undefined) this.#principals.add(principal, 1);
+    this.#sessions.set(key, claimed);
+    if (claimed.counted || !this.hasUsed(node, principal)) return;
+    claimed.counted = true;
+    let tally = this.#models.get(claimed.model);
+    if (tally === undefined) this.#models.set(claimed.model, (tally = new Tally()));
+    tally.add(principal, 1);
   }
 
   /** The node has the session no more, whosever it was. */
@@ -116,11 +136,11 @@ export class Claims {
     node.claims.delete(sessionId);
     for (const principal of principals) {
       const key = keyOf(principal, sessionId);
-      const owners = this.#sessions.get(key);
-      owners?.delete(node);
-      if (owners?.size !== 0) continue;
+      const claimed = this.#sessions.get(key);
+      claimed?.owners.delete(node);
+      if (claimed?.owners.size !== 0) continue;
       this.#sessions.delete(key);
-      this.#count(principal, -1);
+      this.#discount(principal, claimed);
       this.#recent.set(key, this.clock.monotonic());
     }
   }
@@ -134,11 +154,11 @@ export class Claims {
    * the others; among each the highest epoch first, and what claims one out of all proportion last.
    */
   locate(principal: string, sessionId: string): readonly Location[] {
-    const owners = this.#sessions.get(keyOf(principal, sessionId));
-    return owners === undefined ? [] : this.#ranked(owners, principal);
+    const claimed = this.#sessions.get(keyOf(principal, sessionId));
+    return claimed === undefined ? [] : this.#ranked(claimed.owners, principal);
   }
 
-  #ranked(owners: Owners, principal: string): Location[] {
+  #ranked(owners: ReadonlyMap<Node, number>, principal: string): Location[] {
     const bound = Math.min(...owners.values()) + PLAUSIBLE_RISE;
     const rank = ({ node, epoch }: Location): number =>
       (this.hasUsed(node, principal) ? 0 : 2) + (epoch > bound ? 1 : 0);
@@ -151,10 +171,25 @@ export class Claims {
       });
   }
 
-  #count(principal: string, change: number): void {
-    const count = this.of(principal) + change;
-    if (count > 0) this.#principals.set(principal, count);
-    else this.#principals.delete(principal);
+  #discount(principal: string, { model, counted }: Claimed): void {
+    this.#principals.add(principal, -1);
+    if (!counted) return;
+    const tally = this.#models.get(model);
+    tally?.add(principal, -1);
+    if (tally?.size === 0) this.#models.delete(model);
+  }
+}
+
+/** Numbers above 0 by principal. */
+class Tally extends Map<string, number> {
+  add(principal: string, change: number): void {
+    const count = (this.get(principal) ?? 0) + change;
+    if (count > 0) this.set(principal, count);
+    else this.delete(principal);
+  }
+
+  others(principal: string): number {
+    return this.size - (this.has(principal) ? 1 : 0);
   }
 }
 

@@ -113,7 +113,9 @@ test('a restarted router is complete again after one heartbeat of each node', ()
   const ids = Array.from({ length: 20 }, (_, i) => `n${i}`);
   const { core } = stand();
   for (const id of ids) {
-    const claims = { sessionsOpened: [{ sessionId: `s-${id}`, epoch: 1, principal: CLIENT }] };
+    const claims = {
+      sessionsOpened: [{ sessionId: `s-${id}`, epoch: 1, principal: CLIENT, model: 'm' }],
+    };
     if (core.heartbeat(beat(id), HOSTER).reregister) core.register(registration(id), HOSTER);
     core.heartbeat(beat(id, claims), HOSTER);
   }
@@ -141,7 +143,7 @@ test('offline nodes are forgotten after a while, and everything about them', asy
   const { core, clock } = stand({ forgetAfterMs: 5000 });
   join(core, 'a');
   core.heartbeat(
-    beat('a', { sessionsOpened: [{ sessionId: 's', epoch: 2, principal: CLIENT }] }),
+    beat('a', { sessionsOpened: [{ sessionId: 's', epoch: 2, principal: CLIENT, model: 'm' }] }),
     HOSTER,
   );
   core.acquire(wanted(), CLIENT);
