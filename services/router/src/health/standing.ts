@@ -17,6 +17,9 @@ const REPORT_WEIGHT = 2;
 const MOST_UNUSED = 0.5;
 const UNUSED_WEIGHT = 0.25;
 
+/** What was found out about a process that ran for less than this counts for the one that takes its place. */
+const SHORT_LIFE_MS = 60_000;
+
 interface Vote {
   good: number;
   bad: number;
@@ -35,8 +38,19 @@ export class Standing {
   /** Leases used since `#slots` has changed. */
   #used = 0;
   #proven = false;
+
+  /** `since`: monotonic time of the node's start. */
+  constructor(private readonly since: number) {}
   #distrust = 0;
   #at = 0;
+
+  /**
+   * That of a process that takes this one's place. It starts clean, but for one whose predecessor has
+   * hardly begun: to start again and again must not be a way out.
+   */
+  successor(now: number): Standing {
+    return now - this.since < SHORT_LIFE_MS ? this : new Standing(now);
+  }
 
   /** Sessions that the node is believed to have room for, as far as leases have shown. */
   get slots(): number {

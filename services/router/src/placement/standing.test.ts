@@ -86,6 +86,27 @@ test('new hosters alone share a burst at once, down to their last slot', () => {
   }
 });
 
+test('starting anew does not clear a hoster that has failed its callers right after the last start', async () => {
+  const s = rogue();
+  let starts = 1;
+  const again = (): void => {
+    const incarnation = `rogue-${++starts}`;
+    join(s.core, 'rogue', { incarnation, offers: [offer('m', { capacity: 1_000_000 })] });
+  };
+  let bad = 0;
+  for (let i = 0; i < 10; i++) {
+    bad += run(s.core, 6)['rogue'] ?? 0;
+    await s.clock.advance(500);
+    again();
+  }
+  expect(bad).toBeLessThan(5);
+  // One that has run for long starts clean.
+  await s.clock.advance(90_000);
+  again();
+  const standing = s.core.nodes.get('rogue')?.standing;
+  expect(standing?.clean).toBe(true);
+});
+
 test('a hoster that serves is believed more with each lease that is used', () => {
   const { core } = stand();
   join(core, 'a', { offers: [offer('m', { capacity: 64 })] });

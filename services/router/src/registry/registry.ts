@@ -121,7 +121,10 @@ export class Registry {
       if (!same || holder !== current) this.#replace(holder, incarnation);
     if (same) return this.#refresh(current, wanted);
     this.#makeRoom();
-    return this.#add(wanted, principal);
+    const now = this.options.clock.monotonic();
+    const standing =
+      current?.principal === principal ? current.standing.successor(now) : new Standing(now);
+    return this.#add(wanted, principal, standing);
   }
 
   /** The node, if this process is the current one and the principal registered it. */
@@ -194,7 +197,7 @@ export class Registry {
     }
   }
 
-  #add(wanted: Registration, principal: string): Node {
+  #add(wanted: Registration, principal: string, standing: Standing): Node {
     const { clock } = this.options;
     const facts = newFacts();
     const node: Node = {
@@ -214,7 +217,7 @@ export class Registry {
       lastHeartbeat: undefined,
       lastSeen: clock.monotonic(),
       periodMs: this.options.periodMs(this.alive + 1),
-      standing: new Standing(),
+      standing,
       bannedUntil: undefined,
       stream: undefined,
       claims: new Map(),
