@@ -79,8 +79,9 @@ export class RouterCore {
       ...settings,
       changed: (slot) => this.#pools.refresh(slot),
       ended: (lease, end) => {
-        const { standing } = lease.slot.node;
-        if (end === 'expired') standing.unused(lease.principal, clock.monotonic());
+        const { free, node } = lease.slot;
+        // One that says that it is full may have refused it, and rightly.
+        if (end === 'expired' && free > 0) node.standing.unused(lease.principal, clock.monotonic());
         observer.leaseEnded?.(end);
       },
     });

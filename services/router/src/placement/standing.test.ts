@@ -159,6 +159,16 @@ describe('callers', () => {
     expect(spread(s.core)).toBeGreaterThanOrEqual(5);
   });
 
+  test('whose reservations a full hoster could not serve say nothing against it', async () => {
+    const s = served();
+    s.core.acquire(wanted({ allow: ['a'] }), 'p0');
+    s.core.acquire(wanted({ allow: ['b'] }), 'p0');
+    s.core.heartbeat(beat('a', { load: load(0) }), HOSTER);
+    await s.clock.advance(10_000);
+    expect(s.core.nodes.get('a')?.standing.clean).toBe(true);
+    expect(s.core.nodes.get('b')?.standing.clean).toBe(false);
+  });
+
   test('that were failed by it are enough to spare it, and it comes back with time', async () => {
     const s = rogue();
     s.core.deregister('rogue', 'rogue-1', HOSTER, '');
