@@ -87,12 +87,24 @@ export const routerConfigSchema = z.strictObject({
       reservation_seconds: seconds('reservationMs').describe('An unused reservation ends then.'),
       max_reservations: number('maxReservations').describe('Reservations at once.'),
       max_reservations_per_principal: number('maxReservationsPerPrincipal').describe(
-        'Reservations of one principal at once.',
+        'Unused reservations of one principal at once; at most max_reservations.',
+      ),
+      max_slots_per_node: number('maxSlotsPerNode').describe(
+        'Sessions of one model that a node is believed to have room for, whatever it offers.',
       ),
       alternatives: number('alternatives').describe('Alternatives given with a lease.'),
       max_list_length: number('maxListLength').describe(
         'Entries of the exclude, allow and block lists of a call.',
       ),
+    })
+    .superRefine(({ max_reservations: all, max_reservations_per_principal: each }, context) => {
+      if (each <= all) return;
+      context.addIssue({
+        code: 'custom',
+        path: ['max_reservations_per_principal'],
+        input: each,
+        message: `must be at most max_reservations (got ${each}, which is above ${all}): it would never limit anybody`,
+      });
     })
     .prefault({})
     .describe('how nodes are handed out'),
@@ -140,6 +152,7 @@ export function limitsOf(config: RouterConfig): Required<RouterLimits> {
     reservationMs: placement.reservation_seconds * 1000,
     maxReservations: placement.max_reservations,
     maxReservationsPerPrincipal: placement.max_reservations_per_principal,
+    maxSlotsPerNode: placement.max_slots_per_node,
     alternatives: placement.alternatives,
     maxListLength: placement.max_list_length,
     watchWindowMs: watch.window_seconds * 1000,

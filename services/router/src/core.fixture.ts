@@ -131,6 +131,14 @@ export function wanted(more: Partial<AcquireWanted> = {}): AcquireWanted {
   };
 }
 
+/** A claim on a session of `CLIENT`. */
+export const claim = (sessionId: string, epoch = 1, principal = CLIENT) => ({
+  sessionId,
+  epoch,
+  principal,
+  model: 'm',
+});
+
 /** Heartbeats of the nodes for a while, one each `everyMs`. */
 export async function beating(
   { core, clock }: Stand,

@@ -78,9 +78,14 @@ export class RouterCore {
     this.#leases = new Leases({
       ...settings,
       changed: (slot) => this.#pools.refresh(slot),
-      ended: (_lease, end) => observer.leaseEnded?.(end),
+      ended: (lease, end) => {
+        const { free, node } = lease.slot;
+        // One that says that it is full may have refused it, and rightly.
+        if (end === 'expired' && free > 0) node.standing.unused(lease.principal, clock.monotonic());
+        observer.leaseEnded?.(end);
+      },
     });
-    this.#claims = new Claims(settings.maxClaims, settings.maxClaimsPerNode);
+    this.#claims = new Claims(clock, settings.maxClaims, settings.maxClaimsPerNode);
     this.#bans = new Bans({
       ...settings,
       aliveNodes: () => this.#registry.alive,
@@ -110,13 +115,16 @@ export class RouterCore {
       periodMs,
     });
     const placement = new Placement(this.#pools, this.#registry.nodes, {
+      clock,
       alternatives: settings.alternatives,
       random,
     });
     this.#handOuts = new HandOuts(settings, {
       registry: this.#registry,
       placement,
+      pools: this.#pools,
       leases: this.#leases,
+      claims: this.#claims,
       observer,
       periodMs,
       startedAt: clock.monotonic(),
@@ -172,11 +180,11 @@ export class RouterCore {
     return this.#watch.watch(wanted, signal);
   }
 
-  /** Who claims a session, highest epoch first. */
-  locate(sessionId: string): readonly Location[] {
+  /** Who claims a session of the principal, the likeliest first. */
+  locate(sessionId: string, principal: string): readonly Location[] {
     if (!isSessionId(sessionId))
       throw invalid('INVALID_ARGUMENT', 'session_id', sessionId, '1 to 64 of [A-Za-z0-9._-]');
-    return this.#claims.locate(sessionId);
+    return this.#claims.locate(principal, sessionId);
   }
 
   /** Throws RATE_LIMITED. Reports about nodes or processes that are no more are taken and dropped. */
@@ -185,12 +193,15 @@ export class RouterCore {
     this.#reports.charge(principal);
     const lease = this.#leases.get(report.leaseId);
     // The session that it was reserved for did not start there.
-    if (lease?.principal === principal && lease.nodeId === report.nodeId)
-      this.#leases.end(report.leaseId, 'released');
+    const reserved = lease?.principal === principal && lease.nodeId === report.nodeId;
+    if (reserved) this.#leases.end(report.leaseId, 'released');
     const node = this.#registry.nodes.get(report.nodeId);
     if (node === undefined) return;
     if (report.incarnation !== '' && report.incarnation !== node.incarnation) return;
     this.#observer.reported?.(node, clip(report.reason, 64));
+    // Only who was handed the node out can say what became of that.
+    if (reserved || this.#claims.hasUsed(node, principal))
+      node.standing.failed(principal, this.settings.clock.monotonic());
     this.#monitor.reported(node, principal);
   }
 

@@ -1,6 +1,8 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import { checkWanted } from './placement/filter';
 import { isSessionId } from './registry/validate';
+import type { Claims } from './registry/claims';
+import type { Pools } from './placement/pools';
 import type { Lease, Leases } from './leases/leases';
 import type { HandOutResult, RouterObserver } from './observer';
 import type { Placed, Placement } from './placement/placement';
@@ -24,12 +26,17 @@ export interface HandOut {
 export interface HandOutParts {
   readonly registry: Registry;
   readonly placement: Placement;
+  readonly pools: Pools;
   readonly leases: Leases;
+  readonly claims: Claims;
   readonly observer: RouterObserver;
   readonly periodMs: () => number;
   /** Monotonic time of the router's start. */
   readonly startedAt: number;
 }
+
+/** How long a principal that has used a lease counts among those who share a model. */
+const REMEMBERED_MS = 300_000;
 
 /** Hands nodes out: place, reserve, or say why not. */
 export class HandOuts {
@@ -54,25 +61,55 @@ export class HandOuts {
     }
   }
 
-  #acquire(wanted: AcquireWanted, principal: string): HandOut {
-    const { leases, placement } = this.parts;
+  #acquire(request: AcquireWanted, principal: string): HandOut {
+    const { claims, leases } = this.parts;
+    const { sessionId } = request;
+    // What is kept for failovers is for sessions of which a hoster has told; others are new ones.
+    const resumes = request.resume && claims.knows(principal, sessionId) ? sessionId : undefined;
+    const wanted =
+      request.resume && resumes === undefined ? { ...request, resume: false } : request;
     checkWanted(wanted, this.settings.maxListLength);
-    if (wanted.sessionId !== '' && !isSessionId(wanted.sessionId))
-      throw invalid(
-        'INVALID_ARGUMENT',
-        'session_id',
-        wanted.sessionId,
-        '1 to 64 of [A-Za-z0-9._-]',
-      );
+    if (sessionId !== '' && !isSessionId(sessionId))
+      throw invalid('INVALID_ARGUMENT', 'session_id', sessionId, '1 to 64 of [A-Za-z0-9._-]');
+    if (resumes !== undefined) leases.endResuming(principal, resumes);
     leases.checkRoom(principal);
-    const placed = placement.place(wanted);
+    const placed = this.#place(wanted, principal);
     if (placed.kind !== 'placed') throw this.#refusal(placed, wanted);
-    const lease = leases.reserve(placed.slot, principal);
+    const lease = leases.reserve(placed.slot, principal, resumes);
     return {
       lease,
       node: placed.slot.node,
       alternatives: placed.alternatives.map((slot) => slot.node),
     };
+  }
+
+  /** Somewhere with room, or where others have more than their share of it. */
+  #place(wanted: AcquireWanted, principal: string): Placed {
+    const { leases, placement } = this.parts;
+    const placed = placement.place(wanted);
+    if (placed.kind !== 'full') return placed;
+    const slot = leases.reclaim(wanted.model, principal, placement.freeing(wanted));
+    if (slot !== undefined) return { kind: 'placed', slot, alternatives: [] };
+    return (this.#isOwed(wanted.model, principal) && placement.placeFull(wanted)) || placed;
+  }
+
+  /**
+   * Whether the principal has less of the model than its share, as far as this router knows, while
+   * others use it too: the hoster that is full has the last word, and makes room for such a one.
+   * Alone it has all there is, and is told to wait as before.
+   */
+  #isOwed(model: string, principal: string): boolean {
+    const { claims, leases, pools } = this.parts;
+    const pool = pools.get(model);
+    if (pool === undefined) return false;
+    const since = this.settings.clock.monotonic() - REMEMBERED_MS;
+    const others = Math.max(
+      pool.othersSince(principal, since),
+      claims.others(model, principal),
+      leases.others(model, principal),
+    );
+    const has = leases.held(model, principal) + claims.of(model, principal);
+    return others > 0 && has < Math.floor(pool.capacity / (others + 1));
   }
 
   #refusal(placed: Exclude<Placed, { kind: 'placed' }>, wanted: AcquireWanted): CabstandError {

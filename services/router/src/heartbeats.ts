@@ -117,6 +117,9 @@ export class Heartbeats {
       if (lease?.slot.node !== node) continue;
       leases.end(leaseId, 'consumed');
       monitor.succeeded(node, lease.principal);
+      claims.leaseUsed(node, lease.principal);
+      node.standing.used(lease.principal, node.lastSeen);
+      pools.get(lease.model)?.used(lease.principal, node.lastSeen);
     }
     for (const sessionId of beat.sessionsClosed) claims.closed(node, sessionId);
     for (const claim of beat.sessionsOpened) claims.opened(node, claim);

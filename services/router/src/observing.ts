@@ -18,6 +18,7 @@ const LEASE_ENDS = namesOf<LeaseEnd>({
   consumed: true,
   expired: true,
   released: true,
+  reclaimed: true,
   node_lost: true,
 });
 
@@ -30,7 +31,7 @@ export function observe(metrics: Metrics, logger: Logger): RouterObserver {
   });
   const reservations = metrics.counter({
     name: 'cabstand_reservations_ended_total',
-    help: 'Reservations of a slot that ended, by how: consumed by a session, expired unused, released by the client, or lost with the node.',
+    help: 'Reservations of a slot that ended, by how: consumed by a session, expired unused, released by the client, reclaimed unused for a principal that held fewer, or lost with the node.',
     labels: { end: LEASE_ENDS },
   });
   const probes = metrics.counter({

@@ -55,8 +55,10 @@ export interface RouterLimits {
   readonly reservationMs?: number;
   /** Reservations at once. Default 100000. */
   readonly maxReservations?: number;
-  /** Reservations of one principal at once. Default 10000. */
+  /** Unused reservations of one principal at once. Default 4000, and at most `maxReservations`. */
   readonly maxReservationsPerPrincipal?: number;
+  /** Sessions of one model that a node is believed to have room for, whatever it offers. Default 10000. */
+  readonly maxSlotsPerNode?: number;
   /** Alternatives given with a lease. Default 3. */
   readonly alternatives?: number;
   /** Entries in each of the exclude, allow and block lists of a call. Default 256. */
@@ -117,7 +119,8 @@ export const ROUTER_LIMITS: Readonly<
   maxReporters: [10_000, 1, 1e6, true],
   reservationMs: [10_000, 1, 1e9, false],
   maxReservations: [100_000, 1, 1e7, true],
-  maxReservationsPerPrincipal: [10_000, 1, 1e7, true],
+  maxReservationsPerPrincipal: [4_000, 1, 1e7, true],
+  maxSlotsPerNode: [10_000, 1, 1e6, true],
   alternatives: [3, 0, 64, true],
   maxListLength: [256, 0, 100_000, true],
   watchWindowMs: [100, 0, 600_000, false],
@@ -148,6 +151,13 @@ export function normalizeOptions(options: RouterCoreOptions): RouterSettings {
       'offlineAfterPeriods',
       numbers.offlineAfterPeriods,
       `at least suspectAfterPeriods (${numbers.suspectAfterPeriods})`,
+    );
+  if (numbers.maxReservationsPerPrincipal > numbers.maxReservations)
+    throw invalid(
+      'INVALID_ARGUMENT',
+      'maxReservationsPerPrincipal',
+      numbers.maxReservationsPerPrincipal,
+      `at most maxReservations (${numbers.maxReservations}): above it, it never limits anybody`,
     );
   return {
     ...numbers,

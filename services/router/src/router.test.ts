@@ -246,13 +246,17 @@ test('register, heartbeat, watch, acquire, consume, locate, report, drain, goodb
   expect(await metrics()).toMatch(/^cabstand_reservations\{.*\} 1$/m);
   hoster.beat({
     consumed_lease_ids: [lease?.lease_id ?? ''],
-    sessions_opened: [{ session_id: 's1', epoch: 3 }],
+    sessions_opened: [{ session_id: 's1', epoch: 3, principal: 'client' }],
   });
   await until(async () => /^cabstand_reservations\{.*\} 0$/m.test(await metrics()));
   expect(await metrics()).toMatch(/^cabstand_nodes\{state="ONLINE".*\} 1$/m);
   expect(await metrics()).toMatch(/^cabstand_handouts_total\{result="ok".*\} 1$/m);
   const { locations } = await client.unary(RouterService.rpc_locate, { session_id: 's1' });
   expect(locations).toMatchObject([{ epoch: 3, node: { node_id: hoster.address } }]);
+  // Whoever else knows the id learns no more than of one that there is none of.
+  const admin = connect(router.address, 'admin');
+  for (const session_id of ['s1', 'none'])
+    expect(await admin.unary(RouterService.rpc_locate, { session_id })).toEqual({ locations: [] });
 
   const evidence = { node_id: hoster.address, reason: 'NODE_STALLED' };
   await client.unary(RouterService.rpc_report, evidence);

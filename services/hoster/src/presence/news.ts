@@ -1,7 +1,22 @@
+import type { SessionFacts } from '../sessions/session-facts';
+
+/** A session that has come, or was raised to an epoch. */
+export interface OpenedSession {
+  readonly sessionId: string;
+  readonly epoch: number;
+  readonly principal: string;
+  readonly model: string;
+}
+
+/** What a router is told of a session. */
+export function claimOf({ id, epoch, principal, model }: SessionFacts): OpenedSession {
+  return { sessionId: id, epoch: epoch.counter, principal, model: model.name };
+}
+
 /** What one router has not heard yet. */
 export interface NewsBatch {
   readonly consumedLeaseIds: readonly string[];
-  readonly opened: readonly { readonly sessionId: string; readonly epoch: number }[];
+  readonly opened: readonly OpenedSession[];
   readonly closed: readonly string[];
 }
 
@@ -14,8 +29,8 @@ const MOST_CHANGES = 20_000;
  */
 export class News {
   readonly #leases = new Set<string>();
-  /** Session to its epoch; undefined for one that closed. */
-  readonly #changes = new Map<string, number | undefined>();
+  /** By session; undefined for one that closed. */
+  readonly #changes = new Map<string, OpenedSession | undefined>();
   #overflown = false;
 
   get size(): number {
@@ -31,8 +46,8 @@ export class News {
     if (this.#leases.size < MOST_LEASES) this.#leases.add(leaseId);
   }
 
-  sessionOpened(sessionId: string, epoch: number): void {
-    this.#change(sessionId, epoch);
+  sessionOpened(session: OpenedSession): void {
+    this.#change(session.sessionId, session);
   }
 
   sessionClosed(sessionId: string): void {
@@ -40,27 +55,25 @@ export class News {
   }
 
   /** Starts anew with all sessions there are: the router knows nothing of what was. */
-  reset(sessions: Iterable<{ readonly id: string; readonly epoch: number }>): void {
+  reset(sessions: Iterable<OpenedSession>): void {
     this.#changes.clear();
     this.#overflown = false;
-    for (const { id, epoch } of sessions) this.#changes.set(id, epoch);
+    for (const session of sessions) this.#changes.set(session.sessionId, session);
   }
 
   take(): NewsBatch {
     const batch = {
       consumedLeaseIds: [...this.#leases],
-      opened: [...this.#changes].flatMap(([sessionId, epoch]) =>
-        epoch === undefined ? [] : [{ sessionId, epoch }],
-      ),
-      closed: [...this.#changes].flatMap(([id, epoch]) => (epoch === undefined ? [id] : [])),
+      opened: [...this.#changes.values()].flatMap((opened) => opened ?? []),
+      closed: [...this.#changes].flatMap(([id, opened]) => (opened === undefined ? [id] : [])),
     };
     this.#leases.clear();
     this.#changes.clear();
     return batch;
   }
 
-  #change(sessionId: string, epoch: number | undefined): void {
+  #change(sessionId: string, opened: OpenedSession | undefined): void {
     if (this.#changes.size >= MOST_CHANGES && !this.#changes.has(sessionId)) this.#overflown = true;
-    else this.#changes.set(sessionId, epoch);
+    else this.#changes.set(sessionId, opened);
   }
 }

@@ -114,7 +114,9 @@ test('a router that is down disturbs nobody, and hears everything when it comes'
   expect(b.presence.registered).toBe(1);
   const two = await router(address);
   await until(() => two.beats.length > 0);
-  expect(two.beats[0]?.sessions_opened).toEqual([{ session_id: 's1', epoch: 1 }]);
+  expect(two.beats[0]?.sessions_opened).toEqual([
+    { session_id: 's1', epoch: 1, principal: 'p', model: 'fake' },
+  ]);
 });
 
 test('news are told once; a router that forgot is told everything again', async () => {
@@ -135,7 +137,20 @@ test('news are told once; a router that forgot is told everything again', async 
   one.wish({ reregister: true });
   await until(() => one.registered.length === 2 && one.beats.length > before + 2);
   const after = one.beats.slice(before).flatMap((beat) => beat.sessions_opened);
-  expect(after).toEqual([{ session_id: 's2', epoch: 1 }]);
+  expect(after).toEqual([{ session_id: 's2', epoch: 1, principal: 'p', model: 'fake' }]);
+});
+
+test('a lease counts once, however often its ticket is shown', async () => {
+  const one = await router();
+  const b = bench([one.address]);
+  await until(() => one.beats.length > 0);
+  const heard = (): string[] => one.beats.flatMap((beat) => beat.consumed_lease_ids);
+  b.presence.leaseConsumed('lease-1');
+  await until(() => heard().length > 0);
+  b.presence.leaseConsumed('lease-1');
+  b.presence.leaseConsumed('lease-2');
+  await until(() => heard().includes('lease-2'));
+  expect(heard()).toEqual(['lease-1', 'lease-2']);
 });
 
 test('a router that restarts is registered with again', async () => {

@@ -71,9 +71,11 @@ export function fromHeartbeat(request: v1.HeartbeatRequest__Output): Beat {
     incarnation: request.incarnation,
     load: request.load === null ? undefined : fromLoad(request.load),
     consumedLeaseIds: request.consumed_lease_ids,
-    sessionsOpened: request.sessions_opened.map(({ session_id, epoch }) => ({
+    sessionsOpened: request.sessions_opened.map(({ session_id, epoch, principal, model }) => ({
       sessionId: session_id,
       epoch,
+      principal,
+      model,
     })),
     sessionsClosed: request.sessions_closed,
     impairments: request.impairments,

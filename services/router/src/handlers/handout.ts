@@ -40,11 +40,9 @@ export function handOutHandlers(
         throw error;
       }
     },
-    // Claims carry no principal: whoever knows the id of a session may learn where it is. Its hoster
-    // lets only its owner in.
-    rpc_locate: (request) => ({
+    rpc_locate: (request, call) => ({
       locations: core
-        .locate(request.session_id)
+        .locate(request.session_id, call.principal.id)
         .map(({ node, epoch }) => ({ node: toNodeInfo(node), epoch })),
     }),
     rpc_report: (request, call) => {

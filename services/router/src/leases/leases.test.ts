@@ -4,6 +4,7 @@ import {
   HOSTER,
   beat,
   beating,
+  claim,
   join,
   offer,
   seeded,
@@ -83,7 +84,9 @@ test('reservations are limited in all and per principal', () => {
   core.acquire(wanted(), 'alice');
   expect(() => core.acquire(wanted(), 'alice')).toThrow(refusal('QUOTA_EXCEEDED'));
   core.acquire(wanted(), 'bob');
-  expect(() => core.acquire(wanted(), 'carol')).toThrow(
+  // Whoever has none takes one from her who has two, and nobody from those who have one.
+  core.acquire(wanted(), 'carol');
+  expect(() => core.acquire(wanted(), 'dave')).toThrow(
     refusal('HOSTER_FULL', { limit: 'maxReservations' }),
   );
 });
@@ -171,12 +174,15 @@ test('whatever happens, no more is reserved than the node said is free, and noth
       };
       const ids = Array.from({ length: NODES }, (_, i) => `n${i}`);
       ids.forEach(start);
-      for (const step of actions) {
+      // Any number of sessions of which it is known that they are somewhere.
+      const known = actions.map((_, i) => claim(`s${i}`));
+      s.core.heartbeat(beat('n0', { incarnation: 'n0-1', sessionsOpened: known }), HOSTER);
+      for (const [i, step] of actions.entries()) {
         switch (step.do) {
           case 'acquire':
             try {
               const { lease, node: given } = s.core.acquire(
-                wanted({ resume: step.resume }),
+                wanted({ resume: step.resume, sessionId: `s${i}` }),
                 CLIENT,
               );
               const slot = given.slots.get('m');

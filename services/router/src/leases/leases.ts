@@ -1,17 +1,23 @@
 import { CabstandError } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
+import { Holdings } from './holdings';
 import type { Slot } from '../registry/node';
 import type { TicketClaims } from './ticket';
 
 /** A reservation of one slot for one principal. */
 export interface Lease extends TicketClaims {
   readonly slot: Slot;
+  /** The session that goes on with it; undefined for any other. */
+  readonly resumes: string | undefined;
   /** Monotonic time until which the slot stays reserved if no heartbeat lists the lease. */
   readonly heldUntil: number;
 }
 
-/** How a reservation ended. */
-export type LeaseEnd = 'consumed' | 'expired' | 'released' | 'node_lost';
+/**
+ * How a reservation ended. `reclaimed`: unused, it went to a principal that held fewer; its ticket
+ * stays good, as the hint that it is.
+ */
+export type LeaseEnd = 'consumed' | 'expired' | 'released' | 'reclaimed' | 'node_lost';
 
 export interface LeaseOptions {
   readonly clock: Clock;
@@ -28,7 +34,9 @@ export interface LeaseOptions {
 export class Leases {
   /** In order of expiry, nearly: the time to live only changes with the heartbeat period. */
   readonly #leases = new Map<string, Lease>();
-  readonly #byPrincipal = new Map<string, number>();
+  readonly #holdings = new Holdings<Lease>();
+  /** The reservation of each session that goes on from elsewhere. */
+  readonly #resuming = new Map<string, string>();
   #timer: Timer | undefined;
 
   constructor(private readonly options: LeaseOptions) {}
@@ -39,31 +47,45 @@ export class Leases {
 
   /** Entries of all maps: 0 once every reservation has ended. */
   get footprint(): number {
-    return this.#leases.size + this.#byPrincipal.size;
+    return this.#leases.size + this.#holdings.size + this.#resuming.size;
   }
 
   get(leaseId: string): Lease | undefined {
     return this.#leases.get(leaseId);
   }
 
-  /** Throws QUOTA_EXCEEDED or HOSTER_FULL where the limits on reservations are reached. */
+  /** Unused reservations of the model that the principal holds. */
+  held(model: string, principal: string): number {
+    return this.#holdings.held(model, principal);
+  }
+
+  /** Other principals that hold any. */
+  others(model: string, principal: string): number {
+    return this.#holdings.others(model, principal);
+  }
+
+  /**
+   * Throws QUOTA_EXCEEDED or HOSTER_FULL where the limits on reservations are reached. Where all are
+   * taken, one is taken back from the principal that holds most, for one that holds fewer.
+   */
   checkRoom(principal: string): void {
     const { maxReservations, maxReservationsPerPrincipal, reservationMs } = this.options;
     this.sweep();
-    if ((this.#byPrincipal.get(principal) ?? 0) >= maxReservationsPerPrincipal)
+    if (this.#holdings.total(principal) >= maxReservationsPerPrincipal)
       throw new CabstandError(
         'QUOTA_EXCEEDED',
         `this principal holds ${maxReservationsPerPrincipal} unused reservations, the most allowed`,
         { metadata: { limit: 'maxReservationsPerPrincipal' }, retryAfterMs: reservationMs / 10 },
       );
-    if (this.#leases.size >= maxReservations)
+    if (this.#leases.size >= maxReservations && !this.#takeBackFor(principal))
       throw new CabstandError('HOSTER_FULL', 'the router holds as many reservations as it may', {
         metadata: { limit: 'maxReservations' },
         retryAfterMs: reservationMs / 10,
       });
   }
 
-  reserve(slot: Slot, principal: string): Lease {
+  /** Reserves a slot for a principal, or for its session `resumes` that goes on from elsewhere. */
+  reserve(slot: Slot, principal: string, resumes?: string): Lease {
     const { clock, reservationMs } = this.options;
     const { node } = slot;
     // The heartbeat that tells of the lease's use may come a whole period after the use: until then
@@ -77,11 +99,13 @@ export class Leases {
       principal,
       expiresMs: clock.now() + reservationMs,
       slot,
+      resumes,
       heldUntil: clock.monotonic() + heldMs,
     };
     this.#leases.set(lease.leaseId, lease);
     slot.leases.add(lease.leaseId);
-    this.#byPrincipal.set(principal, (this.#byPrincipal.get(principal) ?? 0) + 1);
+    this.#holdings.add(lease);
+    if (resumes !== undefined) this.#resuming.set(resumingKey(lease), lease.leaseId);
     this.options.changed(slot);
     this.#arm();
     return lease;
@@ -92,14 +116,31 @@ export class Leases {
     const lease = this.#leases.get(leaseId);
     if (lease === undefined) return false;
     this.#leases.delete(leaseId);
-    const { slot, principal } = lease;
+    const { slot } = lease;
     slot.leases.delete(leaseId);
-    const held = (this.#byPrincipal.get(principal) ?? 1) - 1;
-    if (held > 0) this.#byPrincipal.set(principal, held);
-    else this.#byPrincipal.delete(principal);
+    this.#holdings.remove(lease);
+    if (lease.resumes !== undefined && this.#resuming.get(resumingKey(lease)) === leaseId)
+      this.#resuming.delete(resumingKey(lease));
     this.options.changed(slot);
     this.options.ended(lease, end);
     return true;
+  }
+
+  /** Ends what is reserved for a session that goes on from elsewhere: it needs one place, not two. */
+  endResuming(principal: string, sessionId: string): void {
+    const leaseId = this.#resuming.get(resumingKey({ principal, resumes: sessionId }));
+    if (leaseId !== undefined) this.end(leaseId, 'released');
+  }
+
+  /**
+   * Takes the oldest unused reservation of the model, on a slot that passes, back from the principal
+   * that holds most, for one that holds at least two fewer. Gives its slot; undefined if there is none.
+   */
+  reclaim(model: string, principal: string, passes: (slot: Slot) => boolean): Slot | undefined {
+    const lease = this.#holdings.takeable(model, principal, ({ slot }) => passes(slot));
+    if (lease === undefined) return undefined;
+    this.end(lease.leaseId, 'reclaimed');
+    return lease.slot;
   }
 
   /** Ends what is reserved on a slot that goes away. */
@@ -121,6 +162,14 @@ export class Leases {
     this.#timer = undefined;
   }
 
+  #takeBackFor(principal: string): boolean {
+    const richest = this.#holdings.richest(principal);
+    if (richest === undefined) return false;
+    for (const lease of this.#leases.values())
+      if (lease.principal === richest) return this.end(lease.leaseId, 'reclaimed');
+    return false;
+  }
+
   #arm(): void {
     if (this.#timer !== undefined) return;
     const first = this.#leases.values().next().value;
@@ -136,4 +185,8 @@ export class Leases {
       { unref: true },
     );
   }
+}
+
+function resumingKey({ principal, resumes }: Pick<Lease, 'principal' | 'resumes'>): string {
+  return `${resumes ?? ''} ${principal}`;
 }

@@ -1,5 +1,16 @@
 import fc from 'fast-check';
-import { CLIENT, HOSTER, beat, join, offer, seeded, stand, wanted, refusal } from '../core.fixture';
+import {
+  CLIENT,
+  HOSTER,
+  beat,
+  claim,
+  join,
+  offer,
+  seeded,
+  stand,
+  wanted,
+  refusal,
+} from '../core.fixture';
 import { SwapList } from '../registry/swap-list';
 import { draw } from './draw';
 import type { Stand } from '../core.fixture';
@@ -30,7 +41,7 @@ test.each([
   [5, 40],
   [100, 60],
 ])('a burst over %i equal nodes spreads within 20 %% of even', (nodes, each) => {
-  const { core } = fleet(nodes, 1000);
+  const { core } = fleet(nodes, 1000, stand({ maxReservationsPerPrincipal: nodes * each }));
   const counts = new Map<string, number>();
   for (let i = 0; i < nodes * each; i++) {
     const { id } = core.acquire(wanted(), CLIENT).node;
@@ -109,13 +120,13 @@ test('exclusions may name one process of a node', () => {
 test('every slot that a node calls free is handed out, and what it keeps goes to those who resume', () => {
   const { core } = fleet(1, 64);
   const told = load(61, { resumeSlots: 3 });
-  core.heartbeat(beat('n0', { load: told }), HOSTER);
+  const sessionsOpened = ['s1', 's2', 's3', 's4'].map((id) => claim(id));
+  core.heartbeat(beat('n0', { load: told, sessionsOpened }), HOSTER);
   for (let i = 0; i < 61; i++) core.acquire(wanted(), CLIENT);
   expect(() => core.acquire(wanted(), CLIENT)).toThrow(refusal('HOSTER_FULL', { full: '1' }));
-  core.acquire(wanted({ resume: true }), CLIENT);
-  core.acquire(wanted({ resume: true }), CLIENT);
-  core.acquire(wanted({ resume: true }), CLIENT);
-  expect(() => core.acquire(wanted({ resume: true }), CLIENT)).toThrow(refusal('HOSTER_FULL'));
+  const resume = (sessionId: string) => core.acquire(wanted({ resume: true, sessionId }), CLIENT);
+  for (const id of ['s1', 's2', 's3']) resume(id);
+  expect(() => resume('s4')).toThrow(refusal('HOSTER_FULL'));
 });
 
 test('alternatives are other nodes with room, few, and not reserved', () => {

@@ -2,6 +2,7 @@ import { SwapList } from '../registry/swap-list';
 import { draw } from './draw';
 import { filterOf } from './filter';
 import { quickestStep, scoreOf } from './score';
+import type { Clock } from '@cabstand/core';
 import type { Pool, Pools } from './pools';
 import type { Node, Slot } from '../registry/node';
 import type { NodeFilter, Wanted } from './filter';
@@ -32,6 +33,7 @@ interface PlaceCounts {
 }
 
 export interface PlacementOptions {
+  readonly clock: Clock;
   readonly alternatives: number;
   readonly random: () => number;
 }
@@ -54,9 +56,30 @@ export class Placement {
     return this.#choose(candidates);
   }
 
+  /** Whether a slot would have room for the call once one reservation less is on it. */
+  freeing(wanted: Wanted): (slot: Slot) => boolean {
+    const filter = filterOf(wanted);
+    return (slot) =>
+      (slot.class === 'full' || slot.class === 'reserve') &&
+      slot.free + (wanted.resume ? slot.kept : 0) >= slot.leases.size &&
+      (wanted.digest === '' || slot.digests.includes(wanted.digest)) &&
+      filter.passes(slot);
+  }
+
+  /** One of the full nodes, for somebody for whom its hoster will make room; undefined without any. */
+  placeFull(wanted: Wanted): Placed | undefined {
+    const pool = this.pools.get(wanted.model, wanted.digest);
+    if (pool === undefined) return undefined;
+    const filter = filterOf(wanted);
+    const full = this.#draw(pool, 'full', wanted, filter);
+    const candidates = full.length > 0 ? full : this.#draw(pool, 'reserve', wanted, filter);
+    return candidates.length > 0 ? this.#choose(candidates) : undefined;
+  }
+
   #choose(candidates: readonly Slot[]): Placed {
-    const quickest = quickestStep(candidates);
-    const scored = candidates.map((slot) => ({ slot, score: scoreOf(slot, quickest) }));
+    const now = this.options.clock.monotonic();
+    const quickest = quickestStep(candidates, now);
+    const scored = candidates.map((slot) => ({ slot, score: scoreOf(slot, quickest, now) }));
     let best = scored[0] as (typeof scored)[number];
     for (const other of scored.slice(1, CHOICES)) if (other.score < best.score) best = other;
     const alternatives = scored
@@ -81,7 +104,7 @@ export class Placement {
 
   #draw(
     pool: Pool,
-    from: 'open' | 'reserve' | 'banned',
+    from: 'open' | 'reserve' | 'full' | 'banned',
     wanted: Wanted,
     filter: NodeFilter,
   ): readonly Slot[] {

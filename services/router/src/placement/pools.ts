@@ -1,11 +1,18 @@
+import { BoundedMap } from '@cabstand/core';
 import { SwapList } from '../registry/swap-list';
 import type { Node, Slot, SlotClass } from '../registry/node';
+
+/** Principals that used leases of a model last and are remembered. */
+const MOST_USERS = 64;
 
 /** The slots of one model (or one model with one digest), sorted by what may be done with them. */
 export class Pool {
   readonly open = new SwapList<Slot>();
   readonly reserve = new SwapList<Slot>();
+  readonly full = new SwapList<Slot>();
   readonly banned = new SwapList<Slot>();
+  /** Sessions that the nodes which are online can have in all. */
+  capacity = 0;
   readonly counts: Record<SlotClass, number> = {
     open: 0,
     reserve: 0,
@@ -15,6 +22,9 @@ export class Pool {
     unready: 0,
     offline: 0,
   };
+
+  /** The principals that used leases of it last, with the monotonic time. */
+  readonly #users = new BoundedMap<string, number>(MOST_USERS);
 
   /** Nodes that have the model, whatever their state. */
   get nodes(): number {
@@ -27,10 +37,44 @@ export class Pool {
   }
 
   list(slotClass: SlotClass): SwapList<Slot> | undefined {
-    if (slotClass === 'open' || slotClass === 'reserve' || slotClass === 'banned')
-      return this[slotClass];
-    return undefined;
+    switch (slotClass) {
+      case 'open':
+      case 'reserve':
+      case 'full':
+      case 'banned':
+        return this[slotClass];
+      default:
+        return undefined;
+    }
   }
+
+  /** A session of the principal has opened with a lease. */
+  used(principal: string, at: number): void {
+    this.#users.set(principal, at);
+  }
+
+  /** Principals other than this one that have used leases since then. */
+  othersSince(principal: string, since: number): number {
+    let others = 0;
+    for (const [who, at] of this.#users.entries()) if (who !== principal && at >= since) others++;
+    return others;
+  }
+
+  enter(slot: Slot): void {
+    this.counts[slot.class]++;
+    this.list(slot.class)?.add(slot);
+    if (isOnline(slot)) this.capacity += slot.capacity;
+  }
+
+  leave(slot: Slot): void {
+    this.counts[slot.class]--;
+    this.list(slot.class)?.remove(slot);
+    if (isOnline(slot)) this.capacity -= slot.capacity;
+  }
+}
+
+function isOnline({ class: slotClass }: Slot): boolean {
+  return slotClass !== 'offline' && slotClass !== 'unready';
 }
 
 function classOf(slot: Slot): SlotClass {
@@ -63,8 +107,7 @@ export class Pools {
     for (const key of keysOf(slot)) {
       let pool = this.#pools.get(key);
       if (pool === undefined) this.#pools.set(key, (pool = new Pool()));
-      pool.counts[slot.class]++;
-      pool.list(slot.class)?.add(slot);
+      pool.enter(slot);
     }
   }
 
@@ -72,26 +115,19 @@ export class Pools {
     for (const key of keysOf(slot)) {
       const pool = this.#pools.get(key);
       if (pool === undefined) continue;
-      pool.counts[slot.class]--;
-      pool.list(slot.class)?.remove(slot);
+      pool.leave(slot);
       if (pool.nodes === 0) this.#pools.delete(key);
     }
   }
 
   /** Call after anything that the class depends on has changed. */
   refresh(slot: Slot): void {
-    const before = slot.class;
     const after = classOf(slot);
-    if (before === after) return;
+    if (slot.class === after) return;
+    const pools = keysOf(slot).flatMap((key) => this.#pools.get(key) ?? []);
+    for (const pool of pools) pool.leave(slot);
     slot.class = after;
-    for (const key of keysOf(slot)) {
-      const pool = this.#pools.get(key);
-      if (pool === undefined) continue;
-      pool.counts[before]--;
-      pool.counts[after]++;
-      pool.list(before)?.remove(slot);
-      pool.list(after)?.add(slot);
-    }
+    for (const pool of pools) pool.enter(slot);
   }
 
   refreshNode(node: Node): void {

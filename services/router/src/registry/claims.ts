@@ -1,10 +1,15 @@
 import { BoundedMap } from '@cabstand/core';
 import { isSessionId } from './validate';
+import type { Clock } from '@cabstand/core';
 import type { Node } from './node';
 
 export interface SessionClaim {
   readonly sessionId: string;
   readonly epoch: number;
+  /** Whose session it is, as the hoster says. A claim without is not kept: it would be nobody's. */
+  readonly principal: string;
+  /** '' where the hoster does not say. */
+  readonly model: string;
 }
 
 export interface Location {
@@ -14,17 +19,48 @@ export interface Location {
 
 /** More claims on one session than this are not kept: a session has one home, briefly two. */
 const CLAIMS_PER_SESSION = 8;
+/** Principals who may have sessions of one id at one node. */
+const PRINCIPALS_PER_ID = 8;
+/** Principals of each node that are remembered to have had sessions there with leases. */
+const LEASED_PER_NODE = 256;
+/** An epoch so far above another one of its session is not believed: each takeover raises it by one. */
+const PLAUSIBLE_RISE = 1000;
+/** How long a session that no node claims any more may still ask for what is kept for failovers. */
+const RECENT_MS = 60_000;
 
-/** Which nodes say that they have which session. Bounded: the oldest knowledge goes first. */
+interface Claimed {
+  /** Node and the epoch that it says, in the order in which the nodes first claimed the session. */
+  readonly owners: Map<Node, number>;
+  readonly model: string;
+  /** It is where its principal has used a lease: it counts as a session that the principal has. */
+  counted: boolean;
+}
+
+/**
+ * Which nodes say that they have which session of which principal. Bounded: the oldest knowledge goes
+ * first. What a node says is believed as far as leases go, and no further.
+ */
 export class Claims {
-  readonly #sessions: BoundedMap<string, Map<Node, number>>;
+  readonly #sessions: BoundedMap<string, Claimed>;
+  /** Monotonic time of a session's last claim, for those that nobody claims now. */
+  readonly #recent: BoundedMap<string, number>;
+  /** Sessions of each principal that are claimed. */
+  readonly #principals = new Tally();
+  /** Of those, by model, the ones that count. */
+  readonly #models = new Map<string, Tally>();
+  /** Per node: who has used a lease there. */
+  readonly #leased = new WeakMap<Node, BoundedMap<string, true>>();
 
   constructor(
+    private readonly clock: Clock,
     maxClaims: number,
     private readonly maxClaimsPerNode: number,
   ) {
-    this.#sessions = new BoundedMap(maxClaims, (sessionId, owners) => {
-      for (const node of owners.keys()) node.claims.delete(sessionId);
+    this.#recent = new BoundedMap(maxClaims);
+    this.#sessions = new BoundedMap(maxClaims, (key, claimed) => {
+      const { principal, sessionId } = parts(key);
+      this.#discount(principal, claimed);
+      for (const node of claimed.owners.keys()) unlist(node, sessionId, principal);
     });
   }
 
@@ -32,36 +68,146 @@ export class Claims {
     return this.#sessions.size;
   }
 
-  opened(node: Node, { sessionId, epoch }: SessionClaim): void {
-    if (!isSessionId(sessionId) || !Number.isSafeInteger(epoch) || epoch < 0) return;
-    if (!node.claims.has(sessionId) && node.claims.size >= this.maxClaimsPerNode) return;
-    const owners = this.#sessions.get(sessionId) ?? new Map<Node, number>();
-    if (!owners.has(node) && owners.size >= CLAIMS_PER_SESSION) {
-      const lowest = [...owners].sort((a, b) => a[1] - b[1])[0];
-      if (lowest === undefined || lowest[1] >= epoch) return;
-      owners.delete(lowest[0]);
-      lowest[0].claims.delete(sessionId);
-    }
-    owners.set(node, epoch);
-    node.claims.set(sessionId, epoch);
-    this.#sessions.set(sessionId, owners);
+  /** Sessions of the model that the principal has, where it has used leases. */
+  of(model: string, principal: string): number {
+    return this.#models.get(model)?.get(principal) ?? 0;
   }
 
+  /**
+   * Other principals that have sessions of the model where they have used leases. One, if hosters only
+   * say so of any: that somebody is there is believed more easily than how many.
+   */
+  others(model: string, principal: string): number {
+    const others = this.#models.get(model)?.others(principal) ?? 0;
+    return Math.max(others, Math.min(1, this.#principals.others(principal)));
+  }
+
+  /** Whether a hoster has the session now, or had it a moment ago. */
+  knows(principal: string, sessionId: string): boolean {
+    const key = keyOf(principal, sessionId);
+    if (this.#sessions.has(key)) return true;
+    const last = this.#recent.get(key);
+    return last !== undefined && this.clock.monotonic() - last <= RECENT_MS;
+  }
+
+  /** The principal has used a lease of this router at the node. */
+  leaseUsed(node: Node, principal: string): void {
+    let leased = this.#leased.get(node);
+    if (leased === undefined) this.#leased.set(node, (leased = new BoundedMap(LEASED_PER_NODE)));
+    leased.set(principal, true);
+  }
+
+  /** Whether the principal has used a lease of this router at the node, as far as is remembered. */
+  hasUsed(node: Node, principal: string): boolean {
+    return this.#leased.get(node)?.has(principal) === true;
+  }
+
+  opened(node: Node, { sessionId, epoch, principal, model }: SessionClaim): void {
+    if (!isSessionId(sessionId) || !Number.isSafeInteger(epoch) || epoch < 0) return;
+    if (principal === '' || principal.length > MOST_PRINCIPAL) return;
+    const listed = node.claims.get(sessionId);
+    if (listed === undefined && node.claims.size >= this.maxClaimsPerNode) return;
+    if (listed?.has(principal) !== true && (listed?.size ?? 0) >= PRINCIPALS_PER_ID) return;
+    const key = keyOf(principal, sessionId);
+    const known = this.#sessions.get(key);
+    const claimed = known ?? { owners: new Map<Node, number>(), model, counted: false };
+    const { owners } = claimed;
+    owners.set(node, epoch);
+    if (owners.size > CLAIMS_PER_SESSION) {
+      const last = this.#ranked(owners, principal).at(-1)?.node as Node;
+      owners.delete(last);
+      unlist(last, sessionId, principal);
+      if (last === node) return;
+    }
+    if (listed === undefined) node.claims.set(sessionId, new Set([principal]));
+    else listed.add(principal);
+    if (known === undefined) this.#principals.add(principal, 1);
+    this.#sessions.set(key, claimed);
+    if (claimed.counted || !this.hasUsed(node, principal)) return;
+    claimed.counted = true;
+    let tally = this.#models.get(claimed.model);
+    if (tally === undefined) this.#models.set(claimed.model, (tally = new Tally()));
+    tally.add(principal, 1);
+  }
+
+  /** The node has the session no more, whosever it was. */
   closed(node: Node, sessionId: string): void {
-    if (!node.claims.delete(sessionId)) return;
-    const owners = this.#sessions.get(sessionId);
-    owners?.delete(node);
-    if (owners?.size === 0) this.#sessions.delete(sessionId);
+    const principals = node.claims.get(sessionId) ?? [];
+    node.claims.delete(sessionId);
+    for (const principal of principals) {
+      const key = keyOf(principal, sessionId);
+      const claimed = this.#sessions.get(key);
+      claimed?.owners.delete(node);
+      if (claimed?.owners.size !== 0) continue;
+      this.#sessions.delete(key);
+      this.#discount(principal, claimed);
+      this.#recent.set(key, this.clock.monotonic());
+    }
   }
 
   forget(node: Node): void {
     for (const sessionId of [...node.claims.keys()]) this.closed(node, sessionId);
   }
 
-  /** Highest epoch first. */
-  locate(sessionId: string): readonly Location[] {
-    return [...(this.#sessions.get(sessionId) ?? [])]
-      .map(([node, epoch]) => ({ node, epoch }))
-      .sort((a, b) => b.epoch - a.epoch);
+  /**
+   * Where a session of the principal is. First the nodes where it has used leases of this router, then
+   * the others; among each the highest epoch first, and what claims one out of all proportion last.
+   */
+  locate(principal: string, sessionId: string): readonly Location[] {
+    const claimed = this.#sessions.get(keyOf(principal, sessionId));
+    return claimed === undefined ? [] : this.#ranked(claimed.owners, principal);
   }
+
+  #ranked(owners: ReadonlyMap<Node, number>, principal: string): Location[] {
+    const bound = Math.min(...owners.values()) + PLAUSIBLE_RISE;
+    const rank = ({ node, epoch }: Location): number =>
+      (this.hasUsed(node, principal) ? 0 : 2) + (epoch > bound ? 1 : 0);
+    // Equals stay in the order in which they first claimed it.
+    return [...owners]
+      .map(([node, epoch]) => ({ node, epoch }))
+      .sort((a, b) => {
+        const [first, second] = [rank(a), rank(b)];
+        return first - second || (first % 2 === 1 ? 0 : b.epoch - a.epoch);
+      });
+  }
+
+  #discount(principal: string, { model, counted }: Claimed): void {
+    this.#principals.add(principal, -1);
+    if (!counted) return;
+    const tally = this.#models.get(model);
+    tally?.add(principal, -1);
+    if (tally?.size === 0) this.#models.delete(model);
+  }
+}
+
+/** Numbers above 0 by principal. */
+class Tally extends Map<string, number> {
+  add(principal: string, change: number): void {
+    const count = (this.get(principal) ?? 0) + change;
+    if (count > 0) this.set(principal, count);
+    else this.delete(principal);
+  }
+
+  others(principal: string): number {
+    return this.size - (this.has(principal) ? 1 : 0);
+  }
+}
+
+/** Characters of a principal that are kept: what authorizers make of keys and tokens is shorter. */
+const MOST_PRINCIPAL = 256;
+
+function keyOf(principal: string, sessionId: string): string {
+  // An id has no space.
+  return `${sessionId} ${principal}`;
+}
+
+function parts(key: string): { readonly sessionId: string; readonly principal: string } {
+  const space = key.indexOf(' ');
+  return { sessionId: key.slice(0, space), principal: key.slice(space + 1) };
+}
+
+function unlist(node: Node, sessionId: string, principal: string): void {
+  const principals = node.claims.get(sessionId);
+  principals?.delete(principal);
+  if (principals?.size === 0) node.claims.delete(sessionId);
 }

@@ -1,4 +1,5 @@
 import type { HealthFacts, NodeState } from '../health/state';
+import type { Standing } from '../health/standing';
 import type { BeatStream } from './beat-stream';
 
 export type BatchClass = 'unspecified' | 'exact' | 'tolerance' | 'unbatched';
@@ -63,6 +64,7 @@ export interface Slot {
   readonly node: Node;
   readonly model: string;
   readonly digests: readonly string[];
+  /** As the node offers it, and at most what a node is believed to have. */
   readonly capacity: number;
   /** For new sessions, as the last heartbeat said. */
   free: number;
@@ -99,12 +101,14 @@ export interface Node {
   lastSeen: number;
   /** The period that it was told, in milliseconds. */
   periodMs: number;
+  /** What became of its hand-outs. */
+  readonly standing: Standing;
   /** Banned until this wall clock time; undefined if not. */
   bannedUntil: number | undefined;
   /** The stream that its heartbeats come from. */
   stream: BeatStream | undefined;
-  /** Sessions it claims. */
-  readonly claims: Map<string, number>;
+  /** Sessions it claims, by id, with the principals that they belong to. */
+  readonly claims: Map<string, Set<string>>;
   /** Grows with every change that somebody could see: what is derived from the node can be cached. */
   revision: number;
 }

