@@ -17,7 +17,8 @@ export interface ExportOptions {
 
 /**
  * Writes what one member needs, and nothing that it must not have, into a folder for it to be started
- * with. Replaces what is there, each file at once. Returns the files written. Throws INVALID_ARGUMENT,
+ * with. Replaces what differs, each file at once; what is the same is left alone, for services may be
+ * reading it. Returns the files written. Throws INVALID_ARGUMENT,
  * having written nothing, for a name that is no member's and for a file that is missing.
  */
 export function exportMember({ folder, name, to }: ExportOptions): string[] {
@@ -34,8 +35,10 @@ export function exportMember({ folder, name, to }: ExportOptions): string[] {
   const plan = new FilePlan();
   for (const file of memberFiles(name, entry.roles, certificate)) {
     const text = readText(join(folder, file));
-    if (secrets.includes(file)) plan.secret(join(to, file), text);
-    else plan.public(join(to, file), text);
+    const target = join(to, file);
+    if (existsSync(target) && readText(target) === text) continue;
+    if (secrets.includes(file)) plan.secret(target, text);
+    else plan.public(target, text);
   }
   return plan.write({ overwrite: true });
 }

@@ -91,11 +91,12 @@ describe('what a member gets', () => {
     ]);
   });
 
-  test('is brought up to date by a second run', () => {
+  test('is brought up to date by a second run, which leaves the rest alone', () => {
     const to = join(root, 'a');
     exportMember({ folder, name: 'hoster-a', to });
+    expect(exportMember({ folder, name: 'hoster-a', to })).toEqual([]);
     writeFileSync(join(to, 'keys.json'), '{"keys": []}');
-    exportMember({ folder, name: 'hoster-a', to });
+    expect(exportMember({ folder, name: 'hoster-a', to })).toEqual([join(to, 'keys.json')]);
     expect(readFileSync(join(to, 'keys.json'))).toEqual(readFileSync(join(folder, 'keys.json')));
   });
 

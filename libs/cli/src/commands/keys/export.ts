@@ -10,7 +10,7 @@ export function registerExport(keys: Command, context: CliContext): void {
   const command = withFolder(keys.command('export <name>'))
     .summary('Writes the files that one member needs into a folder of its own.')
     .description(
-      'Writes the files that one member needs, and no secret of anybody else, into a folder. Files that are there are replaced.',
+      'Writes the files that one member needs, and no secret of anybody else, into a folder. Files of before are replaced where they differ.',
     );
   required(command, new Option('--to <dir>', 'folder to write; made where there is none'))
     .addHelpText(
@@ -21,7 +21,11 @@ export function registerExport(keys: Command, context: CliContext): void {
     .action((name: string, flags: FolderFlags & { to: string }) =>
       guarded(async () => {
         const files = exportMember({ folder: flags.out, name, to: flags.to });
-        await context.terminal.out(files.map((file) => `${file}\n`).join(''));
+        await context.terminal.out(
+          files.length === 0
+            ? `${flags.to} has the newest files of ${name} already\n`
+            : files.map((file) => `${file}\n`).join(''),
+        );
       }),
     );
 }
