@@ -2,7 +2,6 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { generateSubnetKeys, readKeySet, readPrivateKey } from '@cabstand/auth';
 import { parse } from 'yaml';
-import { z } from 'zod';
 import { Folder } from '../folder.fixture';
 import { writeConfigs } from './configs';
 import { layout } from './layout';
@@ -17,7 +16,6 @@ afterEach(() => folder.remove());
 
 const places = (hosters = 2): SubnetLayout =>
   layout({ data: folder.path, port: 51050, adminPort: 9050, hosters });
-const config = z.object({ node_id: z.string(), auth: z.object({ key: z.string() }) });
 
 /** Node id and principal of each hoster, as its configuration has them. */
 function identities(hosters = 2): [string, string][] {
@@ -29,7 +27,10 @@ function identities(hosters = 2): [string, string][] {
   });
   return places(hosters).hosters.map(({ name }) => {
     const file = files.get(name) ?? '';
-    const { node_id: node, auth } = config.parse(parse(readFileSync(file, 'utf8')));
+    const { node_id: node, auth } = parse(readFileSync(file, 'utf8')) as {
+      node_id: string;
+      auth: { key: string };
+    };
     return [node, readPrivateKey(auth.key).principal];
   });
 }
