@@ -8,14 +8,31 @@ import { fileURLToPath } from 'node:url';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const scratch = mkdtempSync(path.join(tmpdir(), 'cabstand-ci-'));
 const totals = { passed: 0, failed: 0, skipped: 0 };
+/** What could not be asked: neither passed nor failed, and said again at the end. */
+const unknown = [];
 
-function run(program, args, env = {}) {
-  const result = spawnSync(program, args, {
+function exitOf(program, args, env = {}) {
+  return spawnSync(program, args, {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, ...env },
+  }).status;
+}
+
+const run = (program, args, env) => exitOf(program, args, env) === 0;
+
+/** Licences, a list of what runs, and what the registry knows, where it can be asked. */
+function supplyChain() {
+  const list = spawnSync('npm', ['run', '--silent', 'sbom'], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
   });
-  return result.status === 0;
+  const components = list.status === 0 ? JSON.parse(list.stdout).components.length : 0;
+  console.log(`SBOM: ${components} components`);
+  const audit = exitOf(process.execPath, ['scripts/audit.mjs']);
+  if (audit === 3) unknown.push('the registry did not answer about packages: see "supply chain"');
+  return npm('licences') && components > 0 && (audit === 0 || audit === 3);
 }
 
 const npm = (...args) => run('npm', ['run', '--silent', ...args]);
@@ -40,6 +57,7 @@ const steps = [
   ['build', () => npm('build')],
   ['lint', () => npm('lint')],
   ['types', () => npm('typecheck')],
+  ['supply chain', supplyChain],
   ['npm test', () => tests('test')],
   ['failures', () => tests('test:failover')],
   ['random faults', () => npm('test:faults', '--', '--faults', '25')],
@@ -62,6 +80,7 @@ for (const [name, step] of steps) {
   if (!ok && name === 'install') break;
 }
 rmSync(scratch, { recursive: true, force: true });
+for (const line of unknown) console.log(`NOT KNOWN: ${line}`);
 if (totals.skipped > 0) console.log(`${totals.skipped} tests were skipped: that is a failure`);
 console.log(`${totals.passed} passed, ${totals.failed + totals.skipped} failed`);
 process.exit(totals.failed + totals.skipped === 0 ? 0 : 1);

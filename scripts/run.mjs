@@ -42,17 +42,8 @@ function install() {
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   console.error('installing packages (once; about a minute) …');
-  // Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms, and
-  // which of them a registry carries differs. Versions still come from the lock file, which --no-save
-  // leaves as it is.
-  run('npm', [
-    'install',
-    '--no-save',
-    '--ignore-scripts',
-    '--no-audit',
-    '--no-fund',
-    '--loglevel=error',
-  ]);
+  // What the lock file names and nothing else, each package with the hash that it has there.
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
   mkdirSync(path.dirname(stamp), { recursive: true });
   writeFileSync(stamp, lock);
 }

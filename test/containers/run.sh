@@ -6,11 +6,15 @@ cd "$(dirname "$0")/../.."
 
 # Where no engine runs and no registry is in reach, CONTAINER_LAB names a script that provides both.
 lab=${CONTAINER_LAB:-../shared/container-lab/up.sh}
-if ! docker info >/dev/null 2>&1 || ! docker image inspect node:24-bookworm-slim >/dev/null 2>&1; then
-  if [ -e "$lab" ]; then
-    bash "$lab" >/dev/null
-    PATH=/usr/bin:$PATH
-  fi
+base=$(sed -n 's/^ARG NODE_IMAGE=//p' deploy/Dockerfile)
+pulled() { docker image inspect "$base" >/dev/null 2>&1 || docker pull --quiet "$base" >/dev/null 2>&1; }
+build_args=()
+if ! docker info >/dev/null 2>&1 || ! pulled; then
+  [ ! -e "$lab" ] || bash "$lab" >/dev/null
+  PATH=/usr/bin:$PATH
+  echo "$base cannot be pulled here: images of the same names, made here, stand in for those of the digests"
+  build_args=(--build-arg NODE_IMAGE=node:24-bookworm-slim)
+  export PROMETHEUS_IMAGE=prom/prometheus:latest
 fi
 docker info >/dev/null 2>&1 || { echo 'no Docker engine answers: start one, or set CONTAINER_LAB' >&2; exit 1; }
 if docker compose version >/dev/null 2>&1; then compose=(docker compose); else compose=(docker-compose); fi
@@ -27,17 +31,51 @@ trap down EXIT
 down
 
 echo 'building the image …'
-docker build --quiet --network host -f deploy/Dockerfile -t cabstand:local . >/dev/null || fail 'the build'
+docker build --quiet --network host "${build_args[@]}" -f deploy/Dockerfile -t cabstand:local . >/dev/null || fail 'the build'
 "${compose[@]}" up -d router hoster1 hoster2 prometheus || fail 'the start'
 "${compose[@]}" up --no-build --exit-code-from demo demo || fail 'the demo client'
 
+# Nothing but the file system may be why: the user is one who owns the folder.
+read_only() {
+  local said
+  ! said=$(docker exec -u "$1" "$2" sh -c "echo x >> $3" 2>&1) && [[ $said == *'Read-only file system'* ]]
+}
 for service in router hoster1 hoster2; do
   id=$("${compose[@]}" ps -q "$service")
   state=$(docker inspect -f '{{.State.Health.Status}}' "$id")
   [ "$state" = healthy ] || fail "$service is $state"
   user=$(docker exec "$id" id -u)
   [ "$user" != 0 ] || fail "$service runs as root"
+
+  # What is mounted and not there cannot be read: looked at by a root whom no mode keeps from a file.
+  look() { docker run --rm --network none -u root --volumes-from "$id" --entrypoint find cabstand:local "$@"; }
+  files=$(look /keys -type f -printf '%P\n' | sort | xargs)
+  seal=
+  [ "$service" = router ] || seal=' seal.key.json'
+  own="$service.key.json$seal tls/ca.crt tls/$service.crt tls/$service.key"
+  [ "$files" = "$(printf '%s\n' keys.json $own | sort | xargs)" ] || fail "$service has these keys: $files"
+  docker exec "$id" sh -c 'echo x > /tmp/x && rm /tmp/x' || fail "$service cannot write to /tmp"
+  for file in /app/x /usr/bin/x; do read_only root "$id" $file || fail "$service can write $file"; done
+  for file in /keys/x /keys/keys.json; do read_only node "$id" $file || fail "$service can write $file"; done
+  status=$(docker exec "$id" cat /proc/1/status)
+  grep -q '^CapEff:[[:space:]]*0*$' <<<"$status" || fail "$service has capabilities"
+  grep -q '^CapBnd:[[:space:]]*0*$' <<<"$status" || fail "$service may gain capabilities"
+  grep -q '^NoNewPrivs:[[:space:]]*1$' <<<"$status" || fail "$service may gain privileges"
+  limits=$(docker inspect -f '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' "$id")
+  [[ $limits =~ ^[1-9][0-9]*\ [1-9][0-9]*$ ]] || fail "$service has the limits $limits"
 done
+
+offline=${COMPOSE_PROJECT_NAME}_keys-offline
+docker run --rm --entrypoint ls -v "$offline:/offline:ro" -u root cabstand:local /offline/admin.key.json >/dev/null \
+  || fail 'the offline keys are not where they should be'
+[ -z "$(docker ps -q --filter "volume=$offline")" ] || fail 'a container that runs mounts the offline keys'
+
+echo 'plain text is refused, and the keys stay when the job runs again …'
+if "${compose[@]}" run --rm -T -e CABSTAND_TLS= demo nodes >/dev/null 2>&1; then fail 'the router takes plain text'; fi
+router=$("${compose[@]}" ps -q router)
+before=$(docker exec "$router" sha256sum /keys/keys.json /keys/router.key.json)
+"${compose[@]}" run --rm -T keys >/dev/null || fail 'the second run of the job keys'
+[ "$before" = "$(docker exec "$router" sha256sum /keys/keys.json /keys/router.key.json)" ] || fail 'the keys changed'
 
 echo 'waiting for Prometheus to scrape all three …'
 up() {
@@ -67,10 +105,10 @@ done
 
 echo 'a session for each bundled model …'
 infer() { "${compose[@]}" run --rm -T "$@"; }
-infer demo infer --router router:50050 --credentials /keys --model g2p --text taxi || fail 'g2p'
-infer -v "$PWD/test/assets:/assets:ro" demo infer --router router:50050 --credentials /keys \
+infer demo infer --model g2p --text taxi || fail 'g2p'
+infer -v "$PWD/test/assets:/assets:ro" demo infer \
   --model silero-vad --wav /assets/speech.wav --json | tail -n 1 || fail 'silero-vad'
-infer -v "$PWD/test/assets:/assets:ro" demo infer --router router:50050 --credentials /keys \
+infer -v "$PWD/test/assets:/assets:ro" demo infer \
   --model text-orientation --image /assets/text-upside-down.png || fail 'text-orientation'
 
 if grep -rEq 'BEGIN (EC |RSA )?PRIVATE KEY|"d": *"' docker-compose.yml deploy; then fail 'a secret in the files'; fi

@@ -48,7 +48,9 @@ export type {
 } from './token-source';
 export { rotateKey } from './rotate';
 export type { RotateOptions } from './rotate';
-export { DEFAULT_MEMBERS, generateSubnetKeys, issueToken } from './subnet';
+export { generateSubnetKeys, issueToken, subnetMembers } from './subnet';
+export { exportMember, memberFiles } from './export';
+export type { ExportOptions } from './export';
 export type { GenerateOptions, IssueTokenOptions } from './subnet';
 export { addMember, removeMember } from './members';
 export type { AddMemberOptions, AddedMember } from './members';

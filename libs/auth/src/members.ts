@@ -14,8 +14,6 @@ import type { Member } from './subnet-keys';
 
 export interface AddMemberOptions extends Member {
   readonly folder: string;
-  /** Host names and addresses for its certificate; servers' are for loopback and their own name anyway. */
-  readonly hosts?: readonly string[];
   readonly clock?: Clock;
 }
 

@@ -11,6 +11,8 @@ export interface Member {
   /** Its principal, and the name of its files. */
   readonly name: string;
   readonly roles: readonly Role[];
+  /** Host names and addresses for its certificate; servers' are for loopback and their own name anyway. */
+  readonly hosts?: readonly string[];
 }
 
 /** Signs tokens for others; no member of the subnet. */

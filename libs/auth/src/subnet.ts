@@ -15,9 +15,9 @@ export interface GenerateOptions {
   readonly folder: string;
   /** Audience of tokens. Default `cabstand`. */
   readonly subnet?: string;
-  /** Default: `router`, `hoster`, `client`, `admin`, one key each. */
+  /** One key each. Default: `subnetMembers()`. */
   readonly members?: readonly Member[];
-  /** Host names and addresses in the servers' certificates, loopback is always there. Default none. */
+  /** Host names and addresses for the certificates of servers that name none themselves. Default none. */
   readonly hosts?: readonly string[];
   /** How long certificates are good, milliseconds. Default 365 days; the authority's ten times that. */
   readonly certificateLifetimeMs?: number;
@@ -28,12 +28,20 @@ export interface GenerateOptions {
   readonly clock?: Clock;
 }
 
-export const DEFAULT_MEMBERS: readonly Member[] = [
-  { name: 'router', roles: ['router'] },
-  { name: 'hoster', roles: ['hoster'] },
-  { name: 'client', roles: ['client'] },
-  { name: 'admin', roles: ['admin', 'client'] },
-];
+/**
+ * Who is in a new subnet: a router, a client, an administrator, and the hosters, each with a key of its
+ * own, for what a hoster does is believed of no other. Default one, `hoster`.
+ */
+export function subnetMembers(
+  hosters: readonly Omit<Member, 'roles'>[] = [{ name: 'hoster' }],
+): Member[] {
+  return [
+    { name: 'router', roles: ['router'] },
+    ...hosters.map((hoster): Member => ({ ...hoster, roles: ['hoster'] })),
+    { name: 'client', roles: ['client'] },
+    { name: 'admin', roles: ['admin', 'client'] },
+  ];
+}
 
 /**
  * Makes what a subnet needs: signing keys, the public key set, the seal key, an authority with certificates, and a
@@ -43,7 +51,7 @@ export const DEFAULT_MEMBERS: readonly Member[] = [
 export async function generateSubnetKeys(options: GenerateOptions): Promise<string[]> {
   const nowMs = (options.clock ?? systemClock).now();
   const subnet = options.subnet ?? 'cabstand';
-  const members = checkMembers(options.members ?? DEFAULT_MEMBERS);
+  const members = checkMembers(options.members ?? subnetMembers());
   const paths = subnetPaths(options.folder);
   const plan = new FilePlan();
   const issuer = newKey({ name: ISSUER, roles: ROLES }, nowMs);
@@ -84,11 +92,12 @@ async function planCertificates(
   });
   plan.public(paths.ca, authority.cert);
   plan.secret(paths.caKey, authority.key);
-  for (const { name, roles } of members) {
+  for (const member of members) {
+    const { name, roles } = member;
     const serves = roles.includes('router') || roles.includes('hoster');
     const pair = await createCertificate(authority, {
       commonName: name,
-      hosts: hostsOf({ name, roles }, serves ? options.hosts : []),
+      hosts: hostsOf(member, member.hosts ?? (serves ? options.hosts : [])),
       notBeforeMs: nowMs,
       notAfterMs: nowMs + lifetimeMs,
     });

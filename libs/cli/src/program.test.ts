@@ -64,7 +64,7 @@ test.each([
   expect(out).toMatch(new RegExp(`Examples?:\n  \\$ .*cabstand ${command}`));
 });
 
-test.each(['init', 'add', 'remove', 'cert', 'rotate', 'token', 'show'])(
+test.each(['init', 'add', 'export', 'remove', 'cert', 'rotate', 'token', 'show'])(
   'keys %s --help too',
   async (command) => {
     expect((await run(['keys', command, '--help'])).out).toMatch(
@@ -112,6 +112,9 @@ test.each([
   [['up', '--hosters', '0'], /from 1 to 32/],
   [['keys', 'token', 'bob', '--days', 'x'], /number of days/],
   [['keys', 'add', 'bob', '--role', 'king'], /king is no role/],
+  [['keys', 'init', '--hoster', 'a='], /Expected NAME or NAME=HOST,HOST/],
+  [['keys', 'init', '--hoster', '=10.0.0.7'], /Expected NAME or NAME=HOST,HOST/],
+  [['keys', 'init', '--hoster', 'a=b=c'], /Expected NAME or NAME=HOST,HOST/],
 ])('%j is wrong usage', async (args, message) => {
   const { code, err, out } = await run(args);
   expect({ code, out }).toEqual({ code: 2, out: '' });
@@ -219,10 +222,39 @@ describe('keys of a folder', () => {
     [['cert', 'nobody'], /expected one of issuer, router/],
     [['add', 'x', '--role', 'client', '--host', 'a:1'], /host.*without a port/],
     [['rotate', 'client', '--begins', '2'], /--begins goes with/],
+    [['export', 'nobody', '--to', 'nowhere'], /expected one of router, hoster, client, admin/],
   ])('%j is wrong usage', async (args, message) => {
     const { code, err } = await keys(...args);
     expect(code).toBe(2);
     expect(err).toMatch(message);
+  });
+
+  test('init names each hoster, with its own files and names', async () => {
+    const made = path.join(folder.path, 'hosters');
+    const hosters = ['--hoster', 'hoster-a=10.0.0.7,a.example.org', '--hoster', 'hoster-b'];
+    const { code, out: text } = await run(['keys', 'init', ...hosters, '--out', made]);
+    expect(code).toBe(0);
+    for (const name of ['hoster-a', 'hoster-b'])
+      expect(text).toMatch(
+        new RegExp(`To ${name}: \\S*keys\\.json \\S*${name}\\.key\\.json \\S*seal\\.key\\.json`),
+      );
+    const { out: json } = await run(['keys', 'show', '--json', '--out', made]);
+    const shown = JSON.parse(json) as { certificates: { name: string; hosts: string[] }[] };
+    const hosts = new Map(shown.certificates.map((found) => [found.name, found.hosts]));
+    expect(hosts.get('hoster-a')).toEqual(expect.arrayContaining(['10.0.0.7', 'a.example.org']));
+    expect(hosts.get('hoster-b')).not.toContain('10.0.0.7');
+    expect(hosts.get('router')).not.toContain('10.0.0.7');
+  });
+
+  test('export puts the files of one member into a folder', async () => {
+    const to = path.join(folder.path, 'for-client');
+    const { code, out: text } = await keys('export', 'client', '--to', to);
+    expect(code).toBe(0);
+    expect(text.trim().split('\n').sort()).toEqual(
+      ['client.key.json', 'keys.json', 'tls/ca.crt', 'tls/client.crt', 'tls/client.key'].map(
+        (file) => path.join(to, file),
+      ),
+    );
   });
 
   test('a folder without keys is told with what makes them', async () => {

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { generateSubnetKeys } from '@cabstand/auth';
 import { RemoteManager, SessionManager } from '@cabstand/client';
 import type { Chunk, LiveTurn, Session, SessionEvents } from '@cabstand/client';
 import { sleep } from '@cabstand/core';
@@ -15,6 +14,7 @@ import { Connection } from '../subnet/connection';
 import { findCredentials, rpcOptions } from '../subnet/credentials';
 import { addressOf, demoAsset, layout } from '../subnet/layout';
 import type { SubnetLayout } from '../subnet/layout';
+import { makeLocalKeys } from '../subnet/local-keys';
 import { LocalSubnet } from '../subnet/local-subnet';
 import { freePortsFrom } from '../subnet/subnet-ports';
 
@@ -44,7 +44,7 @@ export async function demoFailover(context: CliContext, models: string): Promise
   try {
     const port = await freePortsFrom(FIRST_PORT + (process.pid % 1000) * 16, 2 * (HOSTERS + 1));
     const places = layout({ data, port, adminPort: port + HOSTERS + 1, hosters: HOSTERS });
-    await generateSubnetKeys({ folder: places.keys });
+    await makeLocalKeys(places);
     return await withSubnet(context, places, models);
   } finally {
     rmSync(data, { recursive: true, force: true });

@@ -34,7 +34,7 @@ export function writeConfigs(options: ConfigOptions): ReadonlyMap<string, string
     writeFileSync(file, `# Written at each start of a local subnet.\n${stringify(config)}`);
     files.set(service.name, file);
   };
-  write(layout.router, { auth: auth('router', options) });
+  write(layout.router, { auth: auth(layout.router.name, options) });
   for (const hoster of layout.hosters)
     write(hoster, {
       node_id: hoster.name,
@@ -42,7 +42,7 @@ export function writeConfigs(options: ConfigOptions): ReadonlyMap<string, string
       models: [path.resolve(options.models.repository)],
       ...(options.models.only === undefined ? {} : { only: options.models.only }),
       ...(options.spares === undefined ? {} : { engines: { spares: options.spares } }),
-      auth: auth('hoster', options),
+      auth: auth(hoster.name, options),
     });
   return files;
 }

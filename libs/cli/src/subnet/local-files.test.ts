@@ -81,7 +81,7 @@ describe('configurations', () => {
       auth: {
         mode: 'keys',
         keys: path.join(keys, 'keys.json'),
-        key: path.join(keys, 'hoster.key.json'),
+        key: path.join(keys, 'hoster-2.key.json'),
         verify_servers: true,
       },
     });

@@ -1,13 +1,12 @@
-import { generateSubnetKeys } from '@cabstand/auth';
 import type { CliContext } from '../context';
 import { ExitCode } from '../errors';
 import { writeConfigs } from './configs';
 import type { ServedModels } from './configs';
 import { Connection } from './connection';
 import { findCredentials, rpcOptions } from './credentials';
-import { hasSubnetKeys } from './key-folder';
 import { addressOf } from './layout';
 import type { SubnetLayout } from './layout';
+import { makeLocalKeys } from './local-keys';
 import { LocalSubnet } from './local-subnet';
 import { tell } from './tell';
 
@@ -75,15 +74,16 @@ export async function runLocal(context: CliContext, run: LocalRun): Promise<void
   }
 }
 
-async function makeKeys(context: CliContext, { keys }: SubnetLayout, auth: boolean): Promise<void> {
+async function makeKeys(context: CliContext, places: SubnetLayout, auth: boolean): Promise<void> {
   const { style } = context.terminal;
   if (!auth) {
     tell(context, 'keys', style.yellow('none: every process of this machine may call'));
     return;
   }
-  const made = !hasSubnetKeys(keys);
-  if (made) await generateSubnetKeys({ folder: keys });
-  tell(context, 'keys', `${made ? 'made' : 'those'} in ${keys}`);
+  const keys = await makeLocalKeys(places);
+  tell(context, 'keys', `${keys.kind === 'new' ? 'made' : 'those'} in ${places.keys}`);
+  if (keys.kind === 'there' && keys.added.length > 0)
+    tell(context, 'keys', `made for ${keys.added.join(', ')}, too: each hoster has its own`);
 }
 
 async function stop(context: CliContext, subnet: LocalSubnet, drainMs: number): Promise<void> {

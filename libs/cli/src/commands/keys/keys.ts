@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { CliContext } from '../../context';
 import { registerCert } from './cert';
+import { registerExport } from './export';
 import { registerInit } from './init';
 import { registerAdd, registerRemove } from './members';
 import { registerRotate } from './rotate';
@@ -22,6 +23,8 @@ Examples:
   $ cabstand keys init --out keys                    for a new subnet
   $ cabstand keys add hoster-b --role hoster --host 10.0.0.7 --out keys
                                                      a key and a certificate for one more hoster
+  $ cabstand keys export hoster-b --out keys --to hoster-b
+                                                     its files, and nobody else's, in one folder
   $ cabstand keys add alice --role client --out keys
   $ cabstand keys show --out keys                    who has what, until when, and what is due
   $ cabstand keys cert router --out keys             renew a certificate
@@ -34,6 +37,7 @@ Examples:
     );
   registerInit(keys, context);
   registerAdd(keys, context);
+  registerExport(keys, context);
   registerRemove(keys, context);
   registerCert(keys, context);
   registerRotate(keys, context);

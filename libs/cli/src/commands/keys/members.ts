@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { addMember, removeMember, subnetPaths } from '@cabstand/auth';
+import { addMember, memberFiles, removeMember, subnetPaths } from '@cabstand/auth';
 import type { AddedMember } from '@cabstand/auth';
 import { ROLES } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
@@ -9,7 +9,7 @@ import type { CliContext } from '../../context';
 import { list, required } from '../../arguments';
 import { copyPublicKeys, guarded, keepAuthority, nextSteps, role, withFolder } from './shared';
 import type { FolderFlags } from './shared';
-import { filesOf, startLines } from './start';
+import { startLines } from './start';
 
 export function registerAdd(keys: Command, context: CliContext): void {
   const command = withFolder(keys.command('add <name>')).description(
@@ -41,9 +41,10 @@ export function registerAdd(keys: Command, context: CliContext): void {
             nextSteps([
               copyPublicKeys(folder),
               `Copy to ${name}, into a folder of its own (secrets with mode 0600: scp -p, rsync -p):\n` +
-                `     ${filesOf(name, roles, certificate)
+                `     ${memberFiles(name, roles, certificate)
                   .map((file) => path.join(folder, file))
-                  .join(' ')}`,
+                  .join(' ')}\n` +
+                `     \`cabstand keys export ${name} --out ${folder} --to DIR\` puts them together.`,
               `${roles.includes('router') || roles.includes('hoster') ? 'Start it there' : 'Try it there'}:\n${startLines(
                 folder,
                 name,

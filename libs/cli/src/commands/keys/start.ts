@@ -3,18 +3,6 @@ import { subnetPaths } from '@cabstand/auth';
 import type { Role } from '@cabstand/core';
 import { readFolder } from '../../subnet/key-folder';
 
-/** The files that a member needs on its machine, relative to the folder of keys. */
-export function filesOf(name: string, roles: readonly Role[], certificate: boolean): string[] {
-  const paths = subnetPaths('');
-  return [
-    paths.keys,
-    paths.key(name),
-    ...(roles.includes('hoster') ? [paths.seal] : []),
-    paths.ca,
-    ...(certificate ? [paths.cert(name), paths.certKey(name)] : []),
-  ];
-}
-
 /** How a member is started with the folder `keys`; what only its owner knows is in capitals. */
 export function startLines(
   folder: string,
@@ -39,7 +27,7 @@ export function startLines(
       ? ['cabstand router --listen 0.0.0.0:50050 \\', `    --auth-audiences ${at}:50050 \\`]
       : [
           'cabstand hoster --listen 0.0.0.0:50051 \\',
-          `    --advertise ${at}:50051 --routers ROUTER:50050 --models MODELS \\`,
+          `    --node-id ${name} --advertise ${at}:50051 --routers ROUTER:50050 --models MODELS \\`,
         ]),
     `    --auth-mode keys --auth-verify-servers ${subnet === 'cabstand' ? '' : `--auth-subnet ${subnet} `}\\`,
     `    --auth-keys ${paths.keys} --auth-key ${paths.key(name)} \\`,
