@@ -50,7 +50,10 @@ export function mustEnd(call: Call): boolean {
 export interface Case {
   /** What was found with it. */
   readonly finding: string;
-  /** Of the run, and the number of the story in it: both make it again with other checkpoints and tickets. */
+  /**
+   * Of the run, and the number of the story in it, which make it again with other checkpoints; a story below 0
+   * for calls that are none's.
+   */
   readonly seed: number;
   readonly story: number;
   readonly calls: readonly Call[];

@@ -13,6 +13,7 @@ export const DEADLINE_MS = 12_000;
 const GRACE_MS = 5000;
 /** Connections are made anew after so many calls, so that they are fuzzed, too. */
 const CALLS_A_CONNECTION = 1000;
+/** A caller who waits for replies goes on after this. */
 const REPLY_PATIENCE_MS = 2000;
 
 const identity = (bytes: Buffer): Buffer => bytes;
@@ -58,10 +59,10 @@ export class Caller {
       stream.once('status', resolve);
       setTimeout(() => resolve(undefined), DEADLINE_MS + GRACE_MS).unref();
     });
-    let over = false;
-    const ended = status.finally(() => (over = true));
+    const at = { end: false };
+    const ended = status.finally(() => (at.end = true));
     for (const step of call.steps) {
-      if (over) break;
+      if (at.end) break;
       await take(step, stream, replies, ended);
     }
     const end = await ended;

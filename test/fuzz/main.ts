@@ -50,11 +50,12 @@ async function main(): Promise<void> {
   const cases = files.map((file) => caseFromJson(readFileSync(file, 'utf8')));
   const [only] = values.replay === undefined ? [] : cases;
   const seed = only?.seed ?? Number(values.seed ?? Math.floor(Math.random() * MAX_SEED));
-  const story = only?.story ?? (values.story === undefined ? undefined : Number(values.story));
+  const number = only?.story ?? Number(values.story ?? -1);
+  const story = number < 0 ? undefined : number;
   print(`seed ${String(seed)} (again: npm run test:fuzz -- --seed ${String(seed)})`);
   const found = await fuzz({
     ...{ seed, story, cases, print, atOnce: Number(values['at-once']) },
-    ...{ calls: Number(values.calls), minutes: Number(values.minutes) },
+    ...{ calls: only === undefined ? Number(values.calls) : 0, minutes: Number(values.minutes) },
     folder: values.folder ?? path.join(tmpdir(), `cabstand-fuzz-${String(seed)}`),
   });
   print(found === 0 ? 'PASSED' : 'FAILED');

@@ -40,7 +40,9 @@ export function judge(call: Call, outcome: Outcome, told: Told): string[] {
   if (code === Code.UNAVAILABLE && outcome.details === undefined)
     findings.push(`${name}: the connection was lost: ${message}`);
   if (mustEnd(call) && (code === Code.DEADLINE_EXCEEDED || ms >= DEADLINE_MS))
-    findings.push(`${name}: hangs: ${String(outcome.replies.length)} replies, then no end`);
+    findings.push(
+      `${name}${asked(call)} hangs: ${String(outcome.replies.length)} replies, then no end`,
+    );
   for (const reason of told.reasons)
     if (OWN_FAULTS.has(reason)) findings.push(`${name}: reason ${reason}`);
   for (const text of [message, ...told.texts]) {
@@ -49,6 +51,19 @@ export function judge(call: Call, outcome: Outcome, told: Told): string[] {
       findings.push(`${name}: tells of its inside: ${text.slice(0, 300)}`);
   }
   return findings;
+}
+
+/** Tells hangs apart: what a turn's first request asks for beside the turn. */
+function asked(call: Call): string {
+  const first = call.steps.find((step) => step.do === 'send');
+  const method = HosterService.rpc_inference_stream;
+  if (first === undefined || call.path !== method.info.path) return '';
+  try {
+    const { resume, durable, from_position } = method.request.decode(first.bytes);
+    return `${resume ? ' resume' : ''}${durable ? ' durable' : ''}${from_position > 0 ? ' from a position' : ''}`;
+  } catch {
+    return ' damaged';
+  }
 }
 
 /** What a hoster's stream may hold, of either kind. */

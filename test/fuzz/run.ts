@@ -120,7 +120,7 @@ class Run {
     print(this.#statusLine());
     print(
       `${String(this.#calls)} calls in ${seconds.toFixed(0)} s, ${String(this.#validTurns)} of valid turns; ` +
-        `${String(this.#completed)} turns completed before the caller's eyes, ${String(steps)} model steps`,
+        `${String(this.#completed)} turns seen completed, ${String(steps)} model steps`,
     );
     print(`canary: ${String(canary.right)} right, ${String(canary.wrong.length)} wrong`);
     if (this.#findings.count > 0) print(this.#findings.print());

@@ -154,8 +154,14 @@ export async function streamedSession(teller: Teller, mutated: number): Promise<
       messages.push({ input: { turn, sequence, last, inputs: [partOf(random, model)] } });
     }
     if (mutated === 0) teller.validTurns += 1;
-    else if (random.int(0, 2) === 0) messages.push({ cancel_turn: { turn } });
-    else if (random.int(0, 2) === 0) messages.push({ ack: { position: random.int(0, 9) } });
+    else
+      messages.push(
+        ...random.pick([
+          [],
+          [{ cancel_turn: { turn } }],
+          [{ ack: { position: random.int(0, 9) } }],
+        ]),
+      );
   }
   if (random.int(0, 2) === 0) messages.push({ close: {} });
   const ending = random.weighted({

@@ -1,9 +1,9 @@
 import { sleep } from '@cabstand/core';
-import { Subnet, scrape, total, until } from '@cabstand/testing';
-import type { Service } from '@cabstand/testing';
+import { scrape, total, until } from '@cabstand/testing';
+import type { Service, Subnet } from '@cabstand/testing';
 import { childrenOf, servingIn } from '../support/processes';
 import { descriptorsOf } from './memory';
-import { SPARE_MODEL } from './models';
+import { SPARE_MODEL, TURN_MODELS } from './models';
 
 /** Gauges of what belongs to sessions: at the end nothing may be left. */
 const OF_SESSIONS = [
@@ -16,11 +16,20 @@ const OF_SESSIONS = [
   'cabstand_engine_sequences',
   'cabstand_engine_state_bytes',
 ] as const;
+/** Calls that a service has not ended yet.*/
+const OPEN_CALLS = 'cabstand_rpc_open_calls';
 const GONE_MS = 30_000;
 /** Connections to engines and routers come and go: so many more are no leak. */
 const DESCRIPTORS_TOLERATED = 4;
 /** What a service must not say of itself. */
 const COMPLAINT = /"level":"(?:error|fatal)"|"INTERNAL"|TypeError|RangeError|unhandled/;
+
+/** What there was, of each service or, for engines, hoster. */
+interface Before {
+  readonly pids: readonly number[];
+  readonly engines: readonly ReadonlyMap<string, number>[];
+  readonly descriptors: readonly number[];
+}
 
 /** Processes of a subnet and what they hold, before and after. */
 export class SubnetState {
@@ -29,7 +38,7 @@ export class SubnetState {
   readonly #services: readonly Service[];
   /** Of each hoster: engines by model, as its log tells them. */
   readonly #engines: Map<string, number>[];
-  #before: { pids: number[]; engines: Map<string, number>[]; descriptors: number[] } | undefined;
+  #before: Before | undefined;
 
   constructor(subnet: Subnet) {
     this.#subnet = subnet;
@@ -51,6 +60,8 @@ export class SubnetState {
 
   /** Remembers what there is now, for `faults`. */
   remember(): void {
+    for (const engines of this.#engines)
+      if (engines.size < TURN_MODELS.length) throw new Error('not every model serves');
     this.#before = {
       pids: this.#services.map(({ child }) => child.pid),
       engines: this.#engines.map((engines) => new Map(engines)),
@@ -87,7 +98,7 @@ export class SubnetState {
     await until(
       'everything to be gone',
       async () => {
-        left = await this.#left(before.descriptors);
+        left = await this.#left(before);
         if (left.length > 0) await sleep(500);
         return left.length === 0 || undefined;
       },
@@ -96,7 +107,7 @@ export class SubnetState {
     return [...faults, ...left];
   }
 
-  async #left(descriptors: readonly number[]): Promise<string[]> {
+  async #left(before: Before): Promise<string[]> {
     const left: string[] = [];
     for (const [i, { child, admin }] of this.#services.entries()) {
       const page = await scrape(admin);
@@ -104,8 +115,12 @@ export class SubnetState {
         const value = total(page, name);
         if (value !== 0) left.push(`${child.name}: ${name} is ${String(value)}`);
       }
+      const calls = total(page, OPEN_CALLS);
+      // The heartbeats of the hosters.
+      const expected = i < this.#subnet.routers.length ? this.#subnet.hosters.length : 0;
+      if (calls > expected) left.push(`${child.name}: ${String(calls)} calls are open`);
       const open = descriptorsOf(child.pid);
-      const was = descriptors[i] ?? 0;
+      const was = before.descriptors[i] ?? 0;
       if (open > was + DESCRIPTORS_TOLERATED)
         left.push(`${child.name}: ${String(was)} descriptors before, ${String(open)} now`);
     }

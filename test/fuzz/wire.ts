@@ -84,7 +84,7 @@ function encodeValue(field: FieldSchema, value: Value): Buffer {
         : Buffer.alloc(0);
     case 'TYPE_STRING':
     case 'TYPE_BYTES':
-      return Buffer.isBuffer(value) ? value : Buffer.from(String(value));
+      return Buffer.isBuffer(value) ? value : Buffer.from(typeof value === 'string' ? value : '');
     case 'TYPE_DOUBLE': {
       const bytes = Buffer.alloc(8);
       bytes.writeDoubleLE(Number(value));
