@@ -59,23 +59,19 @@ export interface Case {
   readonly calls: readonly Call[];
 }
 
-const HEX_SHOWN_AS = 'hex';
-
+/** Bytes become hex digits. */
 export function caseToJson(found: Case): string {
-  return `${JSON.stringify(
-    found,
-    (_key, value: unknown) => {
-      const buffer = value as { readonly type?: unknown; readonly data?: unknown } | null;
-      return buffer !== null && typeof buffer === 'object' && buffer.type === 'Buffer'
-        ? Buffer.from(buffer.data as number[]).toString(HEX_SHOWN_AS)
-        : value;
-    },
-    2,
-  )}\n`;
+  const calls = found.calls.map((call) => ({
+    ...call,
+    steps: call.steps.map((step) =>
+      step.do === 'send' ? { ...step, bytes: step.bytes.toString('hex') } : step,
+    ),
+  }));
+  return `${JSON.stringify({ ...found, calls }, null, 2)}\n`;
 }
 
 export function caseFromJson(text: string): Case {
   return JSON.parse(text, (key, value: unknown) =>
-    key === 'bytes' && typeof value === 'string' ? Buffer.from(value, HEX_SHOWN_AS) : value,
+    key === 'bytes' && typeof value === 'string' ? Buffer.from(value, 'hex') : value,
   ) as Case;
 }

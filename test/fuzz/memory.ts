@@ -8,6 +8,7 @@ const PER_CALLS = 100_000;
 
 /** What a service holds after a full collection, in MiB. */
 interface Sample {
+  /** That this service has handled. */
   readonly calls: number;
   readonly heap: number;
   /** Outside V8's heap: buffers. */
@@ -37,14 +38,14 @@ export class MemorySeries {
     this.#services = [...subnet.routers, ...subnet.hosters];
   }
 
-  async sample(calls: number): Promise<void> {
+  async sample(): Promise<void> {
     for (const { child, admin } of this.#services) {
       process.kill(child.pid, 'SIGUSR2');
       const page = await scrape(admin);
       const samples = this.#series.get(child.name) ?? [];
       this.#series.set(child.name, samples);
       samples.push({
-        calls,
+        calls: total(page, 'grpc_server_handled_total'),
         heap: total(page, 'nodejs_heap_size_used_bytes') / MIB,
         external: total(page, 'nodejs_external_memory_bytes') / MIB,
         resident: residentBytes(child.pid) / MIB,
@@ -52,7 +53,7 @@ export class MemorySeries {
     }
   }
 
-  /** MiB for each 100,000 calls, over the second half. */
+  /** MiB for each 100,000 calls that the service handled, over the second half. */
   slopeOf(service: string, kind: Kind): number {
     const samples = this.#series.get(service) ?? [];
     const half = samples.slice(Math.floor(samples.length / 2));
@@ -61,12 +62,18 @@ export class MemorySeries {
 
   print(): string {
     const lines: string[] = [];
-    for (const [service, samples] of this.#series)
+    for (const [service, samples] of this.#series) {
+      lines.push(
+        `${service} calls: ${thinned(samples)
+          .map(({ calls }) => calls)
+          .join(' ')}`,
+      );
       for (const kind of KINDS) {
         const values = thinned(samples).map((sample) => sample[kind].toFixed(1));
         const slope = this.slopeOf(service, kind).toFixed(2);
         lines.push(`${service} ${kind} MiB: ${values.join(' ')}; slope ${slope} per 100,000 calls`);
       }
+    }
     return lines.join('\n');
   }
 }

@@ -91,7 +91,7 @@ class Run {
     for (const one of cases) await this.#replay(one);
     const end = begun + minutes * MINUTE_MS;
     const sampleEvery = Math.max(LEAST_SAMPLE_CALLS, Math.floor(calls / SAMPLES));
-    let sampling = this.#memory.sample(this.#calls);
+    let sampling = this.#memory.sample();
     let nextSample = sampleEvery;
     const ticker = setInterval(() => print(this.#progress(begun)), TELL_MS);
     const work = async (): Promise<void> => {
@@ -99,7 +99,7 @@ class Run {
         await this.#tell(this.#stories++);
         if (this.#calls < nextSample) continue;
         nextSample += sampleEvery;
-        sampling = sampling.then(() => this.#memory.sample(this.#calls));
+        sampling = sampling.then(() => this.#memory.sample());
       }
     };
     if (story !== undefined) await this.#tell(story);
@@ -112,7 +112,7 @@ class Run {
     for (const fault of await this.#state.faults()) this.#findings.add(fault);
     for (const complaint of this.#state.complaints) this.#findings.add(complaint);
     for (const wrong of canary.wrong) this.#findings.add(`canary: ${wrong}`);
-    await this.#memory.sample(this.#calls).catch(() => undefined);
+    await this.#memory.sample().catch(() => undefined);
     const after = await this.#state.done().catch(() => before);
     const steps = after.steps - before.steps;
     if (story === undefined && calls > 0) this.#checkShares(canary, seconds, steps);
