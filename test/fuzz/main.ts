@@ -53,8 +53,10 @@ async function main(): Promise<void> {
   const number = only?.story ?? Number(values.story ?? -1);
   const story = number < 0 ? undefined : number;
   print(`seed ${String(seed)} (again: npm run test:fuzz -- --seed ${String(seed)})`);
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort());
   const found = await fuzz({
-    ...{ seed, story, cases, print, atOnce: Number(values['at-once']) },
+    ...{ seed, story, cases, print, signal: controller.signal, atOnce: Number(values['at-once']) },
     ...{ calls: only === undefined ? Number(values.calls) : 0, minutes: Number(values.minutes) },
     folder: values.folder ?? path.join(tmpdir(), `cabstand-fuzz-${String(seed)}`),
   });

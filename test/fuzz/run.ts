@@ -27,6 +27,8 @@ export interface FuzzOptions {
   /** Replayed before anything else: none of them may find anything. */
   readonly cases: readonly Case[];
   readonly print: (text: string) => void;
+  /** Ends the run early; what is running is finished. */
+  readonly signal: AbortSignal;
 }
 
 /** Sessions that are left alone end soon: slots are wanted. */
@@ -83,7 +85,7 @@ class Run {
   }
 
   async run(): Promise<number> {
-    const { print, cases, story, calls, minutes, atOnce } = this.#options;
+    const { print, cases, story, calls, minutes, atOnce, signal } = this.#options;
     this.#state.remember();
     const before = await this.#state.done();
     const begun = performance.now();
@@ -95,7 +97,7 @@ class Run {
     let nextSample = sampleEvery;
     const ticker = setInterval(() => print(this.#progress(begun)), TELL_MS);
     const work = async (): Promise<void> => {
-      while (this.#calls < calls && performance.now() < end) {
+      while (this.#calls < calls && performance.now() < end && !signal.aborted) {
         await this.#tell(this.#stories++);
         if (this.#calls < nextSample) continue;
         nextSample += sampleEvery;
