@@ -1,5 +1,5 @@
 /**
- * Unit tests (beside the code) run on the sources, and so does test/faults/model, which needs no
+ * Unit tests (beside the code) run on the sources, and so do test/faults/model and test/fuzz, which need no
  * processes; the rest of test/ runs built ones. The other tests of test/faults take minutes and run on
  * their own: FAULTS=1.
  */
@@ -41,6 +41,7 @@ module.exports = {
         '<rootDir>/libs/**/src/**/*.test.ts',
         '<rootDir>/services/**/src/**/*.test.ts',
         '<rootDir>/test/faults/model/*.test.ts',
+        '<rootDir>/test/fuzz/*.test.ts',
       ],
     },
     {

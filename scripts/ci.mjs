@@ -61,6 +61,9 @@ const steps = [
   ['npm test', () => tests('test')],
   ['failures', () => tests('test:failover')],
   ['random faults', () => npm('test:faults', '--', '--faults', '25')],
+  // The same stories each time, and others each time: the seed of these is printed.
+  ['fuzzing', () => npm('test:fuzz', '--', '--seed', '1', '--calls', '14000', '--minutes', '2')],
+  ['random fuzzing', () => npm('test:fuzz', '--', '--calls', '8000', '--minutes', '2')],
   ['python client', () => run('bash', ['test/interop/run.sh'])],
   ['node tests', () => run('bash', ['test/node-tests/run.sh'])],
   ['webgpu provider', () => run('bash', ['test/webgpu/run.sh'])],

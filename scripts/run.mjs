@@ -62,6 +62,7 @@ const PROGRAMS = {
   'bench:failover': ['test/dist/bench/main.js', 'failover', 'stampede'],
   faults: ['test/dist/faults/main.js'],
   memory: ['test/dist/faults/memory.js'],
+  fuzz: ['test/dist/fuzz/main.js'],
 };
 
 /** What runs jest: the environment that selects its suites. */

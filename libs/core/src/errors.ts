@@ -34,6 +34,22 @@ export class CabstandError extends Error {
     return REASONS[this.reason].class;
   }
 
+  /**
+   * What it says, to be kept for longer than the work that failed. Until its stack is read, an error holds the
+   * frames that it was made in, and with them calls, requests and whatever else these refer to; so may its cause.
+   */
+  toKeep(): CabstandError {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    try {
+      const { reason, message, metadata, retryAfterMs } = this;
+      const after = retryAfterMs === undefined ? {} : { retryAfterMs };
+      return new CabstandError(reason, message, { metadata, ...after });
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  }
+
   /** Recognises errors of other copies of this package too. */
   static is(value: unknown): value is CabstandError {
     return (

@@ -3,7 +3,8 @@ import type { SessionFacts } from './session-facts';
 import type { SessionEnd, SessionStatus } from './types';
 
 /** What is told of a session beyond what observers know. */
-interface Asked extends SessionFacts {
+interface Asked extends Pick<SessionFacts, 'id' | 'state' | 'position' | 'epoch'> {
+  readonly model: { readonly name: string };
   readonly turn: number;
   /** The oldest position that can still be sent. */
   readonly base: number;
@@ -21,7 +22,13 @@ export interface Waiting {
 export function statusOf(session: Asked): SessionStatus {
   const { id, state, position, turn, base, epoch, model, end } = session;
   const acknowledged = base - 1;
-  return { id, state, position, turn, acknowledged, epoch: epoch.counter, model: model.name, end };
+  const facts = { position, turn, acknowledged, epoch: epoch.counter, model: model.name };
+  return { id, state, ...facts, end: end && toKeep(end) };
+}
+
+/** Many are remembered, for long: none may hold the session, or the call, in which it came about. */
+function toKeep({ reason, error }: SessionEnd): SessionEnd {
+  return error === undefined ? { reason } : { reason, error: error.toKeep() };
 }
 
 export function waitingStatus(id: string, { epoch, model }: Waiting): SessionStatus {
