@@ -1,5 +1,14 @@
 /** The host over real engine processes that fail on demand, with real manifests. */
-import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { CabstandError } from '@cabstand/core';
@@ -118,6 +127,39 @@ test('a bad manifest among good ones is named, and the others serve', async () =
     message: expect.not.stringContaining(root),
   });
   expect(refused).toMatchObject({ message: expect.not.stringContaining(root) });
+});
+
+test('a link out of the folder of models tells callers nothing of where it leads', async () => {
+  put('good');
+  put('bad');
+  const file = path.join(folderOf('bad'), 'model.yaml');
+  rmSync(file);
+  writeFileSync(path.join(root, 'secret'), 'root:x:0:0:root:/root:/bin/bash\n');
+  symlinkSync(path.join(root, 'secret'), file);
+  const host = await open();
+  await host.settled();
+  expect(host.resolve('good').status.state).toBe('ready');
+  const [broken] = host.broken();
+  expect(broken?.error).toMatchObject({ reason: 'MANIFEST_INVALID' });
+  const seen = JSON.stringify([host.broken(), thrownBy(() => host.resolve('bad'))].map(String));
+  expect(seen).not.toContain('root:x');
+  expect(broken?.error.message).toBe(
+    'bad/model.yaml: model.yaml: got "a link", expected a file in the folder of models: its target lies elsewhere',
+  );
+});
+
+test('a pipe and a device in the folder of a model hold up no other, nor the stop', async () => {
+  put('good');
+  for (const name of ['pipe', 'device']) put(name);
+  execFileSync('mkfifo', [path.join(folderOf('pipe'), '1', 'more.bin')]);
+  symlinkSync('/dev/zero', path.join(folderOf('device'), '1', 'more.bin'));
+  const host = await open();
+  await host.settled();
+  expect(host.resolve('good').status.state).toBe('ready');
+  expect(host.broken().map(({ name, error }) => [name, error.message])).toEqual([
+    ['pipe', 'pipe/model.yaml: 1/more.bin: got "a pipe", expected a regular file'],
+    ['device', 'device/model.yaml: 1/more.bin: got "a link to a device", expected a regular file'],
+  ]);
 });
 
 test('a missing weights file is named', async () => {
