@@ -216,6 +216,8 @@ async function openHost(
         restartMs: Math.ceil(engines.restart_seconds * 1000),
         crashes: engines.crashes,
         auditShare: engines.audit_share,
+        sandbox: engines.sandbox,
+        environment: engines.environment,
         verificationCache: await usableCache(
           engines.verification_cache ?? defaultCache(process.env),
           logger,

@@ -60,6 +60,12 @@ async function open(options: Partial<ModelHostOptions> = {}, fault = 'none'): Pr
   return host;
 }
 
+function enginePidOf(host: ModelHost, name: string): number {
+  const model = host.resolve(name);
+  if ('enginePid' in model && typeof model.enginePid === 'number') return model.enginePid;
+  throw new Error(`${name} has no engine`);
+}
+
 function sink(onFailed: (error: CabstandError) => void = () => undefined): SequenceSink {
   return {
     chunk: () => undefined,
@@ -160,6 +166,43 @@ test('a pipe and a device in the folder of a model hold up no other, nor the sto
     ['pipe', 'pipe/model.yaml: 1/more.bin: got "a pipe", expected a regular file'],
     ['device', 'device/model.yaml: 1/more.bin: got "a link to a device", expected a regular file'],
   ]);
+});
+
+test('engines see no secret of the hoster, and may gain nothing by a flaw of theirs', async () => {
+  put('one');
+  const before = process.env;
+  process.env = {
+    ...before,
+    DATABASE_URL: 'postgres://secret',
+    OMP_WAIT_POLICY: 'PASSIVE',
+    PROXY_NAME: 'kept',
+  };
+  try {
+    const host = await open({ engines: { environment: ['PROXY_NAME'] } });
+    await host.settled();
+    const pid = enginePidOf(host, 'one');
+    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    expect(environment.filter((line) => /secret|^HOSTNAME|^npm_/.test(line))).toEqual([]);
+    expect(environment).toEqual(
+      expect.arrayContaining(['OMP_WAIT_POLICY=PASSIVE', 'PROXY_NAME=kept']),
+    );
+    expect(readFileSync(`/proc/${pid}/status`, 'utf8')).toMatch(/^NoNewPrivs:\s*1$/m);
+    expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max core file size\s+0\s/m);
+    expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toMatch(/^[^\0]*node\0/);
+  } finally {
+    process.env = before;
+  }
+});
+
+test('engines are started as they are where that is wished', async () => {
+  put('one');
+  const host = await open({ engines: { sandbox: 'off' } });
+  await host.settled();
+  const pid = enginePidOf(host, 'one');
+  const [own, theirs] = [process.pid, pid].map((one) =>
+    readFileSync(`/proc/${one}/limits`, 'utf8'),
+  );
+  expect(theirs).toBe(own);
 });
 
 test('a missing weights file is named', async () => {

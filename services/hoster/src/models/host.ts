@@ -1,6 +1,7 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import { loadManifest } from '@cabstand/model';
 import type { Manifest, ModelEntry } from '@cabstand/model';
+import { confinement } from '../engines/confine';
 import type { BrokenModel, ModelHost } from '../engines/contract';
 import { EngineProcess } from '../engines/engine-process';
 import { SocketFolder } from '../engines/socket-folder';
@@ -31,7 +32,13 @@ export async function openModelHost(options: ModelHostOptions): Promise<ModelHos
         name,
         `one of ${[...found.keys()].join(', ')}`,
       );
-  const host = new Host(resolved, repository, await SocketFolder.create(resolved.socketParent));
+  const { engines, log } = resolved;
+  const command = [...(await confinement(engines.sandbox, log)), ...engines.command];
+  const host = new Host(
+    { ...resolved, engines: { ...engines, command } },
+    repository,
+    await SocketFolder.create(resolved.socketParent),
+  );
   for (const entry of found.values())
     if (resolved.only?.includes(entry.name) !== false) host.begin(entry);
   return host;
