@@ -157,6 +157,14 @@ export const hosterConfigSchema = z.strictObject({
     .describe('Folders of models. The default is relative to the working directory.'),
   only: z.array(z.string().min(1)).default([]).describe('Serve these models only. Default: all.'),
   strict: z.boolean().default(false).describe('Do not start with a model that cannot be loaded.'),
+  start_wait_seconds: z
+    .number()
+    .min(0)
+    .max(MOST_MS / 1000)
+    .default(30)
+    .describe(
+      'How long, once a model serves, the start waits for others that still load. They are announced later; with strict it waits for all.',
+    ),
   replace_drain_seconds: seconds([STANDARD_DRAIN_MS, 0, MOST_MS]).describe(
     'How long sessions of a replaced or unloaded version may go on.',
   ),

@@ -1,4 +1,4 @@
-import { CabstandError, invalid } from '@cabstand/core';
+import { CabstandError, abortReason, invalid } from '@cabstand/core';
 import { loadManifest } from '@cabstand/model';
 import type { Manifest, ModelEntry } from '@cabstand/model';
 import { confinement } from '../engines/confine';
@@ -206,6 +206,8 @@ class Host implements ModelHost {
       this.#broken.delete(name);
       return manifest;
     } catch (thrown) {
+      // Nothing is wrong with a model that is not read to its end.
+      if (this.#stopping.signal.aborted) throw abortReason(this.#stopping.signal);
       const whole = CabstandError.from(thrown, 'MANIFEST_INVALID');
       const error = toldToCallers(whole, { model: folder });
       // While another version serves, only who asked for this one needs to know.
