@@ -93,7 +93,9 @@ const enginesSchema = z.strictObject({
     .min(1)
     .max(Number.MAX_SAFE_INTEGER)
     .optional()
-    .describe('An engine with more resident memory is killed. Default: what the machine has.'),
+    .describe(
+      'An engine with more resident memory is killed. Default: 80 % of what the machine or container has.',
+    ),
   stall_seconds: seconds(ENGINE_LIMITS.stallMs).describe(
     'An engine that has work and gives no sign for this long is killed.',
   ),
@@ -114,6 +116,16 @@ const enginesSchema = z.strictObject({
     .describe(
       'Folder in which results of verification are kept; empty: they are not. Default: cabstand/verified under XDG_CACHE_HOME or ~/.cache.',
     ),
+  sandbox: z
+    .enum(['auto', 'off'])
+    .default('auto')
+    .describe(
+      'Confine engines by what the system has for it: no core dumps, no new privileges, few capabilities.',
+    ),
+  environment: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Variables that engines get beside those that computing needs, by name.'),
   socket_folder: path
     .optional()
     .describe('Where the private folder for engine sockets is made. Default: temporary folder.'),
@@ -145,6 +157,14 @@ export const hosterConfigSchema = z.strictObject({
     .describe('Folders of models. The default is relative to the working directory.'),
   only: z.array(z.string().min(1)).default([]).describe('Serve these models only. Default: all.'),
   strict: z.boolean().default(false).describe('Do not start with a model that cannot be loaded.'),
+  start_wait_seconds: z
+    .number()
+    .min(0)
+    .max(MOST_MS / 1000)
+    .default(30)
+    .describe(
+      'How long, once a model serves, the start waits for others that still load. They are announced later; with strict it waits for all.',
+    ),
   replace_drain_seconds: seconds([STANDARD_DRAIN_MS, 0, MOST_MS]).describe(
     'How long sessions of a replaced or unloaded version may go on.',
   ),

@@ -22,6 +22,7 @@ import { engineMetrics } from './metrics/engine-metrics';
 import { sessionMetrics } from './metrics/session-metrics';
 import { stateMetrics } from './metrics/state-metrics';
 import { openModelHost } from './models/host';
+import { someServe } from './models/started';
 import { Presence } from './presence/presence';
 import { rehearse } from './rehearsal/rehearse';
 import { sessionLog } from './session-log';
@@ -135,7 +136,8 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   });
   stateMetrics(metrics, models, sessions, host, () => routers.registered);
 
-  await host.settled();
+  const patienceMs = config.start_wait_seconds * 1000;
+  await (config.strict ? host.settled() : someServe(host, patienceMs, systemClock));
   const messageBytes = config.rpc.max_message_bytes;
   await rehearse({ host, sealer, messageBytes, log: logger, signal: context.stopping });
   if (context.stopping.aborted) return;
@@ -216,6 +218,8 @@ async function openHost(
         restartMs: Math.ceil(engines.restart_seconds * 1000),
         crashes: engines.crashes,
         auditShare: engines.audit_share,
+        sandbox: engines.sandbox,
+        environment: engines.environment,
         verificationCache: await usableCache(
           engines.verification_cache ?? defaultCache(process.env),
           logger,

@@ -1,7 +1,7 @@
 /** The hoster as the process that people start. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -155,6 +155,33 @@ test.each([
   },
   60_000,
 );
+
+test('a model that takes for ever to read holds up neither the start of the others nor the stop', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'hm-'));
+  try {
+    cpSync(path.join(BUNDLED, 'g2p'), path.join(folder, 'slow'), { recursive: true });
+    const manifest = path.join(folder, 'slow/model.yaml');
+    writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('name: g2p', 'name: slow'));
+    // Hours of zeros to hash, which take no room.
+    writeFileSync(path.join(folder, 'slow/1/weights.bin'), '');
+    truncateSync(path.join(folder, 'slow/1/weights.bin'), 2 ** 42);
+    const hoster = start(
+      ...['--models', folder, '--only', 'silero-vad,slow', '--start-wait-seconds', '0'],
+      ...[
+        '--listen',
+        `127.0.0.1:${await freePort()}`,
+        '--admin-listen',
+        `127.0.0.1:${await freePort()}`,
+      ],
+    );
+    await until(() => hoster.output().includes('hoster is up'), 30_000);
+    expect(hoster.output()).toContain('"models":["silero-vad@1 (cpu)"]');
+    hoster.child.kill('SIGTERM');
+    expect(await hoster.exit).toBe(0);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}, 60_000);
 
 test('a router drains it, takes that back, and drains it for good: it ends when nobody is left', async () => {
   const router = await ScriptedRouter.start();

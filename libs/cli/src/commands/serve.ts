@@ -2,7 +2,7 @@ import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { CabstandError } from '@cabstand/core';
-import { exampleTurns } from '@cabstand/model';
+import { exampleTurns, listModels } from '@cabstand/model';
 import type { v1 } from '@cabstand/rpc';
 import { timeOption, wholeNumber } from '../arguments';
 import type { CliContext } from '../context';
@@ -10,6 +10,7 @@ import { checkManifests } from '../doctor/models';
 import { signatureOf } from '../media/model-signature';
 import { serveGuide } from '../render/serve-guide';
 import { findModels } from '../served/find';
+import type { LooseModel } from '../served/find';
 import { asFound, makeRepository } from '../served/repository';
 import { makeDataFolder } from '../subnet/data-folder';
 import type { ServedModels } from '../subnet/configs';
@@ -88,8 +89,13 @@ async function serve(context: CliContext, where: string, flags: ServeFlags): Pro
   const models: ServedModels =
     found.kind === 'repository'
       ? { repository: found.repository, only: found.models.map(({ name }) => name) }
-      : { repository: path.join(realpathSync(run), 'models') };
-  if (found.kind === 'loose') await makeRepository(models.repository, found.models);
+      : await linkedModels(path.join(realpathSync(run), 'models'), found.models);
+  if (found.kind === 'loose' && found.leftOut.length > 0)
+    tell(
+      context,
+      'left out',
+      `${found.leftOut.map((folder) => path.basename(folder)).join(', ')}: folders of models beside the files; serve each by its own path`,
+    );
   const named = (message: string): string =>
     found.kind === 'loose' ? asFound(message, models.repository, found.models) : message;
   await requireSome(models, named);
@@ -116,6 +122,17 @@ async function serve(context: CliContext, where: string, flags: ServeFlags): Pro
       await terminal.out(serveGuide(examples, layout, flags.auth, terminal.style, save));
     },
   });
+}
+
+async function linkedModels(
+  repository: string,
+  models: readonly LooseModel[],
+): Promise<ServedModels> {
+  const linked = await makeRepository(repository, models);
+  // What else lies where links lead is not served.
+  const only =
+    linked.length === 0 ? undefined : (await listModels(repository)).map(({ name }) => name);
+  return { repository, only, linked };
 }
 
 function nameOf({ offer }: v1.ModelInfo__Output): string {

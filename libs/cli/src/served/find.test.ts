@@ -61,6 +61,16 @@ test('what lies as in a repository is served as it lies, whether it has manifest
   });
 });
 
+test('folders of models beside files are named as left out', async () => {
+  const found = await findModels(
+    folder('mixed', { 'a.onnx': graph, 'b/1/model.onnx': graph, 'c/c.onnx': graph, 'd/x.txt': '' }),
+  );
+  expect(summary(found)).toEqual({ mixed: ['1/a.onnx'] });
+  expect(found).toMatchObject({
+    leftOut: ['b', 'c'].map((name) => path.join(root.path, 'mixed', name)),
+  });
+});
+
 test('files without versions make a repository of links', async () => {
   const repository = folder('upper', {
     'DenseNet_ONNX/1/model.onnx': graph,
@@ -99,7 +109,7 @@ test('links lead to the files, and are replaced without touching them', async ()
   const found = await findModels(own);
   if (found.kind !== 'loose') throw new Error('expected links');
   const repository = path.join(root.path, 'made');
-  for (let i = 0; i < 2; i++) await makeRepository(repository, found.models);
+  for (let i = 0; i < 2; i++) expect(await makeRepository(repository, found.models)).toEqual([]);
   expect(readdirSync(repository).sort()).toEqual(['alias', 'net']);
   for (const name of ['alias', 'net'])
     expect(readFileSync(path.join(repository, name, '1', `${name}.onnx`))).toEqual(graph);

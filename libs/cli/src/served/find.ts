@@ -14,7 +14,12 @@ export type Found =
       readonly models: readonly ModelEntry[];
     }
   /** Models that lie otherwise: a repository is made of links to their files. */
-  | { readonly kind: 'loose'; readonly models: readonly LooseModel[] };
+  | {
+      readonly kind: 'loose';
+      readonly models: readonly LooseModel[];
+      /** Folders of models beside files that are served: they are not. */
+      readonly leftOut: readonly string[];
+    };
 
 export interface LooseModel {
   readonly name: string;
@@ -58,9 +63,17 @@ export async function findModels(where: string, name?: string): Promise<Found> {
       ? asItLies(path.dirname(full), [full])
       : loose([await folderModel(contents, name)], name);
   }
-  if (contents.onnx.length > 0) return loose(await filesOf(contents, name), name);
+  const holds = (child: Contents): boolean => isModel(child) || child.onnx.length > 0;
+  if (contents.onnx.length > 0) {
+    // One that cannot be read is no reason not to serve the files.
+    const beside = await Promise.allSettled(contents.folders.map((child) => look(child)));
+    const leftOut = beside.flatMap((one) =>
+      one.status === 'fulfilled' && holds(one.value) ? [one.value.folder] : [],
+    );
+    return loose(await filesOf(contents, name), name, leftOut);
+  }
   const children = await Promise.all(contents.folders.map((child) => look(child)));
-  const models = children.filter((child) => isModel(child) || child.onnx.length > 0);
+  const models = children.filter(holds);
   if (models.length === 0)
     throw new UsageError(
       `${where} holds no model`,
@@ -83,7 +96,11 @@ async function asItLies(repository: string, folders: readonly string[]): Promise
   return { kind: 'repository', repository, models };
 }
 
-function loose(models: readonly LooseModel[], name: string | undefined): Found {
+function loose(
+  models: readonly LooseModel[],
+  name: string | undefined,
+  leftOut: readonly string[] = [],
+): Found {
   if (name !== undefined && models.length > 1)
     throw new UsageError(`--name ${name}: there are ${models.length} models`);
   const taken = new Set<string>();
@@ -93,7 +110,7 @@ function loose(models: readonly LooseModel[], name: string | undefined): Found {
     taken.add(free);
     return { ...model, name: free };
   });
-  return { kind: 'loose', models: unique };
+  return { kind: 'loose', models: unique, leftOut };
 }
 
 async function look(folder: string): Promise<Contents> {

@@ -11,6 +11,8 @@ export interface ServedModels {
   readonly repository: string;
   /** Names of those to serve; default: all. */
   readonly only?: readonly string[] | undefined;
+  /** Folders that links in the repository lead into. */
+  readonly linked?: readonly string[] | undefined;
 }
 
 export interface ConfigOptions {
@@ -39,7 +41,7 @@ export function writeConfigs(options: ConfigOptions): ReadonlyMap<string, string
     write(hoster, {
       node_id: hoster.name,
       routers: [addressOf(layout.router)],
-      models: [path.resolve(options.models.repository)],
+      models: [path.resolve(options.models.repository), ...(options.models.linked ?? [])],
       ...(options.models.only === undefined ? {} : { only: options.models.only }),
       ...(options.spares === undefined ? {} : { engines: { spares: options.spares } }),
       auth: auth(hoster.name, options),

@@ -1,6 +1,7 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { stringTensor, tensorFrom, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
@@ -92,9 +93,27 @@ test('everything that is wrong is named at once, by its place', async () => {
     /sequences\.6\.inputs\.x: got "base64", expected 4 gzipped bytes/,
     /sequences\.7\.record: unknown key, expected .*did you mean records\?/,
     /sequences\.8\.turns\.0\.records: got nothing, expected array/,
-    /sequences\.9\.inputs\.x\.shape: .*at most 1073741824 bytes/,
+    /sequences\.9\.inputs\.x\.shape: .*at most 268435456 bytes in all tensors/,
   ])
     expect(message).toMatch(expected);
+});
+
+test('all gzipped tensors together are unpacked no further than a limit', async () => {
+  // 24 of 16 MiB: each is harmless, all of them are 384 MiB out of a file of half a MiB.
+  const bytes = 16 * 2 ** 20;
+  const base64 = gzipSync(Buffer.alloc(bytes)).toString('base64');
+  const outputs = { x: { dtype: 'uint8', shape: [bytes], base64, encoding: 'gzip' } };
+  write({ records: Array.from({ length: 24 }, () => ({ outputs })) });
+  expect(await messageOf()).toMatch(
+    /sequences\.0\.records\.16\.outputs\.x\.shape: .*at most 268435456 bytes/,
+  );
+});
+
+test('a file of golden data that is too large is not read, nor what stands in one told', async () => {
+  writeFileSync(file(), 'root:x:0:0:root');
+  expect(await messageOf()).toMatch(/it is not JSON$/);
+  truncateSync(file(), 64 * 2 ** 20 + 1);
+  expect(await messageOf()).toMatch(/67108865 bytes, at most 67108864 bytes are read/);
 });
 
 test('gzipped bytes are not unpacked beyond what the shape needs', async () => {

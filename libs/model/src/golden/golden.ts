@@ -1,8 +1,9 @@
 /** Golden data: what the model answers, from an outside reference. */
-import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { CabstandError } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
+import { parseJson } from '../files/json';
+import { readRegular } from '../files/regular';
 import { problemsOfIssue } from '../manifest/issues';
 import { Problems, manifestProblem, oneOf } from '../manifest/problems';
 import type { ModelSignature } from '../manifest/signature';
@@ -12,7 +13,7 @@ import type { WrittenTensor, WrittenTurn } from './schema';
 import { TensorReader } from './tensors';
 import type { GoldenSequence, GoldenTurn } from './types';
 
-const LARGEST_FILE = 256 * 1024 * 1024;
+const LARGEST_FILE = 64 * 1024 * 1024;
 
 /** A turn and where it stands in the file. */
 interface Placed {
@@ -84,12 +85,9 @@ async function readSequences(file: string, problems: Problems): Promise<Placed[]
 
 async function readJson(file: string): Promise<unknown> {
   try {
-    const { size } = await stat(file);
-    if (size > LARGEST_FILE)
-      throw new Error(`it has ${size} bytes, at most ${LARGEST_FILE} are read; use npz`);
-    return JSON.parse(await readFile(file, 'utf8'));
+    return parseJson(await readRegular(file, LARGEST_FILE));
   } catch (error) {
-    const why = `golden data in JSON: ${CabstandError.from(error).message}`;
+    const why = `golden data in JSON (large tensors as npz): ${CabstandError.from(error).message}`;
     throw manifestProblem(file, '(file)', file, why);
   }
 }

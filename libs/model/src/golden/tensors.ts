@@ -1,21 +1,24 @@
 /** Tensors of golden data: in base64, as a list of texts, or in an .npz file beside. */
-import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { CabstandError } from '@cabstand/core';
 import { DTYPES, elementCount, isDType, stringTensor } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
+import { readRegular } from '../files/regular';
 import type { Report } from '../manifest/problems';
 import { readNpz } from '../npy/npz';
 import type { WrittenTensor } from './schema';
 
-const LARGEST = 2 ** 30;
+/** Bytes of all tensors of a file together, unpacked: an engine holds them all, and so does who rehearses. */
+const LARGEST_GOLDEN = 256 * 2 ** 20;
 /** What takes the place of a tensor that cannot be read: the file is refused in the end. */
 const NONE: Tensor = { name: '', dtype: 'uint8', shape: [0], data: new Uint8Array(0) };
 
 export class TensorReader {
   readonly #folder: string;
   readonly #report: Report;
+  /** Bytes that may still be unpacked. */
+  #left = LARGEST_GOLDEN;
   readonly #archives = new Map<string, ReadonlyMap<string, Tensor> | undefined>();
 
   constructor(file: string, report: Report) {
@@ -58,8 +61,9 @@ export class TensorReader {
     key: string,
   ): Tensor {
     const bytes = elementCount(shape) * DTYPES[dtype].bytes;
-    if (bytes > LARGEST)
-      return this.#refuse(`${key}.shape`, shape, `tensors of at most ${LARGEST} bytes`);
+    if (bytes > this.#left)
+      return this.#refuse(`${key}.shape`, shape, `at most ${LARGEST_GOLDEN} bytes in all tensors`);
+    this.#left -= bytes;
     let data: Buffer = Buffer.from(base64, 'base64');
     if (encoding === 'gzip')
       try {
@@ -100,9 +104,9 @@ export class TensorReader {
     }
     const file = join(this.#folder, path);
     try {
-      const { size } = await stat(file);
-      if (size > LARGEST) throw new Error(`it has ${size} bytes, at most ${LARGEST} are read`);
-      return readNpz(await readFile(file), file, keys);
+      const arrays = readNpz(await readRegular(file, LARGEST_GOLDEN), file, keys, this.#left);
+      for (const { data } of arrays.values()) this.#left -= data.byteLength;
+      return arrays;
     } catch (error) {
       this.#report(key, path, `an .npz file: ${CabstandError.from(error).message}`);
       return undefined;

@@ -1,7 +1,10 @@
 /** Reads and checks what a folder says of its model; what only ONNX Runtime can tell is found by the engine. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { CabstandError } from '@cabstand/core';
+import { checkFolder } from '../files/folder';
+import { parseJson } from '../files/json';
+import { readRegular } from '../files/regular';
 import { fillManifest } from '../infer/fill';
 import { checkManifest } from './check';
 import { checkDims, checkSizes } from './check-graphs';
@@ -17,16 +20,23 @@ import type { Vocabulary } from './signature';
 import type { Manifest } from './types';
 import { goldenName, listVersions, modelNameOf } from './versions';
 import { vocabularyOf } from './vocabulary';
+import { LARGEST_MANIFEST } from './yaml';
 
 export interface LoadManifestOptions {
   /** Compute the digest, which reads all weights. Default true. */
   readonly digest?: boolean;
   /** One of the manifest's variants. Default: the model itself. */
   readonly variant?: string | undefined;
+  /**
+   * Folders that links in the model's folder may lead into, beside that folder itself. Default: anywhere.
+   * Whoever serves what others have put there names the folders of models.
+   */
+  readonly within?: readonly string[] | undefined;
+  /** Ends it. */
+  readonly signal?: AbortSignal | undefined;
 }
 
-const LARGEST_MANIFEST = 1024 * 1024;
-const LARGEST_VOCABULARY = 64 * 1024 * 1024;
+const LARGEST_VOCABULARY = 16 * 1024 * 1024;
 
 /**
  * Loads what is served from `folder`. model.yaml may be missing, or leave out what the ONNX files say.
@@ -37,16 +47,19 @@ const LARGEST_VOCABULARY = 64 * 1024 * 1024;
 export async function loadManifest(
   folder: string,
   version?: string,
-  { digest = true, variant }: LoadManifestOptions = {},
+  { digest = true, variant, within, signal }: LoadManifestOptions = {},
 ): Promise<Manifest> {
   const file = join(folder, 'model.yaml');
   const named = variant === undefined ? file : `${file} (variant ${variant})`;
-  const text = (await exists(file)) ? await readText(file, file, '(file)', LARGEST_MANIFEST) : '';
+  const chosen = await chooseVersion(folder, version, named);
+  const problems = new Problems(named);
+  await checkFolder(folder, chosen, within, problems.report);
+  // A manifest that is a link to something else is not read.
+  problems.throwIfAny();
+  const text = (await isThere(file)) ? await readText(file, file, '(file)', LARGEST_MANIFEST) : '';
   const written = parseManifest(text, named, variant);
   const name = nameOf(written, folder, variant, named);
-  const chosen = await chooseVersion(folder, version, named);
   const versionFolder = join(folder, chosen);
-  const problems = new Problems(named);
   const graphs = await findGraphs(written, versionFolder, problems);
   // What a graph that cannot be read or served leaves open would be reported again and again.
   if ([...graphs.values()].some((one) => one.summary === undefined && !one.written.outputs))
@@ -62,7 +75,7 @@ export async function loadManifest(
       folder,
       version: chosen,
       versionFolder,
-      digest: digest ? await modelDigest(file, versionFolder, variant) : '',
+      digest: digest ? await modelDigest(file, versionFolder, variant, signal) : '',
       vocabularies: await readVocabularies(written, named, versionFolder, problems),
       golden: await goldenFile(written, folder, variant, problems.report),
       variant,
@@ -126,6 +139,11 @@ async function goldenFile(
   return undefined;
 }
 
+/** Also what is no file, to be told so. */
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
 async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isFile() === true;
 }
@@ -143,10 +161,9 @@ async function readVocabularies(
     const path = join(versionFolder, name);
     if (!(await exists(path)))
       throw manifestProblem(file, key, name, `a file that exists; there is no ${path}`);
-    const text = await readText(path, file, key, LARGEST_VOCABULARY);
     let tokens: unknown;
     try {
-      tokens = JSON.parse(text);
+      tokens = parseJson(await readRegular(path, LARGEST_VOCABULARY));
     } catch (error) {
       throw manifestProblem(
         file,
@@ -176,11 +193,8 @@ async function readVocabularies(
 
 async function readText(path: string, file: string, key: string, limit: number): Promise<string> {
   try {
-    const { size } = await stat(path);
-    if (size > limit) throw manifestProblem(file, key, path, `a file of at most ${limit} bytes`);
-    return await readFile(path, 'utf8');
+    return (await readRegular(path, limit)).toString('utf8');
   } catch (error) {
-    if (CabstandError.is(error)) throw error;
     throw manifestProblem(file, key, path, `a readable file: ${CabstandError.from(error).message}`);
   }
 }

@@ -48,6 +48,9 @@ export class Problems {
   }
 }
 
+/** So many are named; how many there are is told. */
+const MOST_NAMED = 20;
+
 /** One error for all of them. */
 export function problemsOf(
   file: string,
@@ -55,10 +58,13 @@ export function problemsOf(
 ): CabstandError {
   const [first] = problems;
   if (problems.length === 1) return first;
-  const lines = problems.map(({ message }) => `\n  ${message.replace(`${file}: `, '')}`);
+  const left = problems.length - MOST_NAMED;
+  const lines = problems
+    .slice(0, MOST_NAMED)
+    .map(({ message }) => `\n  ${message.replace(`${file}: `, '')}`);
   return new CabstandError(
     'MANIFEST_INVALID',
-    `${file}: ${problems.length} problems:${lines.join('')}`,
+    `${file}: ${problems.length} problems:${lines.join('')}${left > 0 ? `\n  … and ${left} more` : ''}`,
     { metadata: { ...first.metadata, problems: String(problems.length) } },
   );
 }

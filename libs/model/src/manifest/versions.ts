@@ -1,9 +1,11 @@
 /** What lies in a model repository. */
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegular } from '../files/regular';
 import { onnxFiles } from './graph-files';
-import { parseYaml } from './parse';
+
 import { variantNames } from './variants';
+import { LARGEST_MANIFEST, parseYaml } from './yaml';
 
 /** A model that a repository holds. */
 export interface ModelEntry {
@@ -33,10 +35,13 @@ export async function listModels(repository: string): Promise<ModelEntry[]> {
   const variants: ModelEntry[] = [];
   for (const name of (await foldersIn(repository)).sort()) {
     const folder = join(repository, name);
-    const manifest = await readFile(join(folder, 'model.yaml'), 'utf8').catch(() => undefined);
-    if (manifest === undefined && !(await holdsGraphs(folder))) continue;
+    const file = join(folder, 'model.yaml');
+    const there = (await stat(file).catch(() => undefined)) !== undefined;
+    if (!there && !(await holdsGraphs(folder))) continue;
     add({ name: modelNameOf(name), folder, variant: undefined });
-    for (const variant of variantsOf(manifest ?? '', folder))
+    // Whoever loads a model whose manifest cannot be read is told so.
+    const manifest = await readRegular(file, LARGEST_MANIFEST).catch(() => undefined);
+    for (const variant of variantsOf(manifest?.toString('utf8') ?? '', folder))
       variants.push({ name: variant, folder, variant });
   }
   variants.forEach(add);

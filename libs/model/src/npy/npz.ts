@@ -12,12 +12,14 @@ const LARGEST = 2 ** 30;
  * The arrays of an archive by key.
  *
  * @param wanted read only these; default all.
- * @throws CabstandError INVALID_ARGUMENT naming the file, and LIMIT_EXCEEDED beyond 1 GiB of arrays.
+ * @param most bytes of all arrays that are read, unpacked; default 1 GiB.
+ * @throws CabstandError INVALID_ARGUMENT naming the file, and LIMIT_EXCEEDED beyond `most`.
  */
 export function readNpz(
   file: Uint8Array,
   path: string,
   wanted?: ReadonlySet<string>,
+  most = LARGEST,
 ): Map<string, Tensor> {
   const arrays = new Map<string, Tensor>();
   let total = 0;
@@ -25,8 +27,8 @@ export function readNpz(
     unzip(file, path, (entry, size) => {
       if (!entry.endsWith(SUFFIX) || wanted?.has(keyOf(entry)) === false) return false;
       total += size;
-      if (total > LARGEST)
-        throw new CabstandError('LIMIT_EXCEEDED', `${path}: arrays of more than ${LARGEST} bytes`, {
+      if (total > most)
+        throw new CabstandError('LIMIT_EXCEEDED', `${path}: arrays of more than ${most} bytes`, {
           metadata: { file: path },
         });
       return true;

@@ -251,8 +251,8 @@ describe('the file', () => {
 
   test.each([
     ['that is not there', 'none.onnx', 'ENOENT'],
-    ['that is a folder', '.', 'not a file'],
-    ['that is a pipe, of which a read would wait', 'pipe', 'not a file'],
+    ['that is a folder', '.', 'it is no regular file'],
+    ['that is a pipe, of which a read would wait', 'pipe', 'it is no regular file'],
   ])('%s', async (_, name, expected) => {
     if (name === 'pipe') execFileSync('sh', ['-c', 'mkfifo "$0"', join(folder, name)]);
     const error = await refusal(name);

@@ -3,8 +3,8 @@
  * file. All field numbers of this folder are those of
  * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3.
  */
-import { open, stat } from 'node:fs/promises';
 import { CabstandError } from '@cabstand/core';
+import { openRegular } from '../files/regular';
 import { Cursor } from './cursor';
 import type { Source } from './cursor';
 import { GraphReader } from './graph';
@@ -22,10 +22,8 @@ import type { GraphSummary } from './types';
  */
 export async function readGraph(path: string): Promise<GraphSummary> {
   try {
-    // Opening a pipe would wait for a writer.
-    if (!(await stat(path)).isFile()) throw new Error('not a file');
-    await using handle = await open(path);
-    const { size } = await handle.stat();
+    await using file = await openRegular(path);
+    const { handle, size } = file;
     const read = async (into: Uint8Array, position: number): Promise<number> =>
       (await handle.read(into, 0, into.length, position)).bytesRead;
     return await readModel({ size, read }, path);

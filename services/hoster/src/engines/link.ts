@@ -7,6 +7,7 @@ import { CabstandError, isOutOfDescriptors } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import { FrameReader, largestFrame } from '@cabstand/engine';
 import type { Frame, FromEngine } from '@cabstand/engine';
+import { engineEnvironment } from './confine';
 import type { EngineDeath, EngineLog } from './observer';
 import type { ResolvedEngineOptions } from './options';
 
@@ -49,7 +50,7 @@ export class Link {
     this.#maxFrameBytes = largestFrame(options.maxMessageBytes);
     args.push('--socket', path, '--max-frame-bytes', String(this.#maxFrameBytes));
     this.#child = spawn(program, args, {
-      env: engineEnvironment(process.env),
+      env: engineEnvironment(process.env, options.environment),
       stdio: ['ignore', 'pipe', 'pipe'],
       // A process group of its own: Ctrl-C in a terminal is for main, which stops engines in order.
       detached: true,
@@ -156,12 +157,6 @@ function notStarted(program: string, error: NodeJS.ErrnoException): CabstandErro
     `the engine's program cannot be started: ${error.code ?? error.name}`,
     { metadata: { program: basename(program) }, cause: error },
   );
-}
-
-/** Engines compute: keys and secrets in main's settings are not theirs, and telemetry is not sent. */
-function engineEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const passed = Object.entries(environment).filter(([name]) => !name.startsWith('CABSTAND_'));
-  return { ...Object.fromEntries(passed), ORT_DISABLE_TELEMETRY: '1' };
 }
 
 const FROM_ENGINE: ReadonlySet<string> = new Set<FromEngine['type']>([

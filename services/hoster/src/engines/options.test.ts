@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { resolveEngineOptions } from './options';
 
 test('defaults are complete and within what they allow', () => {
@@ -5,6 +6,8 @@ test('defaults are complete and within what they allow', () => {
   expect(options.command[0]).toBe(process.execPath);
   expect(options).toMatchObject({ threads: 1, nice: 5, sessionsPerModel: 64, stallMs: 2_000 });
   expect(options.maxMemoryBytes).toBeGreaterThan(0);
+  // One engine never has all that the machine has.
+  expect(options.maxMemoryBytes).toBeLessThanOrEqual(totalmem() * 0.8);
 });
 
 test.each([

@@ -4,6 +4,7 @@ import { invalid } from '@cabstand/core';
 import { DEFAULT_MESSAGE_BYTES } from '@cabstand/engine';
 import { MIB, MOST_BYTES, MOST_COUNT, MOST_MS, withinLimits } from '../limits';
 import type { Limit } from '../limits';
+import type { Sandbox } from './confine';
 
 /** How engines are run. Times in milliseconds, sizes in bytes. */
 export interface EngineOptions {
@@ -24,7 +25,7 @@ export interface EngineOptions {
   readonly sessionsPerModel?: number;
   /** Bounds the sequences of a model by the bytes of their state. Default 1 GiB. */
   readonly maxStateBytes?: number;
-  /** An engine with more resident memory is killed. Default: the memory of this machine or container. */
+  /** An engine with more resident memory is killed. Default: 80 % of the memory of this machine or container. */
   readonly maxMemoryBytes?: number;
   /**
    * Largest message to and from clients, 1 GiB at most. A model whose checkpoints do not fit into one is refused.
@@ -61,11 +62,21 @@ export interface EngineOptions {
   readonly auditShare?: number;
   /** Folder in which results of verification are kept. Default '': they are not. */
   readonly verificationCache?: string;
+  /** Whether engines are confined by what the system has for it. Default auto. */
+  readonly sandbox?: Sandbox;
+  /** Names of variables that engines get beside those that computing needs. Default: none. */
+  readonly environment?: readonly string[];
 }
 
 export type ResolvedEngineOptions = Required<EngineOptions>;
 
-type Numbers = Omit<ResolvedEngineOptions, 'command' | 'verificationCache'>;
+type Numbers = Omit<
+  ResolvedEngineOptions,
+  'command' | 'verificationCache' | 'sandbox' | 'environment'
+>;
+
+/** Of the memory there is: an engine is killed before the kernel chooses a victim, which may be the hoster. */
+const MEMORY_SHARE = 0.8;
 
 /**
  * Only tests set `command` and those of these that the configuration has no key for: `maxOutgoingBytes`,
@@ -79,7 +90,7 @@ export const ENGINE_LIMITS: Readonly<Record<keyof Numbers, Limit>> = {
   nice: [5, 0, 19],
   sessionsPerModel: [64, 1, MOST_COUNT],
   maxStateBytes: [1024 * MIB, 1, MOST_BYTES],
-  maxMemoryBytes: [machineMemory(), 1, MOST_BYTES],
+  maxMemoryBytes: [Math.floor(machineMemory() * MEMORY_SHARE), 1, MOST_BYTES],
   maxMessageBytes: [DEFAULT_MESSAGE_BYTES, 1, 1024 * MIB],
   maxOutgoingBytes: [256 * MIB, 1, MOST_BYTES],
   helloTimeoutMs: [30_000, 1, MOST_MS],
@@ -100,6 +111,7 @@ export const ENGINE_LIMITS: Readonly<Record<keyof Numbers, Limit>> = {
 /** Fills in defaults and checks numbers. Throws INVALID_ARGUMENT, naming option and value. */
 export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngineOptions {
   const { command = defaultCommand(), verificationCache = '' } = options;
+  const { sandbox = 'auto', environment = [] } = options;
   if (command.length === 0 || command[0] === '')
     throw invalid('INVALID_ARGUMENT', 'engines.command', options.command, 'a program to start');
   const numbers = withinLimits(ENGINE_LIMITS, options, 'engines.');
@@ -110,10 +122,10 @@ export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngin
       numbers.threads,
       `at most engines.cores (${numbers.cores})`,
     );
-  return { command, verificationCache, ...numbers };
+  return { command, verificationCache, sandbox, environment, ...numbers };
 }
 
-/** Memory of the container where there is one, otherwise of the machine. */
+/** Memory of the container (its control group, of version 1 or 2) where that is less than the machine's. */
 function machineMemory(): number {
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : totalmem();

@@ -11,13 +11,14 @@ import { launchEngine } from './launch';
 import type { LaunchDeps } from './launch';
 import type { EngineExit } from './link';
 import type { EngineLabels, EngineObserver } from './observer';
-import { withoutLocalPaths, withoutPathsTo } from './local-paths';
+import { withoutPathsTo } from './local-paths';
 import type { LocalFolders } from './local-paths';
 import { firstProvider } from './providers';
 import { Restarts } from './restarts';
 import { MovingAverage, Serving } from './serving';
 import { audited, measuredBy, whyNot } from './state';
 import type { EngineState, Measured } from './state';
+import { toldToCallers, wholeText } from './told';
 
 export interface SupervisorDeps extends LaunchDeps {
   readonly observer: EngineObserver;
@@ -311,7 +312,7 @@ export class EngineSupervisor {
         observer.died(this.#labels, 'load');
         log.error(
           { ...this.#labels, reason: error.reason },
-          `the engine does not start: ${error.message}`,
+          `the engine does not start: ${wholeText(error)}`,
         );
         this.#afterDeath(error, 0);
       }
@@ -320,7 +321,7 @@ export class EngineSupervisor {
 
   /** What callers hear of a load that failed, or of a death. */
   #told(thrown: unknown, otherwise: Reason): CabstandError {
-    return withoutLocalPaths(CabstandError.from(thrown, otherwise), this.#folders);
+    return toldToCallers(CabstandError.from(thrown, otherwise), this.#folders);
   }
 
   get #folders(): LocalFolders {
@@ -334,7 +335,7 @@ export class EngineSupervisor {
     this.#setState({ state: 'failed', error, retryAt });
     log.error(
       { ...this.#labels, reason: error.reason, ...(retry ? { retry_ms: options.retryMs } : {}) },
-      `model failed: ${error.message}`,
+      `model failed: ${wholeText(error)}`,
     );
     if (!retry) return;
     this.#timer = clock.setTimer(() => {

@@ -4,7 +4,9 @@ import type { DType } from '@cabstand/tensor';
 import type { OutputMetadata } from '@cabstand/engine';
 import type { Dimension, FramedInput, InputSpec, ModelSignature } from '@cabstand/model';
 import type { v1 } from '@cabstand/rpc';
+import type { CabstandError } from '@cabstand/core';
 import type { BrokenModel, ModelStatus, ServedModel } from '../engines/contract';
+import { wholeText } from '../engines/told';
 import { wireBatchClass } from './wire';
 
 export function modelOffer(model: ServedModel): v1.ModelOffer {
@@ -20,7 +22,8 @@ export function modelOffer(model: ServedModel): v1.ModelOffer {
   };
 }
 
-export function modelInfo(model: ServedModel, freeSlots: number): v1.ModelInfo {
+/** @param whole with all that is known of a failure, for administrators; else as callers may read it. */
+export function modelInfo(model: ServedModel, freeSlots: number, whole: boolean): v1.ModelInfo {
   const { signature, status } = model;
   return {
     offer: modelOffer(model),
@@ -32,7 +35,7 @@ export function modelInfo(model: ServedModel, freeSlots: number): v1.ModelInfo {
     takes_prompt: signature.takesPrompt,
     takes_live_input: signature.takesLiveInput,
     frame_hop: signature.framed[0]?.hop ?? 0,
-    failure: status.state === 'failed' ? status.error.message : '',
+    failure: status.state === 'failed' ? failureOf(status.error, whole) : '',
     checkpoints: true,
     runtime: model.runtime,
     free_slots: status.state === 'ready' ? freeSlots : 0,
@@ -42,12 +45,16 @@ export function modelInfo(model: ServedModel, freeSlots: number): v1.ModelInfo {
 }
 
 /** A folder without a usable manifest is listed too: whoever asks sees what is wrong. */
-export function brokenInfo(broken: BrokenModel): v1.ModelInfo {
+export function brokenInfo(broken: BrokenModel, whole: boolean): v1.ModelInfo {
   return {
     offer: { name: broken.name },
     state: 'MODEL_STATE_FAILED',
-    failure: broken.error.message,
+    failure: failureOf(broken.error, whole),
   };
+}
+
+function failureOf(error: CabstandError, whole: boolean): string {
+  return whole ? wholeText(error) : `${error.reason}: ${error.message}`;
 }
 
 /** A state as the wire has it; a load that verifies is told apart. */

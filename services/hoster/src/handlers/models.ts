@@ -2,6 +2,7 @@ import { CabstandError, invalid } from '@cabstand/core';
 import { fromDuration } from '@cabstand/rpc';
 import type { UnaryHandler, v1 } from '@cabstand/rpc';
 import type { ModelHost } from '../engines/contract';
+import { wholeError } from '../engines/told';
 import type { HandlerContext } from './context';
 import { brokenInfo, modelInfo } from './model-info';
 
@@ -10,8 +11,9 @@ const LONGEST_DEADLINE_MS = 24 * 3_600_000;
 export function info(
   context: HandlerContext,
 ): UnaryHandler<v1.InfoRequest__Output, v1.InfoResponse> {
-  return (request) => {
+  return (request, { principal }) => {
     const { sessions, host, identity, limits } = context;
+    const whole = principal.roles.has('admin');
     const { options } = sessions;
     const asked = new Set(request.models);
     const wanted = ({ name }: { readonly name: string }): boolean =>
@@ -24,8 +26,11 @@ export function info(
         ...host
           .models()
           .filter(wanted)
-          .map((model) => modelInfo(model, sessions.freeSlots(model))),
-        ...host.broken().filter(wanted).map(brokenInfo),
+          .map((model) => modelInfo(model, sessions.freeSlots(model), whole)),
+        ...host
+          .broken()
+          .filter(wanted)
+          .map((broken) => brokenInfo(broken, whole)),
       ],
       limits: {
         max_message_bytes: limits.maxMessageBytes,
@@ -48,8 +53,11 @@ export function loadModel(
   return async (request) => {
     checkName(request.model);
     const version = request.version === '' ? undefined : request.version;
-    const model = await context.host.load(request.model, version);
-    return { model: modelInfo(model, context.sessions.freeSlots(model)) };
+    const model = await context.host.load(request.model, version).catch((error: unknown) => {
+      // Only administrators load models.
+      throw wholeError(CabstandError.from(error));
+    });
+    return { model: modelInfo(model, context.sessions.freeSlots(model), true) };
   };
 }
 

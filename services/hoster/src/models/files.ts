@@ -10,15 +10,18 @@ import type { Manifest } from '@cabstand/model';
  */
 export class LoadedFiles {
   readonly #manifest: Manifest;
+  readonly #within: readonly string[];
   #stamp: string;
 
-  private constructor(manifest: Manifest, stamp: string) {
+  private constructor(manifest: Manifest, within: readonly string[], stamp: string) {
     this.#manifest = manifest;
+    this.#within = within;
     this.#stamp = stamp;
   }
 
-  static async of(manifest: Manifest): Promise<LoadedFiles> {
-    return new LoadedFiles(manifest, await stampOf(manifest));
+  /** @param within folders of models, as `loadManifest` takes them. */
+  static async of(manifest: Manifest, within: readonly string[]): Promise<LoadedFiles> {
+    return new LoadedFiles(manifest, within, await stampOf(manifest));
   }
 
   /** Throws MANIFEST_INVALID when they have changed. Reads the weights only if their times did. */
@@ -27,7 +30,7 @@ export class LoadedFiles {
     const stamp = await stampOf(manifest);
     if (stamp === this.#stamp) return;
     const { folder, version, variant } = manifest;
-    const { digest } = await loadManifest(folder, version, { variant });
+    const { digest } = await loadManifest(folder, version, { variant, within: this.#within });
     if (digest !== manifest.digest)
       throw new CabstandError(
         'MANIFEST_INVALID',

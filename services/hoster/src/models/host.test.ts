@@ -1,5 +1,14 @@
 /** The host over real engine processes that fail on demand, with real manifests. */
-import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { CabstandError } from '@cabstand/core';
@@ -49,6 +58,12 @@ async function open(options: Partial<ModelHostOptions> = {}, fault = 'none'): Pr
   });
   hosts.push(host);
   return host;
+}
+
+function enginePidOf(host: ModelHost, name: string): number {
+  const model = host.resolve(name);
+  if ('enginePid' in model && typeof model.enginePid === 'number') return model.enginePid;
+  throw new Error(`${name} has no engine`);
 }
 
 function sink(onFailed: (error: CabstandError) => void = () => undefined): SequenceSink {
@@ -118,6 +133,76 @@ test('a bad manifest among good ones is named, and the others serve', async () =
     message: expect.not.stringContaining(root),
   });
   expect(refused).toMatchObject({ message: expect.not.stringContaining(root) });
+});
+
+test('a link out of the folder of models tells callers nothing of where it leads', async () => {
+  put('good');
+  put('bad');
+  const file = path.join(folderOf('bad'), 'model.yaml');
+  rmSync(file);
+  writeFileSync(path.join(root, 'secret'), 'root:x:0:0:root:/root:/bin/bash\n');
+  symlinkSync(path.join(root, 'secret'), file);
+  const host = await open();
+  await host.settled();
+  expect(host.resolve('good').status.state).toBe('ready');
+  const [broken] = host.broken();
+  expect(broken?.error).toMatchObject({ reason: 'MANIFEST_INVALID' });
+  const seen = JSON.stringify([host.broken(), thrownBy(() => host.resolve('bad'))].map(String));
+  expect(seen).not.toContain('root:x');
+  expect(broken?.error.message).toBe(
+    'bad/model.yaml: model.yaml: got "a link", expected a file in the folder of models: its target lies elsewhere',
+  );
+});
+
+test('a pipe and a device in the folder of a model hold up no other, nor the stop', async () => {
+  put('good');
+  for (const name of ['pipe', 'device']) put(name);
+  execFileSync('mkfifo', [path.join(folderOf('pipe'), '1', 'more.bin')]);
+  symlinkSync('/dev/zero', path.join(folderOf('device'), '1', 'more.bin'));
+  const host = await open();
+  await host.settled();
+  expect(host.resolve('good').status.state).toBe('ready');
+  expect(host.broken().map(({ name, error }) => [name, error.message])).toEqual([
+    ['pipe', 'pipe/model.yaml: 1/more.bin: got "a pipe", expected a regular file'],
+    ['device', 'device/model.yaml: 1/more.bin: got "a link to a device", expected a regular file'],
+  ]);
+});
+
+test('engines see no secret of the hoster, and may gain nothing by a flaw of theirs', async () => {
+  put('one');
+  const before = process.env;
+  process.env = {
+    ...before,
+    DATABASE_URL: 'postgres://secret',
+    OMP_WAIT_POLICY: 'PASSIVE',
+    PROXY_NAME: 'kept',
+  };
+  try {
+    const host = await open({ engines: { environment: ['PROXY_NAME'] } });
+    await host.settled();
+    const pid = enginePidOf(host, 'one');
+    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    expect(environment.filter((line) => /secret|^HOSTNAME|^npm_/.test(line))).toEqual([]);
+    expect(environment).toEqual(
+      expect.arrayContaining(['OMP_WAIT_POLICY=PASSIVE', 'PROXY_NAME=kept']),
+    );
+    expect(readFileSync(`/proc/${pid}/status`, 'utf8')).toMatch(/^NoNewPrivs:\s*1$/m);
+    expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max core file size\s+0\s/m);
+    expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toMatch(/^[^\0]*node\0/);
+  } finally {
+    process.env = before;
+  }
+});
+
+test('engines are started as they are where that is wished', async () => {
+  put('one');
+  const host = await open({ engines: { sandbox: 'off' } });
+  await host.settled();
+  const pid = enginePidOf(host, 'one');
+  const [own, theirs] = [process.pid, pid].map((one) =>
+    readFileSync(`/proc/${one}/limits`, 'utf8'),
+  );
+  expect(theirs).toBe(own);
 });
 
 test('a missing weights file is named', async () => {

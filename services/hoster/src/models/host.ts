@@ -1,11 +1,12 @@
-import { CabstandError, invalid } from '@cabstand/core';
+import { CabstandError, abortReason, invalid } from '@cabstand/core';
 import { loadManifest } from '@cabstand/model';
 import type { Manifest, ModelEntry } from '@cabstand/model';
+import { confinement } from '../engines/confine';
 import type { BrokenModel, ModelHost } from '../engines/contract';
 import { EngineProcess } from '../engines/engine-process';
-import { withoutLocalPaths } from '../engines/local-paths';
 import { SocketFolder } from '../engines/socket-folder';
 import { Spares } from '../engines/spares';
+import { toldToCallers } from '../engines/told';
 import { CoreBudget } from './core-budget';
 import { LoadedFiles } from './files';
 import { Gate } from './gate';
@@ -31,7 +32,13 @@ export async function openModelHost(options: ModelHostOptions): Promise<ModelHos
         name,
         `one of ${[...found.keys()].join(', ')}`,
       );
-  const host = new Host(resolved, repository, await SocketFolder.create(resolved.socketParent));
+  const { engines, log } = resolved;
+  const command = [...(await confinement(engines.sandbox, log)), ...engines.command];
+  const host = new Host(
+    { ...resolved, engines: { ...engines, command } },
+    repository,
+    await SocketFolder.create(resolved.socketParent),
+  );
   for (const entry of found.values())
     if (resolved.only?.includes(entry.name) !== false) host.begin(entry);
   return host;
@@ -56,6 +63,7 @@ class Host implements ModelHost {
   readonly #onProcessExit = (): void => {
     this.#sockets.remove();
   };
+  readonly #stopping = new AbortController();
   #notifying = false;
   #stopped: Promise<void> | undefined;
 
@@ -171,6 +179,7 @@ class Host implements ModelHost {
 
   stop(): Promise<void> {
     this.#stopped ??= (async () => {
+      this.#stopping.abort(new CabstandError('DRAINING', 'this hoster is stopping'));
       const spares = this.#spares.stop();
       // A load may add its instance while others are being stopped.
       do {
@@ -191,19 +200,22 @@ class Host implements ModelHost {
     version: string | undefined,
   ): Promise<Manifest> {
     try {
-      const manifest = await loadManifest(folder, version, { variant });
+      const within = this.#repository.folders;
+      const { signal } = this.#stopping;
+      const manifest = await loadManifest(folder, version, { variant, within, signal });
       this.#broken.delete(name);
       return manifest;
     } catch (thrown) {
-      const error = withoutLocalPaths(CabstandError.from(thrown, 'MANIFEST_INVALID'), {
-        model: folder,
-      });
+      // Nothing is wrong with a model that is not read to its end.
+      if (this.#stopping.signal.aborted) throw abortReason(this.#stopping.signal);
+      const whole = CabstandError.from(thrown, 'MANIFEST_INVALID');
+      const error = toldToCallers(whole, { model: folder });
       // While another version serves, only who asked for this one needs to know.
       if (!this.#current.has(name)) {
         this.#broken.set(name, { name, folder, error });
         this.#options.log.error(
-          { model: name, folder, reason: error.reason, ...error.metadata },
-          `model cannot be loaded: ${error.message}`,
+          { model: name, folder, reason: whole.reason, ...whole.metadata },
+          `model cannot be loaded: ${whole.message}`,
         );
         this.#notify();
       }
@@ -214,7 +226,7 @@ class Host implements ModelHost {
   /** Loads and switches: the instance before drains, unless the new one fails. */
   async #loadInstance(manifest: Manifest, retry: boolean): Promise<ModelInstance> {
     const { engines, clock, log, observer, drainMs } = this.#options;
-    const files = await LoadedFiles.of(manifest);
+    const files = await LoadedFiles.of(manifest, this.#repository.folders);
     this.#assertRunning();
     const instance = new ModelInstance(manifest, {
       options: engines,

@@ -6,18 +6,19 @@ import type { ModelEntry } from '@cabstand/model';
 
 /** Where models lie, by name. With several repositories the first that has a name gives it. */
 export class ModelRepository {
-  readonly #folders: readonly string[];
+  /** Absolute. */
+  readonly folders: readonly string[];
 
   constructor(folders: readonly string[]) {
     if (folders.length === 0)
       throw invalid('INVALID_ARGUMENT', 'models', folders, 'at least one folder');
-    this.#folders = folders.map((folder) => path.resolve(folder));
+    this.folders = folders.map((folder) => path.resolve(folder));
   }
 
   /** Reads the disk anew: models may have been added. Throws INVALID_ARGUMENT for a missing folder. */
   async scan(): Promise<ReadonlyMap<string, ModelEntry>> {
     const models = new Map<string, ModelEntry>();
-    for (const repository of this.#folders) {
+    for (const repository of this.folders) {
       const found = await stat(repository).catch(() => undefined);
       if (found?.isDirectory() !== true)
         throw invalid('INVALID_ARGUMENT', 'models', repository, 'a folder that is there');
