@@ -65,6 +65,10 @@ for service in router hoster1 hoster2; do
   [[ $limits =~ ^[1-9][0-9]*\ [1-9][0-9]*$ ]] || fail "$service has the limits $limits"
 done
 
+files=$("${compose[@]}" run --rm -T --entrypoint find demo /keys -type f -printf '%P\n' 2>/dev/null | sort | xargs)
+[ "$files" = 'client.key.json keys.json tls/ca.crt tls/client.crt tls/client.key' ] \
+  || fail "the demo client has these keys: $files"
+
 offline=${COMPOSE_PROJECT_NAME}_keys-offline
 docker run --rm --entrypoint ls -v "$offline:/offline:ro" -u root cabstand:local /offline/admin.key.json >/dev/null \
   || fail 'the offline keys are not where they should be'
