@@ -1,7 +1,7 @@
 import { boundConditions, checkOffers, clip } from './registry/validate';
 import { applyLoad } from './registry/slots';
 import type { BeatAnswer, BeatStream } from './registry/beat-stream';
-import type { SessionClaim } from './registry/claims';
+import type { ClosedSession, SessionClaim } from './registry/claims';
 import type { Claims } from './registry/claims';
 import type { ModelCondition, Node, NodeLoad, Offer } from './registry/node';
 import type { Registry } from './registry/registry';
@@ -17,7 +17,7 @@ export interface Beat {
   readonly load: NodeLoad | undefined;
   readonly consumedLeaseIds: readonly string[];
   readonly sessionsOpened: readonly SessionClaim[];
-  readonly sessionsClosed: readonly string[];
+  readonly sessionsClosed: readonly ClosedSession[];
   /** The hoster's own opinion why it should get no sessions. */
   readonly impairments: readonly string[];
   /** Set where what it offers has changed. */
@@ -121,7 +121,7 @@ export class Heartbeats {
       node.standing.used(lease.principal, node.lastSeen);
       pools.get(lease.model)?.used(lease.principal, node.lastSeen);
     }
-    for (const sessionId of beat.sessionsClosed) claims.closed(node, sessionId);
+    for (const session of beat.sessionsClosed) claims.closed(node, session);
     for (const claim of beat.sessionsOpened) claims.opened(node, claim);
     pools.refreshNode(node);
     node.revision++;

@@ -1,7 +1,7 @@
 import type { SessionFacts } from '../sessions/session-facts';
 
-/** A session that has come, or was raised to an epoch. */
-export interface OpenedSession {
+/** A session that has come, was raised to an epoch, or went. */
+export interface ToldSession {
   readonly sessionId: string;
   readonly epoch: number;
   readonly principal: string;
@@ -9,15 +9,15 @@ export interface OpenedSession {
 }
 
 /** What a router is told of a session. */
-export function claimOf({ id, epoch, principal, model }: SessionFacts): OpenedSession {
+export function claimOf({ id, epoch, principal, model }: SessionFacts): ToldSession {
   return { sessionId: id, epoch: epoch.counter, principal, model: model.name };
 }
 
 /** What one router has not heard yet. */
 export interface NewsBatch {
   readonly consumedLeaseIds: readonly string[];
-  readonly opened: readonly OpenedSession[];
-  readonly closed: readonly string[];
+  readonly opened: readonly ToldSession[];
+  readonly closed: readonly ToldSession[];
 }
 
 const MOST_LEASES = 10_000;
@@ -29,8 +29,8 @@ const MOST_CHANGES = 20_000;
  */
 export class News {
   readonly #leases = new Set<string>();
-  /** By session; undefined for one that closed. */
-  readonly #changes = new Map<string, OpenedSession | undefined>();
+  /** By session: its last state. */
+  readonly #changes = new Map<string, { readonly open: boolean; readonly session: ToldSession }>();
   #overflown = false;
 
   get size(): number {
@@ -46,34 +46,40 @@ export class News {
     if (this.#leases.size < MOST_LEASES) this.#leases.add(leaseId);
   }
 
-  sessionOpened(session: OpenedSession): void {
-    this.#change(session.sessionId, session);
+  sessionOpened(session: ToldSession): void {
+    this.#change(true, session);
   }
 
-  sessionClosed(sessionId: string): void {
-    this.#change(sessionId, undefined);
+  sessionClosed(session: ToldSession): void {
+    this.#change(false, session);
   }
 
   /** Starts anew with all sessions there are: the router knows nothing of what was. */
-  reset(sessions: Iterable<OpenedSession>): void {
+  reset(sessions: Iterable<ToldSession>): void {
     this.#changes.clear();
     this.#overflown = false;
-    for (const session of sessions) this.#changes.set(session.sessionId, session);
+    for (const session of sessions) this.#changes.set(keyOf(session), { open: true, session });
   }
 
   take(): NewsBatch {
+    const changes = [...this.#changes.values()];
     const batch = {
       consumedLeaseIds: [...this.#leases],
-      opened: [...this.#changes.values()].flatMap((opened) => opened ?? []),
-      closed: [...this.#changes].flatMap(([id, opened]) => (opened === undefined ? [id] : [])),
+      opened: changes.flatMap(({ open, session }) => (open ? [session] : [])),
+      closed: changes.flatMap(({ open, session }) => (open ? [] : [session])),
     };
     this.#leases.clear();
     this.#changes.clear();
     return batch;
   }
 
-  #change(sessionId: string, opened: OpenedSession | undefined): void {
-    if (this.#changes.size >= MOST_CHANGES && !this.#changes.has(sessionId)) this.#overflown = true;
-    else this.#changes.set(sessionId, opened);
+  #change(open: boolean, session: ToldSession): void {
+    const key = keyOf(session);
+    if (this.#changes.size >= MOST_CHANGES && !this.#changes.has(key)) this.#overflown = true;
+    else this.#changes.set(key, { open, session });
   }
+}
+
+function keyOf({ sessionId, principal }: ToldSession): string {
+  return `${sessionId} ${principal}`;
 }

@@ -55,7 +55,7 @@ export class Presence implements SessionObserver {
   }
 
   ended(session: SessionFacts): void {
-    if (session.durable) for (const { news } of this.#links) news.sessionClosed(session.id);
+    if (session.durable) for (const { news } of this.#links) news.sessionClosed(claimOf(session));
   }
 
   #beatNow(offersChanged: boolean): void {

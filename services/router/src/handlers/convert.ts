@@ -77,7 +77,13 @@ export function fromHeartbeat(request: v1.HeartbeatRequest__Output): Beat {
       principal,
       model,
     })),
-    sessionsClosed: request.sessions_closed,
+    sessionsClosed:
+      request.sessions_ended.length > 0
+        ? request.sessions_ended.map(({ session_id, principal }) => ({
+            sessionId: session_id,
+            principal,
+          }))
+        : request.sessions_closed.map((sessionId) => ({ sessionId })),
     impairments: request.impairments,
     offers: request.models_changed ? request.models.map(fromOffer) : undefined,
     others: request.other_models.map(fromCondition),

@@ -24,7 +24,7 @@ test('claims: the highest epoch first, closed ones gone, all of it bounded', () 
     ['b', 2],
     ['a', 1],
   ]);
-  core.heartbeat(beat('b', { sessionsClosed: ['s'] }), HOSTER);
+  core.heartbeat(beat('b', { sessionsClosed: [{ sessionId: 's' }] }), HOSTER);
   expect(nodesOf(core, 's')).toEqual(['a']);
   const many = Array.from({ length: 9 }, (_, i) => claim(`t${i}`));
   claims(core, 'b', ...many);
@@ -46,8 +46,11 @@ test('sessions of two principals with one id have nothing to do with each other'
   // Somebody else's answers as one that nobody has.
   expect(core.locate('s', 'carol')).toEqual(core.locate('none', 'carol'));
   expect(nodesOf(core, 't', '')).toEqual([]);
-  core.heartbeat(beat('b', { sessionsClosed: ['s'] }), HOSTER);
-  expect(nodesOf(core, 's', 'alice')).toEqual(['a']);
+  // At one node as well: his end does not end hers.
+  claims(core, 'b', claim('s', 2, 'alice'));
+  const sessionsClosed = [{ sessionId: 's', principal: 'bob' }];
+  core.heartbeat(beat('b', { sessionsClosed }), HOSTER);
+  expect(nodesOf(core, 's', 'alice')).toEqual(['b', 'a']);
   expect(nodesOf(core, 's', 'bob')).toEqual([]);
 });
 

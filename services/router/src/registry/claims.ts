@@ -12,6 +12,12 @@ export interface SessionClaim {
   readonly model: string;
 }
 
+export interface ClosedSession {
+  readonly sessionId: string;
+  /** Undefined: whosever it was. */
+  readonly principal?: string;
+}
+
 export interface Location {
   readonly node: Node;
   readonly epoch: number;
@@ -130,11 +136,11 @@ export class Claims {
     tally.add(principal, 1);
   }
 
-  /** The node has the session no more, whosever it was. */
-  closed(node: Node, sessionId: string): void {
-    const principals = node.claims.get(sessionId) ?? [];
-    node.claims.delete(sessionId);
-    for (const principal of principals) {
+  /** The node has the session no more. */
+  closed(node: Node, { sessionId, principal: only }: ClosedSession): void {
+    for (const principal of [...(node.claims.get(sessionId) ?? [])]) {
+      if (only !== undefined && principal !== only) continue;
+      unlist(node, sessionId, principal);
       const key = keyOf(principal, sessionId);
       const claimed = this.#sessions.get(key);
       claimed?.owners.delete(node);
@@ -146,7 +152,7 @@ export class Claims {
   }
 
   forget(node: Node): void {
-    for (const sessionId of [...node.claims.keys()]) this.closed(node, sessionId);
+    for (const sessionId of [...node.claims.keys()]) this.closed(node, { sessionId });
   }
 
   /**
