@@ -25,7 +25,7 @@ const messageOf = async (): Promise<string> =>
     (error: unknown) => (error as Error).message,
   );
 const pipe = (inner: string): void => {
-  execFileSync('mkfifo', [join(folder, inner)]);
+  execFileSync('sh', ['-c', 'mkfifo "$0"', join(folder, inner)]);
 };
 
 test.each([

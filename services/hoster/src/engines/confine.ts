@@ -75,7 +75,8 @@ async function works({ prefix: [program = '', ...args], shows }: Measure): Promi
 const PASSED: ReadonlySet<string> = new Set([
   ...['PATH', 'HOME', 'TMPDIR', 'LANG', 'LANGUAGE', 'TZ', 'XDG_CACHE_HOME', 'XDG_RUNTIME_DIR'],
   // How libraries and drivers of graphics cards are found, and how memory is managed.
-  ...['LD_LIBRARY_PATH', 'LD_PRELOAD', 'DYLD_LIBRARY_PATH', 'XDG_DATA_DIRS', 'GLIBC_TUNABLES'],
+  ...['LD_LIBRARY_PATH', 'LD_PRELOAD', 'DYLD_LIBRARY_PATH', 'GLIBC_TUNABLES'],
+  ...['XDG_CONFIG_HOME', 'XDG_CONFIG_DIRS', 'XDG_DATA_HOME', 'XDG_DATA_DIRS'],
   ...['NODE_OPTIONS', 'NODE_V8_COVERAGE', 'UV_THREADPOOL_SIZE'],
   // Windows starts nothing without these.
   ...['SYSTEMROOT', 'WINDIR', 'SYSTEMDRIVE', 'COMSPEC', 'PATHEXT', 'TEMP', 'TMP', 'USERPROFILE'],

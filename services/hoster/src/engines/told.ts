@@ -1,7 +1,7 @@
 /**
  * What callers hear of a model that cannot be loaded. Model folders hold what the operator's people put
  * there, by mistake perhaps a link to something else: whoever may only call a model learns the reason, the
- * file within the model's folder and the key. The log and administrators have all of it.
+ * file within the model's folder and the key. Administrators get all that is said, and the log paths too.
  */
 import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
@@ -20,6 +20,7 @@ const wholes = new WeakMap<CabstandError, CabstandError>();
 export function toldToCallers(error: CabstandError, folders: LocalFolders): CabstandError {
   const short = error.reason === 'MANIFEST_INVALID' ? shortened(error) : error;
   const local = withoutLocalPaths(short, folders);
+  const whole = withoutLocalPaths(error, folders);
   const said = (text: string): string => text.replace(ANY_PATH, '…/$1');
   const metadata = Object.entries(local.metadata).map(([key, value]) => [key, said(value)]);
   const told = new CabstandError(local.reason, said(local.message), {
@@ -27,11 +28,11 @@ export function toldToCallers(error: CabstandError, folders: LocalFolders): Cabs
     cause: error,
     ...(local.retryAfterMs !== undefined && { retryAfterMs: local.retryAfterMs }),
   });
-  wholes.set(told, error);
+  wholes.set(told, whole);
   return told;
 }
 
-/** What was behind it, for administrators and the log. */
+/** All that is known, for administrators: without folders of this machine, which only the log names. */
 export function wholeError(error: CabstandError): CabstandError {
   return wholes.get(error) ?? error;
 }

@@ -54,7 +54,7 @@ export function brokenInfo(broken: BrokenModel, whole: boolean): v1.ModelInfo {
 }
 
 function failureOf(error: CabstandError, whole: boolean): string {
-  return whole ? wholeText(error) : `${error.reason}: ${error.message}`;
+  return whole ? wholeText(error) : error.message;
 }
 
 /** A state as the wire has it; a load that verifies is told apart. */

@@ -157,7 +157,7 @@ test('a link out of the folder of models tells callers nothing of where it leads
 test('a pipe and a device in the folder of a model hold up no other, nor the stop', async () => {
   put('good');
   for (const name of ['pipe', 'device']) put(name);
-  execFileSync('mkfifo', [path.join(folderOf('pipe'), '1', 'more.bin')]);
+  execFileSync('sh', ['-c', 'mkfifo "$0"', path.join(folderOf('pipe'), '1', 'more.bin')]);
   symlinkSync('/dev/zero', path.join(folderOf('device'), '1', 'more.bin'));
   const host = await open();
   await host.settled();
