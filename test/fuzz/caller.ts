@@ -55,8 +55,11 @@ export class Caller {
     // It tells what the status tells.
     stream.on('error', () => undefined);
     const status = new Promise<StatusObject | undefined>((resolve) => {
-      stream.once('status', resolve);
-      setTimeout(() => resolve(undefined), deadlineMs(call) + GRACE_MS).unref();
+      const late = setTimeout(() => resolve(undefined), deadlineMs(call) + GRACE_MS);
+      stream.once('status', (end) => {
+        clearTimeout(late);
+        resolve(end);
+      });
     });
     const at = { end: false };
     const ended = status.finally(() => (at.end = true));
