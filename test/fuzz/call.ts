@@ -46,6 +46,18 @@ export function mustEnd(call: Call): boolean {
   return !call.endless && does('end') && !does('cancel');
 }
 
+/** Nothing that the fuzzer asks for takes longer, on a busy machine either. */
+const DEADLINE_MS = 20_000;
+/** A message goes in windows of 64 KiB, each of which waits for both event loops. */
+const DEADLINE_MS_A_MIB = 8000;
+const MIB = 1_048_576;
+
+/** How long a call may take. */
+export function deadlineMs({ steps }: Call): number {
+  const sent = steps.reduce((sum, step) => sum + (step.do === 'send' ? step.bytes.length : 0), 0);
+  return DEADLINE_MS + (sent / MIB) * DEADLINE_MS_A_MIB;
+}
+
 /** Calls that belong together, as a file. */
 export interface Case {
   /** What was found with it. */

@@ -5,10 +5,9 @@ import { sleep } from '@cabstand/core';
 import { HosterService } from '@cabstand/rpc';
 import type { Authorizer } from '@cabstand/rpc';
 import type { Subnet } from '@cabstand/testing';
+import { deadlineMs } from './call';
 import type { Call, Outcome, Step, Target } from './call';
 
-/** Nothing that a call of the fuzzer asks for takes longer, on a busy machine either. */
-export const DEADLINE_MS = 12_000;
 /** A call without a status so long after its deadline is stuck in gRPC itself. */
 const GRACE_MS = 5000;
 /** Connections are made anew after so many calls, so that they are fuzzed, too. */
@@ -50,14 +49,17 @@ export class Caller {
     const { client, left } = this.#enter(call.target);
     const replies: Buffer[] = [];
     const stream = client.makeBidiStreamRequest(call.path, identity, identity, metadata, {
-      deadline: Date.now() + DEADLINE_MS,
+      deadline: Date.now() + deadlineMs(call),
     });
     stream.on('data', (reply: Buffer) => replies.push(reply));
     // It tells what the status tells.
     stream.on('error', () => undefined);
     const status = new Promise<StatusObject | undefined>((resolve) => {
-      stream.once('status', resolve);
-      setTimeout(() => resolve(undefined), DEADLINE_MS + GRACE_MS).unref();
+      const late = setTimeout(() => resolve(undefined), deadlineMs(call) + GRACE_MS);
+      stream.once('status', (end) => {
+        clearTimeout(late);
+        resolve(end);
+      });
     });
     const at = { end: false };
     const ended = status.finally(() => (at.end = true));

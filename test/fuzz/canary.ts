@@ -4,7 +4,7 @@ import type { Subnet } from '@cabstand/testing';
 import { WORDS } from './models';
 
 const PERIOD_MS = 200;
-const TIMEOUT_MS = 12_000;
+const TIMEOUT_MS = 20_000;
 
 /**
  * A caller of its own who has nothing to do with the fuzzing: a turn of g2p with a known answer, five times

@@ -41,6 +41,8 @@ export class MemorySeries {
   async sample(): Promise<void> {
     for (const { child, admin } of this.#services) {
       process.kill(child.pid, 'SIGUSR2');
+      // When it has answered once, it has collected: both are turns of its event loop.
+      await scrape(admin);
       const page = await scrape(admin);
       const samples = this.#series.get(child.name) ?? [];
       this.#series.set(child.name, samples);

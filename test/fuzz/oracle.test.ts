@@ -2,9 +2,8 @@ import { CabstandError } from '@cabstand/core';
 import { codecs } from '@cabstand/rpc';
 import { REPOSITORY_ROOT } from '@cabstand/testing';
 import { toStatus } from '../../libs/rpc/src/status';
-import { caseFromJson, caseToJson } from './call';
+import { caseFromJson, caseToJson, deadlineMs } from './call';
 import type { Call, Outcome, Step } from './call';
-import { DEADLINE_MS } from './caller';
 import { slope } from './memory';
 import { judge, read } from './oracle';
 
@@ -46,7 +45,7 @@ test.each([
   ['reason INTERNAL', refused(new CabstandError('INTERNAL', 'x')), /INTERNAL/],
   ['a broken connection', { code: 14, message: 'reset' }, /connection/],
   ['no status', { code: undefined }, /no status/],
-  ['a deadline that passed', { code: 4, ms: DEADLINE_MS }, /hangs/],
+  ['a deadline that passed', { code: 4, ms: deadlineMs(call()) }, /hangs/],
   ['a path', { code: 3, message: `cannot open ${REPOSITORY_ROOT}/x` }, /inside/],
   ['a stack trace', { code: 3, message: 'x\n    at f (a:1:2)' }, /inside/],
   ['a mistake', { code: 3, message: "Cannot read properties of null (reading 'a')" }, /inside/],
@@ -73,9 +72,14 @@ test('turns and steps are counted as they were completed', () => {
 });
 
 test('a call whose caller never closes its side may go on until it is cancelled', () => {
-  const late = { code: 4, ms: DEADLINE_MS };
+  const late = { code: 4, ms: deadlineMs(call()) };
   expect(found(late, call([...SENT, { do: 'cancel' }]))).toEqual([]);
   expect(found(late, { ...call(), endless: true })).toEqual([]);
+});
+
+test('a large message has more time', () => {
+  const large = call([{ do: 'send', bytes: Buffer.alloc(1_048_576) }, { do: 'end' }]);
+  expect(deadlineMs(large)).toBeGreaterThan(deadlineMs(call()) + 5000);
 });
 
 test('a case is read as it was written', () => {

@@ -3,9 +3,8 @@ import path from 'node:path';
 import { status as Code } from '@grpc/grpc-js';
 import { HosterService, googleRpc } from '@cabstand/rpc';
 import { REPOSITORY_ROOT } from '@cabstand/testing';
-import { mustEnd } from './call';
+import { deadlineMs, mustEnd } from './call';
 import type { Call, Outcome } from './call';
-import { DEADLINE_MS } from './caller';
 
 /** Texts that only the inside of a server has. */
 const SECRETS: readonly string[] = [
@@ -39,7 +38,7 @@ export function judge(call: Call, outcome: Outcome, told: Told): string[] {
   // A refusal by a handler has details; this comes from a connection that broke.
   if (code === Code.UNAVAILABLE && outcome.details === undefined)
     findings.push(`${name}: the connection was lost: ${message}`);
-  if (mustEnd(call) && (code === Code.DEADLINE_EXCEEDED || ms >= DEADLINE_MS))
+  if (mustEnd(call) && (code === Code.DEADLINE_EXCEEDED || ms >= deadlineMs(call)))
     findings.push(
       `${name}${asked(call)} hangs: ${String(outcome.replies.length)} replies, then no end`,
     );

@@ -8,6 +8,7 @@ import { Findings } from './findings';
 import { MemorySeries } from './memory';
 import { SPARE_MODEL, TURN_MODELS } from './models';
 import { judge, read } from './oracle';
+import { COMMON_METHODS, HOSTER_METHODS, ROUTER_METHODS } from './schema';
 import { namedSession, plainTurn, streamedSession } from './sessions';
 import { singleCall } from './single-calls';
 import { SubnetState } from './subnet-state';
@@ -42,7 +43,9 @@ const MINUTE_MS = 60_000;
 const GOLDEN = 0x9e3779b1;
 /** Of the calls so many ask for valid turns, and so many turns are completed, at least. */
 const VALID_SHARE = 1 / 3;
-const COMPLETED_SHARE = 1 / 4;
+const COMPLETED_SHARE = 1 / 3;
+/** In a run of so many calls each method has answered. */
+const ALL_ANSWER_CALLS = 5000;
 /** The canary is to have answers of so many a second, though the machine may be busy. */
 const LEAST_CANARY_RATE = 1;
 
@@ -70,6 +73,8 @@ class Run {
   readonly #state: SubnetState;
   readonly #memory: MemorySeries;
   readonly #statuses = new Map<string, number>();
+  /** Methods that have answered something else than a refusal. */
+  readonly #answered = new Set<string>();
   #calls = 0;
   #stories = 0;
   #validTurns = 0;
@@ -136,6 +141,9 @@ class Run {
       this.#findings.add(`only ${String(this.#validTurns)} of ${String(calls)} were valid turns`);
     if (this.#completed < calls * COMPLETED_SHARE || steps < this.#completed)
       this.#findings.add(`only ${String(this.#completed)} turns were completed`);
+    if (calls >= ALL_ANSWER_CALLS)
+      for (const { path } of [...ROUTER_METHODS, ...HOSTER_METHODS, ...COMMON_METHODS])
+        if (!this.#answered.has(path)) this.#findings.add(`${path} has never answered`);
     if (canary.right < seconds * LEAST_CANARY_RATE)
       this.#findings.add(`the canary sang only ${String(canary.right)} times`);
   }
@@ -174,6 +182,7 @@ class Run {
     this.#calls += 1;
     const status = `${call.path.slice(call.path.lastIndexOf('/') + 1)} ${String(outcome.code)}`;
     this.#statuses.set(status, (this.#statuses.get(status) ?? 0) + 1);
+    if (outcome.replies.length > 0) this.#answered.add(call.path);
     const told = read(call, outcome);
     this.#completed += told.turns;
     for (const finding of judge(call, outcome, told))

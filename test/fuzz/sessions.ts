@@ -19,6 +19,8 @@ interface Kept {
   position: number;
   turn: number;
   checkpoint: Fields | undefined;
+  /** What the turns before brought, as a resume without a checkpoint gives it again. */
+  readonly replay: Fields[];
 }
 
 interface Reply {
@@ -50,16 +52,17 @@ export async function namedSession(teller: Teller): Promise<void> {
   const model = random.pick(TURN_MODELS);
   const kept: Kept = {
     ...{ model, owner: bytes(random, OWNER_BYTES), target: random.pick(HOSTERS) },
-    ...{ counter: 1, position: 0, turn: 0, checkpoint: undefined },
+    ...{ counter: 1, position: 0, turn: 0, checkpoint: undefined, replay: [] },
   };
   const used = new Set<Target>();
   for (const turns = random.int(1, 4); kept.turn < turns; kept.turn++) {
     used.add(kept.target);
+    const input = inputOf(random, model);
     const request: Fields = {
       ...{ session_id: teller.id, epoch: epochOf(kept), durable, keep_session: !durable },
       ...{ turn: kept.turn, model: kept.turn === 0 ? model : undefined },
       ...{ from_position: durable ? kept.position : undefined },
-      ...inputOf(random, model),
+      ...input,
     };
     const begun = kept.position;
     // Sometimes with a mistake, or broken off: the valid call that follows finds what that left.
@@ -70,6 +73,7 @@ export async function namedSession(teller: Teller): Promise<void> {
     const from = durable ? { from_position: kept.position } : {};
     learn(kept, await inference(teller, { ...request, ...from }, kept));
     if (durable) await between(teller, request, kept, begun);
+    kept.replay.push({ turn: kept.turn, position: begun, input });
   }
   for (const target of used)
     await teller.call(
@@ -114,7 +118,8 @@ async function between(teller: Teller, request: Fields, kept: Kept, begun: numbe
       const all = random.int(0, 1) === 0;
       const delivered_position = all ? kept.position - 1 : random.int(-1, kept.position - 1);
       const checkpoint = random.int(0, 1) === 0 ? kept.checkpoint : undefined;
-      const resume = { checkpoint, delivered_position, turn: kept.turn };
+      const replay = checkpoint === undefined ? kept.replay : [];
+      const resume = { checkpoint, replay, delivered_position, turn: kept.turn };
       const again = {
         ...request,
         model: kept.model,

@@ -123,11 +123,11 @@ const TEMPLATES: Readonly<Record<string, Template>> = {
     make: (random) => ({ session_id: sessionId(random), epoch: epoch(random) }),
   },
   rpc_load_model: {
-    ...{ targets: HOSTERS, member: 'admin', weight: 0.3 },
+    ...{ targets: HOSTERS, member: 'admin', weight: 0.8 },
     make: (random) => ({ model: random.pick(['nothing', SPARE_MODEL]), version: '1' }),
   },
   rpc_unload_model: {
-    ...{ targets: HOSTERS, member: 'admin', weight: 0.1 },
+    ...{ targets: HOSTERS, member: 'admin', weight: 0.5 },
     make: (random) => ({
       ...{ model: random.pick(['nothing', SPARE_MODEL]), version: '1', deadline: { seconds: 1 } },
     }),

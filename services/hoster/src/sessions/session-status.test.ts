@@ -16,7 +16,7 @@ const FAILURES: readonly (readonly [string, Failing])[] = [
   ['the cause of an error', (reach) => broken(Object.assign(new Error('x'), { reach }))],
 ];
 const METHOD = {
-  run(this: { fail: () => CabstandError }): CabstandError {
+  run(this: { readonly reach: object; fail: () => CabstandError }): CabstandError {
     return this.fail();
   },
 };
