@@ -118,11 +118,19 @@ export type AuthConfigInput = z.input<typeof authConfigSchema>;
 
 /** The `tls` section. Absent: no TLS. */
 export const tlsConfigSchema = z.strictObject({
-  cert: path.optional().describe('File with this side’s certificate chain, PEM. Servers need it.'),
+  cert: path
+    .optional()
+    .describe(
+      'File with this side’s certificate chain, PEM; read again when it changes, as those below. Servers need it.',
+    ),
   key: path.optional().describe('File with its private key, PEM.'),
   ca: path
     .optional()
     .describe('File with the certificates of the authorities that sign peers’ certificates, PEM.'),
+  min_version: z
+    .enum(['TLSv1.2', 'TLSv1.3'])
+    .default('TLSv1.2')
+    .describe('Oldest version of TLS that is spoken.'),
   require_client_cert: z
     .boolean()
     .default(false)

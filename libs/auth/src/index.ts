@@ -67,5 +67,9 @@ export type {
   TicketVerifier,
   TicketVerifierOptions,
 } from './ticket';
-export { channelCredentials, readTls, serverCredentials } from './tls';
-export type { CertificateInUse, TlsMaterial, TlsOptions } from './tls';
+export { channelCredentials, serverCredentials, serverTls } from './tls';
+export type { TlsFiles } from './tls-context';
+export { readTls } from './tls-material';
+export type { CertificateInUse, TlsMaterial, TlsOptions } from './tls-material';
+export { WatchedFile } from './watched-file';
+export type { WatchOptions } from './watched-file';

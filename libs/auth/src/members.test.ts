@@ -18,7 +18,7 @@ import { readCertificates, renewCertificate } from './member-certificates';
 import { addMember, removeMember } from './members';
 import { generateSubnetKeys } from './subnet';
 import { subnetPaths } from './subnet-files';
-import { readTls } from './tls';
+import { readTls } from './tls-material';
 
 const DAY_MS = 24 * 3600 * 1000;
 let folder: string;

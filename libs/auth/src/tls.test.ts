@@ -9,7 +9,8 @@ import type { TlsConfig } from './config';
 import { failure } from './keys.fixture';
 import { generateSubnetKeys } from './subnet';
 import { subnetPaths } from './subnet-files';
-import { channelCredentials, readTls, serverCredentials } from './tls';
+import { channelCredentials, serverCredentials } from './tls';
+import { readTls } from './tls-material';
 
 let root: string;
 let paths: ReturnType<typeof subnetPaths>;
