@@ -20,6 +20,7 @@ docker info >/dev/null 2>&1 || { echo 'no Docker engine answers: start one, or s
 if docker compose version >/dev/null 2>&1; then compose=(docker compose); else compose=(docker-compose); fi
 export COMPOSE_PROJECT_NAME=cabstand-test
 
+ca=$(mktemp)
 down() { "${compose[@]}" down --volumes --timeout 20 >/dev/null 2>&1 || true; }
 fail() {
   echo "FAILED: $1" >&2
@@ -27,7 +28,7 @@ fail() {
   "${compose[@]}" logs --tail 40 >&2 || true
   exit 1
 }
-trap down EXIT
+trap 'down; rm -f "$ca"' EXIT
 down
 
 echo 'building the image …'
@@ -52,7 +53,7 @@ for service in router hoster1 hoster2; do
   files=$(look /keys -type f -printf '%P\n' | sort | xargs)
   seal=
   [ "$service" = router ] || seal=' seal.key.json'
-  own="$service.key.json$seal tls/ca.crt tls/$service.crt tls/$service.key"
+  own="$service.key.json$seal admin.token tls/ca.crt tls/$service.crt tls/$service.key"
   [ "$files" = "$(printf '%s\n' keys.json $own | sort | xargs)" ] || fail "$service has these keys: $files"
   docker exec "$id" sh -c 'echo x > /tmp/x && rm /tmp/x' || fail "$service cannot write to /tmp"
   for file in /app/x /usr/bin/x; do read_only root "$id" $file || fail "$service can write $file"; done
@@ -97,14 +98,26 @@ prometheus=$("${compose[@]}" ps -q prometheus)
 promtool() { docker exec -i "$prometheus" promtool "$@"; }
 promtool check config /etc/prometheus/prometheus.yml || fail 'the configuration of Prometheus'
 promtool test rules /etc/prometheus/alerts.test.yml || fail 'the alert rules'
+files=$(docker exec "$prometheus" find /keys -type f -printf '%P\n' | sort | xargs)
+[ "$files" = 'admin.token ca.crt' ] || fail "Prometheus has these keys: $files"
+token=$(docker exec "$prometheus" cat /keys/admin.token)
+docker exec "$prometheus" cat /keys/ca.crt >"$ca"
+# Ends with 41 where it is refused; without a second argument no token is sent.
 page() {
-  node -e '
-    fetch(`http://127.0.0.1:${process.argv[1]}/metrics`)
-      .then((r) => r.text())
-      .then((text) => process.stdout.write(text));' "$1"
+  NODE_EXTRA_CA_CERTS=$ca node -e '
+    const [port, token] = process.argv.slice(1);
+    fetch(`https://127.0.0.1:${port}/metrics`, {
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    }).then(async (r) => {
+      process.stdout.write(await r.text());
+      process.exit(r.ok ? 0 : r.status === 401 ? 41 : 1);
+    });' "$@"
 }
 for port in 8050 8051 8052; do
-  page "$port" | promtool check metrics || fail "the metrics on port $port"
+  page "$port" "$token" | promtool check metrics || fail "the metrics on port $port"
+  status=0
+  page "$port" >/dev/null || status=$?
+  [ "$status" = 41 ] || fail "port $port shows metrics to anybody"
 done
 
 echo 'a session for each bundled model …'

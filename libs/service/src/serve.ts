@@ -1,8 +1,10 @@
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { Authorizer } from '@cabstand/rpc';
 import { RpcServer } from '@cabstand/rpc';
-import type { AuthConfig } from '@cabstand/auth';
+import type { AuthConfig, TlsConfig } from '@cabstand/auth';
 import { AdminServer } from './admin';
+import { adminAccess } from './admin-access';
+import type { AdminConfig } from './admin-access';
 import { checkBind } from './bind';
 import { callLog } from './call-log';
 import { watchDescriptors } from './descriptors';
@@ -15,8 +17,9 @@ import type { ServiceContext } from './run';
 /** The part of a service's configuration that serving reads: what `commonSections` declares. */
 export interface ServeConfig {
   readonly listen: string;
-  readonly admin: { readonly listen: string };
+  readonly admin: AdminConfig;
   readonly auth: AuthConfig;
+  readonly tls?: TlsConfig | undefined;
   readonly rpc: {
     readonly max_message_bytes: number;
     readonly max_concurrent_streams: number;
@@ -63,7 +66,8 @@ export async function serveRpc(
     unwatch();
     return Promise.resolve();
   });
-  const admin = new AdminServer({ metrics, readiness });
+  const access = adminAccess(config.admin, config.tls, logger);
+  const admin = new AdminServer({ metrics, readiness, access });
   closers.add('admin HTTP', 1000, () => admin.close());
   const adminPort = await admin.listen(config.admin.listen);
 

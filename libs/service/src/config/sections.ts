@@ -50,8 +50,30 @@ export function commonSections(defaults: { readonly listen: string; readonly adm
         listen: addressSchema
           .default(defaults.admin)
           .describe(
-            'Address of the admin HTTP server: /metrics, /healthz, /readyz. It has no TLS and no authentication: keep it on loopback or a private network.',
+            'Address of the admin HTTP server: /metrics, /healthz, /readyz. Off loopback it needs token_file, or open.',
           ),
+        token_file: z
+          .string()
+          .min(1)
+          .meta({ takes: 'path' })
+          .optional()
+          .describe(
+            'File with a secret of at least 16 characters: who reads metrics sends it as bearer token. Read again when it changes.',
+          ),
+        open: z
+          .boolean()
+          .default(false)
+          .describe('Let everybody who reaches the port read metrics, without a token.'),
+        tls: z
+          .boolean()
+          .optional()
+          .describe(
+            'Speak HTTPS, with the certificate of tls. Default: where tls is configured and admin.listen is not loopback.',
+          ),
+      })
+      .refine(({ open, token_file: file }) => !open || file === undefined, {
+        path: ['open'],
+        message: 'is given together with token_file: give one of them',
       })
       .prefault({})
       .describe('metrics and health'),
