@@ -110,7 +110,7 @@ page() {
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
     }).then(async (r) => {
       process.stdout.write(await r.text());
-      process.exit(r.ok ? 0 : r.status === 401 ? 41 : 1);
+      process.exitCode = r.ok ? 0 : r.status === 401 ? 41 : 1;
     });' "$@"
 }
 for port in 8050 8051 8052; do
