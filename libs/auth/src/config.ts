@@ -117,25 +117,42 @@ export type AuthConfig = z.output<typeof authConfigSchema>;
 export type AuthConfigInput = z.input<typeof authConfigSchema>;
 
 /** The `tls` section. Absent: no TLS. */
-export const tlsConfigSchema = z.strictObject({
-  cert: path
-    .optional()
-    .describe(
-      'File with this side’s certificate chain, PEM; read again when it changes, as those below. Servers need it.',
-    ),
-  key: path.optional().describe('File with its private key, PEM.'),
-  ca: path
-    .optional()
-    .describe('File with the certificates of the authorities that sign peers’ certificates, PEM.'),
-  min_version: z
-    .enum(['TLSv1.2', 'TLSv1.3'])
-    .default('TLSv1.2')
-    .describe('Oldest version of TLS that is spoken.'),
-  require_client_cert: z
-    .boolean()
-    .default(false)
-    .describe('Servers: callers must show a certificate that ca signed (mTLS).'),
-});
+export const tlsConfigSchema = z
+  .strictObject({
+    cert: path
+      .optional()
+      .describe(
+        'File with this side’s certificate chain, PEM; read again when it changes, as those below. Servers need it.',
+      ),
+    key: path.optional().describe('File with its private key, PEM.'),
+    ca: path
+      .optional()
+      .describe(
+        'File with the certificates of the authorities that sign peers’ certificates, PEM.',
+      ),
+    min_version: z
+      .enum(['TLSv1.2', 'TLSv1.3'])
+      .default('TLSv1.2')
+      .describe('Oldest version of TLS that is spoken.'),
+    require_client_cert: z
+      .boolean()
+      .default(false)
+      .describe('Servers: callers must show a certificate that ca signed (mTLS).'),
+    bind_principal: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Servers: credentials count only over a connection whose certificate names (CN) the same principal; needs require_client_cert.',
+      ),
+  })
+  .superRefine((config, context) => {
+    if (config.bind_principal && !config.require_client_cert)
+      context.addIssue({
+        code: 'custom',
+        path: ['bind_principal'],
+        message: 'needs tls.require_client_cert',
+      });
+  });
 
 export type TlsConfig = z.output<typeof tlsConfigSchema>;
 export type TlsConfigInput = z.input<typeof tlsConfigSchema>;

@@ -74,6 +74,7 @@ export async function serveRpc(
   const server = new RpcServer({
     authorizer: options.authorizer,
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+    bindPrincipal: config.tls?.bind_principal ?? false,
     limits: {
       maxMessageBytes: config.rpc.max_message_bytes,
       maxConcurrentStreams: config.rpc.max_concurrent_streams,

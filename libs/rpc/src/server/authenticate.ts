@@ -1,6 +1,7 @@
 import { Metadata } from '@grpc/grpc-js';
 import { CabstandError, invalid } from '@cabstand/core';
 import type { Authorizer, IncomingRequest } from '../contract';
+import { checkBound } from './bound';
 import type { ActiveCall, SurfaceCall } from './call';
 import type { Admit } from './options';
 
@@ -11,6 +12,8 @@ export interface Gate {
   readonly authorizer: Authorizer;
   /** Services open to everybody ask for no credentials, and prove the server all the same. */
   readonly open: boolean;
+  /** Credentials count only over a connection whose certificate names their principal. */
+  readonly bound: boolean;
   readonly admit: Admit | undefined;
   readonly maxMetadataBytes: number;
 }
@@ -33,6 +36,7 @@ export async function authenticate(
   active.principal = gate.open
     ? OPEN_PRINCIPAL
     : await guarded(() => authorizer.validateRequest(request));
+  if (gate.bound) checkBound(call, active.principal);
   // A caller that checks servers checks all their answers: an unsigned one would look like a failure.
   const headers = await guarded(() => authorizer.signResponse(request));
   if (!active.over) call.sendMetadata(toMetadata(headers));

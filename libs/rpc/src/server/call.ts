@@ -1,4 +1,4 @@
-import type { Metadata } from '@grpc/grpc-js';
+import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
 import { CabstandError, abortReason } from '@cabstand/core';
 import type { Principal } from '@cabstand/core';
 import type { CallObservation, CallObserver, MethodInfo, ServerCall } from '../contract';
@@ -9,6 +9,7 @@ export interface SurfaceCall {
   readonly metadata: Metadata;
   readonly cancelled: boolean;
   getPeer(): string;
+  getAuthContext(): ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext']>;
   getDeadline(): Date | number;
   sendMetadata(metadata: Metadata): void;
   on(event: 'cancelled', listener: () => void): unknown;

@@ -49,6 +49,11 @@ export interface RpcServerOptions {
   readonly keepalive?: Partial<RpcServerKeepalive>;
   readonly observers?: readonly CallObserver[];
   readonly admit?: Admit;
+  /**
+   * Credentials count only over a connection whose client certificate has their principal as its common
+   * name; others are PERMISSION_DENIED. Needs credentials that require such certificates. Default false.
+   */
+  readonly bindPrincipal?: boolean;
 }
 
 export interface RpcServerSettings {
@@ -58,6 +63,7 @@ export interface RpcServerSettings {
   readonly keepalive: RpcServerKeepalive;
   readonly observers: readonly CallObserver[];
   readonly admit: Admit | undefined;
+  readonly bindPrincipal: boolean;
 }
 
 export function normalizeServerOptions(options: RpcServerOptions): RpcServerSettings {
@@ -76,6 +82,7 @@ export function normalizeServerOptions(options: RpcServerOptions): RpcServerSett
     keepalive: { timeMs: 5000, timeoutMs: 5000, maxIdleMs: 300_000, ...options.keepalive },
     observers: options.observers ?? [],
     admit: options.admit,
+    bindPrincipal: options.bindPrincipal ?? false,
   };
   for (const group of ['limits', 'keepalive'] as const)
     for (const [name, value] of Object.entries(settings[group]))

@@ -65,6 +65,7 @@ export class RpcServer {
       gate: {
         authorizer: this.#settings.authorizer,
         open: options.open === true,
+        bound: options.open !== true && this.#settings.bindPrincipal,
         admit: options.open === true ? undefined : this.#settings.admit,
         maxMetadataBytes: this.#settings.limits.maxMetadataBytes,
       },
