@@ -1,7 +1,7 @@
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { invalid } from '@cabstand/core';
 import type { Timer } from '@cabstand/core';
-import type { TlsConfig, TlsConfigInput } from './config';
+import type { TlsConfigInput } from './config';
 import { TlsFiles } from './tls-context';
 import type { TlsOptions } from './tls-material';
 
@@ -11,18 +11,18 @@ import type { TlsOptions } from './tls-material';
  * that names the file and what is wrong with it.
  */
 export function serverCredentials(
-  config: TlsConfig | undefined,
+  config: TlsConfigInput | undefined,
   options: TlsOptions = {},
 ): ServerCredentials {
   if (config === undefined) return ServerCredentials.createInsecure();
-  return new FileServerCredentials(serverTls(config, options), config.require_client_cert);
+  return new FileServerCredentials(serverTls(config, options), config.require_client_cert ?? false);
 }
 
 /** The files of a server, for servers of other kinds too (admin HTTP). Throws as above. */
-export function serverTls(config: TlsConfig, options: TlsOptions = {}): TlsFiles {
+export function serverTls(config: TlsConfigInput, options: TlsOptions = {}): TlsFiles {
   if (config.cert === undefined && config.key === undefined)
     throw invalid('INVALID_ARGUMENT', 'tls.cert', config.cert, 'the path of a certificate');
-  if (config.require_client_cert && config.ca === undefined)
+  if (config.require_client_cert === true && config.ca === undefined)
     throw invalid(
       'INVALID_ARGUMENT',
       'tls.ca',

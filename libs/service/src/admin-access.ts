@@ -66,7 +66,7 @@ const SHORTEST = 16;
 const LARGEST_FILE = 4096;
 
 /** A bearer token (RFC 6750) in a file, read again when the file changes. */
-export class AdminToken {
+class AdminToken {
   readonly #digest: WatchedFile<Buffer>;
 
   /** Throws INVALID_ARGUMENT for a file that cannot be used; never with what is in it. */

@@ -159,7 +159,6 @@ describe('credentials', () => {
       ca: file('tls/ca.crt'),
       cert: file('tls/client.crt'),
       key: file('tls/client.key'),
-      require_client_cert: false,
     });
     expect(
       findCredentials({ credentials: keys, key: file('admin.key.json'), tls: true }, {}, 'client')

@@ -67,7 +67,7 @@ const ROWS: readonly Row[] = [
     pattern: /certificate has expired|CERT_HAS_EXPIRED/,
     problem: 'server_expired',
     text: () =>
-      "the server's certificate has expired: renew it (`cabstand keys cert NAME`), copy it to the server, and restart that",
+      "the server's certificate has expired: renew it (`cabstand keys cert NAME`) and copy it to the server",
   },
   {
     pattern: /certificate is not yet valid|CERT_NOT_YET_VALID/,

@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 import { renewCertificate, subnetPaths } from '@cabstand/auth';
 import type { CliContext } from '../../context';
 import { list } from '../../arguments';
-import { readFolder } from '../../subnet/key-folder';
 import { DAY_MS, days, guarded, keepAuthority, moment, nextSteps, withFolder } from './shared';
 import type { FolderFlags } from './shared';
 
@@ -35,26 +34,10 @@ export function registerCert(keys: Command, context: CliContext): void {
             `${hosts.length === 0 ? '' : `, for ${hosts.join(', ')}`}\n` +
             nextSteps([
               `Copy ${paths.cert(name)} and ${paths.certKey(name)}, both, over those of ${name} (mode 0600 for the key).`,
-              restart(folder, name),
+              `Nothing else: ${name} reads them again within seconds, and says so in its log if it cannot use them.`,
               ...keepAuthority(folder),
             ]),
         );
       }),
     );
-}
-
-/** How a member takes a certificate into use, which it reads when it starts. */
-function restart(folder: string, name: string): string {
-  const roles = readFolder(folder).keys.find(({ principal }) => principal === name)?.roles ?? [];
-  if (roles.includes('hoster'))
-    return (
-      `Restart ${name}: certificates are read at the start. \`cabstand drain NODE --wait\` moves its sessions first;\n` +
-      '     the hoster ends when they have left, then start it again. One hoster after the other.'
-    );
-  if (roles.includes('router'))
-    return (
-      `Restart ${name}: certificates are read at the start. Running sessions do not need it meanwhile;\n` +
-      '     where there are several routers, one after the other.'
-    );
-  return `Start ${name} again: certificates are read at the start.`;
 }
