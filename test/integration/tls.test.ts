@@ -1,6 +1,9 @@
 /** A subnet that speaks TLS, dialled by address. */
 import path from 'node:path';
-import { Child, REPOSITORY_ROOT, Subnet, TEST_MODELS } from '@cabstand/testing';
+import { connect } from 'node:tls';
+import { renewCertificate, subnetPaths } from '@cabstand/auth';
+import { RemoteManager, SessionManager, channelCredentials } from '@cabstand/client';
+import { Child, REPOSITORY_ROOT, Subnet, TEST_MODELS, until } from '@cabstand/testing';
 
 const CLIENT = `
 const { RemoteManager, SessionManager, channelCredentials, createClientAuthorizer, authConfigSchema } = require('@cabstand/client');
@@ -39,4 +42,80 @@ test('calls by address are served, and nobody prints a warning of Node', async (
   expect(client.output.split('\n')).toEqual(['0', '1']);
   for (const { child } of [...subnet.routers, ...subnet.hosters])
     expect(child.output).not.toMatch(/Warning/);
+}, 60_000);
+
+/** The serial number of the certificate that a server shows to a new connection. */
+function serialAt(address: string): Promise<string> {
+  const port = Number(address.split(':').at(-1));
+  return new Promise((resolve, reject) => {
+    const options = { port, host: '127.0.0.1', ALPNProtocols: ['h2'], rejectUnauthorized: false };
+    const socket = connect(options, () => {
+      resolve(socket.getPeerCertificate().serialNumber);
+      socket.destroy();
+    }).on('error', reject);
+  });
+}
+
+test('certificates are bound to principals, and renewed under a session that is open', async () => {
+  // Relative to the configuration's file, which is beside the folder of keys.
+  const paths = subnetPaths('keys');
+  const tls = (name: string) => ({
+    tls: {
+      cert: paths.cert(name),
+      key: paths.certKey(name),
+      ca: paths.ca,
+      require_client_cert: true,
+      bind_principal: true,
+    },
+  });
+  await using subnet = await Subnet.start({
+    hosters: 1,
+    models: TEST_MODELS,
+    routerConfig: tls('router'),
+    hosterConfig: { only: ['accumulator'], ...tls('hoster') },
+  });
+  const own = subnetPaths(subnet.keys);
+  const as = (member: string) =>
+    new RemoteManager({
+      routers: subnet.routerAddresses,
+      authorizer: subnet.authorizer(member),
+      credentials: channelCredentials({
+        ca: own.ca,
+        cert: own.cert('client'),
+        key: own.certKey('client'),
+      }),
+    });
+  const remote = as('client');
+  const sessions = new SessionManager(remote);
+  const session = await sessions.session({ model: 'accumulator' });
+  const turn = async (of: typeof session): Promise<number[]> => {
+    const seen: number[] = [];
+    for await (const chunk of of.runProtocolTask(undefined, { signal: new Float32Array(8) }))
+      seen.push(chunk.index);
+    return seen;
+  };
+  expect(await turn(session)).toHaveLength(2);
+
+  const stranger = as('admin');
+  const refused = new SessionManager(stranger);
+  await expect(turn(await refused.session({ model: 'accumulator' }))).rejects.toMatchObject({
+    reason: 'PERMISSION_DENIED',
+  });
+  await refused.close();
+  await stranger.close();
+
+  for (const [name, service] of [
+    ['hoster', subnet.hosters[0]],
+    ['router', subnet.routers[0]],
+  ] as const) {
+    const address = service?.address ?? '';
+    const before = await serialAt(address);
+    await renewCertificate({ folder: subnet.keys, name });
+    await until(`${name} to show its new certificate`, async () =>
+      (await serialAt(address)) === before ? undefined : true,
+    );
+  }
+  expect(await turn(session)).toHaveLength(2);
+  await sessions.close();
+  await remote.close();
 }, 60_000);

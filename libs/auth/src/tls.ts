@@ -1,6 +1,7 @@
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { invalid } from '@cabstand/core';
 import type { Timer } from '@cabstand/core';
+import { namingNoAddress } from '@cabstand/rpc';
 import type { TlsConfigInput } from './config';
 import { TlsFiles } from './tls-context';
 import type { TlsOptions } from './tls-material';
@@ -91,8 +92,8 @@ class FileChannelCredentials extends ChannelCredentials {
     ...target: Parameters<ChannelCredentials['_createSecureConnector']>
   ): ReturnType<ChannelCredentials['_createSecureConnector']> {
     const connector = () =>
-      ChannelCredentials.createFromSecureContext(
-        this.#files.current.context,
+      namingNoAddress(
+        ChannelCredentials.createFromSecureContext(this.#files.current.context),
       )._createSecureConnector(...target);
     const first = connector();
     return {

@@ -51,6 +51,7 @@ export type {
 export { RpcClient } from './client/client';
 export type { ConnectProblem } from './client/connect-problem';
 export type { CallOptions } from './client/exchange';
+export { namingNoAddress } from './client/tls-names';
 export type { RpcClientKeepalive, RpcClientOptions } from './client/options';
 export type { BidiStream } from './client/bidi';
 export type { ResponseStream } from './client/response-stream';
