@@ -5,9 +5,16 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { generateSubnetKeys, subnetPaths, tlsConfigSchema } from '@cabstand/auth';
+import { connect as secureConnect } from 'node:tls';
+import {
+  generateSubnetKeys,
+  renewCertificate,
+  serverTls,
+  subnetPaths,
+  tlsConfigSchema,
+} from '@cabstand/auth';
 import type { TlsConfig } from '@cabstand/auth';
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, FakeClock } from '@cabstand/core';
 import { z } from 'zod';
 import { AdminServer } from './admin';
 import { adminAccess } from './admin-access';
@@ -162,6 +169,28 @@ test('HTTPS is spoken with the certificate of tls, and nothing else', async () =
   await expect(get(`http://${at}`, `Bearer ${TOKEN}`)).rejects.toThrow();
 });
 
+test('HTTPS takes a new certificate', async () => {
+  const clock = new FakeClock(Date.now());
+  const metrics = new Metrics('test');
+  const access = { tls: serverTls(tls, { clock }) };
+  const admin = new AdminServer({ metrics, readiness: new Readiness(), access });
+  const port = await admin.listen('127.0.0.1:0');
+  const shown = () =>
+    new Promise<string>((resolve, reject) => {
+      const socket = secureConnect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+        resolve(socket.getPeerCertificate().serialNumber);
+        socket.destroy();
+      }).on('error', reject);
+    });
+  const before = await shown();
+  await renewCertificate({ folder, name: 'router' });
+  expect(await shown()).toBe(before);
+  await clock.advance(2000);
+  expect(await shown()).not.toBe(before);
+  await admin.close();
+  metrics.close();
+});
+
 test('closing does not wait for a handshake that never comes', async () => {
   await using it = await start({ tls: true }, tls);
   const socket = connect(it.port, '127.0.0.1');
@@ -213,11 +242,11 @@ describe('off loopback', () => {
   });
 
   test.each([
-    ['', 'at least 16'],
-    ['fifteen-letters', 'at least 16'],
-    ['sixteen and spaces', 'visible ASCII'],
-    ['x'.repeat(5000), 'larger than'],
-  ])('a file with %j is refused, without what is in it', (text, why) => {
+    ['nothing', '', 'at least 16'],
+    ['too little', 'fifteen-letters', 'at least 16'],
+    ['spaces', 'sixteen and spaces', 'visible ASCII'],
+    ['too much', 'x'.repeat(5000), 'larger than'],
+  ])('a file with %s in it is refused without showing it', (_what, text, why) => {
     const token_file = tokenFile(text);
     const { message } = refused({ listen, token_file });
     expect(message).toContain(token_file);
