@@ -18,6 +18,10 @@ export interface RouterLimits {
   readonly settleMs?: number;
   /** Nodes known at once, OFFLINE ones included. Default 10000. */
   readonly maxNodes?: number;
+  /** Nodes of one principal known at once, OFFLINE ones included. Default 64, or `maxNodes` if less. */
+  readonly maxNodesPerPrincipal?: number | undefined;
+  /** Models on all nodes together. Default 200000. */
+  readonly maxOffers?: number;
   /** Models a node may offer. Default 64. */
   readonly maxModelsPerNode?: number;
   /** Names of models remembered, to tell an unknown model from one whose nodes are gone. Default 10000. */
@@ -87,7 +91,9 @@ export interface RouterCoreOptions extends RouterLimits {
   readonly incarnation?: string;
 }
 
-export type RouterSettings = Required<RouterCoreOptions>;
+export type RouterSettings = Required<RouterCoreOptions> & {
+  readonly maxNodesPerPrincipal: number;
+};
 
 /** name: [default, least, most, whole number] */
 export const ROUTER_LIMITS: Readonly<
@@ -100,6 +106,8 @@ export const ROUTER_LIMITS: Readonly<
   forgetAfterMs: [300_000, 0, 1e9, false],
   settleMs: [3000, 0, 1e9, false],
   maxNodes: [10_000, 1, 1e6, true],
+  maxNodesPerPrincipal: [64, 1, 1e6, true],
+  maxOffers: [200_000, 1, 1e8, true],
   maxModelsPerNode: [64, 1, 10_000, true],
   maxModelNames: [10_000, 1, 1e7, true],
   maxClaims: [100_000, 1, 1e7, true],
@@ -130,6 +138,9 @@ export const ROUTER_LIMITS: Readonly<
 
 const NAMES = Object.keys(ROUTER_LIMITS) as (keyof RouterLimits)[];
 
+/** A limit of one principal, where it is not set, is not above that of all. */
+const WITHIN = [['maxNodesPerPrincipal', 'maxNodes']] as const;
+
 /** The complete, checked settings. Throws INVALID_ARGUMENT naming option and value. */
 export function normalizeOptions(options: RouterCoreOptions): RouterSettings {
   const numbers = {} as Record<keyof RouterLimits, number>;
@@ -149,6 +160,17 @@ export function normalizeOptions(options: RouterCoreOptions): RouterSettings {
       numbers.offlineAfterPeriods,
       `at least suspectAfterPeriods (${numbers.suspectAfterPeriods})`,
     );
+  for (const [part, whole] of WITHIN) {
+    if (numbers[part] <= numbers[whole]) continue;
+    if (options[part] !== undefined)
+      throw invalid(
+        'INVALID_ARGUMENT',
+        part,
+        numbers[part],
+        `at most ${whole} (${numbers[whole]}): above it it never counts`,
+      );
+    numbers[part] = numbers[whole];
+  }
   return {
     ...numbers,
     clock: options.clock ?? systemClock,
