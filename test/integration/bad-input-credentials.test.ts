@@ -55,7 +55,7 @@ async function bearer(claims: Partial<TokenClaims>, member = 'client'): Promise<
   const token = await mintToken(key(member), {
     subject: 'client',
     roles: ['client'],
-    audience: 'cabstand',
+    audience: [...subnet.routers, ...subnet.hosters].map(({ address }) => address),
     nowMs: Date.now(),
     lifetimeMs: HOUR_MS,
     ...claims,
@@ -108,7 +108,11 @@ describe('credentials', () => {
       'CREDENTIALS_EXPIRED',
       () => bearer({ nowMs: Date.now() - 2 * HOUR_MS, lifetimeMs: HOUR_MS }),
     ],
-    ['a token for another subnet', 'CREDENTIALS_AUDIENCE', () => bearer({ audience: 'other' })],
+    [
+      'a token for the whole subnet',
+      'CREDENTIALS_AUDIENCE',
+      () => bearer({ audience: ['cabstand'] }),
+    ],
     [
       'a request for another server',
       'CREDENTIALS_AUDIENCE',
@@ -190,7 +194,11 @@ describe('credentials', () => {
   });
 
   test('a token of the issuer is good, and grants no more than it says', async () => {
-    const token = await issueToken({ folder: subnet.keys, subject: 'guest' });
+    const token = await issueToken({
+      folder: subnet.keys,
+      subject: 'guest',
+      audience: [...subnet.routers, ...subnet.hosters].map(({ address }) => address),
+    });
     using client = new RawClient(subnet, headers({ authorization: `Bearer ${token}` }));
     expect(await client.hoster.unary(info, {}, within)).toMatchObject({ draining: false });
     const load = client.hoster.unary(HosterService.rpc_load_model, { model: 'g2p' }, within);

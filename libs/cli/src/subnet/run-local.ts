@@ -1,4 +1,4 @@
-import { generateSubnetKeys } from '@cabstand/auth';
+import { generateSubnetKeys, writeClientToken } from '@cabstand/auth';
 import type { CliContext } from '../context';
 import { ExitCode } from '../errors';
 import { writeConfigs } from './configs';
@@ -75,7 +75,11 @@ export async function runLocal(context: CliContext, run: LocalRun): Promise<void
   }
 }
 
-async function makeKeys(context: CliContext, { keys }: SubnetLayout, auth: boolean): Promise<void> {
+async function makeKeys(
+  context: CliContext,
+  { keys, router, hosters }: SubnetLayout,
+  auth: boolean,
+): Promise<void> {
   const { style } = context.terminal;
   if (!auth) {
     tell(context, 'keys', style.yellow('none: every process of this machine may call'));
@@ -83,6 +87,8 @@ async function makeKeys(context: CliContext, { keys }: SubnetLayout, auth: boole
   }
   const made = !hasSubnetKeys(keys);
   if (made) await generateSubnetKeys({ folder: keys });
+  // For curl and the like, which cannot sign: good at these servers only, and new at each start.
+  await writeClientToken(keys, [router, ...hosters].map(addressOf));
   tell(context, 'keys', `${made ? 'made' : 'those'} in ${keys}`);
 }
 

@@ -12,7 +12,7 @@ export function registerInit(keys: Command, context: CliContext): void {
     .description(
       'Makes the keys and certificates of a new subnet: for a router, a hoster, a client and an administrator.',
     )
-    .option('--subnet <name>', 'name of the subnet, the audience of its tokens', 'cabstand')
+    .option('--subnet <name>', 'name of the subnet', 'cabstand')
     .option(
       '--host <name>',
       'name or address in the servers\u2019 certificates, several times; localhost is always there',
