@@ -71,7 +71,10 @@ const schemes = () => ({
     tokens: new MintedTokens({ key: alice.mine }),
     verify: { keys, audiences: [audience] },
   }),
-  signature: new SignatureAuthorizer({ key: alice.mine, verify: { keys, audiences: [audience] } }),
+  signature: new SignatureAuthorizer({
+    key: alice.mine,
+    verify: { keys, audiences: [audience], aheadMs: 0 },
+  }),
 });
 
 async function call(client: Authorizer, server: Authorizer, method?: string) {

@@ -80,7 +80,13 @@ export const authConfigSchema = z
       .positive()
       .max(600)
       .default(60)
-      .describe('How far the clock of somebody who signs may be off.'),
+      .describe('How old a signed request may be.'),
+    ahead_seconds: z
+      .number()
+      .min(0)
+      .max(60)
+      .default(1)
+      .describe('How far the clock of somebody who signs may be ahead; at most window_seconds.'),
     clock_tolerance_seconds: z
       .number()
       .min(0)

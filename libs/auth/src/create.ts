@@ -125,6 +125,7 @@ function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authoriz
           keys,
           audiences: withConfigured(options.audiences, config.audiences),
           windowMs: config.window_seconds * 1000,
+          aheadMs: Math.min(config.ahead_seconds, config.window_seconds) * 1000,
           maxNonces: config.max_nonces,
           maxNoncesPerKey: config.max_nonces_per_key,
         },

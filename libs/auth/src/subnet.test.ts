@@ -29,7 +29,7 @@ afterEach(() => {
 
 const make = (): Promise<string[]> => generateSubnetKeys({ folder, subnet: 'demo', clock });
 const config = (input: AuthConfigInput) =>
-  authConfigSchema.parse({ mode: 'keys', subnet: 'demo', ...input });
+  authConfigSchema.parse({ mode: 'keys', subnet: 'demo', ahead_seconds: 0, ...input });
 const keysPath = () => subnetPaths(folder).keys;
 
 function serverOf(name = 'router', input: AuthConfigInput = {}) {
