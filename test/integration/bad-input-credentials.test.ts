@@ -72,6 +72,12 @@ function tampering(change: (signed: Record<string, string>) => Record<string, st
   };
 }
 
+/** Signs well, but for another server. */
+function signingFor(audience: string): Authorizer {
+  const signer = new SignatureAuthorizer({ key: key() });
+  return { ...headers({}), signRequest: (request) => signer.signRequest({ ...request, audience }) };
+}
+
 const without = (name: string) =>
   tampering((signed) =>
     Object.fromEntries(Object.entries(signed).filter(([header]) => header !== name)),
@@ -113,9 +119,10 @@ describe('credentials', () => {
       'CREDENTIALS_AUDIENCE',
       () => bearer({ audience: ['cabstand'] }),
     ],
+    ['a request for another server', 'CREDENTIALS_AUDIENCE', () => signingFor('example.com:50051')],
     [
-      'a request for another server',
-      'CREDENTIALS_AUDIENCE',
+      'another audience than was signed',
+      'UNAUTHENTICATED',
       () => withHeader('cabstand-audience', 'example.com:50051'),
     ],
     ['a token about somebody else', 'UNAUTHENTICATED', () => bearer({ subject: 'admin' })],

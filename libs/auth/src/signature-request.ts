@@ -77,8 +77,6 @@ export class RequestVerifier {
     const key = currentKey(this.#keys, claims.keyId, nowMs);
     if (!key.uses.has('request'))
       throw new CabstandError('UNAUTHENTICATED', `key ${key.id} is not for signing requests`);
-    const accepted = listAudiences(this.#audiences);
-    if (!acceptsAudience(accepted, claims.audience)) throw wrongAudience(claims.audience, accepted);
     this.#checkTime(claims, nowMs);
     const body = await bodyDigest(request.body);
     const bytes = requestBytes({ ...claims, method: request.method, body });
@@ -88,6 +86,9 @@ export class RequestVerifier {
         'the signature does not belong to this request: wrong key, or something was changed on the way',
         { metadata: { key_id: key.id } },
       );
+    // The refusal tells the server's addresses, inner ones too: not to strangers.
+    const accepted = listAudiences(this.#audiences);
+    if (!acceptsAudience(accepted, claims.audience)) throw wrongAudience(claims.audience, accepted);
     // Only after the signature: strangers must not be able to fill the cache.
     this.#nonces.use(key.id, claims.nonce, claims.timestampMs + this.#windowMs, nowMs);
     return { id: key.principal, roles: key.roles };
