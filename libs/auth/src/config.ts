@@ -145,6 +145,10 @@ export const tlsConfigSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('Servers: callers must show a certificate that ca signed (mTLS).'),
+  min_version: z
+    .enum(['TLSv1.2', 'TLSv1.3'])
+    .default('TLSv1.2')
+    .describe('Servers: the oldest version of TLS that is taken.'),
 });
 
 export type TlsConfig = z.output<typeof tlsConfigSchema>;
