@@ -135,6 +135,14 @@ describe('audience', () => {
     expect(error.message).toContain('hoster.example:50051');
   });
 
+  test('is not told to whoever proves nothing', async () => {
+    const { receive } = setup();
+    const request = outgoing({ audience: 'hoster.example:50051' });
+    const error = await failure(() => receive(request, { body: Buffer.from('forged') }));
+    expect(error.reason).toBe('UNAUTHENTICATED');
+    expect(JSON.stringify([error.message, error.metadata])).not.toContain('router.example');
+  });
+
   test('cannot be exchanged on the way', async () => {
     const { verifier, signer } = setup();
     const request = outgoing({ audience: 'evil.example:50050' });

@@ -6,6 +6,7 @@ import { CabstandError, invalid, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { TlsConfig, TlsConfigInput } from './config';
 import { readText } from './key-files';
+import { TlsServerCredentials } from './tls-server';
 
 export interface TlsOptions {
   /** Relative paths are relative to this folder. Default: the working directory. */
@@ -52,11 +53,12 @@ export function serverCredentials(
       config.ca,
       'a path: clients must show certificates',
     );
-  return ServerCredentials.createSsl(
-    ca ?? null,
-    [{ cert_chain: pair.cert, private_key: pair.key }],
-    config.require_client_cert,
-  );
+  return new TlsServerCredentials({
+    ca,
+    pair,
+    requireClientCert: config.require_client_cert,
+    minVersion: config.min_version,
+  });
 }
 
 /**

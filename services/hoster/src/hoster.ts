@@ -5,6 +5,7 @@ import {
   channelCredentials,
   createClientAuthorizer,
   createSealer,
+  authWarnings,
   createServerAuthorizer,
   createTicketVerifier,
   serverCredentials,
@@ -64,6 +65,7 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
     return Promise.resolve();
   });
 
+  for (const warning of authWarnings(config.auth)) logger.warn(warning);
   const incarnation = randomUUID();
   let address = advertised ?? config.listen;
   const identity = (): NodeIdentity => ({

@@ -6,7 +6,7 @@ import {
   createClientAuthorizer,
   subnetPaths,
 } from '@cabstand/auth';
-import type { AuthConfigInput, TlsConfig } from '@cabstand/auth';
+import type { AuthConfigInput, TlsConfigInput } from '@cabstand/auth';
 import { CabstandError } from '@cabstand/core';
 import type { RpcClientOptions } from '@cabstand/rpc';
 import { UsageError } from '../errors';
@@ -27,7 +27,7 @@ export type Purpose = 'client' | 'admin';
 
 export interface Credentials {
   readonly auth: AuthConfigInput;
-  readonly tls: TlsConfig | undefined;
+  readonly tls: TlsConfigInput | undefined;
   /** For people: where they come from. */
   readonly source: string;
 }
@@ -62,7 +62,7 @@ export function findCredentials(
       'Make them with `cabstand keys init --out DIR`, or name the folder that the subnet was started with.',
     );
   const wantsTls = flags.tls === true || ['1', 'true'].includes(setting('CABSTAND_TLS') ?? '');
-  const tlsFor = (member: string): TlsConfig | undefined =>
+  const tlsFor = (member: string): TlsConfigInput | undefined =>
     wantsTls ? tlsOf(folder, member) : undefined;
   // A flag goes before what the environment says.
   const token = flags.token ?? (flags.key === undefined ? setting('CABSTAND_TOKEN') : undefined);
@@ -102,7 +102,7 @@ function memberOf(keyFile: string): string {
 }
 
 /** With the certificate of the member, where the folder has one. */
-function tlsOf(folder: string | undefined, member: string): TlsConfig {
+function tlsOf(folder: string | undefined, member: string): TlsConfigInput {
   if (folder === undefined)
     throw new UsageError(
       '--tls needs the folder with the certificates',
@@ -113,7 +113,6 @@ function tlsOf(folder: string | undefined, member: string): TlsConfig {
   return {
     ca: paths.ca,
     ...(own ? { cert: paths.cert(member), key: paths.certKey(member) } : {}),
-    require_client_cert: false,
   };
 }
 
