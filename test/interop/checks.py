@@ -232,7 +232,7 @@ def a_named_session_keeps_its_state_over_turns():
                 hoster_pb2.SessionStatusRequest(session_id=session["session_id"]),
                 token=SUBNET["other_token"],
             ),
-            "NOT_SESSION_OWNER",
+            "SESSION_UNKNOWN",
             grpc.StatusCode.PERMISSION_DENIED,
         )
         closed = call(stub.rpc_close_session, hoster_pb2.CloseSessionRequest(**session))

@@ -1,7 +1,18 @@
+import type { SessionFacts } from '../sessions/session-facts';
+
+/** Durable session of a principal, which may share its id with those of others. */
+export interface Claim {
+  readonly id: string;
+  readonly principal: string;
+  readonly model: string;
+  readonly epoch: number;
+}
+
 /** What one router has not heard yet. */
 export interface NewsBatch {
   readonly consumedLeaseIds: readonly string[];
-  readonly opened: readonly { readonly sessionId: string; readonly epoch: number }[];
+  readonly opened: readonly Claim[];
+  /** Ids. */
   readonly closed: readonly string[];
 }
 
@@ -14,8 +25,8 @@ const MOST_CHANGES = 20_000;
  */
 export class News {
   readonly #leases = new Set<string>();
-  /** Session to its epoch; undefined for one that closed. */
-  readonly #changes = new Map<string, number | undefined>();
+  /** By session: its claim, or that it closed. */
+  readonly #changes = new Map<string, Change>();
   #overflown = false;
 
   get size(): number {
@@ -31,36 +42,53 @@ export class News {
     if (this.#leases.size < MOST_LEASES) this.#leases.add(leaseId);
   }
 
-  sessionOpened(sessionId: string, epoch: number): void {
-    this.#change(sessionId, epoch);
+  sessionOpened(claim: Claim): void {
+    this.#change({ kind: 'opened', claim });
   }
 
-  sessionClosed(sessionId: string): void {
-    this.#change(sessionId, undefined);
+  sessionClosed(claim: Claim): void {
+    this.#change({ kind: 'closed', claim });
   }
 
   /** Starts anew with all sessions there are: the router knows nothing of what was. */
-  reset(sessions: Iterable<{ readonly id: string; readonly epoch: number }>): void {
+  reset(claims: Iterable<Claim>): void {
     this.#changes.clear();
     this.#overflown = false;
-    for (const { id, epoch } of sessions) this.#changes.set(id, epoch);
+    for (const claim of claims) this.#changes.set(keyOf(claim), { kind: 'opened', claim });
   }
 
   take(): NewsBatch {
+    const changes = [...this.#changes.values()];
+    const of = (kind: Change['kind']): Claim[] =>
+      changes.flatMap((change) => (change.kind === kind ? [change.claim] : []));
     const batch = {
       consumedLeaseIds: [...this.#leases],
-      opened: [...this.#changes].flatMap(([sessionId, epoch]) =>
-        epoch === undefined ? [] : [{ sessionId, epoch }],
-      ),
-      closed: [...this.#changes].flatMap(([id, epoch]) => (epoch === undefined ? [id] : [])),
+      opened: of('opened'),
+      closed: of('closed').map(({ id }) => id),
     };
     this.#leases.clear();
     this.#changes.clear();
     return batch;
   }
 
-  #change(sessionId: string, epoch: number | undefined): void {
-    if (this.#changes.size >= MOST_CHANGES && !this.#changes.has(sessionId)) this.#overflown = true;
-    else this.#changes.set(sessionId, epoch);
+  #change(change: Change): void {
+    const key = keyOf(change.claim);
+    if (this.#changes.size >= MOST_CHANGES && !this.#changes.has(key)) this.#overflown = true;
+    else this.#changes.set(key, change);
   }
 }
+
+interface Change {
+  readonly kind: 'opened' | 'closed';
+  readonly claim: Claim;
+}
+
+const keyOf = ({ id, principal }: Claim): string => `${id} ${principal}`;
+
+/** What routers are told of a durable session. */
+export const claimOf = ({ id, principal, model, epoch }: SessionFacts): Claim => ({
+  id,
+  principal,
+  model: model.name,
+  epoch: epoch.counter,
+});

@@ -114,7 +114,9 @@ test('a router that is down disturbs nobody, and hears everything when it comes'
   expect(b.presence.registered).toBe(1);
   const two = await router(address);
   await until(() => two.beats.length > 0);
-  expect(two.beats[0]?.sessions_opened).toEqual([{ session_id: 's1', epoch: 1 }]);
+  expect(two.beats[0]?.sessions_opened).toEqual([
+    { session_id: 's1', epoch: 1, principal: 'p', model: 'fake' },
+  ]);
 });
 
 test('news are told once; a router that forgot is told everything again', async () => {
@@ -135,7 +137,7 @@ test('news are told once; a router that forgot is told everything again', async 
   one.wish({ reregister: true });
   await until(() => one.registered.length === 2 && one.beats.length > before + 2);
   const after = one.beats.slice(before).flatMap((beat) => beat.sessions_opened);
-  expect(after).toEqual([{ session_id: 's2', epoch: 1 }]);
+  expect(after).toEqual([{ session_id: 's2', epoch: 1, principal: 'p', model: 'fake' }]);
 });
 
 test('a router that restarts is registered with again', async () => {

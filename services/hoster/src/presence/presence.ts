@@ -1,5 +1,6 @@
 import type { SessionFacts } from '../sessions/session-facts';
 import type { SessionObserver } from '../sessions/observer';
+import { claimOf } from './news';
 import { RouterLink } from './router-link';
 import type { RouterLinkOptions } from './router-link';
 
@@ -38,8 +39,7 @@ export class Presence implements SessionObserver {
   }
 
   opened(session: SessionFacts): void {
-    if (session.durable)
-      for (const { news } of this.#links) news.sessionOpened(session.id, session.epoch.counter);
+    if (session.durable) for (const { news } of this.#links) news.sessionOpened(claimOf(session));
   }
 
   epochRaised(session: SessionFacts): void {
@@ -47,7 +47,7 @@ export class Presence implements SessionObserver {
   }
 
   ended(session: SessionFacts): void {
-    if (session.durable) for (const { news } of this.#links) news.sessionClosed(session.id);
+    if (session.durable) for (const { news } of this.#links) news.sessionClosed(claimOf(session));
   }
 
   #beatNow(offersChanged: boolean): void {

@@ -12,7 +12,8 @@ import type { BidiStream, RpcClient, v1 } from '@cabstand/rpc';
 import type { NodeIdentity } from '../handlers/context';
 import { load, offers, otherModels, timestamp } from './load';
 import type { PresenceSource } from './load';
-import { News } from './news';
+import { News, claimOf } from './news';
+import type { Claim } from './news';
 
 interface LinkLog {
   info(fields: object, message: string): void;
@@ -213,7 +214,12 @@ export class RouterLink {
       incarnation: identity.incarnation,
       load: load(source, this.address),
       consumed_lease_ids: [...consumedLeaseIds],
-      sessions_opened: opened.map(({ sessionId, epoch }) => ({ session_id: sessionId, epoch })),
+      sessions_opened: opened.map(({ id, principal, model, epoch }) => ({
+        session_id: id,
+        epoch,
+        principal,
+        model,
+      })),
       sessions_closed: [...closed],
       clock: timestamp(clock.now()),
       impairments: [],
@@ -250,7 +256,6 @@ export class RouterLink {
   }
 }
 
-function* durableSessions(source: PresenceSource): Generator<{ id: string; epoch: number }> {
-  for (const session of source.sessions.all())
-    if (session.durable) yield { id: session.id, epoch: session.epoch.counter };
+function* durableSessions(source: PresenceSource): Generator<Claim> {
+  for (const session of source.sessions.all()) if (session.durable) yield claimOf(session);
 }

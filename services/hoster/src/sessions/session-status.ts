@@ -12,7 +12,6 @@ interface Asked extends SessionFacts {
 
 /** A named session that waits for a slot. */
 export interface Waiting {
-  readonly principal: string;
   readonly model: string;
   /** Counter of its epoch. */
   readonly epoch: number;

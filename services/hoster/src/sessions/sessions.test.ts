@@ -160,11 +160,11 @@ describe('the queue', () => {
     const waiting = errorOf(open(b, { id: 'w' }, caller.signal));
     expect(b.sessions.status('w', 'alice').state).toBe('waiting');
     expect(() => b.sessions.find('w', 'alice')).toThrow('waits for a slot');
-    expect(() => b.sessions.status('w', 'bob')).toThrow('another principal');
+    expect(() => b.sessions.status('w', 'bob')).toThrow('has no session');
     caller.abort(new CabstandError('CANCELLED', 'gone'));
     expect((await waiting).reason).toBe('CANCELLED');
     expect(b.sessions.queueLength).toBe(0);
-    expect(b.sessions.knows('w')).toBe(false);
+    expect(b.sessions.knows('w', 'alice')).toBe(false);
   });
 
   it('tells how long each waited: those that found a slot, got one later, or gave up', async () => {
@@ -209,17 +209,33 @@ describe('sessions', () => {
       }
     };
     expect(tryAs('alice')).toBe('found');
-    expect(tryAs('bob')).toBe('NOT_SESSION_OWNER');
-    expect((await errorOf(open(b, { id: 'mine', principal: 'bob' }))).reason).toBe(
-      'NOT_SESSION_OWNER',
-    );
+    expect(tryAs('bob')).toBe('SESSION_UNKNOWN');
     expect((await errorOf(open(b, { id: 'mine' }))).reason).toBe('SESSION_EXISTS');
     session.close({ reason: 'stopped' });
     expect(tryAs('alice')).toBe('SESSION_ENDED');
-    expect(tryAs('bob')).toBe('NOT_SESSION_OWNER');
+    expect(tryAs('bob')).toBe('SESSION_UNKNOWN');
     expect((await errorOf(open(b, { id: 'mine' }))).reason).toBe('SESSION_ENDED');
     expect(b.sessions.status('mine', 'alice').end).toEqual({ reason: 'stopped' });
     expect(() => b.sessions.status('nobody', 'alice')).toThrow('has no session');
+  });
+
+  it('of one name are those of each principal, whatever becomes of the others', async () => {
+    const b = bench({ queueLength: 2 });
+    const mine = await open(b, { id: 'same' });
+    const theirs = await open(b, { id: 'same', principal: 'bob' });
+    expect(theirs).not.toBe(mine);
+    const third = open(b, { id: 'same', principal: 'carol' });
+    expect(b.sessions.status('same', 'carol').state).toBe('waiting');
+    theirs.close({ reason: 'stopped' });
+    expect(b.sessions.find('same', 'carol')).toBe(await third);
+    expect(b.sessions.find('same', 'alice')).toBe(mine);
+    expect(b.sessions.status('same', 'bob').end).toEqual({ reason: 'stopped' });
+    // An end that is remembered is in nobody else's way.
+    mine.close({ reason: 'stopped' });
+    const resume = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
+    const epoch = { counter: 1, owner: 'dd' };
+    expect(b.sessions.resumable('same', 'dave', epoch, resume)).toBeUndefined();
+    await open(b, { id: 'same', principal: 'dave' });
   });
 
   it('are remembered after their end, a bounded number of them and no anonymous ones', async () => {

@@ -132,7 +132,7 @@ export class Sessions {
 
   /**
    * Opens a session, at once or, where a queue is configured, when a slot falls free.
-   * Throws DRAINING, MODEL_UNKNOWN and its like, SESSION_EXISTS, SESSION_ENDED, NOT_SESSION_OWNER,
+   * Throws DRAINING, MODEL_UNKNOWN and its like, SESSION_EXISTS, SESSION_ENDED,
    * QUOTA_EXCEEDED, HOSTER_FULL, CHECKPOINT_INVALID, SESSION_LOST, and what checking its input throws (see
    * `InputCheck`).
    */
@@ -176,17 +176,17 @@ export class Sessions {
     return this.#directory.resumable(id, principal, epoch, spec);
   }
 
-  /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED, SESSION_BUSY or NOT_SESSION_OWNER. */
+  /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED or SESSION_BUSY. */
   find(id: string, principal: string): Session {
     return this.#directory.find(id, principal);
   }
 
-  /** Whether a session is open, waiting or remembered under this id. */
-  knows(id: string): boolean {
-    return this.#directory.knows(id);
+  /** Whether the principal has a session under this id that is open, waiting or remembered. */
+  knows(id: string, principal: string): boolean {
+    return this.#directory.knows(id, principal);
   }
 
-  /** How a session is, or how it ended. Throws SESSION_UNKNOWN or NOT_SESSION_OWNER. */
+  /** How a session is, or how it ended. Throws SESSION_UNKNOWN. */
   status(id: string, principal: string): SessionStatus {
     return this.#directory.status(id, principal);
   }
@@ -194,7 +194,7 @@ export class Sessions {
   /** Ends a session that nobody has had yet as if it had never been opened. */
   discard(session: Session, end: SessionEnd): void {
     session.abort(end);
-    this.#directory.forget(session.id);
+    this.#directory.forget(session);
   }
 
   /** Tells consumers that have waited for a record that there is life. To be called once a second. */
@@ -319,7 +319,7 @@ export class Sessions {
     const { model: first } = prepared;
     const applicant = { principal, resume: request.resume !== undefined };
     if (id !== undefined)
-      this.#directory.waits(id, { principal, model: first.name, epoch: epoch.counter });
+      this.#directory.waits(id, principal, { model: first.name, epoch: epoch.counter });
     try {
       return await this.#queue.wait({
         key: first.name,
@@ -338,7 +338,7 @@ export class Sessions {
         timedOut: () => this.#admission.fullError(first, this.#queue.lengthOf(first.name)),
       });
     } finally {
-      if (id !== undefined) this.#directory.waitsNoMore(id);
+      if (id !== undefined) this.#directory.waitsNoMore(id, principal);
     }
   }
 
