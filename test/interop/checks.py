@@ -233,7 +233,7 @@ def a_named_session_keeps_its_state_over_turns():
                 token=SUBNET["other_token"],
             ),
             "SESSION_UNKNOWN",
-            grpc.StatusCode.PERMISSION_DENIED,
+            grpc.StatusCode.NOT_FOUND,
         )
         closed = call(stub.rpc_close_session, hoster_pb2.CloseSessionRequest(**session))
         assert closed.reason == session_pb2.END_REASON_COMPLETED, closed

@@ -111,9 +111,18 @@ describe('admission', () => {
     await open(b);
     const second = await open(b);
     expect((await errorOf(open(b))).reason).toBe('QUOTA_EXCEEDED');
-    await open(b, { principal: 'bob' });
-    expect((await errorOf(open(b, { principal: 'carol' }))).reason).toBe('HOSTER_FULL');
-    second.close({ reason: 'completed' });
+    await open(b, { id: 'b', principal: 'bob' });
+    // The second one is above its share of one: the newest of its sessions goes.
+    await open(b, { principal: 'carol' });
+    expect(second.end).toMatchObject({
+      reason: 'evicted',
+      error: { metadata: { cause: 'share' } },
+    });
+    expect((await errorOf(open(b, { principal: 'dave' }))).reason).toBe('HOSTER_FULL');
+    b.sessions.find('b', 'bob').close({ reason: 'completed' });
+    await open(b);
+    const [last] = [...b.sessions.all()].reverse();
+    last?.close({ reason: 'completed' });
     await open(b);
     for (const session of [...b.sessions.all()]) session.abort({ reason: 'cancelled' });
     expect([b.sessions.size, b.sessions.principals, b.host.model.openSequences]).toEqual([0, 0, 0]);
