@@ -7,7 +7,7 @@ import { Shares } from './shares';
 /** Whoever wants a slot. */
 export interface Applicant {
   readonly principal: string;
-  /** Goes on from elsewhere: may use the headroom. */
+  /** Goes on from a checkpoint: may use the headroom. */
   readonly resume: boolean;
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { CabstandError, FakeClock } from '@cabstand/core';
-import { FakeHost, testSealer } from './host.fixture';
+import { FakeHost, sealedResume, testSealer } from './host.fixture';
 import type { FakeSequence } from './host.fixture';
 import type { SessionOptions } from './options';
 import { FakeReader } from './readers.fixture';
@@ -24,6 +24,7 @@ class FineClock extends FakeClock {
 class Bench {
   readonly clock = new FineClock();
   readonly host: FakeHost;
+  readonly sealer = testSealer();
   readonly sessions: Sessions;
   readonly ended: [string, SessionEnd][] = [];
   #ids = 0;
@@ -31,7 +32,7 @@ class Bench {
   constructor(options: SessionOptions = {}, capacity = 2) {
     this.host = new FakeHost(capacity);
     this.sessions = new Sessions({
-      ...{ host: this.host, clock: this.clock, sealer: testSealer(), options },
+      ...{ host: this.host, clock: this.clock, sealer: this.sealer, options },
       observer: { ended: ({ id }, end) => void this.ended.push([id, end]) },
     });
   }
@@ -47,6 +48,13 @@ class Bench {
     const session = await this.sessions.open(wanted, forever);
     this.#sequences.set(session, this.host.model.last);
     return session;
+  }
+
+  /** A session that goes on from elsewhere. */
+  resume(id: string, principal: string): Promise<Session> {
+    const resume = sealedResume(this.sealer, id, principal);
+    const opening = { model: 'fake', retention: 'durable', epoch, priority: 0 } as const;
+    return this.sessions.open({ ...opening, id, principal, resume }, forever);
   }
 
   /** A session with a turn that runs. */
@@ -174,12 +182,9 @@ describe('idle kept sessions give way', () => {
     // A session from elsewhere sits in the headroom: one that goes leaves nothing for a new one.
     const full = new Bench({ resumeHeadroom: 0.5 }, 2);
     await full.idle('alice');
-    const resume = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
-    const opening = { principal: 'bob', model: 'fake', retention: 'durable', epoch } as const;
-    await full.sessions.open({ ...opening, id: 'r1', priority: 0, resume }, forever);
+    await full.resume('r1', 'bob');
     expect(full.ended).toEqual([]);
-    const third = { ...opening, principal: 'carol', id: 'r2', priority: 0, resume };
-    await full.sessions.open(third, forever);
+    await full.resume('r2', 'carol');
     expect(full.evicted).toHaveLength(1);
     expect(await refusal(full.open('dave'))).toBe('HOSTER_FULL');
   });
@@ -247,12 +252,9 @@ describe('shares of the slots', () => {
 
   it('hold for sessions that go on from elsewhere, too', async () => {
     const b = new Bench({ resumeHeadroom: 0.5 }, 4);
-    const opening = { model: 'fake', retention: 'durable', epoch, priority: 0 } as const;
-    const resume = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
-    for (const id of ['1', '2', '3', '4'])
-      await b.sessions.open({ ...opening, principal: 'bob', id, resume }, forever);
-    await b.sessions.open({ ...opening, principal: 'alice', id: 'a', resume }, forever);
-    expect(b.evicted).toEqual(['4']);
+    for (const id of ['1', '2', '3', '4']) await b.resume(id, 'bob');
+    await b.resume('a', 'alice');
+    expect(b.evicted).toEqual(['1']);
   });
 
   it('are served in turn to those that wait', async () => {

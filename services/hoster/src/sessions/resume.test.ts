@@ -199,7 +199,9 @@ describe('room for sessions that go on', () => {
     const clients = ['a', 'b', 'c'].map((id) => new DurableClient(id));
     for (const client of clients) {
       await client.open(one.sessions);
-      client.startTurn(5);
+      client.startTurn(9);
+      one.model.run(5);
+      client.read(100);
     }
     for (const id of ['x', 'y']) await new DurableClient(id).open(two.sessions);
     expect(two.sessions.freeSlots(two.model)).toBe(0);

@@ -1,6 +1,7 @@
 import { CabstandError, FakeClock } from '@cabstand/core';
+import type { Sealer } from '@cabstand/auth';
 import { tensorOf } from '@cabstand/tensor';
-import { FakeHost, testSealer } from './host.fixture';
+import { FakeHost, sealedResume, testSealer } from './host.fixture';
 import type { SessionOptions } from './options';
 import { FakeReader } from './readers.fixture';
 import type { Session } from './session';
@@ -10,6 +11,7 @@ import type { OpenRequest } from './sessions';
 const forever = new AbortController().signal;
 
 interface Bench {
+  readonly sealer: Sealer;
   readonly clock: FakeClock;
   readonly host: FakeHost;
   readonly sessions: Sessions;
@@ -22,6 +24,7 @@ interface Bench {
 
 function bench(options: SessionOptions = {}, capacity = 2): Bench {
   const clock = new FakeClock();
+  const sealer = testSealer();
   const host = new FakeHost(capacity);
   const refused: string[] = [];
   const waited: number[] = [];
@@ -33,11 +36,12 @@ function bench(options: SessionOptions = {}, capacity = 2): Bench {
     made.drained++;
   };
   const made: Bench = {
+    sealer,
     clock,
     host,
     refused,
     waited,
-    sessions: new Sessions({ host, clock, observer, sealer: testSealer(), options, onDrained }),
+    sessions: new Sessions({ host, clock, observer, sealer, options, onDrained }),
     drained: 0,
   };
   return made;
@@ -99,8 +103,14 @@ describe('admission', () => {
     await open(b);
     expect((await errorOf(open(b))).reason).toBe('HOSTER_FULL');
     expect(slots()).toEqual([0, 2]);
-    const resume = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
-    await open(b, { resume });
+    // Anybody can say that there was a session: only a checkpoint proves it.
+    const madeUp = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
+    expect((await errorOf(open(b, { resume: madeUp }))).reason).toBe('HOSTER_FULL');
+    const foreign = sealedResume(b.sealer, 'r', 'bob');
+    expect((await errorOf(open(b, { id: 'r', resume: foreign }))).reason).toBe(
+      'CHECKPOINT_INVALID',
+    );
+    await open(b, { id: 'r', resume: sealedResume(b.sealer, 'r', 'alice') });
     expect(slots()).toEqual([0, 1]);
     b.sessions.drain(1000);
     expect(slots()).toEqual([0, 0]);

@@ -147,11 +147,12 @@ export class Sessions {
   async #open(request: OpenRequest, signal: AbortSignal): Promise<Session> {
     this.#departure.checkOpen();
     const { id, principal } = request;
-    const resume = request.resume !== undefined;
-    const applicant = { principal, resume };
-    if (id !== undefined) this.#directory.checkFree(id, principal, resume);
+    if (id !== undefined) this.#directory.checkFree(id, principal, request.resume !== undefined);
     const model = this.#init.host.resolve(request.model);
     const prepared = this.#prepare(request, model);
+    // It has opened: nobody can make one up to get at the slots that are kept.
+    const resume = request.resume?.checkpoint !== undefined;
+    const applicant = { principal, resume };
     const queued = this.#queue.lengthOf(model.name);
     const first = resume || queued === 0 || this.#admission.entitled(applicant, model);
     if (first) this.#makeRoom(applicant, model);
@@ -319,7 +320,8 @@ export class Sessions {
   async #wait(request: OpenRequest, prepared: Prepared, signal: AbortSignal): Promise<Session> {
     const { id, principal, epoch } = request;
     const { model: first } = prepared;
-    const applicant = { principal, resume: request.resume !== undefined, waited: true };
+    const resume = request.resume?.checkpoint !== undefined;
+    const applicant = { principal, resume, waited: true };
     this.#admission.wants(principal, first);
     if (id !== undefined)
       this.#directory.waits(id, principal, { model: first.name, epoch: epoch.counter });
