@@ -75,8 +75,11 @@ export class ReaderState {
     this.#become({ kind: 'closing', consumer, end, timer: this.#timer(ms, onTimeout) });
   }
 
-  finish(end: SessionEnd): void {
+  /** Answers who has read until now. */
+  finish(end: SessionEnd): Consumer | undefined {
+    const { consumer } = this;
     this.#become({ kind: 'ended', end });
+    return consumer;
   }
 
   #become(state: State): void {

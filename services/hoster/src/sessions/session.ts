@@ -320,8 +320,7 @@ export class Session implements SessionFacts {
   /** Ends the session now, whatever its reader has. */
   abort(end: SessionEnd): void {
     if (this.state === 'ended') return;
-    const { consumer } = this.#reader;
-    this.#reader.finish(end);
+    const consumer = this.#reader.finish(end);
     this.#computation.close();
     this.#delivery.clear();
     this.#room.wake();
@@ -344,6 +343,7 @@ export class Session implements SessionFacts {
       },
       turnStarted: () => this.#signs.turnStarted(),
       turnEnded: () => this.#room.wake(),
+      endedBefore: (turn) => this.#reader.consumer?.turnOver?.(turn),
       over: (end) => this.close(end),
     };
   }
