@@ -4,7 +4,7 @@ import type { Clock, Principal, Role } from '@cabstand/core';
 import { errors, jwtVerify } from 'jose';
 import type { JWTPayload } from 'jose';
 import { clockSkew, malformed, wrongAudience } from './failures';
-import { NAME, currentKey } from './keys';
+import { NAME, ceilingOf, currentKey } from './keys';
 import type { KeySource, PublicKey } from './keys';
 
 export interface TokenVerifierOptions {
@@ -155,7 +155,7 @@ function toPrincipal(payload: JWTPayload, key: PublicKey): Principal {
       throw new CabstandError('UNAUTHENTICATED', `key ${key.id} may not grant the role ${role}`, {
         metadata: { key_id: key.id },
       });
-  return { id: sub, roles };
+  return { id: sub, roles, ...ceilingOf(key) };
 }
 
 function readRoles(value: unknown): ReadonlySet<Role> {
