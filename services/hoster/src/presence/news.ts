@@ -1,19 +1,23 @@
 import type { SessionFacts } from '../sessions/session-facts';
 
-/** Durable session of a principal, which may share its id with those of others. */
-export interface Claim {
-  readonly id: string;
+/** A session that has come, was raised to an epoch, or went. */
+export interface ToldSession {
+  readonly sessionId: string;
+  readonly epoch: number;
   readonly principal: string;
   readonly model: string;
-  readonly epoch: number;
+}
+
+/** What a router is told of a session. */
+export function claimOf({ id, epoch, principal, model }: SessionFacts): ToldSession {
+  return { sessionId: id, epoch: epoch.counter, principal, model: model.name };
 }
 
 /** What one router has not heard yet. */
 export interface NewsBatch {
   readonly consumedLeaseIds: readonly string[];
-  readonly opened: readonly Claim[];
-  /** Ids. */
-  readonly closed: readonly string[];
+  readonly opened: readonly ToldSession[];
+  readonly closed: readonly ToldSession[];
 }
 
 const MOST_LEASES = 10_000;
@@ -25,8 +29,8 @@ const MOST_CHANGES = 20_000;
  */
 export class News {
   readonly #leases = new Set<string>();
-  /** By session: its claim, or that it closed. */
-  readonly #changes = new Map<string, Change>();
+  /** By session: its last state. */
+  readonly #changes = new Map<string, { readonly open: boolean; readonly session: ToldSession }>();
   #overflown = false;
 
   get size(): number {
@@ -42,53 +46,40 @@ export class News {
     if (this.#leases.size < MOST_LEASES) this.#leases.add(leaseId);
   }
 
-  sessionOpened(claim: Claim): void {
-    this.#change({ kind: 'opened', claim });
+  sessionOpened(session: ToldSession): void {
+    this.#change(true, session);
   }
 
-  sessionClosed(claim: Claim): void {
-    this.#change({ kind: 'closed', claim });
+  sessionClosed(session: ToldSession): void {
+    this.#change(false, session);
   }
 
   /** Starts anew with all sessions there are: the router knows nothing of what was. */
-  reset(claims: Iterable<Claim>): void {
+  reset(sessions: Iterable<ToldSession>): void {
     this.#changes.clear();
     this.#overflown = false;
-    for (const claim of claims) this.#changes.set(keyOf(claim), { kind: 'opened', claim });
+    for (const session of sessions) this.#changes.set(keyOf(session), { open: true, session });
   }
 
   take(): NewsBatch {
     const changes = [...this.#changes.values()];
-    const of = (kind: Change['kind']): Claim[] =>
-      changes.flatMap((change) => (change.kind === kind ? [change.claim] : []));
     const batch = {
       consumedLeaseIds: [...this.#leases],
-      opened: of('opened'),
-      closed: of('closed').map(({ id }) => id),
+      opened: changes.flatMap(({ open, session }) => (open ? [session] : [])),
+      closed: changes.flatMap(({ open, session }) => (open ? [] : [session])),
     };
     this.#leases.clear();
     this.#changes.clear();
     return batch;
   }
 
-  #change(change: Change): void {
-    const key = keyOf(change.claim);
+  #change(open: boolean, session: ToldSession): void {
+    const key = keyOf(session);
     if (this.#changes.size >= MOST_CHANGES && !this.#changes.has(key)) this.#overflown = true;
-    else this.#changes.set(key, change);
+    else this.#changes.set(key, { open, session });
   }
 }
 
-interface Change {
-  readonly kind: 'opened' | 'closed';
-  readonly claim: Claim;
+function keyOf({ sessionId, principal }: ToldSession): string {
+  return `${sessionId} ${principal}`;
 }
-
-const keyOf = ({ id, principal }: Claim): string => `${id} ${principal}`;
-
-/** What routers are told of a durable session. */
-export const claimOf = ({ id, principal, model, epoch }: SessionFacts): Claim => ({
-  id,
-  principal,
-  model: model.name,
-  epoch: epoch.counter,
-});

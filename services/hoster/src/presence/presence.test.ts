@@ -2,6 +2,7 @@ import { CabstandError, systemClock } from '@cabstand/core';
 import { RpcClient, toDuration } from '@cabstand/rpc';
 import { FakeHost, testSealer } from '../sessions/host.fixture';
 import { Sessions } from '../sessions/sessions';
+import { News } from './news';
 import { Presence } from './presence';
 import { ScriptedRouter } from './router.fixture';
 
@@ -138,6 +139,38 @@ test('news are told once; a router that forgot is told everything again', async 
   await until(() => one.registered.length === 2 && one.beats.length > before + 2);
   const after = one.beats.slice(before).flatMap((beat) => beat.sessions_opened);
   expect(after).toEqual([{ session_id: 's2', epoch: 1, principal: 'p', model: 'fake' }]);
+});
+
+test('sessions of two principals with one id are told apart', async () => {
+  const news = new News();
+  const hers = { sessionId: 's', epoch: 1, principal: 'alice', model: 'fake' };
+  const his = { ...hers, principal: 'bob' };
+  news.sessionOpened(hers);
+  news.sessionOpened(his);
+  expect(news.take().opened).toEqual([hers, his]);
+  news.sessionClosed(his);
+  const one = await router();
+  expect(news.take()).toMatchObject({ opened: [], closed: [his] });
+  const b = bench([one.address]);
+  await until(() => one.beats.length > 0);
+  const session = await open(b, 's1');
+  session.abort({ reason: 'stopped' });
+  await until(() => one.beats.some((beat) => beat.sessions_closed.includes('s1')));
+  const told = one.beats.find((beat) => beat.sessions_closed.includes('s1'));
+  expect(told?.sessions_ended).toMatchObject([{ session_id: 's1', principal: 'p' }]);
+});
+
+test('a lease counts once, however often its ticket is shown', async () => {
+  const one = await router();
+  const b = bench([one.address]);
+  await until(() => one.beats.length > 0);
+  const heard = (): string[] => one.beats.flatMap((beat) => beat.consumed_lease_ids);
+  b.presence.leaseConsumed('lease-1');
+  await until(() => heard().length > 0);
+  b.presence.leaseConsumed('lease-1');
+  b.presence.leaseConsumed('lease-2');
+  await until(() => heard().includes('lease-2'));
+  expect(heard()).toEqual(['lease-1', 'lease-2']);
 });
 
 test('a router that restarts is registered with again', async () => {

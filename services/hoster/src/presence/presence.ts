@@ -1,12 +1,17 @@
+import { BoundedMap } from '@cabstand/core';
 import type { SessionFacts } from '../sessions/session-facts';
 import type { SessionObserver } from '../sessions/observer';
 import { claimOf } from './news';
 import { RouterLink } from './router-link';
 import type { RouterLinkOptions } from './router-link';
 
+const MOST_USED = 10_000;
+
 /** Keeps this hoster known to all its routers, each on its own: the loss of one disturbs nothing. */
 export class Presence implements SessionObserver {
   readonly #links: readonly RouterLink[];
+  /** The leases that were used last: tickets do not live for so many others. */
+  readonly #used = new BoundedMap<string, true>(MOST_USED);
   readonly #unsubscribe: () => void;
 
   constructor(links: readonly RouterLinkOptions[]) {
@@ -34,7 +39,10 @@ export class Presence implements SessionObserver {
     await Promise.all(this.#links.map((link) => link.stop(reason)));
   }
 
+  /** A session has opened with a ticket of this lease; the first one counts. */
   leaseConsumed(leaseId: string): void {
+    if (this.#used.has(leaseId)) return;
+    this.#used.set(leaseId, true);
     for (const { news } of this.#links) news.leaseConsumed(leaseId);
   }
 

@@ -13,7 +13,7 @@ import type { NodeIdentity } from '../handlers/context';
 import { load, offers, otherModels, timestamp } from './load';
 import type { PresenceSource } from './load';
 import { News, claimOf } from './news';
-import type { Claim } from './news';
+import type { ToldSession } from './news';
 
 interface LinkLog {
   info(fields: object, message: string): void;
@@ -214,13 +214,9 @@ export class RouterLink {
       incarnation: identity.incarnation,
       load: load(source, this.address),
       consumed_lease_ids: [...consumedLeaseIds],
-      sessions_opened: opened.map(({ id, principal, model, epoch }) => ({
-        session_id: id,
-        epoch,
-        principal,
-        model,
-      })),
-      sessions_closed: [...closed],
+      sessions_opened: opened.map(toClaim),
+      sessions_closed: closed.map(({ sessionId }) => sessionId),
+      sessions_ended: closed.map(toClaim),
       clock: timestamp(clock.now()),
       impairments: [],
       models: changed ? offers(source) : [],
@@ -256,6 +252,10 @@ export class RouterLink {
   }
 }
 
-function* durableSessions(source: PresenceSource): Generator<Claim> {
+function toClaim({ sessionId, epoch, principal, model }: ToldSession): v1.SessionClaim {
+  return { session_id: sessionId, epoch, principal, model };
+}
+
+function* durableSessions(source: PresenceSource): Generator<ToldSession> {
   for (const session of source.sessions.all()) if (session.durable) yield claimOf(session);
 }
