@@ -86,6 +86,11 @@ function idleOf(
   return leastMissed(most, now);
 }
 
+/** Of `lent` slots, how many to show to routers where none is free: a few, as of those that are idle. */
+export function shownLent(lent: number, capacity: number): number {
+  return Math.min(lent, Math.ceil(capacity * SHARE_SHOWN));
+}
+
 /**
  * What to show as free of `free` slots, where idle sessions hold some of the others: a few, so that
  * routers send somebody, and no more, since nobody should come here for them while there is room elsewhere.

@@ -222,6 +222,12 @@ describe('shares of the slots', () => {
     for (let i = 0; i < 8; i++) await b.running('bob');
     expect(await refusal(b.open('bob'))).toBe('HOSTER_FULL');
     expect(b.ended).toEqual([]);
+    // None is free, but routers are to know that others would get one.
+    const { model } = b.host;
+    expect([b.sessions.freeSlots(model), b.sessions.lentSlots(model)]).toEqual([0, 1]);
+    for (let i = 0; i < 4; i++) await b.running('alice');
+    for (const who of ['carol', 'dave', 'erin', 'frank', 'grace', 'heidi']) await b.running(who);
+    expect(b.sessions.lentSlots(model)).toBe(0);
   });
 
   it('are given back at once, what is missed least first', async () => {

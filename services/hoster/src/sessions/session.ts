@@ -133,7 +133,7 @@ export class Session implements SessionFacts {
     return this.#delivery.delivered;
   }
 
-  /** For its model's next engine. */
+  /** Whether it waits for its model's next engine. */
   get waiting(): boolean {
     return this.#computation.waiting;
   }

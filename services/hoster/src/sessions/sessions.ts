@@ -8,7 +8,7 @@ import { Departure } from './departure';
 import type { Openness } from './departure';
 import { SessionDirectory } from './directory';
 import { Engineless } from './engineless';
-import { gaveWay, givingWay, shownFree } from './giving-way';
+import { gaveWay, givingWay, shownFree, shownLent } from './giving-way';
 import { InputCheck } from './input-check';
 import type { SessionObserver } from './observer';
 import { withDefaults } from './options';
@@ -122,6 +122,16 @@ export class Sessions {
   /** Further slots, kept for sessions that go on from elsewhere; 0 while the hoster takes none. */
   resumeSlots(model: ServedModel): number {
     return this.#room(model, true) - this.#room(model, false);
+  }
+
+  /**
+   * Where no slot is free: a few of those that principals hold above their shares, which one that has none
+   * here would get; 0 while the hoster takes no sessions.
+   */
+  lentSlots(model: ServedModel): number {
+    if (this.openness.kind !== 'open' || this.freeSlots(model) > 0) return 0;
+    const lent = this.#admission.sharesOf(model).lent(this.#admission.capacity(model, false));
+    return shownLent(lent, model.capacity);
   }
 
   all(): IterableIterator<Session> {

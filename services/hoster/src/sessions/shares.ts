@@ -71,6 +71,14 @@ export class Shares<T> {
     return this.heldBy(principal).size < this.share(principal, capacity);
   }
 
+  /** Slots above shares that would be taken back for a principal that holds none. */
+  lent(capacity: number): number {
+    const share = Math.max(1, Math.floor(capacity / (this.#parts.size + 1)));
+    let lent = 0;
+    for (const { held } of this.#parts.values()) lent += Math.max(0, held.size - share);
+    return lent;
+  }
+
   /**
    * What the principal that is most above its share holds, for this one to take from; undefined where this
    * one is not below its share, or nobody is above. Only slots that `counts` says count.
