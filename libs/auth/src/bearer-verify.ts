@@ -6,7 +6,7 @@ import type { JWTPayload } from 'jose';
 import { acceptsAudience, listAudiences } from './audience';
 import type { Audiences } from './audience';
 import { clockSkew, malformed, wrongAudience } from './failures';
-import { NAME, currentKey } from './keys';
+import { NAME, ceilingOf, currentKey } from './keys';
 import type { KeySource, PublicKey } from './keys';
 
 export interface TokenVerifierOptions {
@@ -212,7 +212,7 @@ function toPrincipal(payload: JWTPayload, key: PublicKey): Principal {
       throw new CabstandError('UNAUTHENTICATED', `key ${key.id} may not grant the role ${role}`, {
         metadata: { key_id: key.id },
       });
-  return { id: sub, roles };
+  return { id: sub, roles, ...ceilingOf(key) };
 }
 
 function readRoles(value: unknown): ReadonlySet<Role> {

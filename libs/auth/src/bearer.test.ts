@@ -43,6 +43,13 @@ test('a token of the issuer proves whom it names', async () => {
   });
 });
 
+test('what a key says of priorities holds for its tokens', async () => {
+  const bounded = member('issuer-2', { uses: ['issue'], maxPriority: 2 });
+  const { receive, claims } = setup({ keys: new StaticKeySet([bounded.known]) });
+  const token = await mintToken(bounded.mine, claims());
+  await expect(receive(token)).resolves.toMatchObject({ id: 'bob', maxPriority: 2 });
+});
+
 test('a token outlives its expiry by the tolerance at most', async () => {
   const { receive, claims, clock, reason } = setup();
   const token = await mintToken(issuer.mine, claims());

@@ -6,7 +6,7 @@ import { acceptsAudience, listAudiences } from './audience';
 import type { Audiences } from './audience';
 import { REQUEST_HEADERS, bodyDigest, requestBytes } from './canonical';
 import { clockSkew, credentialsMissing, malformed, wrongAudience } from './failures';
-import { currentKey, isSignature, verifyBytes } from './keys';
+import { ceilingOf, currentKey, isSignature, verifyBytes } from './keys';
 import type { KeySource } from './keys';
 import { NonceCache } from './nonces';
 import type { NonceCacheOptions } from './nonces';
@@ -91,7 +91,7 @@ export class RequestVerifier {
     if (!acceptsAudience(accepted, claims.audience)) throw wrongAudience(claims.audience, accepted);
     // Only after the signature: strangers must not be able to fill the cache.
     this.#nonces.use(key.id, claims.nonce, claims.timestampMs + this.#windowMs, nowMs);
-    return { id: key.principal, roles: key.roles };
+    return { id: key.principal, roles: key.roles, ...ceilingOf(key) };
   }
 
   #now(): number {

@@ -17,6 +17,12 @@ test('a signed request proves its principal and roles', async () => {
   });
 });
 
+test('what a key says of priorities goes with its principal', async () => {
+  const ceiling = { ...alice.known, maxPriority: 2 };
+  const { receive } = setup({ keys: new StaticKeySet([ceiling]) });
+  await expect(receive(outgoing())).resolves.toMatchObject({ id: 'alice', maxPriority: 2 });
+});
+
 test('a request that streams is signed without a body', async () => {
   const { receive } = setup();
   await expect(receive(outgoing({ body: undefined }))).resolves.toMatchObject({ id: 'alice' });
