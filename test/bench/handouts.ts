@@ -25,6 +25,7 @@ const WANTED = {
 function fleet(nodes: number): RouterCore {
   const router = createRouterCore({
     maxNodes: nodes,
+    maxNodesPerPrincipal: nodes,
     maxReservationsPerPrincipal: 2 * OPEN_AT_ONCE,
   });
   for (let i = 0; i < nodes; i++) {

@@ -55,7 +55,7 @@ async function bearer(claims: Partial<TokenClaims>, member = 'client'): Promise<
   const token = await mintToken(key(member), {
     subject: 'client',
     roles: ['client'],
-    audience: 'cabstand',
+    audience: [...subnet.routers, ...subnet.hosters].map(({ address }) => address),
     nowMs: Date.now(),
     lifetimeMs: HOUR_MS,
     ...claims,
@@ -70,6 +70,12 @@ function tampering(change: (signed: Record<string, string>) => Record<string, st
     ...headers({}),
     signRequest: async (request) => change({ ...(await signer.signRequest(request)) }),
   };
+}
+
+/** Signs well, but for another server. */
+function signingFor(audience: string): Authorizer {
+  const signer = new SignatureAuthorizer({ key: key() });
+  return { ...headers({}), signRequest: (request) => signer.signRequest({ ...request, audience }) };
 }
 
 const without = (name: string) =>
@@ -108,10 +114,15 @@ describe('credentials', () => {
       'CREDENTIALS_EXPIRED',
       () => bearer({ nowMs: Date.now() - 2 * HOUR_MS, lifetimeMs: HOUR_MS }),
     ],
-    ['a token for another subnet', 'CREDENTIALS_AUDIENCE', () => bearer({ audience: 'other' })],
     [
-      'a request for another server',
+      'a token for the whole subnet',
       'CREDENTIALS_AUDIENCE',
+      () => bearer({ audience: ['cabstand'] }),
+    ],
+    ['a request for another server', 'CREDENTIALS_AUDIENCE', () => signingFor('example.com:50051')],
+    [
+      'another audience than was signed',
+      'UNAUTHENTICATED',
       () => withHeader('cabstand-audience', 'example.com:50051'),
     ],
     ['a token about somebody else', 'UNAUTHENTICATED', () => bearer({ subject: 'admin' })],
@@ -190,7 +201,11 @@ describe('credentials', () => {
   });
 
   test('a token of the issuer is good, and grants no more than it says', async () => {
-    const token = await issueToken({ folder: subnet.keys, subject: 'guest' });
+    const token = await issueToken({
+      folder: subnet.keys,
+      subject: 'guest',
+      audience: [...subnet.routers, ...subnet.hosters].map(({ address }) => address),
+    });
     using client = new RawClient(subnet, headers({ authorization: `Bearer ${token}` }));
     expect(await client.hoster.unary(info, {}, within)).toMatchObject({ draining: false });
     const load = client.hoster.unary(HosterService.rpc_load_model, { model: 'g2p' }, within);

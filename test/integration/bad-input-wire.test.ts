@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Code } from '@cabstand/core';
-import { subnetPaths } from '@cabstand/auth';
+import { issueToken } from '@cabstand/auth';
 import { Encoded, HealthService, HosterService, RpcClient } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import { Subnet } from '@cabstand/testing';
@@ -21,7 +21,12 @@ let authorization: string;
 beforeAll(async () => {
   subnet = await Subnet.start({ hosters: 1 });
   unharmed = new Unharmed(subnet);
-  authorization = `Bearer ${readFileSync(subnetPaths(subnet.keys).token('client'), 'utf8').trim()}`;
+  const token = await issueToken({
+    folder: subnet.keys,
+    subject: 'client',
+    audience: [...subnet.routers, ...subnet.hosters].map(({ address }) => address),
+  });
+  authorization = `Bearer ${token}`;
 }, 90_000);
 
 afterAll(() => subnet.stop());

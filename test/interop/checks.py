@@ -232,8 +232,8 @@ def a_named_session_keeps_its_state_over_turns():
                 hoster_pb2.SessionStatusRequest(session_id=session["session_id"]),
                 token=SUBNET["other_token"],
             ),
-            "NOT_SESSION_OWNER",
-            grpc.StatusCode.PERMISSION_DENIED,
+            "SESSION_UNKNOWN",
+            grpc.StatusCode.NOT_FOUND,
         )
         closed = call(stub.rpc_close_session, hoster_pb2.CloseSessionRequest(**session))
         assert closed.reason == session_pb2.END_REASON_COMPLETED, closed

@@ -1,12 +1,11 @@
 // Runs a command beside a subnet of one router and two hosters; `SUBNET` (JSON) tells it where they are.
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
 // Workspaces are CommonJS, and found from the package that depends on them.
 const require = createRequire(new URL('../package.json', import.meta.url));
-const { issueToken, subnetPaths } = require('@cabstand/auth');
+const { issueToken } = require('@cabstand/auth');
 const { REPOSITORY_ROOT, Subnet } = require('@cabstand/testing');
 
 const [program, ...args] = process.argv.slice(2);
@@ -16,11 +15,12 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
 
 let code;
 try {
+  const audience = [subnet.routers[0], ...subnet.hosters].map(({ address }) => address);
   const described = {
     router: subnet.routers[0].address,
     hosters: subnet.hosters.map(({ address }) => address),
-    token: readFileSync(subnetPaths(subnet.keys).token('client'), 'utf8').trim(),
-    other_token: await issueToken({ folder: subnet.keys, subject: 'somebody-else' }),
+    token: await issueToken({ folder: subnet.keys, subject: 'client', audience }),
+    other_token: await issueToken({ folder: subnet.keys, subject: 'somebody-else', audience }),
     assets: path.join(REPOSITORY_ROOT, 'test/assets'),
   };
   const child = spawn(program, args, {

@@ -68,10 +68,13 @@ const keys = new StaticKeySet([alice.known]);
 const audience = outgoing().audience;
 const schemes = () => ({
   bearer: new BearerAuthorizer({
-    tokens: new MintedTokens({ key: alice.mine, audience: 'demo' }),
-    verify: { keys, audience: 'demo' },
+    tokens: new MintedTokens({ key: alice.mine }),
+    verify: { keys, audiences: [audience] },
   }),
-  signature: new SignatureAuthorizer({ key: alice.mine, verify: { keys, audiences: [audience] } }),
+  signature: new SignatureAuthorizer({
+    key: alice.mine,
+    verify: { keys, audiences: [audience], aheadMs: 0 },
+  }),
 });
 
 async function call(client: Authorizer, server: Authorizer, method?: string) {
@@ -100,7 +103,7 @@ describe('any of several schemes', () => {
     const server = anyOf([signature, bearer]);
     const request = outgoing();
     const headers = {
-      ...(await bearer.signRequest()),
+      ...(await bearer.signRequest(outgoing())),
       ...(await signature.signRequest(outgoing({ body: Buffer.from('other') }))),
     };
     const error = await failure(() => server.validateRequest(incoming(request, headers)));

@@ -3,14 +3,20 @@ import { BoundedMap, CabstandError, ROLES, invalid, show, systemClock } from '@c
 import type { Clock, Principal, Role } from '@cabstand/core';
 import { errors, jwtVerify } from 'jose';
 import type { JWTPayload } from 'jose';
+import { acceptsAudience, listAudiences } from './audience';
+import type { Audiences } from './audience';
 import { clockSkew, malformed, wrongAudience } from './failures';
-import { NAME, currentKey } from './keys';
+import { NAME, ceilingOf, currentKey } from './keys';
 import type { KeySource, PublicKey } from './keys';
 
 export interface TokenVerifierOptions {
   readonly keys: KeySource;
-  /** The subnet's name, which tokens must be for. */
-  readonly audience: string;
+  /** `host:port` values of this server: tokens must be for one of them. */
+  readonly audiences: Audiences;
+  /** If given, tokens for this whole subnet are taken too, though each server of it can use them elsewhere. */
+  readonly subnet?: string;
+  /** Longest time from now to a token's end, milliseconds. Default 86,400,000, a day. */
+  readonly maxLifetimeMs?: number;
   /** If given, tokens must come from this issuer. */
   readonly issuer?: string;
   /** How far an issuer's clock may be off, milliseconds, at most 300,000. Default 30,000. */
@@ -24,11 +30,13 @@ export interface TokenVerifierOptions {
 interface Verified {
   readonly principal: Principal;
   readonly key: PublicKey;
+  readonly audience: readonly string[];
   readonly fromMs: number;
   readonly untilMs: number;
 }
 
 const MOST_TOLERANCE_MS = 300_000;
+const DAY_MS = 86_400_000;
 /** gRPC takes 8 KiB of metadata by default; a longer token would not arrive. */
 const LONGEST_TOKEN = 8192;
 
@@ -37,6 +45,7 @@ export class TokenVerifier {
   readonly #options: TokenVerifierOptions;
   readonly #clock: Clock;
   readonly #toleranceMs: number;
+  readonly #maxLifetimeMs: number;
   /** By digest: a cache must not keep secrets. */
   readonly #verified: BoundedMap<string, Verified>;
 
@@ -44,7 +53,11 @@ export class TokenVerifier {
     const toleranceMs = options.clockToleranceMs ?? 30_000;
     if (!(toleranceMs >= 0 && toleranceMs <= MOST_TOLERANCE_MS))
       throw invalid('INVALID_ARGUMENT', 'clockToleranceMs', toleranceMs, '0 to 300000');
+    const maxLifetimeMs = options.maxLifetimeMs ?? DAY_MS;
+    if (!(maxLifetimeMs >= 1000))
+      throw invalid('INVALID_ARGUMENT', 'maxLifetimeMs', maxLifetimeMs, 'at least 1000');
     this.#options = options;
+    this.#maxLifetimeMs = maxLifetimeMs;
     this.#clock = options.clock ?? systemClock;
     this.#toleranceMs = toleranceMs;
     this.#verified = new BoundedMap(options.cachedTokens ?? 1000);
@@ -56,7 +69,10 @@ export class TokenVerifier {
     const nowMs = this.#clock.now();
     const digest = createHash('sha256').update(token).digest('base64');
     const known = this.#verified.get(digest);
-    if (known !== undefined && this.#stillGood(known, nowMs)) return known.principal;
+    if (known !== undefined && this.#stillGood(known, nowMs)) {
+      this.#checkAudience(known.audience);
+      return known.principal;
+    }
     try {
       const verified = await this.#check(token, nowMs);
       this.#verified.set(digest, verified);
@@ -89,7 +105,6 @@ export class TokenVerifier {
       },
       {
         algorithms: ['EdDSA', 'Ed25519'],
-        audience: this.#options.audience,
         ...(this.#options.issuer === undefined ? {} : { issuer: this.#options.issuer }),
         requiredClaims: ['exp', 'sub', 'aud'],
         clockTolerance: this.#toleranceMs / 1000,
@@ -97,19 +112,65 @@ export class TokenVerifier {
       },
     );
     if (key === undefined) throw malformed('the token names no key');
+    const audience = readAudience(payload.aud);
+    this.#checkAudience(audience);
+    const principal = toPrincipal(payload, key);
+    const expMs = this.#checkTimes(payload, audience, nowMs);
     return {
-      principal: toPrincipal(payload, key),
+      principal,
       key,
+      audience,
       fromMs: (payload.nbf ?? 0) * 1000 - this.#toleranceMs,
-      untilMs: (payload.exp ?? 0) * 1000 + this.#toleranceMs,
+      untilMs: expMs + this.#toleranceMs,
     };
+  }
+
+  /** A token is good at the servers that it names, and nowhere else: whoever is sent one could use it there. */
+  #checkAudience(audience: readonly string[]): void {
+    const { subnet } = this.#options;
+    if (subnet !== undefined && audience.includes(subnet)) return;
+    const own = listAudiences(this.#options.audiences);
+    if (!audience.some((one) => acceptsAudience(own, one)))
+      throw wrongAudience(audience.join(', '), own);
+  }
+
+  /** When it ends, milliseconds since the epoch. */
+  #checkTimes(payload: JWTPayload, audience: readonly string[], nowMs: number): number {
+    const { exp, iat } = payload;
+    // Seconds, for a JavaScript number to hold them as milliseconds too.
+    if (exp === undefined || !Number.isSafeInteger(exp * 1000))
+      throw malformed('exp: expected seconds since 1970');
+    if (iat !== undefined && !(typeof iat === 'number' && Number.isFinite(iat)))
+      throw malformed('iat: expected seconds since 1970');
+    if (iat !== undefined && iat * 1000 > nowMs + this.#toleranceMs)
+      throw this.#early(audience, nowMs);
+    if (exp * 1000 > nowMs + this.#maxLifetimeMs + this.#toleranceMs)
+      throw new CabstandError(
+        'UNAUTHENTICATED',
+        `the token is good for longer than this server takes, ${this.#maxLifetimeMs / 1000} s from now ` +
+          '(auth.max_token_lifetime_seconds): make one that ends sooner',
+        { metadata: { max_token_lifetime_seconds: String(this.#maxLifetimeMs / 1000) } },
+      );
+    return exp * 1000;
+  }
+
+  #early(audience: readonly string[], nowMs: number): CabstandError {
+    return clockSkew(
+      'the token is not valid yet: its issuer’s clock is ahead of this server’s',
+      nowMs,
+      audience[0] ?? '',
+    );
   }
 
   #explain(error: unknown, nowMs: number): CabstandError {
     if (CabstandError.is(error)) return error;
     if (error instanceof errors.JWTExpired)
       return new CabstandError('CREDENTIALS_EXPIRED', 'the token has expired', {
-        metadata: { server_time_ms: String(nowMs), ...expiry(error.payload) },
+        metadata: {
+          server_time_ms: String(nowMs),
+          ...expiry(error.payload),
+          ...audienceOf(error.payload),
+        },
       });
     if (error instanceof errors.JWTClaimValidationFailed) return this.#claim(error, nowMs);
     if (error instanceof errors.JWSSignatureVerificationFailed)
@@ -123,14 +184,8 @@ export class TokenVerifier {
 
   #claim(error: errors.JWTClaimValidationFailed, nowMs: number): CabstandError {
     if (error.reason === 'missing') return malformed(`the token has no ${error.claim}`);
-    if (error.claim === 'aud')
-      return wrongAudience(show(error.payload.aud), [this.#options.audience]);
     if (error.claim === 'nbf' && error.reason === 'check_failed')
-      return clockSkew(
-        'the token is not valid yet: its issuer’s clock is ahead of this server’s',
-        nowMs,
-        this.#options.audience,
-      );
+      return this.#early(readAudience(error.payload.aud), nowMs);
     if (error.claim === 'iss')
       return new CabstandError(
         'UNAUTHENTICATED',
@@ -141,8 +196,10 @@ export class TokenVerifier {
 }
 
 function toPrincipal(payload: JWTPayload, key: PublicKey): Principal {
-  const sub = payload.sub ?? '';
-  if (!NAME.test(sub)) throw malformed('sub: expected 1 to 128 of A-Z a-z 0-9 . _ @ : -');
+  // jose looks whether it is there, not what it is: a list would pass as its text.
+  const { sub } = payload;
+  if (typeof sub !== 'string' || !NAME.test(sub))
+    throw malformed('sub: expected 1 to 128 of A-Z a-z 0-9 . _ @ : -');
   const roles = readRoles(payload['roles']);
   if (!key.uses.has('issue') && !(key.uses.has('request') && key.principal === sub))
     throw new CabstandError(
@@ -155,7 +212,7 @@ function toPrincipal(payload: JWTPayload, key: PublicKey): Principal {
       throw new CabstandError('UNAUTHENTICATED', `key ${key.id} may not grant the role ${role}`, {
         metadata: { key_id: key.id },
       });
-  return { id: sub, roles };
+  return { id: sub, roles, ...ceilingOf(key) };
 }
 
 function readRoles(value: unknown): ReadonlySet<Role> {
@@ -167,6 +224,22 @@ function readRoles(value: unknown): ReadonlySet<Role> {
     roles.add(role);
   }
   return roles;
+}
+
+const MAX_AUDIENCES = 100;
+
+function readAudience(value: unknown): readonly string[] {
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const texts = list.filter((one): one is string => typeof one === 'string' && one !== '');
+  if (texts.length !== list.length || list.length === 0 || list.length > MAX_AUDIENCES)
+    throw malformed(`aud: expected host:port, or a list of at most ${MAX_AUDIENCES}`);
+  return texts;
+}
+
+/** By which the client knows which of its tokens is meant. */
+function audienceOf({ aud }: JWTPayload): Record<string, string> {
+  const only: unknown = Array.isArray(aud) ? aud[0] : aud;
+  return typeof only === 'string' ? { audience: only } : {};
 }
 
 function expiry(payload: JWTPayload): Record<string, string> {

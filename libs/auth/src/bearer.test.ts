@@ -11,19 +11,20 @@ import type { TokenClaims } from './token-source';
 const issuer = member('issuer-1', { uses: ['issue'], roles: ['client', 'hoster'] });
 const alice = member('alice-1', { principal: 'alice' });
 const mallory = member('mallory-1');
+const SERVER = '127.0.0.1:50050';
 const keys = new StaticKeySet([issuer.known, alice.known]);
 
 function setup(options: Partial<TokenVerifierOptions> = {}) {
   const clock = new FakeClock();
   const verifier = new BearerAuthorizer({
-    verify: { keys, audience: 'demo', clock, ...options },
+    verify: { keys, audiences: [SERVER], clock, ...options },
   });
   const receive = (token: string) =>
     verifier.validateRequest(incoming(outgoing(), { authorization: `Bearer ${token}` }));
   const claims = (changes: Partial<TokenClaims> = {}): TokenClaims => ({
     subject: 'bob',
     roles: ['client'],
-    audience: 'demo',
+    audience: [SERVER],
     nowMs: clock.now(),
     lifetimeMs: 60_000,
     ...changes,
@@ -42,6 +43,13 @@ test('a token of the issuer proves whom it names', async () => {
   });
 });
 
+test('what a key says of priorities holds for its tokens', async () => {
+  const bounded = member('issuer-2', { uses: ['issue'], maxPriority: 2 });
+  const { receive, claims } = setup({ keys: new StaticKeySet([bounded.known]) });
+  const token = await mintToken(bounded.mine, claims());
+  await expect(receive(token)).resolves.toMatchObject({ id: 'bob', maxPriority: 2 });
+});
+
 test('a token outlives its expiry by the tolerance at most', async () => {
   const { receive, claims, clock, reason } = setup();
   const token = await mintToken(issuer.mine, claims());
@@ -56,7 +64,7 @@ test('a token that passed before is refused once its key is gone or retired', as
   const clock = new FakeClock();
   const known = new Map([[issuer.known.id, issuer.known]]);
   const verifier = new BearerAuthorizer({
-    verify: { keys: { find: (id) => known.get(id) }, audience: 'demo', clock },
+    verify: { keys: { find: (id) => known.get(id) }, audiences: [SERVER], clock },
   });
   const { claims } = setup();
   const token = await mintToken(issuer.mine, claims());
@@ -80,12 +88,12 @@ test('a token from the future tells the time', async () => {
   expect(error.metadata['server_time_ms']).toBe(String(clock.now()));
 });
 
-test('a token for another subnet is refused, naming this one', async () => {
+test('a token for another server is refused, naming this one', async () => {
   const { receive, claims } = setup();
-  const token = await mintToken(issuer.mine, claims({ audience: 'other' }));
+  const token = await mintToken(issuer.mine, claims({ audience: ['other.example:1'] }));
   const error = await failure(() => receive(token));
   expect(error.reason).toBe('CREDENTIALS_AUDIENCE');
-  expect(error.metadata['expected']).toBe('demo');
+  expect(error.metadata['expected']).toBe(SERVER);
 });
 
 test('another issuer is refused where one is configured', async () => {
@@ -108,7 +116,7 @@ describe('confused algorithms', () => {
   const claimsOf = (nowMs: number) => ({
     sub: 'bob',
     roles: ['client'],
-    aud: 'demo',
+    aud: SERVER,
     exp: Math.floor(nowMs / 1000) + 60,
   });
 
@@ -161,14 +169,14 @@ describe('what a key may say', () => {
 });
 
 test.each<[string, Record<string, unknown>]>([
-  ['no expiry', { sub: 'bob', roles: ['client'], aud: 'demo' }],
-  ['no subject', { exp: 2e9, roles: ['client'], aud: 'demo' }],
+  ['no expiry', { sub: 'bob', roles: ['client'], aud: SERVER }],
+  ['no subject', { exp: 2e9, roles: ['client'], aud: SERVER }],
   ['no audience', { exp: 2e9, sub: 'bob', roles: ['client'] }],
-  ['no roles', { exp: 2e9, sub: 'bob', aud: 'demo' }],
-  ['roles that are no list', { exp: 2e9, sub: 'bob', aud: 'demo', roles: 'client' }],
-  ['an unknown role', { exp: 2e9, sub: 'bob', aud: 'demo', roles: ['root'] }],
-  ['a subject with a line break', { exp: 2e9, sub: 'bob\nadmin', aud: 'demo', roles: ['client'] }],
-  ['an expiry that is no number', { exp: 'never', sub: 'bob', aud: 'demo', roles: ['client'] }],
+  ['no roles', { exp: 2e9, sub: 'bob', aud: SERVER }],
+  ['roles that are no list', { exp: 2e9, sub: 'bob', aud: SERVER, roles: 'client' }],
+  ['an unknown role', { exp: 2e9, sub: 'bob', aud: SERVER, roles: ['root'] }],
+  ['a subject with a line break', { exp: 2e9, sub: 'bob\nadmin', aud: SERVER, roles: ['client'] }],
+  ['an expiry that is no number', { exp: 'never', sub: 'bob', aud: SERVER, roles: ['client'] }],
 ])('a token with %s is malformed', async (_, claims) => {
   const { reason } = setup();
   const token = await new SignJWT(claims)
@@ -194,19 +202,19 @@ test.each([
 
 test('neither message nor facts of a refusal hold the token', async () => {
   const { receive, claims } = setup();
-  const token = await mintToken(issuer.mine, claims({ audience: 'other' }));
+  const token = await mintToken(issuer.mine, claims({ audience: ['other.example:1'] }));
   const error = await failure(() => receive(token));
   for (const piece of token.split('.'))
     expect(JSON.stringify([error.message, error.metadata])).not.toContain(piece);
 });
 
 describe('client side', () => {
-  const ask = (authorizer: BearerAuthorizer) => authorizer.signRequest();
+  const ask = (authorizer: BearerAuthorizer) => authorizer.signRequest(outgoing());
 
   test('minted tokens are kept until shortly before they expire', async () => {
     const { clock, verifier } = setup();
     const authorizer = new BearerAuthorizer({
-      tokens: new MintedTokens({ key: alice.mine, audience: 'demo', lifetimeMs: 120_000, clock }),
+      tokens: new MintedTokens({ key: alice.mine, lifetimeMs: 120_000, clock }),
     });
     const first = await ask(authorizer);
     await expect(verifier.validateRequest(incoming(outgoing(), first))).resolves.toEqual({
@@ -226,7 +234,6 @@ describe('client side', () => {
       const authorizer = new BearerAuthorizer({
         tokens: new MintedTokens({
           key: alice.mine,
-          audience: 'demo',
           clock: new FakeClock(clock.now() + ahead),
         }),
       });
@@ -268,8 +275,99 @@ describe('client side', () => {
   test('a source that fails is asked again at the next call', async () => {
     let fail = true;
     const tokens = new CachedTokens(() => (fail ? '' : 'abc'));
-    expect((await failure(() => tokens.get())).reason).toBe('CREDENTIALS_MISSING');
+    expect((await failure(() => tokens.get(SERVER))).reason).toBe('CREDENTIALS_MISSING');
     fail = false;
-    await expect(tokens.get()).resolves.toBe('abc');
+    await expect(tokens.get(SERVER)).resolves.toBe('abc');
+  });
+});
+
+describe('the audience', () => {
+  const minted = () =>
+    new BearerAuthorizer({ tokens: new MintedTokens({ key: alice.mine, clock: new FakeClock() }) });
+  const at = (audience: string, options: Partial<TokenVerifierOptions> = {}) =>
+    setup({ audiences: [audience], ...options });
+
+  test('what one server is sent is refused at every other, an admin’s too', async () => {
+    const admin = member('admin-1', { principal: 'root', roles: ['admin'] });
+    const both = new StaticKeySet([admin.known]);
+    const [one, other, router] = ['10.0.0.1:50060', '10.0.0.2:50060', '10.0.0.3:50050'].map(
+      (audience) => ({ audience, ...at(audience, { keys: both }) }),
+    );
+    if (one === undefined || other === undefined || router === undefined) throw new Error('none');
+    const client = new BearerAuthorizer({
+      tokens: new MintedTokens({ key: admin.mine, clock: one.clock }),
+    });
+    const { authorization = '' } = await client.signRequest(outgoing({ audience: one.audience }));
+    const token = authorization.replace('Bearer ', '');
+    await expect(one.receive(token)).resolves.toMatchObject({ id: 'root' });
+    for (const elsewhere of [other, router])
+      expect(await elsewhere.reason(token)).toBe('CREDENTIALS_AUDIENCE');
+  });
+
+  test('all spellings of loopback are one, and each server has its own token', async () => {
+    const client = minted();
+    const of = (audience: string) => client.signRequest(outgoing({ audience }));
+    expect(await of('localhost:1')).toEqual(await of('127.0.0.1:1'));
+    expect(await of('localhost:1')).not.toEqual(await of('localhost:2'));
+  });
+
+  test('a token for the whole subnet is refused, unless the server takes such', async () => {
+    const { claims, reason } = setup();
+    const token = await mintToken(issuer.mine, claims({ audience: ['demo'] }));
+    expect(await reason(token)).toBe('CREDENTIALS_AUDIENCE');
+    await expect(setup({ subnet: 'demo' }).receive(token)).resolves.toMatchObject({ id: 'bob' });
+    expect(await setup({ subnet: 'other' }).reason(token)).toBe('CREDENTIALS_AUDIENCE');
+  });
+
+  test('a token that passed is refused once the server goes by another address', async () => {
+    let audiences = [SERVER];
+    const { receive, claims, reason } = setup({ audiences: () => audiences });
+    const token = await mintToken(issuer.mine, claims());
+    await receive(token);
+    audiences = ['10.0.0.9:1'];
+    expect(await reason(token)).toBe('CREDENTIALS_AUDIENCE');
+  });
+
+  test('a token of a file is not sent to a server that it does not name', async () => {
+    const { claims } = setup();
+    const token = await mintToken(
+      issuer.mine,
+      claims({ audience: ['a.example:1', 'b.example:1'] }),
+    );
+    const client = new BearerAuthorizer({ tokens: new CachedTokens(token) });
+    await client.signRequest(outgoing({ audience: 'B.example:1' }));
+    const error = await failure(() => client.signRequest(outgoing({ audience: 'c.example:1' })));
+    expect(error.reason).toBe('CREDENTIALS_AUDIENCE');
+    expect(error.message).toContain('--audience c.example:1');
+  });
+});
+
+describe('how long a token may be good', () => {
+  test('one that ends later than the server takes is refused, however it is spelt', async () => {
+    const { claims, receive, reason, clock } = setup({ maxLifetimeMs: 3600_000 });
+    await receive(await mintToken(issuer.mine, claims({ lifetimeMs: 3600_000 })));
+    expect(await reason(await mintToken(issuer.mine, claims({ lifetimeMs: 3700_000 })))).toBe(
+      'UNAUTHENTICATED',
+    );
+    for (const exp of [1e12, 1e308, clock.now()]) {
+      const token = await new SignJWT({ sub: 'bob', roles: ['client'], aud: SERVER, exp })
+        .setProtectedHeader({ alg: 'EdDSA', kid: 'issuer-1' })
+        .sign(issuer.mine.key);
+      expect(['UNAUTHENTICATED', 'CREDENTIALS_MALFORMED']).toContain(await reason(token));
+    }
+  });
+
+  test.each<[string, Record<string, unknown>]>([
+    ['a list as the subject', { sub: ['alice'] }],
+    ['a time of issue that is no number', { iat: 'now' }],
+    ['an empty audience', { aud: [] }],
+    ['an audience of numbers', { aud: [1] }],
+  ])('%s is malformed', async (_, wrong) => {
+    const { clock, reason } = setup();
+    const exp = Math.floor(clock.now() / 1000) + 60;
+    const token = await new SignJWT({ sub: 'bob', roles: ['client'], aud: SERVER, exp, ...wrong })
+      .setProtectedHeader({ alg: 'EdDSA', kid: 'issuer-1' })
+      .sign(issuer.mine.key);
+    expect(await reason(token)).toBe('CREDENTIALS_MALFORMED');
   });
 });

@@ -1,5 +1,5 @@
 import type { CabstandError, Principal } from '@cabstand/core';
-import type { IncomingRequest } from '@cabstand/rpc';
+import type { IncomingRequest, OutgoingRequest } from '@cabstand/rpc';
 import type { Metadata } from '@grpc/grpc-js';
 import { TokenVerifier } from './bearer-verify';
 import type { TokenVerifierOptions } from './bearer-verify';
@@ -9,7 +9,7 @@ import type { SchemeAuthorizer } from './scheme';
 import type { Tokens } from './token-source';
 
 export interface BearerAuthorizerOptions {
-  /** Client side: where tokens come from. */
+  /** Client side: where tokens come from. Those of `MintedTokens` are for the server that is called only. */
   readonly tokens?: Tokens;
   /** Server side: how they are checked. Without it every incoming request is refused. */
   readonly verify?: TokenVerifierOptions;
@@ -33,10 +33,10 @@ export class BearerAuthorizer implements SchemeAuthorizer {
     return hasHeader(metadata, HEADER);
   }
 
-  async signRequest(): Promise<Readonly<Record<string, string>>> {
+  async signRequest(request: OutgoingRequest): Promise<Readonly<Record<string, string>>> {
     if (this.#tokens === undefined)
       throw credentialsMissing('no token is configured to send with requests');
-    return { [HEADER]: `Bearer ${await this.#tokens.get()}` };
+    return { [HEADER]: `Bearer ${await this.#tokens.get(request.audience)}` };
   }
 
   async validateRequest(request: IncomingRequest): Promise<Principal> {

@@ -31,7 +31,19 @@ export const authConfigSchema = z
       .boolean()
       .default(false)
       .describe('With mode none: let other machines in all the same.'),
-    subnet: name.default('cabstand').describe('Name of the subnet: the audience of tokens.'),
+    subnet: name.default('cabstand').describe('Name of the subnet.'),
+    subnet_tokens: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Servers: take tokens for the whole subnet, too. Any server that gets such a token can use it elsewhere.',
+      ),
+    max_token_lifetime_seconds: z
+      .int()
+      .min(60)
+      .max(31_622_400)
+      .default(86_400)
+      .describe('Servers: tokens that end later than this from now are refused.'),
     keys: path.optional().describe('File with the public keys of the subnet (keys.json).'),
     key: path.optional().describe('File with one’s own private key.'),
     seal_key: path
@@ -68,7 +80,13 @@ export const authConfigSchema = z
       .positive()
       .max(600)
       .default(60)
-      .describe('How far the clock of somebody who signs may be off.'),
+      .describe('How old a signed request may be.'),
+    ahead_seconds: z
+      .number()
+      .min(0)
+      .max(60)
+      .default(1)
+      .describe('How far the clock of somebody who signs may be ahead; at most window_seconds.'),
     clock_tolerance_seconds: z
       .number()
       .min(0)

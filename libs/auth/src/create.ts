@@ -103,6 +103,15 @@ export function createTicketVerifier(
   return ticketVerifier({ keys, ...clockOf(options) });
 }
 
+/** What a server's settings allow that one should know of; to be logged when it starts. */
+export function authWarnings(config: AuthConfig): readonly string[] {
+  return config.mode === 'keys' && config.subnet_tokens && config.accept.includes('bearer')
+    ? [
+        'auth.subnet_tokens: tokens for the whole subnet are taken: any hoster that gets such a token can use it elsewhere',
+      ]
+    : [];
+}
+
 function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authorizer {
   if (config.mode === 'none') return insecureLocal({ allowRemote: config.allow_remote });
   const { keys, key, clock } = readMaterial(config, options);
@@ -116,6 +125,7 @@ function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authoriz
           keys,
           audiences: withConfigured(options.audiences, config.audiences),
           windowMs: config.window_seconds * 1000,
+          aheadMs: Math.min(config.ahead_seconds, config.window_seconds) * 1000,
           maxNonces: config.max_nonces,
           maxNoncesPerKey: config.max_nonces_per_key,
         },
@@ -125,7 +135,9 @@ function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authoriz
       new BearerAuthorizer({
         verify: {
           keys,
-          audience: config.subnet,
+          audiences: withConfigured(options.audiences, config.audiences),
+          ...(config.subnet_tokens ? { subnet: config.subnet } : {}),
+          maxLifetimeMs: config.max_token_lifetime_seconds * 1000,
           ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
           clockToleranceMs: config.clock_tolerance_seconds * 1000,
           ...clock,
@@ -150,7 +162,6 @@ function createTokens(
     throw invalid('INVALID_ARGUMENT', 'auth.key', undefined, 'a key file, or auth.token_file');
   return new MintedTokens({
     key,
-    audience: config.subnet,
     ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
     lifetimeMs: config.token_lifetime_seconds * 1000,
     ...clockOf(options),

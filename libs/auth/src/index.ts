@@ -10,6 +10,7 @@ export { authConfigSchema, rateLimitConfigSchema, tlsConfigSchema } from './conf
 export type { AuthConfig, AuthConfigInput, TlsConfig, TlsConfigInput } from './config';
 export {
   createClientAuthorizer,
+  authWarnings,
   createServerAuthorizer,
   createTicketSigner,
   createTicketVerifier,
@@ -48,10 +49,12 @@ export type {
 } from './token-source';
 export { rotateKey } from './rotate';
 export type { RotateOptions } from './rotate';
-export { generateSubnetKeys, issueToken, subnetMembers } from './subnet';
+export { generateSubnetKeys, subnetMembers } from './subnet';
 export { exportMember, memberFiles } from './export';
 export type { ExportOptions } from './export';
-export type { GenerateOptions, IssueTokenOptions } from './subnet';
+export type { IssueTokenOptions, TokenAudience } from './subnet-tokens';
+export { issueToken, writeClientToken } from './subnet-tokens';
+export type { GenerateOptions } from './subnet';
 export { addMember, removeMember } from './members';
 export type { AddMemberOptions, AddedMember } from './members';
 export { hasAuthority, readCertificates, renewCertificate } from './member-certificates';

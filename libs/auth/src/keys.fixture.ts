@@ -15,6 +15,7 @@ export interface MemberOptions {
   readonly principal?: string;
   readonly roles?: Role[];
   readonly uses?: KeyUse[];
+  readonly maxPriority?: number;
   readonly notBefore?: number;
   readonly notAfter?: number;
 }
@@ -36,6 +37,7 @@ export function member(kid: string, options: MemberOptions = {}): Member {
     known: toPublicKey({
       ...base,
       uses: options.uses ?? ['request'],
+      ...(options.maxPriority === undefined ? {} : { max_priority: options.maxPriority }),
       ...(options.notBefore === undefined
         ? {}
         : { not_before: new Date(options.notBefore).toISOString() }),

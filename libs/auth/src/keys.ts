@@ -17,6 +17,8 @@ export interface PublicKey {
   readonly id: string;
   readonly principal: string;
   readonly roles: ReadonlySet<Role>;
+  /** Highest priority of its principal's sessions, 0 to 9; undefined: what the server says. */
+  readonly maxPriority?: number;
   readonly uses: ReadonlySet<KeyUse>;
   /** Milliseconds since the epoch. */
   readonly notBeforeMs: number;
@@ -55,6 +57,7 @@ const publicKeySchema = z.looseObject({
   principal: name,
   roles,
   uses: z.array(z.enum(['request', 'issue', 'ticket'])).default(['request']),
+  max_priority: z.int().min(0).max(9).optional(),
   not_before: instant.optional(),
   not_after: instant.optional(),
 });
@@ -125,9 +128,15 @@ export function toPublicKey(entry: PublicKeyEntry): PublicKey {
     principal: entry.principal,
     roles: new Set(entry.roles),
     uses: new Set(entry.uses),
+    ...(entry.max_priority === undefined ? {} : { maxPriority: entry.max_priority }),
     ...validityOf(entry),
     key: createPublicKey({ key: { kty, crv, x }, format: 'jwk' }),
   };
+}
+
+/** What a key says of its principal beyond name and roles. */
+export function ceilingOf({ maxPriority }: PublicKey): { readonly maxPriority?: number } {
+  return maxPriority === undefined ? {} : { maxPriority };
 }
 
 /** From when until when a key may be used; for ever where it does not say. */

@@ -42,11 +42,16 @@ const everything = () =>
 
 async function call(name: string): Promise<unknown> {
   const server = createServerAuthorizer(
-    authConfigSchema.parse({ mode: 'keys', keys: paths.keys, key: paths.key('router') }),
+    authConfigSchema.parse({
+      mode: 'keys',
+      ahead_seconds: 0,
+      keys: paths.keys,
+      key: paths.key('router'),
+    }),
     { audiences: [outgoing().audience], clock },
   );
   const client = createClientAuthorizer(
-    authConfigSchema.parse({ mode: 'keys', key: paths.key(name) }),
+    authConfigSchema.parse({ mode: 'keys', ahead_seconds: 0, key: paths.key(name) }),
     { clock },
   );
   const request = outgoing({ method: '/cabstand.v1.RouterService/rpc_register' });
@@ -192,13 +197,18 @@ test('a member that is removed is let in no more, and leaves no secrets', async 
   expect((await failure(() => call('hoster-b'))).reason).toBe('KEY_UNKNOWN');
   // Added anew it is somebody else: the key from before stays shut out.
   const old = createClientAuthorizer(
-    authConfigSchema.parse({ mode: 'keys', key: paths.key('hoster-b') }),
+    authConfigSchema.parse({ mode: 'keys', ahead_seconds: 0, key: paths.key('hoster-b') }),
   );
   await addHoster();
   await call('hoster-b');
   const request = outgoing({ method: '/cabstand.v1.RouterService/rpc_register' });
   const server = createServerAuthorizer(
-    authConfigSchema.parse({ mode: 'keys', keys: paths.keys, key: paths.key('router') }),
+    authConfigSchema.parse({
+      mode: 'keys',
+      ahead_seconds: 0,
+      keys: paths.keys,
+      key: paths.key('router'),
+    }),
     { audiences: [request.audience] },
   );
   expect(

@@ -6,7 +6,7 @@ import { acceptsAudience, listAudiences } from './audience';
 import type { Audiences } from './audience';
 import { REQUEST_HEADERS, bodyDigest, requestBytes } from './canonical';
 import { clockSkew, credentialsMissing, malformed, wrongAudience } from './failures';
-import { currentKey, isSignature, verifyBytes } from './keys';
+import { ceilingOf, currentKey, isSignature, verifyBytes } from './keys';
 import type { KeySource } from './keys';
 import { NonceCache } from './nonces';
 import type { NonceCacheOptions } from './nonces';
@@ -16,14 +16,17 @@ export interface RequestVerifierOptions extends NonceCacheOptions {
   readonly keys: KeySource;
   /** `host:port` values that callers may have dialled. All spellings of loopback are one. */
   readonly audiences: Audiences;
-  /** How far a caller's clock may be off, either way, milliseconds. Default 60,000. */
+  /** How old a request may be by this server's clock, milliseconds. Default 60,000. */
   readonly windowMs?: number;
+  /** How far a caller's clock may be ahead, milliseconds, at most `windowMs`. Default 1,000 or `windowMs`. */
+  readonly aheadMs?: number;
   readonly clock?: Clock;
 }
 
 const NONCE = /^[A-Za-z0-9_-]{16,64}$/;
 const TIMESTAMP = /^[0-9]{1,15}$/;
 const LONGEST_AUDIENCE = 300;
+const AHEAD_MS = 1000;
 /** A clock that goes back further was set, not disciplined. */
 const CLOCK_STEP_MS = 1000;
 
@@ -40,23 +43,31 @@ export class RequestVerifier {
   readonly #keys: KeySource;
   readonly #audiences: Audiences;
   readonly #windowMs: number;
+  readonly #aheadMs: number;
   readonly #clock: Clock;
   readonly #nonces: NonceCache;
-  /** Nonces used before this time are not known (a restart): what was signed before it is refused. */
-  #startedMs: number;
+  /**
+   * What is signed for an earlier time is refused: its nonce may have been used before this server started.
+   * Since no server ever takes what is signed more than `aheadMs` ahead, nothing from here on was.
+   */
+  #freshFromMs: number;
   #latestMs: number;
 
   constructor(options: RequestVerifierOptions) {
     const windowMs = options.windowMs ?? 60_000;
     if (!Number.isFinite(windowMs) || windowMs <= 0)
       throw invalid('INVALID_ARGUMENT', 'windowMs', windowMs, 'a number above 0');
+    const aheadMs = options.aheadMs ?? Math.min(AHEAD_MS, windowMs);
+    if (!(aheadMs >= 0 && aheadMs <= windowMs))
+      throw invalid('INVALID_ARGUMENT', 'aheadMs', aheadMs, `0 to ${windowMs}`);
     this.#keys = options.keys;
+    this.#aheadMs = aheadMs;
     this.#audiences = options.audiences;
     this.#windowMs = windowMs;
     this.#clock = options.clock ?? systemClock;
     this.#nonces = new NonceCache(options);
-    this.#startedMs = this.#clock.now();
-    this.#latestMs = this.#startedMs;
+    this.#latestMs = this.#clock.now();
+    this.#freshFromMs = this.#latestMs + aheadMs;
   }
 
   /** Rejects with a CabstandError of class `auth`, or RATE_LIMITED where nonces cannot be remembered. */
@@ -66,8 +77,6 @@ export class RequestVerifier {
     const key = currentKey(this.#keys, claims.keyId, nowMs);
     if (!key.uses.has('request'))
       throw new CabstandError('UNAUTHENTICATED', `key ${key.id} is not for signing requests`);
-    const accepted = listAudiences(this.#audiences);
-    if (!acceptsAudience(accepted, claims.audience)) throw wrongAudience(claims.audience, accepted);
     this.#checkTime(claims, nowMs);
     const body = await bodyDigest(request.body);
     const bytes = requestBytes({ ...claims, method: request.method, body });
@@ -77,15 +86,18 @@ export class RequestVerifier {
         'the signature does not belong to this request: wrong key, or something was changed on the way',
         { metadata: { key_id: key.id } },
       );
+    // The refusal tells the server's addresses, inner ones too: not to strangers.
+    const accepted = listAudiences(this.#audiences);
+    if (!acceptsAudience(accepted, claims.audience)) throw wrongAudience(claims.audience, accepted);
     // Only after the signature: strangers must not be able to fill the cache.
     this.#nonces.use(key.id, claims.nonce, claims.timestampMs + this.#windowMs, nowMs);
-    return { id: key.principal, roles: key.roles };
+    return { id: key.principal, roles: key.roles, ...ceilingOf(key) };
   }
 
   #now(): number {
     const nowMs = this.#clock.now();
     if (nowMs < this.#latestMs - CLOCK_STEP_MS) {
-      this.#startedMs = nowMs;
+      this.#freshFromMs = nowMs;
       this.#nonces.clockWentBack(nowMs);
       this.#latestMs = nowMs;
     }
@@ -95,17 +107,20 @@ export class RequestVerifier {
 
   #checkTime(claims: Claims, nowMs: number): void {
     const off = claims.timestampMs - nowMs;
-    if (Math.abs(off) > this.#windowMs)
+    // Just after the start only what is signed ahead is fresh: callers are told a time that is.
+    const toldMs = nowMs < this.#freshFromMs ? nowMs + this.#aheadMs : nowMs;
+    const most = off < 0 ? this.#windowMs : this.#aheadMs;
+    if (Math.abs(off) > most)
       throw clockSkew(
         `the request was signed ${seconds(Math.abs(off))} s ${off < 0 ? 'ago' : 'in the future'} by ` +
-          `this server's clock; at most ${seconds(this.#windowMs)} s are allowed`,
-        nowMs,
+          `this server's clock; at most ${seconds(most)} s are allowed`,
+        toldMs,
         claims.audience,
       );
-    if (claims.timestampMs < this.#startedMs)
+    if (claims.timestampMs < this.#freshFromMs)
       throw clockSkew(
-        'the request was signed before this server started; sign it anew',
-        nowMs,
+        'the request may have been used before this server started; sign it anew for the time told here',
+        toldMs,
         claims.audience,
       );
   }

@@ -13,11 +13,18 @@ export const keys = new StaticKeySet([alice.known, server.known]);
 export function setup(options: Partial<RequestVerifierOptions> = {}, clientAheadMs = 0) {
   const clock = new FakeClock();
   const clientClock = new FakeClock(clock.now() + clientAheadMs);
+  // It started long ago, so that nothing here may have been used before.
+  let startedAgoMs = 3600_000;
   const verifier = new SignatureAuthorizer({
     key: server.mine,
     verify: { keys, audiences: ['127.0.0.1:50050', 'router.example:50050'], ...options },
-    clock,
+    clock: {
+      now: () => clock.now() - startedAgoMs,
+      monotonic: () => clock.monotonic(),
+      setTimer: (callback, delay) => clock.setTimer(callback, delay),
+    },
   });
+  startedAgoMs = 0;
   const signer = new SignatureAuthorizer({
     key: alice.mine,
     serverKeys: keys,

@@ -17,6 +17,12 @@ test('a signed request proves its principal and roles', async () => {
   });
 });
 
+test('what a key says of priorities goes with its principal', async () => {
+  const ceiling = { ...alice.known, maxPriority: 2 };
+  const { receive } = setup({ keys: new StaticKeySet([ceiling]) });
+  await expect(receive(outgoing())).resolves.toMatchObject({ id: 'alice', maxPriority: 2 });
+});
+
 test('a request that streams is signed without a body', async () => {
   const { receive } = setup();
   await expect(receive(outgoing({ body: undefined }))).resolves.toMatchObject({ id: 'alice' });
@@ -133,6 +139,14 @@ describe('audience', () => {
     expect(error.reason).toBe('CREDENTIALS_AUDIENCE');
     expect(error.metadata['expected']).toBe('127.0.0.1:50050,router.example:50050');
     expect(error.message).toContain('hoster.example:50051');
+  });
+
+  test('is not told to whoever proves nothing', async () => {
+    const { receive } = setup();
+    const request = outgoing({ audience: 'hoster.example:50051' });
+    const error = await failure(() => receive(request, { body: Buffer.from('forged') }));
+    expect(error.reason).toBe('UNAUTHENTICATED');
+    expect(JSON.stringify([error.message, error.metadata])).not.toContain('router.example');
   });
 
   test('cannot be exchanged on the way', async () => {

@@ -13,7 +13,8 @@ import {
 import { FileKeySet } from './key-files';
 import { failure, incoming, metadata, outgoing } from './keys.fixture';
 import { rotateKey } from './rotate';
-import { generateSubnetKeys, issueToken } from './subnet';
+import { generateSubnetKeys } from './subnet';
+import { issueToken, writeClientToken } from './subnet-tokens';
 import { subnetPaths } from './subnet-files';
 
 let folder: string;
@@ -28,7 +29,7 @@ afterEach(() => {
 
 const make = (): Promise<string[]> => generateSubnetKeys({ folder, subnet: 'demo', clock });
 const config = (input: AuthConfigInput) =>
-  authConfigSchema.parse({ mode: 'keys', subnet: 'demo', ...input });
+  authConfigSchema.parse({ mode: 'keys', subnet: 'demo', ahead_seconds: 0, ...input });
 const keysPath = () => subnetPaths(folder).keys;
 
 function serverOf(name = 'router', input: AuthConfigInput = {}) {
@@ -58,6 +59,7 @@ test('what was generated works: signature, own tokens, the client’s token', as
   const alice = { id: 'client', roles: new Set(['client']) };
   await expect(call(clientOf('client'))).resolves.toEqual(alice);
   await expect(call(clientOf('client', { scheme: 'bearer' }))).resolves.toEqual(alice);
+  await writeClientToken(folder, [outgoing().audience], clock);
   const token = createClientAuthorizer(
     config({ token_file: subnetPaths(folder).token('client') }),
     { clock },
@@ -239,7 +241,13 @@ describe('rotation', () => {
 
 test('the issuer gives tokens to those without a key', async () => {
   await make();
-  const token = await issueToken({ folder, subject: 'guest', lifetimeMs: 60_000, clock });
+  const token = await issueToken({
+    folder,
+    subject: 'guest',
+    audience: [outgoing().audience],
+    lifetimeMs: 60_000,
+    clock,
+  });
   const client = createClientAuthorizer(config({ token }), { clock });
   await expect(call(client)).resolves.toEqual({ id: 'guest', roles: new Set(['client']) });
 });

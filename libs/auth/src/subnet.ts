@@ -1,19 +1,16 @@
-import { ROLES, invalid, systemClock } from '@cabstand/core';
-import type { Clock, Role } from '@cabstand/core';
+import { ROLES, systemClock } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
 import { createAuthority, createCertificate } from './certificates';
-import { readPrivateKey } from './key-files';
-import { parsePrivateKey } from './keys';
 import type { KeySetFile } from './keys';
 import { CERTIFICATE_LIFETIME_MS, hostsOf } from './member-certificates';
 import { newSealKeyFile } from './seal-keys';
 import { FilePlan, subnetPaths, toJson } from './subnet-files';
-import { DAY_MS, ISSUER, checkMembers, newKey, readKeySetFile } from './subnet-keys';
+import { ISSUER, checkMembers, newKey } from './subnet-keys';
 import type { Member } from './subnet-keys';
-import { mintToken } from './token-source';
 
 export interface GenerateOptions {
   readonly folder: string;
-  /** Audience of tokens. Default `cabstand`. */
+  /** Default `cabstand`. */
   readonly subnet?: string;
   /** One key each. Default: `subnetMembers()`. */
   readonly members?: readonly Member[];
@@ -21,8 +18,6 @@ export interface GenerateOptions {
   readonly hosts?: readonly string[];
   /** How long certificates are good, milliseconds. Default 365 days; the authority's ten times that. */
   readonly certificateLifetimeMs?: number;
-  /** How long the clients' tokens are good, milliseconds. Default 90 days. */
-  readonly tokenLifetimeMs?: number;
   /** Replace what exists. Default false. */
   readonly overwrite?: boolean;
   readonly clock?: Clock;
@@ -44,8 +39,8 @@ export function subnetMembers(
 }
 
 /**
- * Makes what a subnet needs: signing keys, the public key set, the seal key, an authority with certificates, and a
- * token for each client. Returns the files written. Throws INVALID_ARGUMENT, writing nothing, if one
+ * Makes what a subnet needs: signing keys, the public key set, the seal key, and an authority with certificates.
+ * Returns the files written. Throws INVALID_ARGUMENT, writing nothing, if one
  * exists and `overwrite` is not set.
  */
 export async function generateSubnetKeys(options: GenerateOptions): Promise<string[]> {
@@ -61,15 +56,6 @@ export async function generateSubnetKeys(options: GenerateOptions): Promise<stri
     const made = newKey(member, nowMs);
     entries.push(made.entry);
     plan.secret(paths.key(member.name), toJson(made.file));
-    if (!member.roles.includes('client')) continue;
-    const token = await mintToken(parsePrivateKey(issuer.file, 'issuer'), {
-      subject: member.name,
-      roles: member.roles,
-      audience: subnet,
-      nowMs,
-      lifetimeMs: options.tokenLifetimeMs ?? 90 * DAY_MS,
-    });
-    plan.secret(paths.token(member.name), `${token}\n`);
   }
   plan.public(paths.keys, toJson({ subnet, keys: entries } satisfies KeySetFile));
   plan.secret(paths.seal, newSealKeyFile(nowMs));
@@ -104,30 +90,4 @@ async function planCertificates(
     plan.public(paths.cert(name), pair.cert);
     plan.secret(paths.certKey(name), pair.key);
   }
-}
-
-export interface IssueTokenOptions {
-  readonly folder: string;
-  readonly subject: string;
-  /** Default `['client']`. */
-  readonly roles?: readonly Role[];
-  /** Milliseconds. Default 90 days. */
-  readonly lifetimeMs?: number;
-  readonly clock?: Clock;
-}
-
-/** A token for somebody without a key, signed by the subnet's issuer. */
-export function issueToken(options: IssueTokenOptions): Promise<string> {
-  const { folder, subject, roles = ['client'], lifetimeMs = 90 * DAY_MS } = options;
-  checkMembers([{ name: subject, roles }]);
-  if (!(lifetimeMs >= 1000))
-    throw invalid('INVALID_ARGUMENT', 'lifetimeMs', lifetimeMs, 'at least 1000');
-  const paths = subnetPaths(folder);
-  return mintToken(readPrivateKey(paths.key(ISSUER)), {
-    subject,
-    roles,
-    audience: readKeySetFile(paths.keys).subnet ?? 'cabstand',
-    nowMs: (options.clock ?? systemClock).now(),
-    lifetimeMs,
-  });
 }

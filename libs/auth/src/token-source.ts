@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { CabstandError, invalid, systemClock } from '@cabstand/core';
+import { BoundedMap, CabstandError, invalid, systemClock } from '@cabstand/core';
 import type { Clock, Role } from '@cabstand/core';
 import { SignJWT, decodeJwt } from 'jose';
+import { acceptsAudience, normalizeAudience } from './audience';
 import { ClockOffsets } from './clock-offset';
 import type { PrivateKey } from './keys';
 
@@ -10,7 +11,8 @@ export type TokenSource = string | (() => string | Promise<string>);
 
 /** Gives tokens that are good for a while yet, and a new one on demand. */
 export interface Tokens {
-  get(): Promise<string>;
+  /** For the server that was dialled by `audience`, `host:port`. */
+  get(audience: string): Promise<string>;
   /** Gets a new one though the old one looks good; false if there can be no other. */
   renew(error: CabstandError): Promise<boolean>;
 }
@@ -36,10 +38,17 @@ export class CachedTokens implements Tokens {
     this.#now = options.now ?? (() => systemClock.now());
   }
 
-  get(): Promise<string> {
-    if (typeof this.#source === 'string') return Promise.resolve(this.#source);
+  /** Rejects with CREDENTIALS_AUDIENCE where the token names servers, and not that one: it must not see it. */
+  async get(audience: string): Promise<string> {
+    const token = await this.#newest();
+    checkAudience(token, audience);
+    return token;
+  }
+
+  #newest(): string | Promise<string> {
+    if (typeof this.#source === 'string') return this.#source;
     if (this.#cached !== undefined && this.#now() < this.#cached.replaceAtMs)
-      return Promise.resolve(this.#cached.token);
+      return this.#cached.token;
     return this.#fetch(this.#source);
   }
 
@@ -67,6 +76,27 @@ export class CachedTokens implements Tokens {
   }
 }
 
+const HOST_PORT = /:\d{1,5}$/;
+
+/** A server that gets a token for another one could use it there. What cannot be read, servers judge. */
+function checkAudience(token: string, audience: string): void {
+  let named: readonly string[];
+  try {
+    const { aud = [] } = decodeJwt(token);
+    named = typeof aud === 'string' ? [aud] : aud;
+  } catch {
+    return;
+  }
+  const wholeSubnet = !named.every((one) => HOST_PORT.test(one));
+  if (wholeSubnet || named.length === 0 || acceptsAudience(named, audience)) return;
+  throw new CabstandError(
+    'CREDENTIALS_AUDIENCE',
+    `the token is for ${named.join(', ')}, not for ${audience}, so it is not sent there: make one with ` +
+      `\`cabstand keys token NAME --audience ${audience}\`, several where several servers are called, or use a key`,
+    { metadata: { got: named.join(','), expected: audience } },
+  );
+}
+
 /** When a token expires; Infinity if it does not say (the server will). */
 function expiryMs(token: string): number {
   try {
@@ -79,51 +109,68 @@ function expiryMs(token: string): number {
 
 export interface MintedTokensOptions {
   readonly key: PrivateKey;
-  /** The subnet's name. */
-  readonly audience: string;
   readonly issuer?: string;
   /** How long a token is good, milliseconds. Default 300,000. */
   readonly lifetimeMs?: number;
   readonly clock?: Clock;
 }
 
-/** Makes short-lived tokens about one's own principal from one's own key. */
+/** Servers whose tokens a client keeps; others' are made anew. */
+const MAX_SERVERS = 1024;
+
+/**
+ * Makes short-lived tokens about one's own principal from one's own key, one for each server: a server
+ * cannot use what it is sent at another.
+ */
 export class MintedTokens implements Tokens {
   readonly #options: MintedTokensOptions;
   readonly #lifetimeMs: number;
   readonly #offsets: ClockOffsets;
-  readonly #cache: CachedTokens;
+  #caches = new BoundedMap<string, CachedTokens>(MAX_SERVERS);
 
   constructor(options: MintedTokensOptions) {
     const lifetimeMs = options.lifetimeMs ?? 300_000;
     if (!(lifetimeMs >= 1000))
       throw invalid('INVALID_ARGUMENT', 'lifetimeMs', lifetimeMs, 'at least 1000');
-    const clock = options.clock ?? systemClock;
     this.#options = options;
     this.#lifetimeMs = lifetimeMs;
-    this.#offsets = new ClockOffsets(clock);
-    const now = (): number => this.#offsets.now(options.audience);
-    this.#cache = new CachedTokens(() => this.#mint(now()), {
-      refreshBeforeMs: Math.min(30_000, lifetimeMs / 4),
-      now,
-    });
+    this.#offsets = new ClockOffsets(options.clock ?? systemClock);
   }
 
-  get(): Promise<string> {
-    return this.#cache.get();
+  get(audience: string): Promise<string> {
+    return this.#cacheOf(normalizeAudience(audience)).get(audience);
   }
 
   renew(error: CabstandError): Promise<boolean> {
-    this.#offsets.learn(error, this.#options.audience);
-    return this.#cache.renew();
+    // The server repeats for whom the token was. Where it does not, nothing says which is to be made anew.
+    const { audience } = error.metadata;
+    if (audience === undefined) {
+      this.#caches = new BoundedMap<string, CachedTokens>(MAX_SERVERS);
+      return Promise.resolve(true);
+    }
+    const server = normalizeAudience(audience);
+    this.#offsets.learn(error, server);
+    return this.#cacheOf(server).renew();
   }
 
-  #mint(nowMs: number): Promise<string> {
-    const { key, audience, issuer } = this.#options;
+  #cacheOf(server: string): CachedTokens {
+    const known = this.#caches.get(server);
+    if (known !== undefined) return known;
+    const now = (): number => this.#offsets.now(server);
+    const cache = new CachedTokens(() => this.#mint(server, now()), {
+      refreshBeforeMs: Math.min(30_000, this.#lifetimeMs / 4),
+      now,
+    });
+    this.#caches.set(server, cache);
+    return cache;
+  }
+
+  #mint(server: string, nowMs: number): Promise<string> {
+    const { key, issuer } = this.#options;
     return mintToken(key, {
       subject: key.principal,
       roles: [...key.roles],
-      audience,
+      audience: [server],
       ...(issuer === undefined ? {} : { issuer }),
       nowMs,
       lifetimeMs: this.#lifetimeMs,
@@ -134,7 +181,8 @@ export class MintedTokens implements Tokens {
 export interface TokenClaims {
   readonly subject: string;
   readonly roles: readonly Role[];
-  readonly audience: string;
+  /** `host:port` of the servers that may take it; or a subnet's name: for any of its servers. */
+  readonly audience: readonly string[];
   readonly issuer?: string;
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
@@ -147,7 +195,8 @@ export function mintToken(key: PrivateKey, claims: TokenClaims): Promise<string>
   const jwt = new SignJWT({ roles: claims.roles })
     .setProtectedHeader({ alg: 'EdDSA', kid: key.id, typ: 'JWT' })
     .setSubject(claims.subject)
-    .setAudience(claims.audience)
+    // One audience as a text: what other tools expect.
+    .setAudience(claims.audience.length === 1 ? (claims.audience[0] ?? '') : [...claims.audience])
     .setIssuedAt(issuedAt)
     .setNotBefore(issuedAt)
     .setExpirationTime(Math.ceil((claims.nowMs + claims.lifetimeMs) / 1000))

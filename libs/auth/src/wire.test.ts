@@ -10,6 +10,7 @@ import type { AuthConfigInput } from './config';
 import { createClientAuthorizer, createServerAuthorizer } from './create';
 import { failure } from './keys.fixture';
 import { generateSubnetKeys } from './subnet';
+import { writeClientToken } from './subnet-tokens';
 import { subnetPaths } from './subnet-files';
 
 // Real servers and clients on loopback: what signing binds must survive the way through gRPC.
@@ -75,6 +76,7 @@ test('signed calls, bearer tokens and tokens from a file arrive', async () => {
   const verified = { key, keys: paths().keys, verify_servers: true };
   await expect(versionFor(verified)).resolves.toBe('client');
   await expect(versionFor({ key, scheme: 'bearer' })).resolves.toBe('client');
+  await writeClientToken(folder, [`localhost:${port}`]);
   await expect(versionFor({ token_file: paths().token('client') })).resolves.toBe('client');
 });
 

@@ -15,7 +15,8 @@ const ADVICE: Partial<Record<Reason, string>> = {
     'Pass --credentials DIR (made by `cabstand keys init`) or set CABSTAND_CREDENTIALS.',
   UNAUTHENTICATED: 'Check --credentials, --token or --key: the subnet does not know them.',
   CREDENTIALS_EXPIRED: 'Make a new token with `cabstand keys token`.',
-  CREDENTIALS_AUDIENCE: 'The token was made for another subnet: see `cabstand keys token --help`.',
+  CREDENTIALS_AUDIENCE:
+    'The token is for other servers: make one with `cabstand keys token NAME --audience HOST:PORT`, or use a key.',
   KEY_UNKNOWN:
     'A new key? Copy keys.json of the folder where it was made to every router and hoster; they read it within 5 s.\n' +
     '  An old one? Copy the newest NAME.key.json here: `cabstand keys show` lists the keys that are good.',

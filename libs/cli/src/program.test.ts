@@ -149,9 +149,17 @@ test('keys: made once, rotated, shown, tokens printed', async () => {
     keys: { principal: string }[];
   };
   expect(shown.keys.filter(({ principal }) => principal === 'alice')).toHaveLength(2);
-  expect((await run(['keys', 'token', 'bob', '--days', '1', '--out', out])).out).toMatch(
-    /^[\w-]+\.[\w-]+\.[\w-]+\n$/,
-  );
+  const token = (...flags: string[]) => run(['keys', 'token', 'bob', '--out', out, ...flags]);
+  const made = await token('--audience', 'localhost:50050', '--audience', '10.0.0.7:50060');
+  expect(made).toMatchObject({ code: 0, err: '' });
+  expect(made.out).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+  expect(
+    JSON.parse(Buffer.from(made.out.split('.')[1] ?? '', 'base64url').toString()),
+  ).toMatchObject({ sub: 'bob', aud: ['localhost:50050', '10.0.0.7:50060'] });
+  expect((await token('--whole-subnet')).err).toContain('everywhere in the subnet');
+  expect((await token('--audience', 'localhost:1', '--days', '2')).err).toContain('at most a day');
+  expect(await token()).toMatchObject({ code: 2, out: '' });
+  expect(await token('--audience', 'nowhere')).toMatchObject({ code: 2, out: '' });
   expect((await run(['keys', 'rotate', 'nobody', '--out', out])).code).toBe(2);
 });
 

@@ -30,6 +30,7 @@ beforeAll(async () => {
       cert: paths.cert('hoster'),
       key: paths.certKey('hoster'),
       require_client_cert: false,
+      min_version: 'TLSv1.2',
     }),
   });
   server.addService(HosterService, { rpc_info: () => ({ node_id: 'n' }) });

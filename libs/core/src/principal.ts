@@ -13,4 +13,6 @@ export const ROLES: readonly Role[] = ['client', 'hoster', 'router', 'admin'];
 export interface Principal {
   readonly id: string;
   readonly roles: ReadonlySet<Role>;
+  /** Highest priority it may use, 0 to 9, where its key says so. */
+  readonly maxPriority?: number;
 }

@@ -98,6 +98,8 @@ export const REASONS = {
   // Nodes.
   NODE_UNREACHABLE: row('UNAVAILABLE', 'node'),
   NODE_UNKNOWN: row('NOT_FOUND', 'caller'),
+  /** For hosters: an alive node has that id or address. Its end makes room. */
+  NODE_EXISTS: row('ALREADY_EXISTS', 'overload'),
   NODE_STALLED: row('UNAVAILABLE', 'node'),
   NODE_BAD_REPLY: row('INTERNAL', 'node'),
   INCARNATION_UNKNOWN: row('FAILED_PRECONDITION', 'session'),

@@ -1,8 +1,14 @@
-import type { CallObserver } from '@cabstand/rpc';
+import { DEFAULT_PERMISSIONS } from '@cabstand/auth';
+import type { CabstandError } from '@cabstand/core';
+import type { CallObserver, MethodInfo } from '@cabstand/rpc';
 import type { Logger } from './log';
+import type { RefusalLog } from './refusal-log';
 
-/** Logs how calls end: the server's own failures as errors, refusals as info, the rest as debug. */
-export function callLog(logger: Logger): CallObserver {
+/**
+ * Logs how calls end: the server's own failures as errors, refusals as info, the rest as debug. What only
+ * admins may call is always logged, whoever called it and however it ended.
+ */
+export function callLog(logger: Logger, refusals: RefusalLog): CallObserver {
   return {
     started: (info) => {
       const begin = performance.now();
@@ -10,28 +16,35 @@ export function callLog(logger: Logger): CallObserver {
         messageSent: () => undefined,
         messageReceived: () => undefined,
         finished: (error, { principal, peer }) => {
-          const level =
-            error === undefined || error.reason === 'CANCELLED'
-              ? 'debug'
-              : error.reason === 'INTERNAL'
-                ? 'error'
-                : 'info';
-          if (!logger.isLevelEnabled(level)) return;
-          const facts = {
+          const facts = (): Record<string, unknown> => ({
             method: info.path,
             principal: principal?.id,
             peer,
             ms: Math.round(performance.now() - begin),
-          };
-          if (error === undefined) logger[level](facts, 'call ended');
-          else if (level === 'error') logger.error({ ...facts, err: error }, 'call failed');
-          else
-            logger[level](
-              { ...facts, reason: error.reason, message: error.message },
-              'call refused',
-            );
+          });
+          if (error?.reason === 'INTERNAL') logger.error({ ...facts(), err: error }, 'call failed');
+          else if (principal !== undefined && isForAdmins(info)) audit(logger, facts(), error);
+          else if (error === undefined || error.reason === 'CANCELLED') {
+            if (logger.isLevelEnabled('debug')) logger.debug(facts(), 'call ended');
+          } else refusals.refused(error.reason, () => ({ ...facts(), message: error.message }));
         },
       };
     },
   };
+}
+
+function isForAdmins({ path }: MethodInfo): boolean {
+  const roles = DEFAULT_PERMISSIONS[path];
+  return roles?.length === 1 && roles[0] === 'admin';
+}
+
+/** One line for each call, done or refused. Of callers who prove nothing there may be many: they are not logged here. */
+function audit(
+  logger: Logger,
+  facts: Readonly<Record<string, unknown>>,
+  error: CabstandError | undefined,
+): void {
+  const outcome = error === undefined ? 'done' : error.reason;
+  const told = error === undefined ? {} : { message: error.message };
+  logger.info({ ...facts, outcome, ...told }, 'admin call');
 }

@@ -3,6 +3,7 @@ import { CabstandError } from '@cabstand/core';
 import type { MethodInfo } from '@cabstand/rpc';
 import { AdminServer } from './admin';
 import { callLog } from './call-log';
+import { RefusalLog } from './refusal-log';
 import { createLogger } from './log';
 import { Metrics } from './metrics/metrics';
 import { Readiness } from './readiness';
@@ -114,7 +115,8 @@ describe('log', () => {
 
   test('a bug is an error with its cause, a refusal is information, a cancel is neither', () => {
     const sink = collect();
-    const observer = callLog(createLogger({ name: 'test', destination: sink }));
+    const logger = createLogger({ name: 'test', destination: sink });
+    const observer = callLog(logger, new RefusalLog(logger));
     const told = { peer: '127.0.0.1:1', principal: { id: 'p', roles: new Set<never>() } };
     const cause = new TypeError('x is undefined');
     observer.started(info).finished(new CabstandError('INTERNAL', 'failed', { cause }), told);
@@ -127,13 +129,34 @@ describe('log', () => {
     expect(lines[1]).toMatchObject({ reason: 'NO_NODE', principal: 'p', method: '/s/m' });
   });
 
+  test('what only admins may call is logged each time, done or refused, unless nobody proved who calls', () => {
+    const sink = collect();
+    const logger = createLogger({ name: 'test', destination: sink });
+    const observer = callLog(logger, new RefusalLog(logger));
+    const told = { peer: '10.0.0.1:1', principal: { id: 'root', roles: new Set<never>() } };
+    const drain = { ...info, path: '/cabstand.v1.RouterService/rpc_drain' };
+    for (let i = 0; i < 20; i++) observer.started(drain).finished(undefined, told);
+    observer.started(drain).finished(new CabstandError('PERMISSION_DENIED', 'no'), told);
+    observer.started(info).finished(undefined, told);
+    expect(sink.lines()).toHaveLength(21);
+    expect(sink.lines()[0]).toMatchObject({
+      ...{ msg: 'admin call', outcome: 'done', method: drain.path },
+      ...{ principal: 'root', peer: '10.0.0.1:1' },
+    });
+    expect(sink.lines()[20]).toMatchObject({ msg: 'admin call', outcome: 'PERMISSION_DENIED' });
+    const stranger = { peer: '10.0.0.1:1' };
+    for (let i = 0; i < 20; i++)
+      observer.started(drain).finished(new CabstandError('UNAUTHENTICATED', 'who'), stranger);
+    expect(sink.lines()).toHaveLength(31);
+  });
+
   test('a line stays below 4 KiB, whatever a caller sends', () => {
     const sizes: number[] = [];
     const write = (line: string): void => void sizes.push(Buffer.byteLength(line));
     const logger = createLogger({ name: 'test', level: 'debug', destination: { write } });
     const long = 'x'.repeat(1_000_000);
     const told = { peer: long, principal: { id: long, roles: new Set<never>() } };
-    const observer = callLog(logger);
+    const observer = callLog(logger, new RefusalLog(logger));
     const cause = new Error(long);
     const error = new CabstandError('INTERNAL', long, { cause, metadata: { value: long } });
     observer.started({ ...info, path: long }).finished(error, told);

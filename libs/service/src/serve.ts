@@ -12,6 +12,7 @@ import { addHealth } from './health';
 import type { PartsHealth } from './health';
 import { exportKeyExpiry } from './metrics/expiry';
 import { addReflection } from './reflection';
+import { RefusalLog } from './refusal-log';
 import type { ServiceContext } from './run';
 
 /** The part of a service's configuration that serving reads: what `commonSections` declares. */
@@ -25,6 +26,8 @@ export interface ServeConfig {
     readonly max_concurrent_streams: number;
     readonly max_concurrent_calls: number;
     readonly max_connections: number;
+    readonly max_refusals_per_second: number;
+    readonly max_refusals_per_connection: number;
   };
   readonly reflection: boolean;
   readonly open_health: boolean;
@@ -71,6 +74,11 @@ export async function serveRpc(
   closers.add('admin HTTP', 1000, () => admin.close());
   const adminPort = await admin.listen(config.admin.listen);
 
+  const refusals = new RefusalLog(logger);
+  closers.add('log of refusals', 100, () => {
+    refusals.flush();
+    return Promise.resolve();
+  });
   const server = new RpcServer({
     authorizer: options.authorizer,
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
@@ -80,8 +88,16 @@ export async function serveRpc(
       maxConcurrentStreams: config.rpc.max_concurrent_streams,
       maxConcurrentCalls: config.rpc.max_concurrent_calls,
       maxConnections: config.rpc.max_connections,
+      maxRefusalsPerSecond: config.rpc.max_refusals_per_second,
+      maxRefusalsPerConnection: config.rpc.max_refusals_per_connection,
     },
-    observers: [metrics.rpc, callLog(logger)],
+    observers: [metrics.rpc, callLog(logger, refusals)],
+    onStranger: (peer, refused) =>
+      refusals.refused('UNAUTHENTICATED', () => ({
+        peer,
+        refused,
+        message: 'connection closed: none of its calls proved who it is from',
+      })),
   });
   metrics.bounded(
     {

@@ -22,62 +22,84 @@ function seconds([standard, , most]: Limit) {
 
 const path = z.string().min(1).meta({ takes: 'path' });
 
-const limitsSchema = z.strictObject({
-  max_sessions: number(SESSION_LIMITS.maxSessions).describe(
-    'Sessions open at once, over all models.',
-  ),
-  max_sessions_per_model: number(ENGINE_LIMITS.sessionsPerModel).describe(
-    'Sessions open at once in one model.',
-  ),
-  max_sessions_per_principal: number(SESSION_LIMITS.maxSessionsPerPrincipal).describe(
-    'Sessions of one principal, those without a reader too.',
-  ),
-  resume_headroom: number(SESSION_LIMITS.resumeHeadroom).describe(
-    'Share of a model’s slots, rounded down, that only sessions which go on from elsewhere may take.',
-  ),
-  journal_records: number(SESSION_LIMITS.journalRecords).describe(
-    'Records of a session kept, or computed ahead of its reader, at most.',
-  ),
-  journal_bytes: number(SESSION_LIMITS.journalBytes).describe('The same in bytes.'),
-  live_parts: number(SESSION_LIMITS.liveParts).describe(
-    'Parts of live input that wait for the engine, for each session.',
-  ),
-  live_bytes: number(SESSION_LIMITS.liveBytes).describe('The same in bytes.'),
-  queue_length: number(SESSION_LIMITS.queueLength).describe(
-    'Sessions that may wait for a slot; 0: a full hoster refuses at once.',
-  ),
-  queue_wait_seconds: seconds(SESSION_LIMITS.queueWaitMs).describe('Longest wait for a slot.'),
-  orphan_timeout_seconds: seconds(SESSION_LIMITS.orphanTimeoutMs).describe(
-    'A durable session that lost its reader within a turn ends after this.',
-  ),
-  idle_timeout_seconds: seconds(SESSION_LIMITS.idleTimeoutMs).describe(
-    'A session between turns ends after this.',
-  ),
-  close_timeout_seconds: seconds(SESSION_LIMITS.closeTimeoutMs).describe(
-    'How long the last records of a closed session may take to be read.',
-  ),
-  ended_remembered: number(SESSION_LIMITS.endedRemembered).describe(
-    'Ended sessions whose reason is remembered.',
-  ),
-  replay_seconds: seconds(SESSION_LIMITS.replayMs).describe(
-    'Within a turn, checkpoints are so close that a replay takes at most this long.',
-  ),
-  snapshot_records: number(SESSION_LIMITS.snapshotRecords).describe(
-    'Records between two checkpoints of a turn, at most.',
-  ),
-  snapshot_seconds: seconds(SESSION_LIMITS.snapshotMs).describe(
-    'A slow stream gets a checkpoint as often as this, if a replay would take any time.',
-  ),
-  rebuild_seconds: seconds(SESSION_LIMITS.rebuildMs).describe(
-    'How long a durable session waits for its engine to come back.',
-  ),
-  moves_per_second: number(SESSION_LIMITS.movesPerSecond).describe(
-    'Durable sessions that are asked to move in a second when the hoster drains.',
-  ),
-  max_state_bytes: number(ENGINE_LIMITS.maxStateBytes).describe(
-    'State of all sessions of one model, in bytes.',
-  ),
-});
+/** A limit that another one is reached before. Defaults give way instead. */
+const BOUNDED = [
+  ['max_sessions_per_principal', SESSION_LIMITS.maxSessionsPerPrincipal[0]],
+  ['max_sessions_per_model', ENGINE_LIMITS.sessionsPerModel[0]],
+] as const;
+
+const limitsSchema = z
+  .strictObject({
+    max_sessions: number(SESSION_LIMITS.maxSessions).describe(
+      'Sessions open at once, over all models.',
+    ),
+    max_sessions_per_model: number(ENGINE_LIMITS.sessionsPerModel).describe(
+      'Sessions open at once in one model.',
+    ),
+    max_sessions_per_principal: number(SESSION_LIMITS.maxSessionsPerPrincipal).describe(
+      'Sessions of one principal, those without a reader too; by default as many as there may be.',
+    ),
+    resume_headroom: number(SESSION_LIMITS.resumeHeadroom).describe(
+      'Share of a model’s slots, rounded down, that only sessions which go on from elsewhere may take.',
+    ),
+    journal_records: number(SESSION_LIMITS.journalRecords).describe(
+      'Records of a session kept, or computed ahead of its reader, at most.',
+    ),
+    journal_bytes: number(SESSION_LIMITS.journalBytes).describe('The same in bytes.'),
+    live_parts: number(SESSION_LIMITS.liveParts).describe(
+      'Parts of live input that wait for the engine, for each session.',
+    ),
+    live_bytes: number(SESSION_LIMITS.liveBytes).describe('The same in bytes.'),
+    queue_length: number(SESSION_LIMITS.queueLength).describe(
+      'Sessions that may wait for a slot; 0: a full hoster refuses at once.',
+    ),
+    queue_wait_seconds: seconds(SESSION_LIMITS.queueWaitMs).describe('Longest wait for a slot.'),
+    orphan_timeout_seconds: seconds(SESSION_LIMITS.orphanTimeoutMs).describe(
+      'A durable session that lost its reader within a turn ends after this.',
+    ),
+    idle_timeout_seconds: seconds(SESSION_LIMITS.idleTimeoutMs).describe(
+      'A session between turns ends after this.',
+    ),
+    live_idle_timeout_seconds: seconds(SESSION_LIMITS.liveIdleTimeoutMs).describe(
+      'A live turn that waits for input while its reader is there ends after this.',
+    ),
+    max_priority: number(SESSION_LIMITS.maxPriority).describe(
+      'Highest priority of callers without the admin role; a higher one is lowered to it.',
+    ),
+    close_timeout_seconds: seconds(SESSION_LIMITS.closeTimeoutMs).describe(
+      'How long the last records of a closed session may take to be read.',
+    ),
+    ended_remembered: number(SESSION_LIMITS.endedRemembered).describe(
+      'Ended sessions whose reason is remembered.',
+    ),
+    replay_seconds: seconds(SESSION_LIMITS.replayMs).describe(
+      'Within a turn, checkpoints are so close that a replay takes at most this long.',
+    ),
+    snapshot_records: number(SESSION_LIMITS.snapshotRecords).describe(
+      'Records between two checkpoints of a turn, at most.',
+    ),
+    snapshot_seconds: seconds(SESSION_LIMITS.snapshotMs).describe(
+      'A slow stream gets a checkpoint as often as this, if a replay would take any time.',
+    ),
+    rebuild_seconds: seconds(SESSION_LIMITS.rebuildMs).describe(
+      'How long a durable session waits for its engine to come back.',
+    ),
+    moves_per_second: number(SESSION_LIMITS.movesPerSecond).describe(
+      'Durable sessions that are asked to move in a second when the hoster drains.',
+    ),
+    max_state_bytes: number(ENGINE_LIMITS.maxStateBytes).describe(
+      'State of all sessions of one model, in bytes.',
+    ),
+  })
+  .superRefine((limits, context) => {
+    for (const [name, standard] of BOUNDED)
+      if (limits[name] !== standard && limits[name] > limits.max_sessions)
+        context.addIssue({
+          code: 'custom',
+          path: [name],
+          message: `expected at most limits.max_sessions (${limits.max_sessions}), got ${limits[name]}: it could never be reached`,
+        });
+  });
 
 const enginesSchema = z.strictObject({
   cores: number(ENGINE_LIMITS.cores).describe(

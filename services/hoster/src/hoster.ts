@@ -5,6 +5,7 @@ import {
   channelCredentials,
   createClientAuthorizer,
   createSealer,
+  authWarnings,
   createServerAuthorizer,
   createTicketVerifier,
   serverCredentials,
@@ -64,6 +65,7 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
     return Promise.resolve();
   });
 
+  for (const warning of authWarnings(config.auth)) logger.warn(warning);
   const incarnation = randomUUID();
   let address = advertised ?? config.listen;
   const identity = (): NodeIdentity => ({
@@ -247,12 +249,14 @@ function sessionOptions({
     liveParts: limits.live_parts,
     liveBytes: limits.live_bytes,
     maxSessions: limits.max_sessions,
-    maxSessionsPerPrincipal: limits.max_sessions_per_principal,
+    maxSessionsPerPrincipal: Math.min(limits.max_sessions_per_principal, limits.max_sessions),
     resumeHeadroom: limits.resume_headroom,
     queueLength: limits.queue_length,
     queueWaitMs: Math.ceil(limits.queue_wait_seconds * 1000),
     orphanTimeoutMs: Math.ceil(limits.orphan_timeout_seconds * 1000),
     idleTimeoutMs: Math.ceil(limits.idle_timeout_seconds * 1000),
+    liveIdleTimeoutMs: Math.ceil(limits.live_idle_timeout_seconds * 1000),
+    maxPriority: limits.max_priority,
     closeTimeoutMs: Math.ceil(limits.close_timeout_seconds * 1000),
     endedRemembered: limits.ended_remembered,
     replayMs: Math.ceil(limits.replay_seconds * 1000),

@@ -33,3 +33,16 @@ test('the configuration allows what the options allow', () => {
   expect(() => parse(most)).not.toThrow();
   expect(() => parse(most + 1)).toThrow('queue_length');
 });
+
+test.each(['max_sessions_per_principal', 'max_sessions_per_model'])(
+  '%s that could never be reached is refused with both names and values',
+  (name) => {
+    const parse = (limits: object): unknown => hosterConfigSchema.parse({ limits });
+    expect(() => parse({ max_sessions: 10, [name]: 11 })).toThrow(
+      /limits\.max_sessions \(10\), got 11/,
+    );
+    parse({ max_sessions: 10, [name]: 10 });
+    // Nobody set it.
+    parse({ max_sessions: 10 });
+  },
+);

@@ -12,6 +12,12 @@ function number(name: Name) {
   return schema.min(least).max(most).default(standard);
 }
 
+/** A limit whose default depends on another one. */
+function optional(name: Name) {
+  const [, least, most] = ROUTER_LIMITS[name];
+  return z.int().min(least).max(most).optional();
+}
+
 /** A limit that the domain has in milliseconds, configured in seconds. */
 function seconds(name: Name) {
   const [standard, least, most] = ROUTER_LIMITS[name];
@@ -28,6 +34,10 @@ export const routerConfigSchema = z.strictObject({
   registry: z
     .strictObject({
       max_nodes: number('maxNodes').describe('Nodes known at once, offline ones included.'),
+      max_nodes_per_principal: optional('maxNodesPerPrincipal').describe(
+        'Nodes known at once whose hosters have one principal, offline ones included.',
+      ),
+      max_offers: number('maxOffers').describe('Models on all nodes together.'),
       max_models_per_node: number('maxModelsPerNode').describe('Models a node may offer.'),
       max_model_names: number('maxModelNames').describe('Names of models remembered.'),
       max_claims: number('maxClaims').describe('Sessions whose whereabouts are known.'),
@@ -86,7 +96,7 @@ export const routerConfigSchema = z.strictObject({
     .strictObject({
       reservation_seconds: seconds('reservationMs').describe('An unused reservation ends then.'),
       max_reservations: number('maxReservations').describe('Reservations at once.'),
-      max_reservations_per_principal: number('maxReservationsPerPrincipal').describe(
+      max_reservations_per_principal: optional('maxReservationsPerPrincipal').describe(
         'Unused reservations of one principal at once; at most max_reservations.',
       ),
       max_slots_per_node: number('maxSlotsPerNode').describe(
@@ -98,7 +108,7 @@ export const routerConfigSchema = z.strictObject({
       ),
     })
     .superRefine(({ max_reservations: all, max_reservations_per_principal: each }, context) => {
-      if (each <= all) return;
+      if (each === undefined || each <= all) return;
       context.addIssue({
         code: 'custom',
         path: ['max_reservations_per_principal'],
@@ -123,7 +133,7 @@ export const routerConfigSchema = z.strictObject({
 export type RouterConfig = z.output<typeof routerConfigSchema>;
 
 /** The domain's limits from the configuration. */
-export function limitsOf(config: RouterConfig): Required<RouterLimits> {
+export function limitsOf(config: RouterConfig): RouterLimits {
   const { registry, heartbeat, probes, bans, placement, watch } = config;
   return {
     heartbeatPeriodMs: heartbeat.period_seconds * 1000,
@@ -133,6 +143,8 @@ export function limitsOf(config: RouterConfig): Required<RouterLimits> {
     forgetAfterMs: registry.forget_seconds * 1000,
     settleMs: registry.settle_seconds * 1000,
     maxNodes: registry.max_nodes,
+    maxNodesPerPrincipal: registry.max_nodes_per_principal,
+    maxOffers: registry.max_offers,
     maxModelsPerNode: registry.max_models_per_node,
     maxModelNames: registry.max_model_names,
     maxClaims: registry.max_claims,

@@ -56,6 +56,8 @@ export function stand(options: RouterCoreOptions = {}, observer: RouterObserver 
       random: seeded(1),
       newId: () => `lease-${ids++}`,
       settleMs: 0,
+      // Most tests have all nodes of one principal.
+      maxNodesPerPrincipal: options.maxNodes ?? 10_000,
       ...options,
     },
     { prober, observer },

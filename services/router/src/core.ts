@@ -140,8 +140,26 @@ export class RouterCore {
     return this.#registry.nodes;
   }
 
-  /** A hoster joins, or tells again what it is. Idempotent per incarnation. */
+  /**
+   * A hoster joins, or tells again what it is. Idempotent per incarnation. Throws NODE_EXISTS for the
+   * place of an alive node, which `admit` looks into.
+   */
   register(registration: Registration, principal: string): Node {
+    return this.#registry.register(registration, principal);
+  }
+
+  /** As `register`; an alive node that has the place and that a probe does not reach any more is replaced. */
+  async admit(registration: Registration, principal: string): Promise<Node> {
+    const holders: Node[] = [];
+    // A registration can meet two: one with its id and one with its address.
+    while (holders.length < 2)
+      try {
+        return this.#registry.register(registration, principal);
+      } catch (error) {
+        const holder = this.#registry.holder(error);
+        if (holder === undefined || !(await this.#monitor.isGone(holder))) throw error;
+        holders.push(holder);
+      }
     return this.#registry.register(registration, principal);
   }
 

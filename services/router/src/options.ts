@@ -18,6 +18,10 @@ export interface RouterLimits {
   readonly settleMs?: number;
   /** Nodes known at once, OFFLINE ones included. Default 10000. */
   readonly maxNodes?: number;
+  /** Nodes of one principal known at once, OFFLINE ones included. Default 64, or `maxNodes` if less. */
+  readonly maxNodesPerPrincipal?: number | undefined;
+  /** Models on all nodes together. Default 200000. */
+  readonly maxOffers?: number;
   /** Models a node may offer. Default 64. */
   readonly maxModelsPerNode?: number;
   /** Names of models remembered, to tell an unknown model from one whose nodes are gone. Default 10000. */
@@ -56,7 +60,7 @@ export interface RouterLimits {
   /** Reservations at once. Default 100000. */
   readonly maxReservations?: number;
   /** Unused reservations of one principal at once. Default 4000, and at most `maxReservations`. */
-  readonly maxReservationsPerPrincipal?: number;
+  readonly maxReservationsPerPrincipal?: number | undefined;
   /** Sessions of one model that a node is believed to have room for, whatever it offers. Default 10000. */
   readonly maxSlotsPerNode?: number;
   /** Alternatives given with a lease. Default 3. */
@@ -89,7 +93,10 @@ export interface RouterCoreOptions extends RouterLimits {
   readonly incarnation?: string;
 }
 
-export type RouterSettings = Required<RouterCoreOptions>;
+export type RouterSettings = Required<RouterCoreOptions> & {
+  readonly maxNodesPerPrincipal: number;
+  readonly maxReservationsPerPrincipal: number;
+};
 
 /** name: [default, least, most, whole number] */
 export const ROUTER_LIMITS: Readonly<
@@ -102,6 +109,8 @@ export const ROUTER_LIMITS: Readonly<
   forgetAfterMs: [300_000, 0, 1e9, false],
   settleMs: [3000, 0, 1e9, false],
   maxNodes: [10_000, 1, 1e6, true],
+  maxNodesPerPrincipal: [64, 1, 1e6, true],
+  maxOffers: [200_000, 1, 1e8, true],
   maxModelsPerNode: [64, 1, 10_000, true],
   maxModelNames: [10_000, 1, 1e7, true],
   maxClaims: [100_000, 1, 1e7, true],
@@ -133,6 +142,12 @@ export const ROUTER_LIMITS: Readonly<
 
 const NAMES = Object.keys(ROUTER_LIMITS) as (keyof RouterLimits)[];
 
+/** A limit of one principal, where it is not set, is not above that of all. */
+const WITHIN = [
+  ['maxNodesPerPrincipal', 'maxNodes'],
+  ['maxReservationsPerPrincipal', 'maxReservations'],
+] as const;
+
 /** The complete, checked settings. Throws INVALID_ARGUMENT naming option and value. */
 export function normalizeOptions(options: RouterCoreOptions): RouterSettings {
   const numbers = {} as Record<keyof RouterLimits, number>;
@@ -152,13 +167,17 @@ export function normalizeOptions(options: RouterCoreOptions): RouterSettings {
       numbers.offlineAfterPeriods,
       `at least suspectAfterPeriods (${numbers.suspectAfterPeriods})`,
     );
-  if (numbers.maxReservationsPerPrincipal > numbers.maxReservations)
-    throw invalid(
-      'INVALID_ARGUMENT',
-      'maxReservationsPerPrincipal',
-      numbers.maxReservationsPerPrincipal,
-      `at most maxReservations (${numbers.maxReservations}): above it, it never limits anybody`,
-    );
+  for (const [part, whole] of WITHIN) {
+    if (numbers[part] <= numbers[whole]) continue;
+    if (options[part] !== undefined)
+      throw invalid(
+        'INVALID_ARGUMENT',
+        part,
+        numbers[part],
+        `at most ${whole} (${numbers[whole]}): above it it never counts`,
+      );
+    numbers[part] = numbers[whole];
+  }
   return {
     ...numbers,
     clock: options.clock ?? systemClock,

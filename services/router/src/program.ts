@@ -2,6 +2,7 @@ import path from 'node:path';
 import {
   channelCredentials,
   createClientAuthorizer,
+  authWarnings,
   createServerAuthorizer,
   createTicketSigner,
   serverCredentials,
@@ -53,6 +54,7 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
     onWarning: (message: string) => logger.warn(message),
     onCertificate: certificateExpiry(metrics),
   };
+  for (const warning of authWarnings(auth)) logger.warn(warning);
   metrics.build({ version: packageVersion(path.join(__dirname, '..')), onnxruntime: '' });
   const prober = new GrpcProber({
     authorizer: createClientAuthorizer(auth, { onProblem }),

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { generateSubnetKeys, rotateKey } from '@cabstand/auth';
+import { generateSubnetKeys, rotateKey, writeClientToken } from '@cabstand/auth';
 import { parse } from 'yaml';
 import { checkKeys } from '../doctor/keys';
 import { Folder } from '../folder.fixture';
@@ -19,7 +19,10 @@ const DAY_MS = 24 * 3600 * 1000;
 const folder = new Folder();
 afterAll(() => folder.remove());
 const keys = path.join(folder.path, 'keys');
-beforeAll(() => generateSubnetKeys({ folder: keys }));
+beforeAll(async () => {
+  await generateSubnetKeys({ folder: keys });
+  await writeClientToken(keys, ['127.0.0.1:50050']);
+});
 
 describe('ports', () => {
   test('one that is taken is told, with its holder where the system says', async () => {
@@ -195,6 +198,7 @@ describe('a folder of keys', () => {
   test('is fine when new, and says what is wrong otherwise', async () => {
     const own = path.join(folder.path, 'checked');
     await generateSubnetKeys({ folder: own });
+    await writeClientToken(own, ['127.0.0.1:50050']);
     expect(checkKeys(own, true)).toEqual([expect.objectContaining({ status: 'ok' })]);
 
     const secret = path.join(own, 'client.key.json');

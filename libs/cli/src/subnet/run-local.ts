@@ -1,3 +1,4 @@
+import { writeClientToken } from '@cabstand/auth';
 import type { CliContext } from '../context';
 import { ExitCode } from '../errors';
 import { writeConfigs } from './configs';
@@ -81,6 +82,8 @@ async function makeKeys(context: CliContext, places: SubnetLayout, auth: boolean
     return;
   }
   const keys = await makeLocalKeys(places);
+  // For curl and the like, which cannot sign: good at these servers only, and new at each start.
+  await writeClientToken(places.keys, [places.router, ...places.hosters].map(addressOf));
   tell(context, 'keys', `${keys.kind === 'new' ? 'made' : 'those'} in ${places.keys}`);
   if (keys.kind === 'there' && keys.added.length > 0)
     tell(context, 'keys', `made for ${keys.added.join(', ')}, too: each hoster has its own`);

@@ -4,12 +4,15 @@ import type { Authorizer, IncomingRequest } from '../contract';
 import { checkBound } from './bound';
 import type { ActiveCall, SurfaceCall } from './call';
 import type { Admit } from './options';
+import type { Strangers } from './strangers';
 
 const OPEN_PRINCIPAL = { id: 'anonymous', roles: new Set<never>() };
 
 /** How the calls of a service are let in. */
 export interface Gate {
   readonly authorizer: Authorizer;
+  /** Bounds what callers cost who prove nothing. */
+  readonly strangers: Strangers;
   /** Services open to everybody ask for no credentials, and prove the server all the same. */
   readonly open: boolean;
   /** Credentials count only over a connection whose certificate names their principal. */
@@ -35,7 +38,9 @@ export async function authenticate(
   };
   active.principal = gate.open
     ? OPEN_PRINCIPAL
-    : await guarded(() => authorizer.validateRequest(request));
+    : await gate.strangers.check(active.peer, () =>
+        guarded(() => authorizer.validateRequest(request)),
+      );
   if (gate.bound) checkBound(call, active.principal);
   // A caller that checks servers checks all their answers: an unsigned one would look like a failure.
   const headers = await guarded(() => authorizer.signResponse(request));

@@ -2,19 +2,29 @@ import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { CabstandError } from '@cabstand/core';
 
+export interface ListenerEvents {
+  opened(peer: string, socket: Socket): void;
+  closed(peer: string): void;
+}
+
 /**
  * The listening socket of a server. grpc-js can listen itself, but knows no limit on connections and
  * tells an address in use from other failures only in a log line.
  */
 export class Listener {
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  /** By `address:port` of the peer, as grpc-js names it. */
+  readonly #sockets = new Map<string, Socket>();
 
-  constructor(maxConnections: number, onConnection: (socket: Socket) => void) {
+  constructor(maxConnections: number, events: ListenerEvents) {
     this.#server = createServer((socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-      onConnection(socket);
+      const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+      this.#sockets.set(peer, socket);
+      socket.once('close', () => {
+        this.#sockets.delete(peer);
+        events.closed(peer);
+      });
+      events.opened(peer, socket);
     });
     this.#server.maxConnections = maxConnections;
   }
@@ -43,7 +53,12 @@ export class Listener {
 
   /** Cuts what is still connected. */
   destroy(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.values()) socket.destroy();
+  }
+
+  /** Cuts one connection. */
+  cut(peer: string): void {
+    this.#sockets.get(peer)?.destroy();
   }
 }
 

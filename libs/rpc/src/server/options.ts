@@ -12,6 +12,13 @@ export interface RpcServerLimits {
   readonly maxConcurrentCalls: number;
   /** Connections open at once. Default 2000. Further ones are closed at once. */
   readonly maxConnections: number;
+  /**
+   * Refusals a second, for want of good credentials, that one address is checked for; ten seconds' worth at
+   * once. Further calls of connections that have proved nothing are RATE_LIMITED unchecked. Default 50.
+   */
+  readonly maxRefusalsPerSecond: number;
+  /** Such refusals on a connection that has proved nothing, before it is closed. Default 100. */
+  readonly maxRefusalsPerConnection: number;
   /** Headers of one call, names and values, in bytes. Default 32 KiB. More are LIMIT_EXCEEDED. */
   readonly maxMetadataBytes: number;
   /** Bytes of one response stream that wait to be sent before `push` answers false. Default 256 KiB. */
@@ -54,6 +61,8 @@ export interface RpcServerOptions {
    * name; others are PERMISSION_DENIED. Needs credentials that require such certificates. Default false.
    */
   readonly bindPrincipal?: boolean;
+  /** A connection was closed on which so many calls were refused, and none proved anything. */
+  readonly onStranger?: (peer: string, refused: number) => void;
 }
 
 export interface RpcServerSettings {
@@ -64,6 +73,7 @@ export interface RpcServerSettings {
   readonly observers: readonly CallObserver[];
   readonly admit: Admit | undefined;
   readonly bindPrincipal: boolean;
+  readonly onStranger: RpcServerOptions['onStranger'];
 }
 
 export function normalizeServerOptions(options: RpcServerOptions): RpcServerSettings {
@@ -75,6 +85,8 @@ export function normalizeServerOptions(options: RpcServerOptions): RpcServerSett
       maxConcurrentStreams: 1000,
       maxConcurrentCalls: 10_000,
       maxConnections: 2000,
+      maxRefusalsPerSecond: 50,
+      maxRefusalsPerConnection: 100,
       maxMetadataBytes: 32 * 1024,
       streamBufferBytes: 256 * 1024,
       ...options.limits,
@@ -83,6 +95,7 @@ export function normalizeServerOptions(options: RpcServerOptions): RpcServerSett
     observers: options.observers ?? [],
     admit: options.admit,
     bindPrincipal: options.bindPrincipal ?? false,
+    onStranger: options.onStranger,
   };
   for (const group of ['limits', 'keepalive'] as const)
     for (const [name, value] of Object.entries(settings[group]))

@@ -10,6 +10,7 @@ import type { RpcServerOptions, RpcServerSettings } from './options';
 import { pipelined } from './pipeline';
 import { serveBidi, serveServerStream, serveUnary, unimplemented } from './serve';
 import type { ServeContext } from './serve';
+import { Strangers } from './strangers';
 
 export interface ServiceOptions {
   /** Everybody may call it: no credentials are asked for. Answers are signed as anywhere. Default false. */
@@ -27,6 +28,7 @@ export class RpcServer {
   readonly #settings: RpcServerSettings;
   readonly #clock: Clock;
   readonly #listener: Listener;
+  readonly #strangers: Strangers;
   #calls = 0;
   #stopped: Promise<boolean> | undefined;
 
@@ -45,9 +47,17 @@ export class RpcServer {
       interceptors: [pipelined(limits.streamBufferBytes)],
     });
     const injector = this.#server.createConnectionInjector(this.#settings.credentials);
-    this.#listener = new Listener(limits.maxConnections, (socket) =>
-      injector.injectConnection(socket),
-    );
+    this.#strangers = new Strangers(limits, clock, (peer, refused) => {
+      this.#listener.cut(peer);
+      this.#settings.onStranger?.(peer, refused);
+    });
+    this.#listener = new Listener(limits.maxConnections, {
+      opened: (peer, socket) => {
+        this.#strangers.opened(peer);
+        injector.injectConnection(socket);
+      },
+      closed: (peer) => this.#strangers.closed(peer),
+    });
   }
 
   /** Calls that are open now. */
@@ -64,6 +74,7 @@ export class RpcServer {
     const context: ServeContext = {
       gate: {
         authorizer: this.#settings.authorizer,
+        strangers: this.#strangers,
         open: options.open === true,
         bound: options.open !== true && this.#settings.bindPrincipal,
         admit: options.open === true ? undefined : this.#settings.admit,

@@ -37,6 +37,14 @@ export const limitsSchema = z.strictObject({
   max_concurrent_streams: count.default(1000).describe('Calls open at once on one connection.'),
   max_concurrent_calls: count.default(10_000).describe('Calls open at once over all connections.'),
   max_connections: count.default(2000).describe('Connections open at once.'),
+  max_refusals_per_second: count
+    .default(50)
+    .describe(
+      'Calls without good credentials that are checked a second for one address, ten times as many at once. Others from there are refused unchecked, unless their connection has proved something.',
+    ),
+  max_refusals_per_connection: count
+    .default(100)
+    .describe('Such calls on a connection that has proved nothing, before it is closed.'),
 });
 
 /** The settings that every service has; spread into its own schema. `port`s differ. */

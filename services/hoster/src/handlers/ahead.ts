@@ -36,7 +36,7 @@ function signatureFor(
   { id, model }: Opening,
 ): ReturnType<HandlerContext['host']['resolve']>['signature'] | undefined {
   try {
-    const known = id !== undefined && sessions.knows(id);
+    const known = id !== undefined && sessions.knows(id, call.principal.id);
     return (known ? sessions.find(id, call.principal.id).model : host.resolve(model)).signature;
   } catch {
     return undefined;

@@ -220,7 +220,7 @@ test('a session of another principal is out of reach in every way', async () => 
     mallory.unary(HosterService.rpc_close_session, call),
   ];
   for (const attempt of attempts)
-    await expect(attempt).rejects.toMatchObject({ reason: 'NOT_SESSION_OWNER' });
+    await expect(attempt).rejects.toMatchObject({ reason: 'SESSION_UNKNOWN' });
   expect(harness.sessions.status(id, 'alice')).toMatchObject({ state: 'orphaned', epoch: 1 });
 });
 

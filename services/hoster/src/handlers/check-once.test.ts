@@ -89,7 +89,7 @@ test('turns and parts on the stream of a session', async () => {
   const session_id = uniqueId();
   const stream = harness.client().bidi(HosterService.rpc_session_stream);
   await stream.send({ open: { session_id, epoch: epoch(), durable: true, model: 'fake' } });
-  await until(() => harness.sessions.knows(session_id));
+  await until(() => harness.sessions.knows(session_id, 'alice'));
   const session = harness.sessions.find(session_id, 'alice');
   await stream.send({ turn: { turn: 0, input: inputOf(1), live: true } });
   await stream.send({ input: part(0, 0, 10) });

@@ -101,7 +101,7 @@ function findSession(
   call: ServerCall,
 ): Session | undefined {
   const { id, turn } = asked;
-  if (id !== undefined && (turn !== 0 || context.sessions.knows(id))) {
+  if (id !== undefined && (turn !== 0 || context.sessions.knows(id, call.principal.id))) {
     const session = context.sessions.find(id, call.principal.id);
     session.claim(asked.epoch);
     checkModel(request.model, session.model);

@@ -1,4 +1,5 @@
 import { CabstandError, abortReason } from '@cabstand/core';
+import type { Principal } from '@cabstand/core';
 import { publicError } from '@cabstand/rpc';
 import type { ServerCall, v1 } from '@cabstand/rpc';
 import type { ServedModel } from '../engines/contract';
@@ -26,13 +27,23 @@ export async function openSession(
     ticket === ''
       ? undefined
       : context.tickets.verify(ticket, { model: request.model, nodeId, incarnation, principal });
-  const session = await context.sessions.open({ ...request, principal }, call.signal);
+  const priority = allowed(context, call.principal, request.priority);
+  const session = await context.sessions.open({ ...request, principal, priority }, call.signal);
   if (lease !== undefined) context.leaseConsumed(lease.leaseId);
   if (call.signal.aborted) {
     letGo(context, session, request, { reason: 'cancelled' });
     throw abortReason(call.signal);
   }
   return session;
+}
+
+/** The priority that the caller may use: anybody may ask for any, but not all get it. */
+function allowed(
+  { sessions }: HandlerContext,
+  { roles, maxPriority = sessions.options.maxPriority }: Principal,
+  priority: number,
+): number {
+  return roles.has('admin') ? priority : Math.min(priority, maxPriority);
 }
 
 /** Ends a session that its call has opened and nobody has had; one from elsewhere can try again. */

@@ -119,7 +119,7 @@ function openedBefore(
   call: ServerCall,
   { id, epoch, model }: Pick<OpenRequest, 'id' | 'epoch' | 'model'>,
 ): Session | undefined {
-  if (id === undefined || !context.sessions.knows(id)) return undefined;
+  if (id === undefined || !context.sessions.knows(id, call.principal.id)) return undefined;
   const session = context.sessions.find(id, call.principal.id);
   if (!session.durable || !sameEpoch(session.epoch, epoch)) return undefined;
   checkModel(model, session.model);

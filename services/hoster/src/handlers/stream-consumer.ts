@@ -54,7 +54,7 @@ export class StreamConsumer implements Consumer {
     this.#wake();
   }
 
-  /** Whether the end of this turn was written. */
+  /** Whether the end of this turn was written, or had been before. */
   ended(turn: number): boolean {
     return this.#lastEnded >= turn;
   }
@@ -74,12 +74,14 @@ export class StreamConsumer implements Consumer {
 
   record(entry: JournalEntry): boolean {
     const room = this.#out.push(new Encoded(entry.bytes));
-    if (entry.kind === 'end') {
-      this.#lastEnded = entry.turn;
-      this.#wake();
-    }
+    if (entry.kind === 'end') this.turnOver(entry.turn);
     if (!room) this.#block();
     return room;
+  }
+
+  turnOver(turn: number): void {
+    this.#lastEnded = turn;
+    this.#wake();
   }
 
   notice(notice: SessionNotice): void {

@@ -11,6 +11,12 @@ export function limitMetrics(metrics: Metrics, { options }: Sessions): void {
     options.maxSessionsPerPrincipal,
   );
   limit(
+    'live_idle_seconds',
+    'Seconds that a live turn whose reader is there may wait for input',
+    options.liveIdleTimeoutMs / 1000,
+  );
+  limit('priority', 'Highest priority of callers without the admin role', options.maxPriority);
+  limit(
     'queue_depth',
     'Sessions that may wait for a slot at once, over all models; 0 refuses at once',
     options.queueLength,

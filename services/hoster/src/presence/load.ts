@@ -9,7 +9,7 @@ export interface PresenceSource {
   readonly host: Pick<ModelHost, 'models' | 'broken' | 'onChange'>;
   readonly sessions: Pick<
     Sessions,
-    'all' | 'size' | 'freeSlots' | 'resumeSlots' | 'queueLengthOf' | 'openness'
+    'all' | 'size' | 'freeSlots' | 'lentSlots' | 'resumeSlots' | 'queueLengthOf' | 'openness'
   >;
   /** 99th percentile of event-loop lag since the same reader asked last. */
   readonly lagSeconds: (reader: string) => number;
@@ -38,9 +38,11 @@ export function load(source: PresenceSource, reader: string): v1.Load {
   return {
     models: ready(source).map((model) => ({
       model: model.name,
-      free_slots: sessions.freeSlots(model),
+      // Or else nobody would be sent here who has a right to a slot.
+      free_slots: sessions.freeSlots(model) + sessions.lentSlots(model),
       resume_slots: sessions.resumeSlots(model),
-      queue_depth: sessions.queueLengthOf(model.name),
+      // What is lent is no better than a place in a queue: hosters with free slots go first.
+      queue_depth: sessions.queueLengthOf(model.name) + sessions.lentSlots(model),
       step_seconds: model.stepSeconds,
     })),
     open_sessions: sessions.size,

@@ -1,11 +1,13 @@
 import { BoundedMap, CabstandError } from '@cabstand/core';
 import type { ServedModel } from '../engines/contract';
 import type { SessionOptionsWithDefaults } from './options';
+import type { Session } from './session';
+import { Shares } from './shares';
 
 /** Whoever wants a slot. */
 export interface Applicant {
   readonly principal: string;
-  /** Goes on from elsewhere: may use the headroom. */
+  /** Goes on from a checkpoint: may use the headroom. */
   readonly resume: boolean;
 }
 
@@ -18,10 +20,13 @@ const LONGEST_RETRY_MS = 30_000;
 export class Admission {
   readonly #options: SessionOptionsWithDefaults;
   readonly #waiting: (model: ServedModel) => number;
+  /** Sessions that are open, over all models. */
+  readonly all = new Shares<Session>();
+  readonly #models = new Map<ServedModel, Shares<Session>>();
+  /** Sessions that are open or wait for a slot. */
   readonly #perPrincipal = new Map<string, number>();
   /** Moving average of how long sessions of a model live, in milliseconds. */
   readonly #lifetimes = new BoundedMap<string, number>(MODELS_REMEMBERED);
-  #sessions = 0;
 
   /** `waiting`: sessions of a model that wait for its next engine, where each has its slot. */
   constructor(
@@ -30,11 +35,6 @@ export class Admission {
   ) {
     this.#options = options;
     this.#waiting = waiting;
-  }
-
-  /** Sessions that are open or wait for a slot. */
-  get sessions(): number {
-    return this.#sessions;
   }
 
   get principals(): number {
@@ -46,13 +46,31 @@ export class Admission {
     return (this.#perPrincipal.get(principal) ?? 0) >= this.#options.maxSessionsPerPrincipal;
   }
 
-  /** Whether the hoster may have no further session of any model. */
-  get full(): boolean {
-    return this.#sessions >= this.#options.maxSessions;
+  /** Most sessions of all models. */
+  get most(): number {
+    return this.#options.maxSessions;
   }
 
-  /** Counts a session, waiting ones too. Throws QUOTA_EXCEEDED or HOSTER_FULL. */
-  enter(applicant: Applicant, model: ServedModel, queued: number): void {
+  /** Whether the hoster may have no further session of any model. */
+  get full(): boolean {
+    return this.all.size >= this.most;
+  }
+
+  /** Who holds and who wants the model's slots. */
+  sharesOf(model: ServedModel): Shares<Session> {
+    return this.#models.get(model) ?? new Shares();
+  }
+
+  /** Whether one more session of the model is the applicant's by right, whoever waits. */
+  entitled({ principal, resume }: Applicant, model: ServedModel): boolean {
+    return (
+      this.sharesOf(model).below(principal, this.capacity(model, resume)) &&
+      (!this.full || this.all.below(principal, this.most))
+    );
+  }
+
+  /** Counts a session, waiting ones too. Throws QUOTA_EXCEEDED. */
+  enter(applicant: Applicant): void {
     const { maxSessionsPerPrincipal } = this.#options;
     const own = this.#perPrincipal.get(applicant.principal) ?? 0;
     if (this.atLimit(applicant.principal))
@@ -61,21 +79,47 @@ export class Admission {
         `${own} sessions are open; a principal may have ${maxSessionsPerPrincipal}`,
         { metadata: { limit: String(maxSessionsPerPrincipal) }, retryAfterMs: FIRST_GUESS_MS },
       );
-    if (this.full) throw this.fullError(model, queued);
     this.#perPrincipal.set(applicant.principal, own + 1);
-    this.#sessions++;
   }
 
   leave(principal: string): void {
     const own = this.#perPrincipal.get(principal) ?? 0;
     if (own <= 1) this.#perPrincipal.delete(principal);
     else this.#perPrincipal.set(principal, own - 1);
-    this.#sessions--;
   }
 
-  /** Whether a slot of the model is free for this applicant. */
+  /** A session has its slot. */
+  opened(session: Session): void {
+    this.all.take(session.principal, session);
+    this.#change(session.model, (shares) => shares.take(session.principal, session));
+  }
+
+  /** A session has given its slot back. */
+  ended(session: Session): void {
+    this.all.giveBack(session.principal, session);
+    this.#change(session.model, (shares) => shares.giveBack(session.principal, session));
+    this.leave(session.principal);
+  }
+
+  /** The principal waits for a slot. */
+  wants(principal: string, model: ServedModel): void {
+    this.all.wants(principal);
+    this.#change(model, (shares) => shares.wants(principal));
+  }
+
+  wantsNoMore(principal: string, model: ServedModel): void {
+    this.all.wantsNoMore(principal);
+    this.#change(model, (shares) => shares.wantsNoMore(principal));
+  }
+
+  /** Whether this applicant can have a session of the model now. */
   hasSlot(model: ServedModel, resume: boolean): boolean {
-    return this.slots(model, resume) > 0;
+    return !this.full && this.slots(model, resume) > 0;
+  }
+
+  /** Slots of the model that new sessions share, or sessions that go on from elsewhere. */
+  capacity(model: ServedModel, resume: boolean): number {
+    return resume ? model.capacity : model.capacity - this.#headroom(model);
   }
 
   /** Slots that new sessions may take, or sessions that go on from elsewhere; below 0 where too many are. */
@@ -102,6 +146,13 @@ export class Admission {
     const lifetime = this.#lifetimes.get(model.name) ?? FIRST_GUESS_MS * model.capacity;
     const estimate = (lifetime / Math.max(1, model.openSequences)) * (queued + 1);
     return Math.round(Math.min(LONGEST_RETRY_MS, Math.max(SHORTEST_RETRY_MS, estimate)));
+  }
+
+  #change(model: ServedModel, how: (shares: Shares<Session>) => void): void {
+    const shares = this.sharesOf(model);
+    how(shares);
+    if (shares.empty) this.#models.delete(model);
+    else this.#models.set(model, shares);
   }
 
   #headroom(model: ServedModel): number {

@@ -17,6 +17,8 @@ export interface ComputationEvents {
   accepted(turn: number, live: Pick<LiveInput, 'taken' | 'wanted'>): void;
   turnStarted(): void;
   turnEnded(): void;
+  /** A turn was computed again whose end was recorded before. */
+  endedBefore(turn: number): void;
   /** No more can be computed. */
   over(end: SessionEnd): void;
 }

@@ -384,6 +384,7 @@ export class Computation implements SequenceSink {
     const { deps, events } = this.#init;
     const position = this.#records.next;
     const written = this.#records.write(turn, kind, encode);
+    if (written === 'dropped' && kind === 'end') events.endedBefore(turn);
     if (written === 'dropped' && this.#records.caughtUp) this.#onCaughtUp();
     if (this.#deaths.survived(position)) deps.onSurvived();
     events.advanced();

@@ -1,25 +1,27 @@
 import { BoundedMap, CabstandError } from '@cabstand/core';
 import { endedError, movedError } from './ended-error';
 import type { ResumeSpec } from './resume';
-import { Session } from './session';
+import type { Session } from './session';
 import { statusOf, waitingStatus } from './session-status';
 import type { Waiting } from './session-status';
 import { checkRevival, takeOver } from './takeover';
 import type { Epoch, SessionStatus } from './types';
 
 interface Remembered {
-  readonly principal: string;
   readonly status: SessionStatus;
   /** It was ended for this consumer, to be made anew. */
   readonly anewFor?: Epoch;
 }
 
-/** The sessions that a hoster knows by their ids: those that are open, wait for a slot, or have ended. */
+/**
+ * The sessions that a hoster knows by their names: those that are open, wait for a slot, or have ended.
+ * Each principal has names of its own, so that nobody can take another's, or learn which there are.
+ */
 export class SessionDirectory {
-  readonly #live = new Map<string, Session>();
+  readonly #live = new Map<Name, Session>();
   /** Named sessions only. */
-  readonly #waiting = new Map<string, Waiting>();
-  readonly #ended: BoundedMap<string, Remembered>;
+  readonly #waiting = new Map<Name, Waiting>();
+  readonly #ended: BoundedMap<Name, Remembered>;
 
   /** `remembered`: most sessions that have ended. */
   constructor(remembered: number) {
@@ -41,98 +43,85 @@ export class SessionDirectory {
   }
 
   opened(session: Session): void {
-    this.#live.set(session.id, session);
+    this.#live.set(nameOf(session.principal, session.id), session);
   }
 
-  waits(id: string, waiting: Waiting): void {
-    this.#waiting.set(id, waiting);
+  waits(id: string, principal: string, waiting: Waiting): void {
+    this.#waiting.set(nameOf(principal, id), waiting);
   }
 
-  waitsNoMore(id: string): void {
-    this.#waiting.delete(id);
+  waitsNoMore(id: string, principal: string): void {
+    this.#waiting.delete(nameOf(principal, id));
   }
 
   /** Remembers how it ended, if other calls could find it. */
   ended(session: Session): void {
-    this.#live.delete(session.id);
-    if (session.named)
-      this.#ended.set(session.id, { principal: session.principal, status: statusOf(session) });
+    const name = nameOf(session.principal, session.id);
+    this.#live.delete(name);
+    if (session.named) this.#ended.set(name, { status: statusOf(session) });
   }
 
   /** Forgets how a session ended. */
-  forget(id: string): void {
-    this.#ended.delete(id);
+  forget({ principal, id }: Session): void {
+    this.#ended.delete(nameOf(principal, id));
   }
 
   /**
    * The session that this hoster has and that a consumer with this epoch can go on with as it is. One
    * that it cannot (it went on elsewhere in the meantime) is ended, for `open` to make a new one.
-   * Throws EPOCH_FENCED, NOT_SESSION_OWNER, SESSION_BUSY, or why it ended where that was meant.
+   * Throws EPOCH_FENCED, SESSION_BUSY, or why it ended where that was meant.
    */
   resumable(id: string, principal: string, epoch: Epoch, spec: ResumeSpec): Session | undefined {
-    const session = this.#live.get(id);
+    const name = nameOf(principal, id);
+    const session = this.#live.get(name);
     if (session !== undefined) {
-      checkOwner(session.principal, principal);
       if (takeOver(session, epoch, spec)) return session;
       session.abort({ reason: 'migrated', error: movedError(id) });
-      this.#ended.set(id, { principal, status: statusOf(session), anewFor: epoch });
+      this.#ended.set(name, { status: statusOf(session), anewFor: epoch });
       return undefined;
     }
-    const ended = this.#ended.get(id);
-    if (ended === undefined) {
-      const waiting = this.#waiting.get(id);
-      if (waiting !== undefined) this.find(id, principal);
-      return undefined;
-    }
-    checkOwner(ended.principal, principal);
-    checkRevival(ended.status, epoch, ended.anewFor);
+    const ended = this.#ended.get(name);
+    if (ended !== undefined) checkRevival(ended.status, epoch, ended.anewFor);
+    else if (this.#waiting.has(name)) throw waits(id);
     return undefined;
   }
 
-  /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED, SESSION_BUSY or NOT_SESSION_OWNER. */
+  /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED or SESSION_BUSY. */
   find(id: string, principal: string): Session {
-    const session = this.#live.get(id);
-    if (session !== undefined) {
-      checkOwner(session.principal, principal);
-      return session;
-    }
-    const ended = this.#ended.get(id);
-    if (ended !== undefined) {
-      checkOwner(ended.principal, principal);
-      throw endedError(id, ended.status.end ?? { reason: 'completed' });
-    }
-    const waiting = this.#waiting.get(id);
-    if (waiting !== undefined) {
-      checkOwner(waiting.principal, principal);
-      throw new CabstandError('SESSION_BUSY', `session ${id} waits for a slot`);
-    }
+    const name = nameOf(principal, id);
+    const session = this.#live.get(name);
+    if (session !== undefined) return session;
+    const ended = this.#ended.get(name);
+    if (ended !== undefined) throw endedError(id, ended.status.end ?? { reason: 'completed' });
+    throw this.#waiting.has(name) ? waits(id) : unknown(id);
+  }
+
+  /** Whether the principal has a session under this id that is open, waiting or remembered. */
+  knows(id: string, principal: string): boolean {
+    const name = nameOf(principal, id);
+    return this.#live.has(name) || this.#ended.has(name) || this.#waiting.has(name);
+  }
+
+  /** How a session is, or how it ended. Throws SESSION_UNKNOWN. */
+  status(id: string, principal: string): SessionStatus {
+    const name = nameOf(principal, id);
+    const session = this.#live.get(name);
+    if (session !== undefined) return statusOf(session);
+    const ended = this.#ended.get(name);
+    if (ended !== undefined) return ended.status;
+    const waiting = this.#waiting.get(name);
+    if (waiting !== undefined) return waitingStatus(id, waiting);
     throw unknown(id);
   }
 
-  /** Whether a session is open, waiting or remembered under this id. */
-  knows(id: string): boolean {
-    return this.#live.has(id) || this.#ended.has(id) || this.#waiting.has(id);
-  }
-
-  /** How a session is, or how it ended. Throws SESSION_UNKNOWN or NOT_SESSION_OWNER. */
-  status(id: string, principal: string): SessionStatus {
-    const session = this.#live.get(id);
-    const ended = this.#ended.get(id);
-    const waiting = this.#waiting.get(id);
-    const found = session ?? ended ?? waiting;
-    if (found === undefined) throw unknown(id);
-    checkOwner(found.principal, principal);
-    if (found instanceof Session) return statusOf(found);
-    return 'status' in found ? found.status : waitingStatus(id, found);
-  }
-
   /**
-   * Throws SESSION_EXISTS, SESSION_ENDED, SESSION_BUSY or NOT_SESSION_OWNER where a session has this id. One
-   * that has ended is in nobody's way who resumes it.
+   * Throws SESSION_EXISTS, SESSION_ENDED or SESSION_BUSY where the principal has a session with this id.
+   * One that has ended is in nobody's way who resumes it.
    */
   checkFree(id: string, principal: string, resume: boolean): void {
-    const taken = resume ? this.#live.has(id) || this.#waiting.has(id) : this.knows(id);
-    if (!taken) return;
+    const name = nameOf(principal, id);
+    const taken = this.#live.has(name) || this.#waiting.has(name);
+    if (!taken && (resume || !this.#ended.has(name))) return;
     this.find(id, principal);
     throw new CabstandError('SESSION_EXISTS', `session ${id} is open already`, {
       metadata: { session_id: id },
@@ -140,9 +129,14 @@ export class SessionDirectory {
   }
 }
 
-function checkOwner(owner: string, principal: string): void {
-  if (owner !== principal)
-    throw new CabstandError('NOT_SESSION_OWNER', 'the session belongs to another principal');
+/** Principal and id of a session. */
+type Name = string;
+
+/** Ids have no blank: no two pairs make the same name. */
+const nameOf = (principal: string, id: string): Name => `${id} ${principal}`;
+
+function waits(id: string): CabstandError {
+  return new CabstandError('SESSION_BUSY', `session ${id} waits for a slot`);
 }
 
 function unknown(id: string): CabstandError {

@@ -1,59 +1,94 @@
 import { CabstandError } from '@cabstand/core';
 import type { ServedModel } from '../engines/contract';
 import type { Admission, Applicant } from './admission';
-import type { IdleSessions } from './idle-sessions';
 import type { Session } from './session';
+import type { Shares } from './shares';
+import { isIdle, leastMissed } from './usage';
 
 /** Share of a model's slots that count as free at most while idle sessions hold them. */
 const SHARE_SHOWN = 1 / 8;
 
 /**
- * The idle sessions that have to end for this applicant to get in; none where there is room, or where
- * that would not help. At its principal's limit they are its own; for a slot its own go first.
+ * The sessions that have to end for this applicant to get in; none where there is room, or where that would
+ * not help. Idle ones of its own go at its limit. A principal below its fair share takes from the one that
+ * is most above; others get what idle sessions have: their own, or those of whoever is above.
+ * `waited`: it is counted already.
  */
 export function givingWay(
   admission: Admission,
-  idle: IdleSessions,
-  { principal, resume }: Applicant,
+  { principal, resume, waited = false }: Applicant & { readonly waited?: boolean },
   model: ServedModel,
+  now: number,
 ): readonly Session[] {
   const chosen = new Set<Session>();
-  const fits = (session: Session): boolean => !chosen.has(session);
-  const inModel = (session: Session): boolean => fits(session) && session.model === model;
+  const ofModel = admission.sharesOf(model);
+  // What is left of one that closes is being read: it holds no slot.
+  const counts = (session: Session): boolean => !chosen.has(session) && session.state !== 'closing';
+  const choose = (shares: Shares<Session>, capacity: number): Session | undefined => {
+    const giving = shares.giver(principal, capacity, counts);
+    if (giving !== undefined) return leastMissed(giving, now);
+    return idleOf(shares, principal, capacity, counts, now);
+  };
   const left = (): number =>
     admission.slots(model, resume) + [...chosen].filter((one) => one.model === model).length;
-  if (admission.atLimit(principal)) {
+  if (!waited && admission.atLimit(principal)) {
     const own =
-      (left() <= 0 ? idle.own(principal, inModel) : undefined) ?? idle.own(principal, fits);
+      (left() <= 0 ? ownIdle(ofModel, principal, counts, now) : undefined) ??
+      ownIdle(admission.all, principal, counts, now);
     if (own === undefined) return [];
     chosen.add(own);
   }
   while (left() <= 0) {
-    const next = idle.any(principal, inModel);
+    const next = choose(ofModel, admission.capacity(model, resume));
     if (next === undefined) return [];
     chosen.add(next);
   }
   if (admission.full && chosen.size === 0) {
-    const next = idle.any(principal, fits);
+    const next = choose(admission.all, admission.most);
     if (next !== undefined) chosen.add(next);
   }
   return [...chosen];
 }
 
-/** Idle sessions of the model whose slot one that waits in the queue may have, or none. */
-export function givingSlot(
-  admission: Admission,
-  idle: IdleSessions,
-  { principal, resume }: Applicant,
-  model: ServedModel,
-): readonly Session[] {
-  const chosen = new Set<Session>();
-  while (admission.slots(model, resume) + chosen.size <= 0) {
-    const next = idle.any(principal, (one) => one.model === model && !chosen.has(one));
-    if (next === undefined) return [];
-    chosen.add(next);
+type Counts = (session: Session) => boolean;
+
+function ownIdle(
+  shares: Shares<Session>,
+  principal: string,
+  counts: Counts,
+  now: number,
+): Session | undefined {
+  const own = [...shares.heldBy(principal)];
+  return leastMissed(
+    own.filter((session) => isIdle(session) && counts(session)),
+    now,
+  );
+}
+
+/** The longest idle one of this principal, or else of the one above its share that has most of them. */
+function idleOf(
+  shares: Shares<Session>,
+  principal: string,
+  capacity: number,
+  counts: Counts,
+  now: number,
+): Session | undefined {
+  const own = ownIdle(shares, principal, counts, now);
+  if (own !== undefined) return own;
+  const portion = shares.portion(principal, capacity);
+  let most: readonly Session[] = [];
+  for (const [, held] of shares.all()) {
+    const theirs = [...held].filter(counts);
+    if (theirs.length <= portion) continue;
+    const idle = theirs.filter(isIdle);
+    if (idle.length > most.length) most = idle;
   }
-  return [...chosen];
+  return leastMissed(most, now);
+}
+
+/** Of `lent` slots, how many to show to routers where none is free: a few, as of those that are idle. */
+export function shownLent(lent: number, capacity: number): number {
+  return Math.min(lent, Math.ceil(capacity * SHARE_SHOWN));
 }
 
 /**
@@ -65,10 +100,13 @@ export function shownFree(free: number, reachable: number, capacity: number): nu
 }
 
 /** What the reader of such a session is told, and whoever comes back for it. */
-export function gaveWay(id: string): CabstandError {
+export function gaveWay(session: Session): CabstandError {
+  const idle = isIdle(session);
   return new CabstandError(
     'SESSION_EVICTED',
-    `session ${id} was idle, and the hoster needed its room: begin anew, or open it as durable`,
-    { metadata: { session_id: id, cause: 'idle' } },
+    idle
+      ? `session ${session.id} was idle, and the hoster needed its room: begin anew, or open it as durable`
+      : `session ${session.id} had more than its principal's share, and another one wanted it: go on elsewhere, or later`,
+    { metadata: { session_id: session.id, cause: idle ? 'idle' : 'share' } },
   );
 }

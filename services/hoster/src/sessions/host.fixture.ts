@@ -12,10 +12,20 @@ import type {
   ServedModel,
   TurnStart,
 } from '../engines/contract';
+import type { ResumeSpec } from './resume';
 import { ANY_INPUT } from './signature.fixture';
+import { FRESH, encodeState } from './state-at';
 
 export function testSealer(): Sealer {
   return createSealer(authConfigSchema.parse({}));
+}
+
+/** What a consumer brings that goes on after turn 0 of a session of model `fake`. */
+export function sealedResume(sealer: Sealer, session: string, principal: string): ResumeSpec {
+  const state = { ...FRESH, position: 1, turn: 0 };
+  const binding = { session, principal, model: 'fake', digest: 'sha256:00', position: 1 };
+  const sealed = sealer.seal(binding, ...encodeState(state));
+  return { checkpoint: { position: 1, sealed }, delivered: 0, turn: 1, turns: [] };
 }
 
 /** One sequence: produces nothing by itself; tests step it. Refuses to run without credit. */

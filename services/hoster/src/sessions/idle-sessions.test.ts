@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { CabstandError, FakeClock } from '@cabstand/core';
-import { FakeHost, testSealer } from './host.fixture';
+import { FakeHost, sealedResume, testSealer } from './host.fixture';
 import type { FakeSequence } from './host.fixture';
 import type { SessionOptions } from './options';
 import { FakeReader } from './readers.fixture';
@@ -12,9 +12,19 @@ const forever = new AbortController().signal;
 const content = { prompt: 'x', parameters: {}, tensors: [], live: false };
 const epoch = { counter: 1, owner: 'aa' };
 
+/** No two moments are the same. */
+class FineClock extends FakeClock {
+  #reads = 0;
+
+  override monotonic(): number {
+    return super.monotonic() + ++this.#reads / 1000;
+  }
+}
+
 class Bench {
-  readonly clock = new FakeClock();
+  readonly clock = new FineClock();
   readonly host: FakeHost;
+  readonly sealer = testSealer();
   readonly sessions: Sessions;
   readonly ended: [string, SessionEnd][] = [];
   #ids = 0;
@@ -22,7 +32,7 @@ class Bench {
   constructor(options: SessionOptions = {}, capacity = 2) {
     this.host = new FakeHost(capacity);
     this.sessions = new Sessions({
-      ...{ host: this.host, clock: this.clock, sealer: testSealer(), options },
+      ...{ host: this.host, clock: this.clock, sealer: this.sealer, options },
       observer: { ended: ({ id }, end) => void this.ended.push([id, end]) },
     });
   }
@@ -32,12 +42,19 @@ class Bench {
     return this.ended.flatMap(([id, { reason }]) => (reason === 'evicted' ? [id] : []));
   }
 
-  async open(principal = 'alice', retention: Retention = 'kept'): Promise<Session> {
+  async open(principal = 'alice', retention: Retention = 'kept', priority = 0): Promise<Session> {
     const id = `${principal}-${this.#ids++}`;
-    const wanted = { id, principal, model: 'fake', retention, epoch, priority: 0 };
+    const wanted = { id, principal, model: 'fake', retention, epoch, priority };
     const session = await this.sessions.open(wanted, forever);
     this.#sequences.set(session, this.host.model.last);
     return session;
+  }
+
+  /** A session that goes on from elsewhere. */
+  resume(id: string, principal: string): Promise<Session> {
+    const resume = sealedResume(this.sealer, id, principal);
+    const opening = { model: 'fake', retention: 'durable', epoch, priority: 0 } as const;
+    return this.sessions.open({ ...opening, id, principal, resume }, forever);
   }
 
   /** A session with a turn that runs. */
@@ -47,17 +64,29 @@ class Bench {
     return session;
   }
 
-  turn(session: Session): void {
+  /** One whose turn waits for live input. */
+  async live(principal?: string): Promise<Session> {
+    const session = await this.open(principal, 'call');
+    this.turn(session, true);
+    return session;
+  }
+
+  /** Its reader goes away. */
+  leave(session: Session): void {
+    this.#readers.get(session)?.attachment?.detach('cancelled');
+  }
+
+  turn(session: Session, live = false): void {
     const reader = new FakeReader();
     reader.attachment = session.attach(reader, epoch, undefined);
-    session.startTurn(session.turn + 1, content);
+    session.startTurn(session.turn + 1, { ...content, live });
     this.#readers.set(session, reader);
   }
 
   /** Ends the turn that runs, and its call. */
   rest(session: Session): Session {
     this.#sequences.get(session)?.finish();
-    this.#readers.get(session)?.attachment?.detach('cancelled');
+    this.leave(session);
     return session;
   }
 
@@ -113,11 +142,10 @@ describe('idle kept sessions give way', () => {
     await b.running('alice');
     await b.running('dave');
     await b.running('dave');
-    // Of the two that have one each, whose is idle for longer.
-    await b.running('dave');
-    expect(b.evicted).toEqual([alice.id, carol[0]?.id, carol[1]?.id, bob.id]);
-    await b.running('dave');
+    expect(b.evicted).toEqual([alice.id, carol[0]?.id, carol[1]?.id]);
+    // Those of the others are within their shares.
     expect(await refusal(b.open('dave'))).toBe('HOSTER_FULL');
+    expect(bob.end).toBeUndefined();
     expect(b.host.model.openSequences).toBe(5);
   });
 
@@ -154,13 +182,11 @@ describe('idle kept sessions give way', () => {
     // A session from elsewhere sits in the headroom: one that goes leaves nothing for a new one.
     const full = new Bench({ resumeHeadroom: 0.5 }, 2);
     await full.idle('alice');
-    const resume = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
-    const opening = { principal: 'bob', model: 'fake', retention: 'durable', epoch } as const;
-    await full.sessions.open({ ...opening, id: 'r1', priority: 0, resume }, forever);
+    await full.resume('r1', 'bob');
     expect(full.ended).toEqual([]);
-    await full.sessions.open({ ...opening, id: 'r2', priority: 0, resume }, forever);
+    await full.resume('r2', 'carol');
     expect(full.evicted).toHaveLength(1);
-    expect(await refusal(full.open('carol'))).toBe('HOSTER_FULL');
+    expect(await refusal(full.open('dave'))).toBe('HOSTER_FULL');
   });
 
   it('and make room for a session that waits as soon as they are idle', async () => {
@@ -188,61 +214,133 @@ describe('idle kept sessions give way', () => {
     b.turn(idle[0] as Session);
     expect(b.sessions.freeSlots(b.host.model)).toBe(0);
   });
+});
 
-  it('never more than there is need, whatever comes', async () => {
+describe('shares of the slots', () => {
+  it('are lent to whoever is alone, all of them', async () => {
+    const b = new Bench({}, 8);
+    for (let i = 0; i < 8; i++) await b.running('bob');
+    expect(await refusal(b.open('bob'))).toBe('HOSTER_FULL');
+    expect(b.ended).toEqual([]);
+    // None is free, but routers are to know that others would get one.
+    const { model } = b.host;
+    expect([b.sessions.freeSlots(model), b.sessions.lentSlots(model)]).toEqual([0, 1]);
+    for (let i = 0; i < 4; i++) await b.running('alice');
+    for (const who of ['carol', 'dave', 'erin', 'frank', 'grace', 'heidi']) await b.running(who);
+    expect(b.sessions.lentSlots(model)).toBe(0);
+  });
+
+  it('are given back at once, what is missed least first', async () => {
+    const b = new Bench({}, 10);
+    const silent = await b.live('bob');
+    const orphan = await b.running('bob', 'durable');
+    b.leave(orphan);
+    const kept = await b.idle('bob');
+    const durable = await b.idle('bob', 'durable');
+    await b.clock.advance(10_000);
+    for (let i = 0; i < 6; i++) await b.running('bob');
+    for (let i = 0; i < 5; i++) await b.running('alice');
+    const newest = b.evicted.at(-1);
+    expect(b.evicted).toEqual([kept.id, durable.id, orphan.id, silent.id, 'bob-9']);
+    expect(newest).toBe('bob-9');
+    // Neither has a right to more.
+    expect(await refusal(b.open('alice'))).toBe('HOSTER_FULL');
+    expect(await refusal(b.open('bob'))).toBe('HOSTER_FULL');
+    // A third of ten for each, taken from either.
+    for (let i = 0; i < 3; i++) await b.running('carol');
+    expect(await refusal(b.open('carol'))).toBe('HOSTER_FULL');
+    expect(b.evicted.slice(5).map((id) => id.slice(0, 3))).toEqual(['bob', 'ali', 'bob']);
+    expect(b.ended.at(-1)?.[1].error).toMatchObject({
+      reason: 'SESSION_EVICTED',
+      metadata: { cause: 'share' },
+    });
+  });
+
+  it('hold for sessions that go on from elsewhere, too', async () => {
+    const b = new Bench({ resumeHeadroom: 0.5 }, 4);
+    for (const id of ['1', '2', '3', '4']) await b.resume(id, 'bob');
+    await b.resume('a', 'alice');
+    expect(b.evicted).toEqual(['1']);
+  });
+
+  it('are served in turn to those that wait', async () => {
+    const b = new Bench({ queueLength: 10 }, 1);
+    const first = await b.running('carol');
+    const order: string[] = [];
+    const wait = (principal: string, priority = 0): void =>
+      void b.open(principal, 'kept', priority).then(({ id }) => order.push(id));
+    for (let i = 0; i < 3; i++) wait('bob');
+    wait('bob', 3);
+    wait('alice');
+    wait('alice');
+    await Promise.resolve();
+    expect(b.sessions.queueLength).toBe(6);
+    first.abort({ reason: 'stopped' });
+    for (let i = 0; i < 5; i++) {
+      await b.clock.advance(1);
+      b.sessions
+        .find(order.at(-1) ?? '', order.at(-1)?.split('-')[0] ?? '')
+        .abort({ reason: 'stopped' });
+    }
+    await b.clock.advance(1);
+    expect(order).toEqual(['bob-4', 'alice-5', 'bob-1', 'alice-6', 'bob-2', 'bob-3']);
+  });
+
+  it('go to those below theirs before those that only borrow', async () => {
+    const b = new Bench({ queueLength: 10 }, 2);
+    const [bob] = [await b.running('bob'), await b.running('alice')];
+    const order: string[] = [];
+    for (const who of ['alice', 'bob']) void b.open(who).then(({ id }) => order.push(id));
+    await Promise.resolve();
+    bob.abort({ reason: 'stopped' });
+    await b.clock.advance(1);
+    expect(order).toEqual(['bob-3']);
+    expect(b.evicted).toEqual([]);
+  });
+
+  it('are never withheld and never more than taken back, whatever comes', async () => {
+    const capacity = 5;
     const step = fc.record({
       who: fc.constantFrom('alice', 'bob', 'carol'),
-      what: fc.constantFrom('open', 'open', 'rest', 'turn', 'close'),
-      retention: fc.constantFrom<Retention>('kept', 'kept', 'durable'),
+      what: fc.constantFrom('open', 'open', 'open', 'rest', 'turn', 'close'),
+      retention: fc.constantFrom<Retention>('kept', 'durable'),
       which: fc.nat(),
     });
+    const steps = fc.array(step, { minLength: 20, maxLength: 80, size: 'max' });
     await fc.assert(
-      fc.asyncProperty(
-        fc.array(step, { minLength: 20, maxLength: 80, size: 'max' }),
-        async (steps) => {
-          const limits = { maxSessionsPerPrincipal: 3, maxSessions: 7 };
-          const b = new Bench(limits, 5);
-          const idle = new Map<Session, string>();
-          const busy: Session[] = [];
-          for (const { who, what, retention, which } of steps) {
+      fc.asyncProperty(steps, fc.constantFrom(4, 9), async (all, maxSessions) => {
+        const b = new Bench({ maxSessions }, capacity);
+        const slots = Math.min(capacity, maxSessions);
+        for (const { who, what, retention, which } of all) {
+          const open = [...b.sessions.all()];
+          const one = open[which % Math.max(1, open.length)];
+          if (what === 'open') {
+            const held = (of: string): number => open.filter((s) => s.principal === of).length;
+            const n = new Set([...open.map(({ principal }) => principal), who]).size;
+            const share = Math.max(1, Math.floor(slots / n));
+            const idle = new Set(
+              open.filter((s) => s.retention === 'kept' && s.state === 'orphaned').map((s) => s.id),
+            );
             const before = b.evicted.length;
-            const all = [...b.sessions.all()];
-            const mine = all.filter(({ principal }) => principal === who).length;
-            if (what === 'open') {
-              const tight = all.length >= 5 || mine >= limits.maxSessionsPerPrincipal;
-              const own = [...idle.values()].includes(who);
-              const refused = await refusal(b.open(who, retention).then((s) => busy.push(s)));
-              if (refused === 'none') expect(b.evicted.length - before).toBe(tight ? 1 : 0);
-              else {
-                expect(b.evicted.length).toBe(before);
-                expect(tight && !own).toBe(true);
-                expect(mine >= limits.maxSessionsPerPrincipal || idle.size === 0).toBe(true);
-              }
-              for (const [session] of idle) if (session.end !== undefined) idle.delete(session);
-              if (refused === 'none') b.turn(busy.at(-1) as Session);
-            } else if (what === 'rest') {
-              const [session] = busy.splice(which % Math.max(1, busy.length), 1);
-              if (session !== undefined) b.rest(session);
-              if (session?.retention === 'kept') idle.set(session, session.principal);
-            } else if (what === 'turn') {
-              const session = [...idle.keys()][which % Math.max(1, idle.size)];
-              if (session === undefined) continue;
-              idle.delete(session);
-              b.turn(session);
-              busy.push(session);
-            } else {
-              const session = all[which % Math.max(1, all.length)];
-              session?.abort({ reason: 'stopped' });
-              if (session === undefined) continue;
-              idle.delete(session);
-              if (busy.includes(session)) busy.splice(busy.indexOf(session), 1);
+            const refused = await refusal(b.running(who, retention));
+            const gone = b.evicted.slice(before);
+            // Work-conserving: nobody is refused while a slot is free, or their share is not used up.
+            if (open.length < slots) expect([refused, gone]).toEqual(['none', []]);
+            else if (held(who) < share) expect(refused).toBe('none');
+            expect(gone.length).toBe(open.length < slots || refused !== 'none' ? 0 : 1);
+            for (const id of gone) {
+              const owner = id.split('-')[0] ?? '';
+              if (owner === who) expect(idle.has(id) && held(who) >= share).toBe(true);
+              else expect(held(owner)).toBeGreaterThan(idle.has(id) ? slots / n : share);
             }
-            expect(busy.every(({ end }) => end === undefined)).toBe(true);
-            expect(b.host.model.openSequences).toBe(b.sessions.size);
-          }
-        },
-      ),
-      { numRuns: 60 },
+          } else if (one === undefined) continue;
+          else if (what === 'rest' && one.turnRuns) b.rest(one);
+          else if (what === 'turn' && !one.turnRuns) b.turn(one);
+          else if (what === 'close') one.abort({ reason: 'stopped' });
+          expect(b.host.model.openSequences).toBe(b.sessions.size);
+        }
+      }),
+      { numRuns: 100 },
     );
   });
 });

@@ -58,3 +58,32 @@ test('a live turn that waits for input is told of as one that computes: proxies 
   expect(reader.notices.map(({ kind }) => kind)).toEqual(['progress', 'progress']);
   session.abort({ reason: 'stopped' });
 });
+
+test('a live turn whose caller sends nothing for too long ends, and its slot is free', async () => {
+  const b = bench({ liveIdleTimeoutMs: 5000 });
+  const session = await open(b);
+  const reader = attach(session);
+  session.startTurn(0, content('', true));
+  const seconds = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      await b.clock.advance(1000);
+      b.sessions.tellProgress();
+    }
+  };
+  await seconds(5);
+  session.input(0, 0, [], false);
+  // The engine has it, and the caller need not send more meanwhile.
+  await seconds(20);
+  expect(session.end).toBeUndefined();
+  b.host.model.last.sink.inputTaken(0, 1);
+  await seconds(5);
+  expect(session.end).toBeUndefined();
+  await seconds(1);
+  expect(reader.gone).toMatchObject({
+    end: {
+      reason: 'timed_out',
+      error: { reason: 'SESSION_ENDED', metadata: { end_reason: 'timed_out' } },
+    },
+  });
+  expect(b.host.model.openSequences).toBe(0);
+});

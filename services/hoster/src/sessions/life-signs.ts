@@ -1,12 +1,16 @@
 import { CabstandError } from '@cabstand/core';
 import type { Computation } from './computation';
 import type { Delivery } from './delivery';
+import { endedError } from './ended-error';
 import type { SessionDeps } from './session-init';
 import type { SessionEnd, SessionNotice } from './types';
 
 /** The session, to those who tell its consumer of it. */
 interface Told {
   readonly durable: boolean;
+  readonly id: string;
+  /** When its reader was last heard of. */
+  readonly since: number;
   /** False where nobody reads. */
   notify(notice: SessionNotice): boolean;
   close(end: SessionEnd): void;
@@ -14,7 +18,7 @@ interface Told {
 
 /**
  * Tells a consumer that waits for records why none comes: work goes on, or nothing is computed before an
- * acknowledgement. Nobody waits for ever for one that does not come.
+ * acknowledgement. Nobody waits for ever for one that does not come, nor for live input.
  */
 export class LifeSigns {
   readonly #session: Told;
@@ -24,6 +28,8 @@ export class LifeSigns {
   /** Position at the last look. */
   #seen = -1;
   #askedSince: number | undefined;
+  /** Its live turn has waited for input since. */
+  #starvedSince: number | undefined;
 
   constructor(
     session: Told,
@@ -53,6 +59,7 @@ export class LifeSigns {
     else if (runs && delivered && this.#seen === next)
       this.#session.notify({ kind: 'progress', done: next });
     this.#seen = next;
+    this.#endSilent();
   }
 
   /** Whether only an acknowledgement lets the engine go on. */
@@ -62,6 +69,21 @@ export class LifeSigns {
     if (running.live?.starved === true || !this.#delivery.delivered) return false;
     const { records, bytes } = this.#delivery.outstanding;
     return this.#delivery.keptRecords > 0 && (records <= 0 || bytes <= 0);
+  }
+
+  /** Ends the session where its live turn has waited for input for too long. */
+  #endSilent(): void {
+    const { clock, options } = this.#deps;
+    const { running } = this.#computation.turns;
+    const now = clock.monotonic();
+    if (running?.live?.starved === true) this.#starvedSince ??= now;
+    else this.#starvedSince = undefined;
+    const { starved, complete } = running?.live ?? {};
+    if (this.#starvedSince === undefined || starved !== true || complete === true) return;
+    const silentMs = now - Math.max(this.#starvedSince, this.#session.since);
+    if (silentMs < options.liveIdleTimeoutMs) return;
+    const end = { reason: 'timed_out' } as const;
+    this.#session.close({ ...end, error: endedError(this.#session.id, end) });
   }
 
   #ask(position: number): void {

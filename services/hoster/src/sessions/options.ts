@@ -15,7 +15,7 @@ export interface SessionOptions {
   readonly liveBytes?: number;
   /** Most sessions open at once, over all models. Default 1024. */
   readonly maxSessions?: number;
-  /** Most sessions (orphans too) of one principal. Default 256. */
+  /** Most sessions (orphans too) of one principal, and no more than `maxSessions`. Default 1024. */
   readonly maxSessionsPerPrincipal?: number;
   /** Share of a model's slots that only resumed sessions may use, from 0 to 0.9. Default 0.05. */
   readonly resumeHeadroom?: number;
@@ -27,6 +27,10 @@ export interface SessionOptions {
   readonly orphanTimeoutMs?: number;
   /** A kept or durable session between turns ends after this. Default 300,000. */
   readonly idleTimeoutMs?: number;
+  /** A live turn that waits for input while its reader is there ends after this. Default 300,000. */
+  readonly liveIdleTimeoutMs?: number;
+  /** Highest priority of callers that are no admins, 0 to 9; theirs is lowered to it. Default 4. */
+  readonly maxPriority?: number;
   /** How long a closed session's last records may take to be read. Default 10,000. */
   readonly closeTimeoutMs?: number;
   /** Within a turn, snapshots are so close that a replay takes at most this long. Default 250. */
@@ -54,12 +58,14 @@ export const SESSION_LIMITS: Readonly<Record<keyof SessionOptions, Limit>> = {
   liveParts: [1024, 1, MOST_COUNT],
   liveBytes: [16 * MIB, 1, MOST_BYTES],
   maxSessions: [1024, 1, MOST_COUNT],
-  maxSessionsPerPrincipal: [256, 1, MOST_COUNT],
+  maxSessionsPerPrincipal: [1024, 1, MOST_COUNT],
   resumeHeadroom: [0.05, 0, 0.9, 'share'],
   queueLength: [0, 0, 100_000],
   queueWaitMs: [10_000, 1, MOST_MS],
   orphanTimeoutMs: [60_000, 1, MOST_MS],
   idleTimeoutMs: [300_000, 1, MOST_MS],
+  liveIdleTimeoutMs: [300_000, 1, MOST_MS],
+  maxPriority: [4, 0, 9],
   closeTimeoutMs: [10_000, 1, MOST_MS],
   replayMs: [250, 1, MOST_MS],
   snapshotRecords: [256, 1, MOST_COUNT],

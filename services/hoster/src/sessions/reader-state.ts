@@ -18,9 +18,21 @@ type State =
 export class ReaderState {
   readonly #clock: Clock;
   #state: State = { kind: 'orphaned', timer: undefined };
+  #since: number;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#since = clock.monotonic();
+  }
+
+  /** When the reader was last heard of, or came or went. */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** The reader has sent something. */
+  heard(): void {
+    this.#since = this.#clock.monotonic();
   }
 
   get kind(): State['kind'] {
@@ -63,13 +75,17 @@ export class ReaderState {
     this.#become({ kind: 'closing', consumer, end, timer: this.#timer(ms, onTimeout) });
   }
 
-  finish(end: SessionEnd): void {
+  /** Answers who has read until now. */
+  finish(end: SessionEnd): Consumer | undefined {
+    const { consumer } = this;
     this.#become({ kind: 'ended', end });
+    return consumer;
   }
 
   #become(state: State): void {
     if ('timer' in this.#state) this.#state.timer?.cancel();
     this.#state = state;
+    this.heard();
   }
 
   #timer(ms: number, onTimeout: () => void): Timer {

@@ -13,7 +13,6 @@ interface Asked extends Pick<SessionFacts, 'id' | 'state' | 'position' | 'epoch'
 
 /** A named session that waits for a slot. */
 export interface Waiting {
-  readonly principal: string;
   readonly model: string;
   /** Counter of its epoch. */
   readonly epoch: number;

@@ -59,9 +59,8 @@ export class Session implements SessionFacts {
     this.#deps = deps;
     this.#inputs = init.inputs;
     this.openedAt = deps.clock.monotonic();
-    const { journalRecords, journalBytes } = deps.options;
     this.#delivery = new Delivery({
-      limit: { records: journalRecords, bytes: journalBytes },
+      limit: { records: deps.options.journalRecords, bytes: deps.options.journalBytes },
       keepUntilAcknowledged: init.retention === 'durable',
       start: init.plan?.next ?? 0,
     });
@@ -94,6 +93,11 @@ export class Session implements SessionFacts {
 
   get end(): SessionEnd | undefined {
     return this.#reader.end;
+  }
+
+  /** See `ReaderState.since`. */
+  get since(): number {
+    return this.#reader.since;
   }
 
   /** Next position to be produced. */
@@ -150,7 +154,7 @@ export class Session implements SessionFacts {
   }
 
   /** What the engine may still produce. */
-  get credit(): { readonly records: number; readonly bytes: number } {
+  get credit(): Session['journal'] {
     return this.#delivery.outstanding;
   }
 
@@ -207,6 +211,7 @@ export class Session implements SessionFacts {
   startTurn(turn: number, content: TurnContent): TurnOutcome {
     this.#inputs.turn(content);
     this.#checkOpen();
+    this.#reader.heard();
     return this.#computation.startTurn(turn, content);
   }
 
@@ -223,6 +228,7 @@ export class Session implements SessionFacts {
    */
   input(turn: number, part: number, tensors: readonly Tensor[], last: boolean): void {
     this.#checkOpen();
+    this.#reader.heard();
     this.#computation.input(turn, part, tensors, last);
   }
 
@@ -302,18 +308,24 @@ export class Session implements SessionFacts {
     if (this.end !== undefined) return;
     const consumer = this.#reader.streaming;
     if (consumer === undefined || this.#delivery.delivered) {
-      this.#finish(end);
+      this.abort(end);
       return;
     }
     this.#computation.close();
     const { closeTimeoutMs } = this.#deps.options;
-    this.#reader.close(consumer, end, closeTimeoutMs, () => this.#finish(end));
+    this.#reader.close(consumer, end, closeTimeoutMs, () => this.abort(end));
     this.#room.wake();
   }
 
   /** Ends the session now, whatever its reader has. */
   abort(end: SessionEnd): void {
-    this.#finish(end);
+    if (this.state === 'ended') return;
+    const consumer = this.#reader.finish(end);
+    this.#computation.close();
+    this.#delivery.clear();
+    this.#room.wake();
+    this.#deps.onEnded(end);
+    consumer?.detached({ kind: 'ended', end });
   }
 
   /** Tells the consumer something; false if there is none. */
@@ -331,6 +343,7 @@ export class Session implements SessionFacts {
       },
       turnStarted: () => this.#signs.turnStarted(),
       turnEnded: () => this.#room.wake(),
+      endedBefore: (turn) => this.#reader.consumer?.turnOver?.(turn),
       over: (end) => this.close(end),
     };
   }
@@ -341,7 +354,7 @@ export class Session implements SessionFacts {
     if (this.durable && consumer !== undefined)
       this.#offers.offer(this.#computation.state, consumer);
     if (consumer !== undefined && end !== undefined && this.#delivery.delivered) {
-      this.#finish(end);
+      this.abort(end);
       return;
     }
     if (streaming === undefined) return;
@@ -369,7 +382,7 @@ export class Session implements SessionFacts {
       this.retention === 'call' ||
       (this.retention === 'kept' && (this.turnRuns || !this.#delivery.delivered));
     if (this.end !== undefined || endsHere) {
-      this.#finish(this.end ?? { reason });
+      this.abort(this.end ?? { reason });
       return;
     }
     this.#delivery.detach();
@@ -381,18 +394,7 @@ export class Session implements SessionFacts {
     const { orphanTimeoutMs, idleTimeoutMs } = this.#deps.options;
     const underWay = this.turnRuns || !this.#delivery.delivered;
     const after = this.durable && underWay ? orphanTimeoutMs : idleTimeoutMs;
-    this.#reader.orphan(after, () => this.#finish({ reason: 'timed_out' }));
+    this.#reader.orphan(after, () => this.abort({ reason: 'timed_out' }));
     this.#deps.onQuiet();
-  }
-
-  #finish(end: SessionEnd): void {
-    if (this.state === 'ended') return;
-    const { consumer } = this.#reader;
-    this.#reader.finish(end);
-    this.#computation.close();
-    this.#delivery.clear();
-    this.#room.wake();
-    this.#deps.onEnded(end);
-    consumer?.detached({ kind: 'ended', end });
   }
 }

@@ -1,6 +1,7 @@
 import { CabstandError, FakeClock } from '@cabstand/core';
+import type { Sealer } from '@cabstand/auth';
 import { tensorOf } from '@cabstand/tensor';
-import { FakeHost, testSealer } from './host.fixture';
+import { FakeHost, sealedResume, testSealer } from './host.fixture';
 import type { SessionOptions } from './options';
 import { FakeReader } from './readers.fixture';
 import type { Session } from './session';
@@ -10,6 +11,7 @@ import type { OpenRequest } from './sessions';
 const forever = new AbortController().signal;
 
 interface Bench {
+  readonly sealer: Sealer;
   readonly clock: FakeClock;
   readonly host: FakeHost;
   readonly sessions: Sessions;
@@ -22,6 +24,7 @@ interface Bench {
 
 function bench(options: SessionOptions = {}, capacity = 2): Bench {
   const clock = new FakeClock();
+  const sealer = testSealer();
   const host = new FakeHost(capacity);
   const refused: string[] = [];
   const waited: number[] = [];
@@ -33,11 +36,12 @@ function bench(options: SessionOptions = {}, capacity = 2): Bench {
     made.drained++;
   };
   const made: Bench = {
+    sealer,
     clock,
     host,
     refused,
     waited,
-    sessions: new Sessions({ host, clock, observer, sealer: testSealer(), options, onDrained }),
+    sessions: new Sessions({ host, clock, observer, sealer, options, onDrained }),
     drained: 0,
   };
   return made;
@@ -99,8 +103,14 @@ describe('admission', () => {
     await open(b);
     expect((await errorOf(open(b))).reason).toBe('HOSTER_FULL');
     expect(slots()).toEqual([0, 2]);
-    const resume = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
-    await open(b, { resume });
+    // Anybody can say that there was a session: only a checkpoint proves it.
+    const madeUp = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
+    expect((await errorOf(open(b, { resume: madeUp }))).reason).toBe('HOSTER_FULL');
+    const foreign = sealedResume(b.sealer, 'r', 'bob');
+    expect((await errorOf(open(b, { id: 'r', resume: foreign }))).reason).toBe(
+      'CHECKPOINT_INVALID',
+    );
+    await open(b, { id: 'r', resume: sealedResume(b.sealer, 'r', 'alice') });
     expect(slots()).toEqual([0, 1]);
     b.sessions.drain(1000);
     expect(slots()).toEqual([0, 0]);
@@ -111,9 +121,18 @@ describe('admission', () => {
     await open(b);
     const second = await open(b);
     expect((await errorOf(open(b))).reason).toBe('QUOTA_EXCEEDED');
-    await open(b, { principal: 'bob' });
-    expect((await errorOf(open(b, { principal: 'carol' }))).reason).toBe('HOSTER_FULL');
-    second.close({ reason: 'completed' });
+    await open(b, { id: 'b', principal: 'bob' });
+    // The second one is above its share of one: the newest of its sessions goes.
+    await open(b, { principal: 'carol' });
+    expect(second.end).toMatchObject({
+      reason: 'evicted',
+      error: { metadata: { cause: 'share' } },
+    });
+    expect((await errorOf(open(b, { principal: 'dave' }))).reason).toBe('HOSTER_FULL');
+    b.sessions.find('b', 'bob').close({ reason: 'completed' });
+    await open(b);
+    const [last] = [...b.sessions.all()].reverse();
+    last?.close({ reason: 'completed' });
     await open(b);
     for (const session of [...b.sessions.all()]) session.abort({ reason: 'cancelled' });
     expect([b.sessions.size, b.sessions.principals, b.host.model.openSequences]).toEqual([0, 0, 0]);
@@ -160,11 +179,11 @@ describe('the queue', () => {
     const waiting = errorOf(open(b, { id: 'w' }, caller.signal));
     expect(b.sessions.status('w', 'alice').state).toBe('waiting');
     expect(() => b.sessions.find('w', 'alice')).toThrow('waits for a slot');
-    expect(() => b.sessions.status('w', 'bob')).toThrow('another principal');
+    expect(() => b.sessions.status('w', 'bob')).toThrow('has no session');
     caller.abort(new CabstandError('CANCELLED', 'gone'));
     expect((await waiting).reason).toBe('CANCELLED');
     expect(b.sessions.queueLength).toBe(0);
-    expect(b.sessions.knows('w')).toBe(false);
+    expect(b.sessions.knows('w', 'alice')).toBe(false);
   });
 
   it('tells how long each waited: those that found a slot, got one later, or gave up', async () => {
@@ -209,17 +228,33 @@ describe('sessions', () => {
       }
     };
     expect(tryAs('alice')).toBe('found');
-    expect(tryAs('bob')).toBe('NOT_SESSION_OWNER');
-    expect((await errorOf(open(b, { id: 'mine', principal: 'bob' }))).reason).toBe(
-      'NOT_SESSION_OWNER',
-    );
+    expect(tryAs('bob')).toBe('SESSION_UNKNOWN');
     expect((await errorOf(open(b, { id: 'mine' }))).reason).toBe('SESSION_EXISTS');
     session.close({ reason: 'stopped' });
     expect(tryAs('alice')).toBe('SESSION_ENDED');
-    expect(tryAs('bob')).toBe('NOT_SESSION_OWNER');
+    expect(tryAs('bob')).toBe('SESSION_UNKNOWN');
     expect((await errorOf(open(b, { id: 'mine' }))).reason).toBe('SESSION_ENDED');
     expect(b.sessions.status('mine', 'alice').end).toEqual({ reason: 'stopped' });
     expect(() => b.sessions.status('nobody', 'alice')).toThrow('has no session');
+  });
+
+  it('of one name are those of each principal, whatever becomes of the others', async () => {
+    const b = bench({ queueLength: 2 });
+    const mine = await open(b, { id: 'same' });
+    const theirs = await open(b, { id: 'same', principal: 'bob' });
+    expect(theirs).not.toBe(mine);
+    const third = open(b, { id: 'same', principal: 'carol' });
+    expect(b.sessions.status('same', 'carol').state).toBe('waiting');
+    theirs.close({ reason: 'stopped' });
+    expect(b.sessions.find('same', 'carol')).toBe(await third);
+    expect(b.sessions.find('same', 'alice')).toBe(mine);
+    expect(b.sessions.status('same', 'bob').end).toEqual({ reason: 'stopped' });
+    // An end that is remembered is in nobody else's way.
+    mine.close({ reason: 'stopped' });
+    const resume = { checkpoint: undefined, delivered: -1, turn: 0, turns: [] };
+    const epoch = { counter: 1, owner: 'dd' };
+    expect(b.sessions.resumable('same', 'dave', epoch, resume)).toBeUndefined();
+    await open(b, { id: 'same', principal: 'dave' });
   });
 
   it('are remembered after their end, a bounded number of them and no anonymous ones', async () => {

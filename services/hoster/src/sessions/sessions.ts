@@ -4,13 +4,11 @@ import type { Clock } from '@cabstand/core';
 import type { Sealer } from '@cabstand/auth';
 import type { ModelHost, ServedModel } from '../engines/contract';
 import { Admission } from './admission';
-import type { Applicant } from './admission';
 import { Departure } from './departure';
 import type { Openness } from './departure';
 import { SessionDirectory } from './directory';
 import { Engineless } from './engineless';
-import { gaveWay, givingSlot, givingWay, shownFree } from './giving-way';
-import { IdleSessions } from './idle-sessions';
+import { gaveWay, givingWay, shownFree, shownLent } from './giving-way';
 import { InputCheck } from './input-check';
 import type { SessionObserver } from './observer';
 import { withDefaults } from './options';
@@ -19,6 +17,7 @@ import { openCheckpoint, planRebuild } from './resume';
 import type { RebuildPlan, ResumeSpec } from './resume';
 import { Session } from './session';
 import type { Epoch, Retention, SessionEnd, SessionStatus, TurnContent } from './types';
+import { isIdle } from './usage';
 import { WaitQueue } from './wait-queue';
 
 export interface OpenRequest {
@@ -61,7 +60,6 @@ export class Sessions {
   readonly #admission: Admission;
   readonly #queue: WaitQueue<Session>;
   readonly #engineless: Engineless;
-  readonly #idle = new IdleSessions();
   readonly #departure: Departure;
   readonly #unsubscribe: () => void;
   /** Whose slot falls free now has an owner. */
@@ -126,13 +124,23 @@ export class Sessions {
     return this.#room(model, true) - this.#room(model, false);
   }
 
+  /**
+   * Where no slot is free: a few of those that principals hold above their shares, which one that has none
+   * here would get; 0 while the hoster takes no sessions.
+   */
+  lentSlots(model: ServedModel): number {
+    if (this.openness.kind !== 'open' || this.freeSlots(model) > 0) return 0;
+    const lent = this.#admission.sharesOf(model).lent(this.#admission.capacity(model, false));
+    return shownLent(lent, model.capacity);
+  }
+
   all(): IterableIterator<Session> {
     return this.#directory.all();
   }
 
   /**
    * Opens a session, at once or, where a queue is configured, when a slot falls free.
-   * Throws DRAINING, MODEL_UNKNOWN and its like, SESSION_EXISTS, SESSION_ENDED, NOT_SESSION_OWNER,
+   * Throws DRAINING, MODEL_UNKNOWN and its like, SESSION_EXISTS, SESSION_ENDED,
    * QUOTA_EXCEEDED, HOSTER_FULL, CHECKPOINT_INVALID, SESSION_LOST, and what checking its input throws (see
    * `InputCheck`).
    */
@@ -149,16 +157,18 @@ export class Sessions {
   async #open(request: OpenRequest, signal: AbortSignal): Promise<Session> {
     this.#departure.checkOpen();
     const { id, principal } = request;
-    const resume = request.resume !== undefined;
-    const applicant = { principal, resume };
-    if (id !== undefined) this.#directory.checkFree(id, principal, resume);
+    if (id !== undefined) this.#directory.checkFree(id, principal, request.resume !== undefined);
     const model = this.#init.host.resolve(request.model);
     const prepared = this.#prepare(request, model);
+    // It has opened: nobody can make one up to get at the slots that are kept.
+    const resume = request.resume?.checkpoint !== undefined;
+    const applicant = { principal, resume };
     const queued = this.#queue.lengthOf(model.name);
-    if (resume || queued === 0) this.#makeRoom(givingWay, applicant, model);
-    const free = (resume || queued === 0) && this.#admission.hasSlot(model, resume);
+    const first = resume || queued === 0 || this.#admission.entitled(applicant, model);
+    if (first) this.#makeRoom(applicant, model);
+    const free = first && this.#admission.hasSlot(model, resume);
     if (!free && this.#queue.full) throw this.#admission.fullError(model, queued);
-    this.#admission.enter(applicant, model, queued);
+    this.#admission.enter(applicant);
     const since = this.#init.clock.monotonic();
     try {
       return free ? this.#create(request, prepared) : await this.#wait(request, prepared, signal);
@@ -176,17 +186,17 @@ export class Sessions {
     return this.#directory.resumable(id, principal, epoch, spec);
   }
 
-  /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED, SESSION_BUSY or NOT_SESSION_OWNER. */
+  /** A session that is open. Throws SESSION_UNKNOWN, SESSION_ENDED or SESSION_BUSY. */
   find(id: string, principal: string): Session {
     return this.#directory.find(id, principal);
   }
 
-  /** Whether a session is open, waiting or remembered under this id. */
-  knows(id: string): boolean {
-    return this.#directory.knows(id);
+  /** Whether the principal has a session under this id that is open, waiting or remembered. */
+  knows(id: string, principal: string): boolean {
+    return this.#directory.knows(id, principal);
   }
 
-  /** How a session is, or how it ended. Throws SESSION_UNKNOWN or NOT_SESSION_OWNER. */
+  /** How a session is, or how it ended. Throws SESSION_UNKNOWN. */
   status(id: string, principal: string): SessionStatus {
     return this.#directory.status(id, principal);
   }
@@ -194,7 +204,7 @@ export class Sessions {
   /** Ends a session that nobody has had yet as if it had never been opened. */
   discard(session: Session, end: SessionEnd): void {
     session.abort(end);
-    this.#directory.forget(session.id);
+    this.#directory.forget(session);
   }
 
   /** Tells consumers that have waited for a record that there is life. To be called once a second. */
@@ -234,18 +244,21 @@ export class Sessions {
 
   #room(model: ServedModel, resume: boolean): number {
     if (this.openness.kind !== 'open') return 0;
-    const all = this.options.maxSessions - this.#admission.sessions;
+    const all = this.options.maxSessions - this.#directory.size;
     const slots = this.#admission.slots(model, resume);
-    const reachable = Math.min(slots + this.#idle.sizeOf(model), all + this.#idle.size);
+    const idle = [...this.all()].filter(isIdle);
+    const inModel = idle.filter((session) => session.model === model).length;
+    const reachable = Math.min(slots + inModel, all + idle.length);
     return shownFree(Math.min(slots, all), reachable, model.capacity);
   }
 
-  /** Ends the idle sessions that are in the applicant's way. */
-  #makeRoom(choose: typeof givingWay, applicant: Applicant, model: ServedModel): void {
+  /** Ends the sessions that have to make way for the applicant. */
+  #makeRoom(applicant: Parameters<typeof givingWay>[1], model: ServedModel): void {
     this.#makingRoom = true;
     try {
-      for (const session of choose(this.#admission, this.#idle, applicant, model))
-        session.abort({ reason: 'evicted', error: gaveWay(session.id) });
+      const now = this.#init.clock.monotonic();
+      for (const session of givingWay(this.#admission, applicant, model, now))
+        session.abort({ reason: 'evicted', error: gaveWay(session) });
     } finally {
       this.#makingRoom = false;
     }
@@ -253,10 +266,9 @@ export class Sessions {
 
   /** Nobody waits for records of the session now. */
   #quiet(session: Session): void {
-    const idle = this.#idle.quiet(session);
     this.#departure.checkQuiet();
     // It may be what the first in the queue waits for.
-    if (idle) this.#serve();
+    if (isIdle(session)) this.#serve();
   }
 
   #serve(): void {
@@ -291,6 +303,7 @@ export class Sessions {
     );
     made = session;
     this.#directory.opened(session);
+    this.#admission.opened(session);
     this.#init.observer.opened?.(session);
     if (request.resume !== undefined) this.#init.observer.resumed?.(session);
     return session;
@@ -317,17 +330,22 @@ export class Sessions {
   async #wait(request: OpenRequest, prepared: Prepared, signal: AbortSignal): Promise<Session> {
     const { id, principal, epoch } = request;
     const { model: first } = prepared;
-    const applicant = { principal, resume: request.resume !== undefined };
+    const resume = request.resume?.checkpoint !== undefined;
+    const applicant = { principal, resume, waited: true };
+    this.#admission.wants(principal, first);
     if (id !== undefined)
-      this.#directory.waits(id, { principal, model: first.name, epoch: epoch.counter });
+      this.#directory.waits(id, principal, { model: first.name, epoch: epoch.counter });
     try {
       return await this.#queue.wait({
         key: first.name,
         urgent: applicant.resume,
+        principal,
+        priority: request.priority,
+        entitled: () => this.#admission.entitled(applicant, this.#init.host.resolve(request.model)),
         attempt: () => {
           // The version that serves may have changed while this one waited.
           const model = this.#init.host.resolve(request.model);
-          this.#makeRoom(givingSlot, applicant, model);
+          this.#makeRoom(applicant, model);
           return this.#admission.hasSlot(model, applicant.resume)
             ? this.#create(request, model === first ? prepared : this.#prepare(request, model))
             : undefined;
@@ -338,7 +356,10 @@ export class Sessions {
         timedOut: () => this.#admission.fullError(first, this.#queue.lengthOf(first.name)),
       });
     } finally {
-      if (id !== undefined) this.#directory.waitsNoMore(id);
+      this.#admission.wantsNoMore(principal, first);
+      if (id !== undefined) this.#directory.waitsNoMore(id, principal);
+      // The others' shares have grown.
+      this.#serve();
     }
   }
 
@@ -346,8 +367,7 @@ export class Sessions {
     const lived = this.#init.clock.monotonic() - session.openedAt;
     this.#directory.ended(session);
     this.#engineless.ended(session);
-    this.#idle.ended(session);
-    this.#admission.leave(session.principal);
+    this.#admission.ended(session);
     this.#admission.lived(session.model.name, lived);
     this.#init.observer.ended?.(session, end, lived / 1000);
     this.#departure.ended(end);

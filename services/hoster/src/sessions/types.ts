@@ -71,6 +71,8 @@ export interface Consumer {
   /** Takes one record. False: no room for more until it calls `Attachment.resume`. */
   record(entry: JournalEntry): boolean;
   notice(notice: SessionNotice): void;
+  /** This turn is over, and the consumer had its end of turn before it came. */
+  turnOver?(turn: number): void;
   detached(cause: Detachment): void;
 }
 

@@ -4,6 +4,9 @@ import type { Clock, Timer } from '@cabstand/core';
 interface Waiter<T> {
   readonly key: string;
   readonly urgent: boolean;
+  readonly principal: string;
+  readonly priority: number;
+  readonly entitled: () => boolean;
   readonly attempt: () => T | undefined;
   readonly onPosition: (position: number) => void;
   readonly settle: (outcome: { readonly value: T } | { readonly error: unknown }) => void;
@@ -15,6 +18,12 @@ export interface WaitOptions<T> {
   readonly key: string;
   /** Goes before those who are not. Default false. */
   readonly urgent?: boolean;
+  /** Principals are served in turn. */
+  readonly principal: string;
+  /** Higher goes first among those of one principal, and of one turn. */
+  readonly priority: number;
+  /** Whether it has a right to it, and goes before those that only borrow. Default: it has. */
+  readonly entitled?: () => boolean;
   /** Tries to get it: undefined while there is none. */
   readonly attempt: () => T | undefined;
   /** Told its place, from 1, at first and whenever it changes. */
@@ -25,11 +34,17 @@ export interface WaitOptions<T> {
   readonly timedOut: () => CabstandError;
 }
 
-/** A bounded first-come queue. */
+/**
+ * A bounded queue that serves principals in turn, then by priority, then whoever came first: what one
+ * principal has waiting delays another's first by one turn at most.
+ */
 export class WaitQueue<T> {
   readonly #waiting = new Set<Waiter<T>>();
   readonly #clock: Clock;
   readonly #limit: number;
+  /** How many turns principals have had that wait or were served in the newest one. */
+  readonly #turns = new Map<string, number>();
+  #turn = 0;
 
   constructor(limit: number, clock: Clock) {
     this.#limit = limit;
@@ -51,7 +66,18 @@ export class WaitQueue<T> {
   }
 
   wait(options: WaitOptions<T>): Promise<T> {
-    const { key, urgent = false, attempt, onPosition, signal, waitMs, timedOut } = options;
+    const {
+      key,
+      urgent = false,
+      principal,
+      priority,
+      attempt,
+      onPosition,
+      signal,
+      waitMs,
+      timedOut,
+    } = options;
+    const { entitled = () => true } = options;
     return new Promise<T>((resolve, reject) => {
       if (signal.aborted) {
         reject(abortReason(signal));
@@ -62,6 +88,9 @@ export class WaitQueue<T> {
       const waiter: Waiter<T> = {
         key,
         urgent,
+        principal,
+        priority,
+        entitled,
         attempt,
         onPosition,
         position: 0,
@@ -83,14 +112,23 @@ export class WaitQueue<T> {
 
   /** Something may have become free: lets in whom it can, in order. */
   serve(): void {
-    // Who is urgent may get what others do not.
+    this.#serve((waiter) => waiter.entitled());
+    this.#serve(() => true);
+  }
+
+  #serve(whom: (waiter: Waiter<T>) => boolean): void {
+    // Who is urgent may get what others do not, and one principal what another does not.
     const stuck = new Set<string>();
     for (const waiter of this.#inOrder()) {
       if (stuck.has(stuckKey(waiter)) || !this.#waiting.has(waiter)) continue;
       try {
+        if (!whom(waiter)) continue;
         const value = waiter.attempt();
         if (value === undefined) stuck.add(stuckKey(waiter));
-        else waiter.settle({ value });
+        else {
+          this.#served(waiter);
+          waiter.settle({ value });
+        }
       } catch (error) {
         waiter.settle({ error });
       }
@@ -102,8 +140,27 @@ export class WaitQueue<T> {
   }
 
   #inOrder(): Waiter<T>[] {
-    const all = [...this.#waiting];
-    return [...all.filter(({ urgent }) => urgent), ...all.filter(({ urgent }) => !urgent)];
+    const all = [...this.#waiting].sort((a, b) => b.priority - a.priority);
+    const next = new Map<string, number>();
+    const turns = new Map<Waiter<T>, number>();
+    // Those of a principal that are urgent come in its first turns.
+    for (const waiter of [...all.filter(isUrgent), ...all.filter((one) => !isUrgent(one))]) {
+      const { principal } = waiter;
+      const turn = next.get(principal) ?? Math.max(this.#turn, this.#turns.get(principal) ?? 0);
+      next.set(principal, turn + 1);
+      turns.set(waiter, turn);
+    }
+    const turnOf = (waiter: Waiter<T>): number => turns.get(waiter) ?? 0;
+    return all.sort((a, b) => Number(b.urgent) - Number(a.urgent) || turnOf(a) - turnOf(b));
+  }
+
+  #served({ principal }: Waiter<T>): void {
+    const turn = Math.max(this.#turn, this.#turns.get(principal) ?? 0);
+    if (turn > this.#turn) {
+      this.#turn = turn;
+      for (const [other, next] of this.#turns) if (next <= turn) this.#turns.delete(other);
+    }
+    this.#turns.set(principal, turn + 1);
   }
 
   #renumber(): void {
@@ -118,5 +175,11 @@ export class WaitQueue<T> {
   }
 }
 
-const stuckKey = ({ key, urgent }: { readonly key: string; readonly urgent: boolean }): string =>
-  `${urgent ? 'urgent' : 'normal'} ${key}`;
+const isUrgent = ({ urgent }: { readonly urgent: boolean }): boolean => urgent;
+
+const stuckKey = ({
+  key,
+  urgent,
+  principal,
+}: Pick<Waiter<unknown>, 'key' | 'urgent' | 'principal'>): string =>
+  `${urgent ? 'urgent' : 'normal'} ${key} ${principal}`;

@@ -13,8 +13,8 @@ export function membershipHandlers(
 ): Pick<Required<RouterHandlers>, 'rpc_register' | 'rpc_deregister' | 'rpc_drain'> {
   const { core, clock } = context;
   return {
-    rpc_register: (request, call) => {
-      const node = core.register(fromRegister(request), call.principal.id);
+    rpc_register: async (request, call) => {
+      const node = await core.admit(fromRegister(request), call.principal.id);
       const theirs = fromTimestamp(request.clock);
       const off = theirs === undefined ? 0 : theirs - clock.now();
       if (Math.abs(off) > CLOCK_OFF_MS)

@@ -45,6 +45,7 @@ describe('an address that this router has no way to', () => {
     s.core.register(registration('a'), HOSTER);
     await s.clock.advance(0);
     expect(s.prober.asked).toHaveLength(1);
+    s.core.deregister('a', 'a-1', HOSTER, '');
     s.core.register(registration('a', { address: 'b.test:1' }), HOSTER);
     await s.clock.advance(0);
     expect(told).toEqual(['a.test:50051: connection refused', 'b.test:1: connection refused']);

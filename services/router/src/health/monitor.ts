@@ -64,6 +64,19 @@ export class Monitor {
     this.probes.request(node);
   }
 
+  /**
+   * Asks a node whose place another process wants whether it still serves; true, and OFFLINE, if it does
+   * not. Where no probe has ever reached it a probe says nothing: its heartbeats decide.
+   */
+  async isGone(node: Node): Promise<boolean> {
+    if (node.facts.reach !== 'reached' && !node.facts.signals.has('heartbeat')) return false;
+    const result = await this.probes.ask(node);
+    if (result.ok) return false;
+    if (this.parts.registry.nodes.get(node.id) === node && isAlive(node))
+      this.#offline(node, 'unreachable', 'another process wants its place and it does not answer');
+    return true;
+  }
+
   /** A heartbeat arrived. */
   beaten(node: Node, impairments: readonly string[], draining: boolean): void {
     const { facts } = node;

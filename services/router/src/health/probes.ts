@@ -33,6 +33,7 @@ export class Probes {
   readonly #watched = new Map<Node, Watched>();
   readonly #line = new Set<Node>();
   readonly #running = new Set<Node>();
+  readonly #asked = new Map<Node, Promise<ProbeResult>>();
   readonly #stop = new AbortController();
 
   constructor(private readonly options: ProbesOptions) {
@@ -63,6 +64,20 @@ export class Probes {
     watched.timer = undefined;
     this.#line.add(node);
     this.#fill();
+  }
+
+  /**
+   * Probes the node now and tells what came of it, all who ask at that time the same. A router that
+   * makes as many probes as it may does not make another, and takes the node for well.
+   */
+  ask(node: Node): Promise<ProbeResult> {
+    let asked = this.#asked.get(node);
+    if (asked !== undefined) return asked;
+    if (this.#stop.signal.aborted || this.#asked.size >= this.options.maxConcurrent)
+      return Promise.resolve({ ok: true });
+    asked = this.#probe(node).finally(() => this.#asked.delete(node));
+    this.#asked.set(node, asked);
+    return asked;
   }
 
   forget(node: Node): void {

@@ -52,13 +52,6 @@ test('a replaced process may return once its successor is gone', () => {
   expect(stateOf(core, 'a')).toBe('ONLINE');
 });
 
-test('a newer process at the same address replaces the node of another name there', () => {
-  const { core } = stand();
-  join(core, 'a', { address: 'x.test:1' });
-  join(core, 'b', { address: 'x.test:1' });
-  expect([...core.nodes.keys()]).toEqual(['b']);
-});
-
 test('nobody may touch a living node of another principal', async () => {
   const { core, clock, prober } = stand();
   join(core, 'a');
@@ -72,32 +65,6 @@ test('nobody may touch a living node of another principal', async () => {
   await clock.advance(3000);
   expect(stateOf(core, 'a')).toBe('OFFLINE');
   expect(core.register(taken, 'mallory').principal).toBe('mallory');
-});
-
-test.each([
-  ['address', { nodeId: 'b', address: 'a.test:50051' }],
-  ['id', { nodeId: 'a', address: 'b.test:50051' }],
-])('of two live hosters with one %s the later takes over once and for all', async (_, more) => {
-  const { core, clock } = stand();
-  join(core, 'a');
-  const later = { ...more, incarnation: 'b-1' };
-  join(core, 'b', later);
-  const current = (): unknown => [...core.nodes.values()].map(({ incarnation }) => incarnation);
-  expect(current()).toEqual(['b-1']);
-  // Both go on as hosters do: a beat, and a registration where that is asked for or refused.
-  for (let i = 0; i < 20; i++) {
-    expect(() => {
-      const { reregister } = core.heartbeat(beat('a'), HOSTER);
-      if (reregister) core.register(registration('a'), HOSTER);
-    }).toThrow('two hosters must not share a node id or address');
-    core.heartbeat(beat(later.nodeId, { incarnation: 'b-1' }), HOSTER);
-    expect(current()).toEqual(['b-1']);
-    await clock.advance(500);
-  }
-  // The place is free again once the later one has left.
-  core.deregister(later.nodeId, 'b-1', HOSTER, 'stopped');
-  core.register(registration('a'), HOSTER);
-  expect(current()).toEqual(['a-1']);
 });
 
 test('a heartbeat of an unknown process is asked to register', () => {

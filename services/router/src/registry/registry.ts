@@ -1,8 +1,11 @@
 import { BoundedMap, CabstandError } from '@cabstand/core';
+import { normalizeAudience } from '@cabstand/auth';
 import { Conditions } from './conditions';
 import { newFacts, sameState, stateOf } from '../health/state';
 import { Standing } from '../health/standing';
 import { NO_LOAD, isAlive } from './node';
+import { Quotas, overQuota } from './quotas';
+import { nodeExists, notYours, replacedBy } from './refusals';
 import { makeSlots, sameOffer } from './slots';
 import { SwapList } from './swap-list';
 import { checkRegistration } from './validate';
@@ -30,6 +33,8 @@ export interface RegistryListener {
 export interface RegistryOptions {
   readonly clock: Clock;
   readonly maxNodes: number;
+  readonly maxNodesPerPrincipal: number;
+  readonly maxOffers: number;
   readonly maxModelsPerNode: number;
   readonly maxModelNames: number;
   readonly maxSlotsPerNode: number;
@@ -41,10 +46,12 @@ export interface RegistryOptions {
 /** The nodes, by id, address and model. Knows who may touch which and which process is the current one. */
 export class Registry {
   readonly #nodes = new Map<string, Node>();
+  /** By the address in its one spelling. */
   readonly #byAddress = new Map<string, Node>();
   readonly #byModel = new Map<string, SwapList<Node>>();
   readonly #all = new SwapList<Node>();
   readonly #conditions = new Conditions();
+  readonly #quotas: Quotas;
   /** OFFLINE nodes, the one that went first in front. */
   readonly #offline = new Set<Node>();
   /** Processes whose place another one has taken. */
@@ -62,6 +69,7 @@ export class Registry {
     private readonly options: RegistryOptions,
     private readonly listener: RegistryListener,
   ) {
+    this.#quotas = new Quotas(options);
     this.#retired = new BoundedMap(options.maxNodes);
     this.#modelNames = new BoundedMap(options.maxModelNames);
   }
@@ -103,11 +111,19 @@ export class Registry {
     return this.#modelNames.has(model);
   }
 
-  /** Registers a process. The same one may register again: it tells what has changed. */
+  /**
+   * Registers a process. The same one may register again: it tells what has changed. A restart at its
+   * address takes the place of the process before it. Throws NODE_EXISTS for the place of an alive node
+   * otherwise, PERMISSION_DENIED for that of another principal's, QUOTA_EXCEEDED, and what
+   * `checkRegistration` throws.
+   */
   register(input: Registration, principal: string): Node {
     const wanted = checkRegistration(input, this.options.maxModelsPerNode);
     const { nodeId, address, incarnation } = wanted;
-    const holders = new Set([this.#nodes.get(nodeId), this.#byAddress.get(address)]);
+    const holders = new Set([
+      this.#nodes.get(nodeId),
+      this.#byAddress.get(normalizeAudience(address)),
+    ]);
     holders.delete(undefined);
     const current = this.#nodes.get(nodeId);
     for (const holder of holders as Set<Node>) {
@@ -115,8 +131,14 @@ export class Registry {
       if (holder.principal !== principal) throw notYours(holder.id);
       // Whether they share the id or the address: otherwise the two would take turns for ever.
       if (this.#retired.has(retiredKey(nodeId, incarnation))) throw replacedBy(holder);
+      const sameAddress = normalizeAudience(holder.address) === normalizeAudience(address);
+      if (holder.id === nodeId && sameAddress) continue;
+      // An incarnation can be read by every client: it does not prove that the process has moved.
+      if (!sameAddress || !holder.facts.signals.has('heartbeat')) throw nodeExists(holder);
     }
     const same = current?.incarnation === incarnation && current.principal === principal;
+    if (!same) this.#makeRoomFor(principal, holders as Set<Node>);
+    this.#quotas.check(principal, wanted, holders as Set<Node>, same ? current : undefined);
     for (const holder of holders as Set<Node>)
       if (!same || holder !== current) this.#replace(holder, incarnation);
     if (same) return this.#refresh(current, wanted);
@@ -125,6 +147,12 @@ export class Registry {
     const standing =
       current?.principal === principal ? current.standing.successor(now) : new Standing(now);
     return this.#add(wanted, principal, standing);
+  }
+
+  /** The alive node that NODE_EXISTS was about. */
+  holder(error: unknown): Node | undefined {
+    if (!(error instanceof CabstandError) || error.reason !== 'NODE_EXISTS') return undefined;
+    return this.#nodes.get(error.metadata.node_id ?? '');
   }
 
   /** The node, if this process is the current one and the principal registered it. */
@@ -163,8 +191,8 @@ export class Registry {
 
   setOffers(node: Node, offers: readonly Offer[], others: readonly ModelCondition[]): void {
     const before = node.slots;
-    const after = makeSlots(node, offers, this.options.maxSlotsPerNode);
-    node.offers = offers;
+    this.#quotas.setOffers(node, offers);
+    const after = makeSlots(node, node.offers, this.options.maxSlotsPerNode);
     this.#conditions.forget(node);
     node.others = others;
     this.#conditions.learn(node);
@@ -224,7 +252,8 @@ export class Registry {
       revision: 0,
     };
     this.#nodes.set(node.id, node);
-    this.#byAddress.set(node.address, node);
+    this.#quotas.added(node);
+    this.#byAddress.set(normalizeAudience(node.address), node);
     this.#all.add(node);
     this.#states[node.state.kind]++;
     this.listener.nodeAdded(node);
@@ -234,10 +263,11 @@ export class Registry {
   }
 
   #refresh(node: Node, wanted: Registration): Node {
-    if (this.#byAddress.get(node.address) === node) this.#byAddress.delete(node.address);
+    const key = normalizeAudience(node.address);
+    if (this.#byAddress.get(key) === node) this.#byAddress.delete(key);
     const moved = node.address !== wanted.address;
     node.address = wanted.address;
-    this.#byAddress.set(node.address, node);
+    this.#byAddress.set(normalizeAudience(node.address), node);
     node.version = wanted.version;
     node.lastSeen = this.options.clock.monotonic();
     node.periodMs = this.options.periodMs(this.alive);
@@ -264,23 +294,27 @@ export class Registry {
     }
     this.#conditions.forget(node);
     this.#nodes.delete(node.id);
-    if (this.#byAddress.get(node.address) === node) this.#byAddress.delete(node.address);
+    this.#quotas.removed(node);
+    const key = normalizeAudience(node.address);
+    if (this.#byAddress.get(key) === node) this.#byAddress.delete(key);
     this.#all.remove(node);
     this.#offline.delete(node);
     this.#states[node.state.kind]--;
     this.listener.nodeRemoved(node);
   }
 
+  /** A principal whose nodes come and go under new names gives up its own OFFLINE ones first. */
+  #makeRoomFor(principal: string, leaving: ReadonlySet<Node>): void {
+    if (!this.#quotas.isFull(principal)) return;
+    for (const node of this.#offline)
+      if (node.principal === principal && !leaving.has(node)) { this.#remove(node); return; }
+  }
+
   #makeRoom(): void {
     if (this.#nodes.size < this.options.maxNodes) return;
     const oldest = this.#offline.values().next().value;
-    if (oldest !== undefined) this.#remove(oldest);
-    else
-      throw new CabstandError(
-        'QUOTA_EXCEEDED',
-        `the router knows ${this.options.maxNodes} nodes, the most allowed`,
-        { metadata: { limit: 'maxNodes' }, retryAfterMs: 10_000 },
-      );
+    if (oldest === undefined) throw overQuota('max_nodes', this.options.maxNodes, 'nodes');
+    this.#remove(oldest);
   }
 
   #list(model: string, node: Node): void {
@@ -298,20 +332,4 @@ export class Registry {
 
 function retiredKey(nodeId: string, incarnation: string): string {
   return `${nodeId}\n${incarnation}`;
-}
-
-function notYours(nodeId: string): CabstandError {
-  return new CabstandError(
-    'PERMISSION_DENIED',
-    `node ${nodeId} is registered by another principal and alive`,
-    { metadata: { node_id: nodeId } },
-  );
-}
-
-function replacedBy(node: Node): CabstandError {
-  return new CabstandError(
-    'INCARNATION_UNKNOWN',
-    `another process has taken this one's place (node ${node.id}, ${node.incarnation}, at ${node.address}); two hosters must not share a node id or address`,
-    { metadata: { node_id: node.id, incarnation: node.incarnation, address: node.address } },
-  );
 }

@@ -25,7 +25,7 @@ export function registerInit(keys: Command, context: CliContext): void {
     .description(
       'Makes the keys and certificates of a new subnet: for a router, a client, an administrator, and each hoster.',
     )
-    .option('--subnet <name>', 'name of the subnet, the audience of its tokens', 'cabstand')
+    .option('--subnet <name>', 'name of the subnet', 'cabstand')
     .option(
       '--hoster <name[=host,…]>',
       'a hoster, and the names or addresses by which others reach it; several times (default: one, "hoster", for the names of --host)',
