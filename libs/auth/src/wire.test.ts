@@ -43,7 +43,11 @@ beforeAll(async () => {
     },
   });
   server.addService(RouterService, { rpc_acquire: () => ({}) });
-  server.addService(HealthService, { Check: () => ({ status: 'SERVING' }) }, { open: true });
+  server.addService(
+    HealthService,
+    { Check: () => ({ status: 'SERVING' }), List: () => ({ statuses: {} }) },
+    { open: true, closed: ['List'] },
+  );
   port = await server.listen('127.0.0.1:0');
 });
 
@@ -132,6 +136,15 @@ test('a service open to everybody proves its server to whoever signs, and answer
     ),
   );
   expect(error.reason).toBe('NODE_BAD_REPLY');
+});
+
+test('a method that is closed in an open service asks for credentials', async () => {
+  const list = (client: RpcClient) => client.unary(HealthService.List, {});
+  const member = createClientAuthorizer(config({ key: paths().key('router') }));
+  await expect(list(connect(member))).resolves.toEqual({ statuses: {} });
+  const stranger = new RpcClient(`localhost:${port}`);
+  clients.push(stranger);
+  expect((await failure(() => list(stranger))).reason).toBe('CREDENTIALS_MISSING');
 });
 
 test('a server of the subnet in another role is not believed', async () => {

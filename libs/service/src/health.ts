@@ -12,7 +12,7 @@ export interface PartsHealth {
 }
 
 export interface HealthOptions {
-  /** Answer without credentials. */
+  /** Answer without credentials; `List` asks for them all the same. */
   readonly open: boolean;
   /** Ends watches when it aborts, so that they do not hold up the server's shutdown. */
   readonly stopping: AbortSignal;
@@ -85,6 +85,7 @@ export function addHealth(
         ),
       }),
     },
-    { open },
+    // It names models, and whoever knows none may not ask which there are.
+    { open, closed: ['List'] },
   );
 }

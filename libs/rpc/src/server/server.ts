@@ -15,6 +15,8 @@ import { Strangers } from './strangers';
 export interface ServiceOptions {
   /** Everybody may call it: no credentials are asked for. Answers are signed as anywhere. Default false. */
   readonly open?: boolean;
+  /** Methods of an open service that ask for credentials all the same. Default none. */
+  readonly closed?: readonly string[];
 }
 
 const identity = (bytes: Buffer): Buffer => bytes;
@@ -84,6 +86,8 @@ export class RpcServer {
       streamBufferBytes: this.#settings.limits.streamBufferBytes,
       enter: () => this.#enter(),
     };
+    const { gate } = context;
+    const closed = { ...context, gate: { ...gate, open: false, admit: this.#settings.admit } };
     const definition: Record<string, ServiceDefinition[string]> = {};
     const implementation: UntypedServiceImplementation = {};
     for (const [name, method] of Object.entries(methods)) {
@@ -98,7 +102,8 @@ export class RpcServer {
         responseSerialize: identity,
         responseDeserialize: identity,
       };
-      implementation[name] = serve(context, method, handler);
+      const guarded = options.closed?.includes(name) === true;
+      implementation[name] = serve(guarded ? closed : context, method, handler);
     }
     this.#server.addService(definition, implementation);
   }

@@ -95,7 +95,9 @@ export function commonSections(defaults: { readonly listen: string; readonly adm
     open_health: z
       .boolean()
       .default(true)
-      .describe('Answer health checks and reflection without credentials.'),
+      .describe(
+        'Answer health checks and reflection without credentials; the list of what is checked asks for them.',
+      ),
     shutdown_seconds: seconds
       .default(20)
       .describe('Longest time that open calls have to end after SIGTERM.'),
