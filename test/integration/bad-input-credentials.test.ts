@@ -122,14 +122,14 @@ describe('credentials', () => {
     ['a request for another server', 'CREDENTIALS_AUDIENCE', () => signingFor('example.com:50051')],
     [
       'another audience than was signed',
-      'UNAUTHENTICATED',
+      'KEY_UNKNOWN',
       () => withHeader('cabstand-audience', 'example.com:50051'),
     ],
     ['a token about somebody else', 'UNAUTHENTICATED', () => bearer({ subject: 'admin' })],
     ['a token with more roles', 'UNAUTHENTICATED', () => bearer({ roles: ['client', 'admin'] })],
     [
       'another nonce than was signed',
-      'UNAUTHENTICATED',
+      'KEY_UNKNOWN',
       () => withHeader('cabstand-nonce', randomBytes(16).toString('base64url')),
     ],
     [
@@ -178,14 +178,14 @@ describe('credentials', () => {
     const refused = (client_: RawClient, request: v1.InfoRequest): Promise<unknown> =>
       refusalOf(client_.hoster.unary(info, request, within));
     expect(await refused(client, {})).toMatchObject({ reason: 'CREDENTIALS_REPLAYED' });
-    expect(await refused(client, { models: ['g2p'] })).toMatchObject({ reason: 'UNAUTHENTICATED' });
+    expect(await refused(client, { models: ['g2p'] })).toMatchObject({ reason: 'KEY_UNKNOWN' });
     using elsewhere = new RawClient(subnet, again, 1);
     expect(await refused(elsewhere, {})).toMatchObject({ reason: 'CREDENTIALS_AUDIENCE' });
     expect(
       await refusalOf(
         client.hoster.unary(HosterService.rpc_session_status, new Encoded(Buffer.alloc(0)), within),
       ),
-    ).toMatchObject({ reason: 'UNAUTHENTICATED' });
+    ).toMatchObject({ reason: 'KEY_UNKNOWN' });
   });
 
   test('a clock that is off is told the time, and corrected by it', async () => {

@@ -107,7 +107,7 @@ describe('any of several schemes', () => {
       ...(await signature.signRequest(outgoing({ body: Buffer.from('other') }))),
     };
     const error = await failure(() => server.validateRequest(incoming(request, headers)));
-    expect(error.reason).toBe('UNAUTHENTICATED');
+    expect(error.reason).toBe('KEY_UNKNOWN');
   });
 });
 

@@ -6,7 +6,7 @@ import type { JWTPayload } from 'jose';
 import { acceptsAudience, listAudiences } from './audience';
 import type { Audiences } from './audience';
 import { clockSkew, malformed, wrongAudience } from './failures';
-import { NAME, ceilingOf, currentKey } from './keys';
+import { NAME, NOBODYS_KEY, ceilingOf, checkPeriod, findKey, unproven } from './keys';
 import type { KeySource, PublicKey } from './keys';
 
 export interface TokenVerifierOptions {
@@ -95,13 +95,15 @@ export class TokenVerifier {
   }
 
   async #check(token: string, nowMs: number): Promise<Verified> {
+    let keyId = '';
     let key: PublicKey | undefined;
-    const { payload } = await jwtVerify(
+    const checked = jwtVerify(
       token,
       (header) => {
         if (typeof header.kid !== 'string') throw malformed('the token names no key (kid)');
-        key = currentKey(this.#options.keys, header.kid, nowMs);
-        return key.key;
+        keyId = header.kid;
+        key = findKey(this.#options.keys, keyId);
+        return key?.key ?? NOBODYS_KEY;
       },
       {
         algorithms: ['EdDSA', 'Ed25519'],
@@ -111,7 +113,13 @@ export class TokenVerifier {
         currentDate: new Date(nowMs),
       },
     );
-    if (key === undefined) throw malformed('the token names no key');
+    const { payload } = await checked.catch((error: unknown) => {
+      if (error instanceof errors.JWSSignatureVerificationFailed)
+        throw unproven(keyId, key === undefined ? 'key_unknown' : 'bad_signature');
+      throw error;
+    });
+    if (key === undefined) throw unproven(keyId, 'key_unknown');
+    checkPeriod(key, nowMs);
     const audience = readAudience(payload.aud);
     this.#checkAudience(audience);
     const principal = toPrincipal(payload, key);
@@ -173,8 +181,6 @@ export class TokenVerifier {
         },
       });
     if (error instanceof errors.JWTClaimValidationFailed) return this.#claim(error, nowMs);
-    if (error instanceof errors.JWSSignatureVerificationFailed)
-      return new CabstandError('UNAUTHENTICATED', 'the signature of the token is wrong');
     if (error instanceof errors.JOSEAlgNotAllowed)
       return malformed('the token is not signed with EdDSA (Ed25519), the only algorithm taken');
     if (error instanceof errors.JOSEError)

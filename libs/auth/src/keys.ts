@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { CabstandError, ROLES, invalid } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
@@ -150,26 +150,66 @@ export function validityOf(entry: {
   };
 }
 
-/** The key of this id, if it may be used so and now; throws KEY_UNKNOWN or CREDENTIALS_EXPIRED. */
+/** The key of this id, if it may be used now; throws KEY_UNKNOWN or CREDENTIALS_EXPIRED. */
 export function currentKey(source: KeySource, id: string, nowMs: number): PublicKey {
-  const key = NAME.test(id) ? source.find(id) : undefined;
+  const key = findKey(source, id);
   if (key === undefined)
     throw new CabstandError(
       'KEY_UNKNOWN',
       `${NAME.test(id) ? `the key ${id}` : 'the key'} is not in the keys.json of this server: ` +
         'it was made after that file (copy the newest keys.json to the server), or was removed, or is of another subnet',
-      { metadata: NAME.test(id) ? { key_id: id } : {} },
+      { metadata: named(id) },
     );
-  if (nowMs < key.notBeforeMs || nowMs > key.notAfterMs)
-    throw new CabstandError(
-      'CREDENTIALS_EXPIRED',
-      nowMs > key.notAfterMs
-        ? `key ${id} was retired at ${new Date(key.notAfterMs).toISOString()}`
-        : `key ${id} is not valid before ${new Date(key.notBeforeMs).toISOString()}`,
-      { metadata: { key_id: id } },
-    );
+  checkPeriod(key, nowMs);
   return key;
 }
+
+/** The key of this id, good or not. */
+export function findKey(source: KeySource, id: string): PublicKey | undefined {
+  return NAME.test(id) ? source.find(id) : undefined;
+}
+
+/** Throws CREDENTIALS_EXPIRED for a key that may not be used yet, or no more. */
+export function checkPeriod(key: PublicKey, nowMs: number): void {
+  const { id, notBeforeMs, notAfterMs } = key;
+  if (nowMs >= notBeforeMs && nowMs <= notAfterMs) return;
+  throw new CabstandError(
+    'CREDENTIALS_EXPIRED',
+    nowMs > notAfterMs
+      ? `key ${id} was retired at ${new Date(notAfterMs).toISOString()}`
+      : `key ${id} is not valid before ${new Date(notBeforeMs).toISOString()}`,
+    { metadata: named(id) },
+  );
+}
+
+/**
+ * Stands in for a key that is not known, so that a signature of one is checked too: how long a refusal
+ * takes must not tell which key ids there are. Nobody has its private half.
+ */
+export const NOBODYS_KEY: KeyObject = generateKeyPairSync('ed25519').publicKey;
+
+/**
+ * KEY_UNKNOWN, in the same words whether the key or its signature is wrong: whoever proves nothing is not
+ * told which key ids there are. The cause says which it was, for the log.
+ */
+export function unproven(keyId: string, problem: 'key_unknown' | 'bad_signature'): CabstandError {
+  const key = NAME.test(keyId) ? `the key ${keyId}` : 'the key';
+  return new CabstandError(
+    'KEY_UNKNOWN',
+    `${key}: the key id is not known here, or the signature is not that key\u2019s (this server\u2019s log says which); ` +
+      'if the key is new, copy the newest keys.json to the server',
+    {
+      metadata: named(keyId),
+      cause: new Error(
+        problem === 'key_unknown'
+          ? `${key} is not in the keys.json of this server: it was made after that file, was removed, or is of another subnet`
+          : `the signature was not made with ${key}, or something was changed on the way`,
+      ),
+    },
+  );
+}
+
+const named = (id: string): Record<string, string> => (NAME.test(id) ? { key_id: id } : {});
 
 /** Ed25519 signature, base64url. */
 export function signBytes(bytes: Uint8Array, key: KeyObject): string {
