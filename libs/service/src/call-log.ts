@@ -26,7 +26,12 @@ export function callLog(logger: Logger, refusals: RefusalLog): CallObserver {
           else if (principal !== undefined && isForAdmins(info)) audit(logger, facts(), error);
           else if (error === undefined || error.reason === 'CANCELLED') {
             if (logger.isLevelEnabled('debug')) logger.debug(facts(), 'call ended');
-          } else refusals.refused(error.reason, () => ({ ...facts(), message: error.message }));
+          } else
+            refusals.refused(error.reason, () => ({
+              ...facts(),
+              message: error.message,
+              ...causeOf(error),
+            }));
         },
       };
     },
@@ -47,4 +52,9 @@ function audit(
   const outcome = error === undefined ? 'done' : error.reason;
   const told = error === undefined ? {} : { message: error.message };
   logger.info({ ...facts, outcome, ...told }, 'admin call');
+}
+
+/** What a refusal keeps from callers who prove nothing, such as whether there is a key. */
+function causeOf({ cause }: CabstandError): { readonly cause?: string } {
+  return cause instanceof Error ? { cause: cause.message } : {};
 }
