@@ -4,6 +4,8 @@ import path from 'node:path';
 import {
   SignatureAuthorizer,
   addMember,
+  authConfigSchema,
+  createClientAuthorizer,
   generateSubnetKeys,
   issueToken,
   mintToken,
@@ -198,6 +200,28 @@ describe('credentials', () => {
     expect(Math.abs(Number(metadata['server_time_ms']) - Date.now())).toBeLessThan(10_000);
     using corrected = new RawClient(subnet, new SignatureAuthorizer({ key: key(), clock }));
     expect(await corrected.hoster.unary(info, {}, within)).toMatchObject({ draining: false });
+  });
+
+  test('a token that a client made for one hoster is of no use elsewhere', async () => {
+    const minting = createClientAuthorizer(
+      authConfigSchema.parse({
+        ...{ mode: 'keys', scheme: 'bearer', key: subnetPaths(subnet.keys).key('client') },
+      }),
+    );
+    let captured: Readonly<Record<string, string>> = {};
+    using client = new RawClient(subnet, {
+      ...headers({}),
+      signRequest: async (request) => (captured = await minting.signRequest(request)),
+    });
+    expect(await client.hoster.unary(info, {}, within)).toMatchObject({ draining: false });
+    expect(captured).toHaveProperty('authorization');
+    using again = new RawClient(subnet, headers(captured));
+    expect(await again.hoster.unary(info, {}, within)).toMatchObject({ draining: false });
+    using elsewhere = new RawClient(subnet, headers(captured), 1);
+    const refusal = { reason: 'CREDENTIALS_AUDIENCE' };
+    expect(await refusalOf(elsewhere.hoster.unary(info, {}, within))).toMatchObject(refusal);
+    const atRouter = elsewhere.router.unary(acquire, { model: 'g2p' }, within);
+    expect(await refusalOf(atRouter)).toMatchObject(refusal);
   });
 
   test('a token of the issuer is good, and grants no more than it says', async () => {
