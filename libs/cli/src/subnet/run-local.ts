@@ -1,4 +1,3 @@
-import { writeClientToken } from '@cabstand/auth';
 import type { CliContext } from '../context';
 import { ExitCode } from '../errors';
 import { writeConfigs } from './configs';
@@ -9,6 +8,7 @@ import { addressOf } from './layout';
 import type { SubnetLayout } from './layout';
 import { makeLocalKeys } from './local-keys';
 import { LocalSubnet } from './local-subnet';
+import { keepToken } from './local-token';
 import { tell } from './tell';
 
 /** A local subnet that is to run until Ctrl-C. */
@@ -39,6 +39,7 @@ export async function runLocal(context: CliContext, run: LocalRun): Promise<void
   const { terminal, env } = context;
   const { places, models, auth, drainMs, spares } = run;
   await makeKeys(context, places, auth);
+  const token = auth ? await keepToken(places, (what) => tell(context, 'keys', what)) : undefined;
   const rpc = rpcOptions(
     auth
       ? findCredentials({ credentials: places.keys }, {}, 'client')
@@ -70,6 +71,7 @@ export async function runLocal(context: CliContext, run: LocalRun): Promise<void
     await untilAborted(terminal.signal);
     await terminal.out('\n');
   } finally {
+    token?.cancel();
     connection.close();
     await stop(context, subnet, drainMs);
   }
@@ -82,8 +84,6 @@ async function makeKeys(context: CliContext, places: SubnetLayout, auth: boolean
     return;
   }
   const keys = await makeLocalKeys(places);
-  // For curl and the like, which cannot sign: good at these servers only, and new at each start.
-  await writeClientToken(places.keys, [places.router, ...places.hosters].map(addressOf));
   tell(context, 'keys', `${keys.kind === 'new' ? 'made' : 'those'} in ${places.keys}`);
   if (keys.kind === 'there' && keys.added.length > 0)
     tell(context, 'keys', `made for ${keys.added.join(', ')}, too: each hoster has its own`);
