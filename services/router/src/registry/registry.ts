@@ -307,7 +307,10 @@ export class Registry {
   #makeRoomFor(principal: string, leaving: ReadonlySet<Node>): void {
     if (!this.#quotas.isFull(principal)) return;
     for (const node of this.#offline)
-      if (node.principal === principal && !leaving.has(node)) { this.#remove(node); return; }
+      if (node.principal === principal && !leaving.has(node)) {
+        this.#remove(node);
+        return;
+      }
   }
 
   #makeRoom(): void {
