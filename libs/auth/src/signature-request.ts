@@ -11,6 +11,7 @@ import type { KeySource } from './keys';
 import { NonceCache } from './nonces';
 import type { NonceCacheOptions } from './nonces';
 import { hasHeader, header } from './scheme';
+import { recheckKey } from './trust';
 
 export interface RequestVerifierOptions extends NonceCacheOptions {
   readonly keys: KeySource;
@@ -79,6 +80,7 @@ export class RequestVerifier {
       );
     // Only after the signature: strangers must not be able to fill the cache.
     this.#nonces.use(key.id, claims.nonce, claims.timestampMs + this.#windowMs, nowMs);
+    request.onTrust?.(recheckKey({ keys: this.#keys, key, clock: this.#clock }));
     return { id: key.principal, roles: key.roles };
   }
 

@@ -29,6 +29,7 @@ export async function authenticate(
     metadata: active.metadata,
     body,
     peer: active.peer,
+    onTrust: (recheck) => active.rechecks.push(recheck),
   };
   active.principal = gate.open
     ? OPEN_PRINCIPAL

@@ -10,6 +10,7 @@ import type { RpcServerOptions, RpcServerSettings } from './options';
 import { pipelined } from './pipeline';
 import { serveBidi, serveServerStream, serveUnary, unimplemented } from './serve';
 import type { ServeContext } from './serve';
+import { Trust } from './trust';
 
 export interface ServiceOptions {
   /** Everybody may call it: no credentials are asked for. Answers are signed as anywhere. Default false. */
@@ -27,12 +28,14 @@ export class RpcServer {
   readonly #settings: RpcServerSettings;
   readonly #clock: Clock;
   readonly #listener: Listener;
+  readonly #trust: Trust;
   #calls = 0;
   #stopped: Promise<boolean> | undefined;
 
   constructor(options: RpcServerOptions, clock: Clock = systemClock) {
     this.#settings = normalizeServerOptions(options);
     this.#clock = clock;
+    this.#trust = new Trust(clock);
     const { limits, keepalive } = this.#settings;
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxMessageBytes,
@@ -68,6 +71,7 @@ export class RpcServer {
         admit: options.open === true ? undefined : this.#settings.admit,
         maxMetadataBytes: this.#settings.limits.maxMetadataBytes,
       },
+      trust: this.#trust,
       observers: this.#settings.observers,
       streamBufferBytes: this.#settings.limits.streamBufferBytes,
       enter: () => this.#enter(),
