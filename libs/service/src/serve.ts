@@ -21,6 +21,7 @@ export interface ServeConfig {
     readonly max_message_bytes: number;
     readonly max_concurrent_streams: number;
     readonly max_concurrent_calls: number;
+    readonly max_concurrent_calls_per_principal?: number | undefined;
     readonly max_connections: number;
   };
   readonly reflection: boolean;
@@ -74,6 +75,9 @@ export async function serveRpc(
       maxMessageBytes: config.rpc.max_message_bytes,
       maxConcurrentStreams: config.rpc.max_concurrent_streams,
       maxConcurrentCalls: config.rpc.max_concurrent_calls,
+      ...(config.rpc.max_concurrent_calls_per_principal === undefined
+        ? {}
+        : { maxConcurrentCallsPerPrincipal: config.rpc.max_concurrent_calls_per_principal }),
       maxConnections: config.rpc.max_connections,
     },
     observers: [metrics.rpc, callLog(logger)],

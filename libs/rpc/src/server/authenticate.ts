@@ -2,6 +2,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { CabstandError, invalid } from '@cabstand/core';
 import type { Authorizer, IncomingRequest } from '../contract';
 import type { ActiveCall, SurfaceCall } from './call';
+import type { OpenCalls } from './open-calls';
 import type { Admit } from './options';
 
 const OPEN_PRINCIPAL = { id: 'anonymous', roles: new Set<never>() };
@@ -11,6 +12,7 @@ export interface Gate {
   readonly authorizer: Authorizer;
   /** Services open to everybody ask for no credentials, and prove the server all the same. */
   readonly open: boolean;
+  readonly calls: OpenCalls;
   readonly admit: Admit | undefined;
   readonly maxMetadataBytes: number;
 }
@@ -34,6 +36,8 @@ export async function authenticate(
   active.principal = gate.open
     ? OPEN_PRINCIPAL
     : await guarded(() => authorizer.validateRequest(request));
+  // Whoever needs no credentials is one among all.
+  if (!gate.open) active.onEnd(gate.calls.enterAs(active.principal.id));
   // A caller that checks servers checks all their answers: an unsigned one would look like a failure.
   const headers = await guarded(() => authorizer.signResponse(request));
   if (!active.over) call.sendMetadata(toMetadata(headers));

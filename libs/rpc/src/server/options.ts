@@ -10,6 +10,11 @@ export interface RpcServerLimits {
   readonly maxConcurrentStreams: number;
   /** Calls open at once over all connections. Default 10000. More are RATE_LIMITED. */
   readonly maxConcurrentCalls: number;
+  /**
+   * Calls open at once of one principal, at most `maxConcurrentCalls`. Default half of that. More are
+   * RATE_LIMITED.
+   */
+  readonly maxConcurrentCallsPerPrincipal: number;
   /** Connections open at once. Default 2000. Further ones are closed at once. */
   readonly maxConnections: number;
   /** Headers of one call, names and values, in bytes. Default 32 KiB. More are LIMIT_EXCEEDED. */
@@ -61,13 +66,15 @@ export interface RpcServerSettings {
 }
 
 export function normalizeServerOptions(options: RpcServerOptions): RpcServerSettings {
+  const maxConcurrentCalls = options.limits?.maxConcurrentCalls ?? 10_000;
   const settings: RpcServerSettings = {
     authorizer: options.authorizer,
     credentials: options.credentials ?? ServerCredentials.createInsecure(),
     limits: {
       maxMessageBytes: 16 * 1024 * 1024,
       maxConcurrentStreams: 1000,
-      maxConcurrentCalls: 10_000,
+      maxConcurrentCalls,
+      maxConcurrentCallsPerPrincipal: Math.ceil(maxConcurrentCalls / 2),
       maxConnections: 2000,
       maxMetadataBytes: 32 * 1024,
       streamBufferBytes: 256 * 1024,
@@ -80,6 +87,14 @@ export function normalizeServerOptions(options: RpcServerOptions): RpcServerSett
   for (const group of ['limits', 'keepalive'] as const)
     for (const [name, value] of Object.entries(settings[group]))
       wholeNumber(`${group}.${name}`, value as number);
+  const { maxConcurrentCallsPerPrincipal: each } = settings.limits;
+  if (each > maxConcurrentCalls)
+    throw invalid(
+      'INVALID_ARGUMENT',
+      'limits.maxConcurrentCallsPerPrincipal',
+      each,
+      `at most limits.maxConcurrentCalls, ${maxConcurrentCalls}`,
+    );
   return settings;
 }
 

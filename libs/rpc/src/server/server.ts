@@ -1,10 +1,11 @@
 import { Server } from '@grpc/grpc-js';
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
-import { CabstandError, systemClock } from '@cabstand/core';
+import { systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { HandlersOf, MethodTable } from '../methods';
 import { warmCodecs } from '../warm';
 import { Listener } from './listener';
+import { OpenCalls } from './open-calls';
 import { normalizeServerOptions } from './options';
 import type { RpcServerOptions, RpcServerSettings } from './options';
 import { pipelined } from './pipeline';
@@ -29,7 +30,7 @@ export class RpcServer {
   readonly #clock: Clock;
   readonly #listener: Listener;
   readonly #trust: Trust;
-  #calls = 0;
+  readonly #calls: OpenCalls;
   #stopped: Promise<boolean> | undefined;
 
   constructor(options: RpcServerOptions, clock: Clock = systemClock) {
@@ -37,6 +38,7 @@ export class RpcServer {
     this.#clock = clock;
     this.#trust = new Trust(clock);
     const { limits, keepalive } = this.#settings;
+    this.#calls = new OpenCalls(limits);
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxMessageBytes,
       'grpc.max_send_message_length': limits.maxMessageBytes,
@@ -55,7 +57,7 @@ export class RpcServer {
 
   /** Calls that are open now. */
   get openCalls(): number {
-    return this.#calls;
+    return this.#calls.size;
   }
 
   /** Serves a service. Methods without a handler answer UNIMPLEMENTED. */
@@ -68,13 +70,14 @@ export class RpcServer {
       gate: {
         authorizer: this.#settings.authorizer,
         open: options.open === true,
+        calls: this.#calls,
         admit: options.open === true ? undefined : this.#settings.admit,
         maxMetadataBytes: this.#settings.limits.maxMetadataBytes,
       },
       trust: this.#trust,
       observers: this.#settings.observers,
       streamBufferBytes: this.#settings.limits.streamBufferBytes,
-      enter: () => this.#enter(),
+      calls: this.#calls,
     };
     const definition: Record<string, ServiceDefinition[string]> = {};
     const implementation: UntypedServiceImplementation = {};
@@ -121,18 +124,6 @@ export class RpcServer {
       });
     }).finally(() => this.#listener.destroy());
     return this.#stopped;
-  }
-
-  #enter(): () => void {
-    if (this.#calls >= this.#settings.limits.maxConcurrentCalls)
-      throw new CabstandError('RATE_LIMITED', 'this server has too many calls open', {
-        metadata: { limit: String(this.#settings.limits.maxConcurrentCalls) },
-        retryAfterMs: 1000,
-      });
-    this.#calls += 1;
-    return () => {
-      this.#calls -= 1;
-    };
   }
 }
 

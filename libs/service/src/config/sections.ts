@@ -29,15 +29,28 @@ export const logSchema = z.strictObject({
     ),
 });
 
-export const limitsSchema = z.strictObject({
-  max_message_bytes: count
-    .max(2 ** 30)
-    .default(16 * 1024 * 1024)
-    .describe('Largest gRPC message taken or sent, in bytes.'),
-  max_concurrent_streams: count.default(1000).describe('Calls open at once on one connection.'),
-  max_concurrent_calls: count.default(10_000).describe('Calls open at once over all connections.'),
-  max_connections: count.default(2000).describe('Connections open at once.'),
-});
+export const limitsSchema = z
+  .strictObject({
+    max_message_bytes: count
+      .max(2 ** 30)
+      .default(16 * 1024 * 1024)
+      .describe('Largest gRPC message taken or sent, in bytes.'),
+    max_concurrent_streams: count.default(1000).describe('Calls open at once on one connection.'),
+    max_concurrent_calls: count
+      .default(10_000)
+      .describe('Calls open at once over all connections.'),
+    max_concurrent_calls_per_principal: count
+      .optional()
+      .describe('Calls open at once of one principal. Default: half of rpc.max_concurrent_calls.'),
+    max_connections: count.default(2000).describe('Connections open at once.'),
+  })
+  .superRefine(
+    ({ max_concurrent_calls: all, max_concurrent_calls_per_principal: each }, context) => {
+      if (each === undefined || each <= all) return;
+      const message = `is ${each}, above max_concurrent_calls (${all}): it would never limit anybody`;
+      context.addIssue({ code: 'custom', path: ['max_concurrent_calls_per_principal'], message });
+    },
+  );
 
 /** The settings that every service has; spread into its own schema. `port`s differ. */
 export function commonSections(defaults: { readonly listen: string; readonly admin: string }) {
