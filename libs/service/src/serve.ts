@@ -21,6 +21,7 @@ export interface ServeConfig {
     readonly max_message_bytes: number;
     readonly max_concurrent_streams: number;
     readonly max_concurrent_calls: number;
+    readonly first_message_seconds: number;
     readonly max_concurrent_calls_per_principal?: number | undefined;
     readonly max_connections: number;
   };
@@ -78,6 +79,7 @@ export async function serveRpc(
       ...(config.rpc.max_concurrent_calls_per_principal === undefined
         ? {}
         : { maxConcurrentCallsPerPrincipal: config.rpc.max_concurrent_calls_per_principal }),
+      firstMessageMs: Math.ceil(config.rpc.first_message_seconds * 1000),
       maxConnections: config.rpc.max_connections,
     },
     observers: [metrics.rpc, callLog(logger)],

@@ -15,6 +15,11 @@ export interface RpcServerLimits {
    * RATE_LIMITED.
    */
   readonly maxConcurrentCallsPerPrincipal: number;
+  /**
+   * Longest wait for the first message of a call, in milliseconds, longer only while its connection brings
+   * much. Default 10000. Then the call is RATE_LIMITED.
+   */
+  readonly firstMessageMs: number;
   /** Connections open at once. Default 2000. Further ones are closed at once. */
   readonly maxConnections: number;
   /** Headers of one call, names and values, in bytes. Default 32 KiB. More are LIMIT_EXCEEDED. */
@@ -75,6 +80,7 @@ export function normalizeServerOptions(options: RpcServerOptions): RpcServerSett
       maxConcurrentStreams: 1000,
       maxConcurrentCalls,
       maxConcurrentCallsPerPrincipal: Math.ceil(maxConcurrentCalls / 2),
+      firstMessageMs: 10_000,
       maxConnections: 2000,
       maxMetadataBytes: 32 * 1024,
       streamBufferBytes: 256 * 1024,

@@ -4,6 +4,7 @@ import { systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { HandlersOf, MethodTable } from '../methods';
 import { warmCodecs } from '../warm';
+import { FirstMessage } from './first-message';
 import { Listener } from './listener';
 import { OpenCalls } from './open-calls';
 import { normalizeServerOptions } from './options';
@@ -39,6 +40,7 @@ export class RpcServer {
     this.#trust = new Trust(clock);
     const { limits, keepalive } = this.#settings;
     this.#calls = new OpenCalls(limits);
+    const firstMessage = new FirstMessage(limits.firstMessageMs, clock);
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxMessageBytes,
       'grpc.max_send_message_length': limits.maxMessageBytes,
@@ -47,12 +49,13 @@ export class RpcServer {
       'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
       'grpc.max_connection_idle_ms': keepalive.maxIdleMs,
       'grpc.enable_channelz': 0,
-      interceptors: [pipelined(limits.streamBufferBytes)],
+      interceptors: [firstMessage.interceptor, pipelined(limits.streamBufferBytes)],
     });
     const injector = this.#server.createConnectionInjector(this.#settings.credentials);
-    this.#listener = new Listener(limits.maxConnections, (socket) =>
-      injector.injectConnection(socket),
-    );
+    this.#listener = new Listener(limits.maxConnections, (socket) => {
+      firstMessage.opened(socket);
+      injector.injectConnection(socket);
+    });
   }
 
   /** Calls that are open now. */

@@ -42,6 +42,11 @@ export const limitsSchema = z
     max_concurrent_calls_per_principal: count
       .optional()
       .describe('Calls open at once of one principal. Default: half of rpc.max_concurrent_calls.'),
+    first_message_seconds: seconds
+      .default(10)
+      .describe(
+        'Longest wait for the first message of a call, longer only while its connection brings much.',
+      ),
     max_connections: count.default(2000).describe('Connections open at once.'),
   })
   .superRefine(
