@@ -1,4 +1,5 @@
 import { connect } from 'node:http2';
+import type { IncomingHttpHeaders } from 'node:http2';
 import { deferred, rig } from '../rpc.fixture';
 import { HosterService } from '../index';
 
@@ -14,10 +15,11 @@ async function silent(port: number, path: string): Promise<unknown> {
     te: 'trailers',
   });
   const status = deferred<unknown>();
-  for (const event of ['response', 'trailers'] as const)
-    stream.on(event, (headers) => {
-      if (headers['grpc-status'] !== undefined) status.resolve(headers['grpc-status']);
-    });
+  const look = (headers: IncomingHttpHeaders): void => {
+    const found = headers['grpc-status'];
+    if (found !== undefined) status.resolve(found);
+  };
+  stream.on('response', look).on('trailers', look);
   stream.resume();
   const answer = await status.promise;
   session.destroy();

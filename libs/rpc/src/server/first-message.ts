@@ -1,6 +1,6 @@
 /** Calls that never come to their first message. */
 import type { Socket } from 'node:net';
-import { ServerInterceptingCall } from '@grpc/grpc-js';
+import { ServerInterceptingCall, status as grpcStatus } from '@grpc/grpc-js';
 import type { ServerInterceptor } from '@grpc/grpc-js';
 import { CabstandError } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
@@ -44,7 +44,11 @@ export class FirstMessage {
             waiting = this.#wait(
               next.getPeer(),
               (timer) => (waiting = timer),
-              () => call.sendStatus(toStatus(late(this.#ms))),
+              () =>
+                call.sendStatus({
+                  ...toStatus(late(this.#ms)),
+                  code: grpcStatus.RESOURCE_EXHAUSTED,
+                }),
             );
             pass(metadata);
           },
