@@ -6,6 +6,8 @@ import { CabstandError } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import { toStatus } from '../status';
 
+type Refusal = Parameters<ServerInterceptingCall['sendStatus']>[0];
+
 /** Bytes that a connection brings meanwhile: a large first message may still be on its way. */
 const PROGRESS_BYTES = 64 * 1024;
 /** Waits at most, progress or none. */
@@ -44,11 +46,7 @@ export class FirstMessage {
             waiting = this.#wait(
               next.getPeer(),
               (timer) => (waiting = timer),
-              () =>
-                call.sendStatus({
-                  ...toStatus(late(this.#ms)),
-                  code: grpcStatus.RESOURCE_EXHAUSTED,
-                }),
+              () => call.sendStatus(late(this.#ms)),
             );
             pass(metadata);
           },
@@ -85,13 +83,12 @@ export class FirstMessage {
   }
 }
 
-function late(ms: number): CabstandError {
-  return new CabstandError(
+function late(ms: number): Refusal {
+  const error = new CabstandError(
     'RATE_LIMITED',
     `the first message of the call did not come in ${ms} ms`,
-    {
-      metadata: { limit: String(ms), limited_by: 'first_message' },
-      retryAfterMs: 1000,
-    },
+    { metadata: { limit: String(ms), limited_by: 'first_message' }, retryAfterMs: 1000 },
   );
+  const { details, metadata } = toStatus(error);
+  return { code: grpcStatus.RESOURCE_EXHAUSTED, details, metadata };
 }
