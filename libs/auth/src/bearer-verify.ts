@@ -3,11 +3,13 @@ import { BoundedMap, CabstandError, ROLES, invalid, show, systemClock } from '@c
 import type { Clock, Principal, Role } from '@cabstand/core';
 import { errors, jwtVerify } from 'jose';
 import type { JWTPayload } from 'jose';
+import type { IncomingRequest } from '@cabstand/rpc';
 import { acceptsAudience, listAudiences } from './audience';
 import type { Audiences } from './audience';
 import { clockSkew, malformed, wrongAudience } from './failures';
 import { NAME, NOBODYS_KEY, ceilingOf, checkPeriod, findKey, unproven } from './keys';
 import type { KeySource, PublicKey } from './keys';
+import { recheckKey } from './trust';
 
 export interface TokenVerifierOptions {
   readonly keys: KeySource;
@@ -64,19 +66,25 @@ export class TokenVerifier {
   }
 
   /** Who the token speaks for; throws a CabstandError of class `auth` or PERMISSION_DENIED. */
-  async verify(token: string): Promise<Principal> {
+  async verify(token: string, onTrust?: IncomingRequest['onTrust']): Promise<Principal> {
+    const { principal, key, untilMs } = await this.#verify(token);
+    onTrust?.(recheckKey({ keys: this.#options.keys, key, untilMs, clock: this.#clock }));
+    return principal;
+  }
+
+  async #verify(token: string): Promise<Verified> {
     if (token.length > LONGEST_TOKEN) throw malformed(`the token is longer than ${LONGEST_TOKEN}`);
     const nowMs = this.#clock.now();
     const digest = createHash('sha256').update(token).digest('base64');
     const known = this.#verified.get(digest);
     if (known !== undefined && this.#stillGood(known, nowMs)) {
       this.#checkAudience(known.audience);
-      return known.principal;
+      return known;
     }
     try {
       const verified = await this.#check(token, nowMs);
       this.#verified.set(digest, verified);
-      return verified.principal;
+      return verified;
     } catch (error) {
       this.#verified.delete(digest);
       throw this.#explain(error, nowMs);

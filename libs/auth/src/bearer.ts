@@ -46,7 +46,7 @@ export class BearerAuthorizer implements SchemeAuthorizer {
       throw credentialsMissing(`header ${HEADER} is missing`);
     const token = BEARER.exec(header(request.metadata, HEADER) ?? '')?.[1];
     if (token === undefined) throw malformed(`header ${HEADER}: expected "Bearer <token>", once`);
-    return this.#verifier.verify(token);
+    return this.#verifier.verify(token, request.onTrust);
   }
 
   /** Nothing: a token holds no nonce to answer. TLS proves the server. */

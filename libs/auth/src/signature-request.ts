@@ -19,6 +19,7 @@ import type { KeySource } from './keys';
 import { NonceCache } from './nonces';
 import type { NonceCacheOptions } from './nonces';
 import { hasHeader, header } from './scheme';
+import { recheckKey } from './trust';
 
 export interface RequestVerifierOptions extends NonceCacheOptions {
   readonly keys: KeySource;
@@ -97,6 +98,7 @@ export class RequestVerifier {
     if (!acceptsAudience(accepted, claims.audience)) throw wrongAudience(claims.audience, accepted);
     // After the signature: strangers must not be able to fill the cache.
     this.#nonces.use(key.id, claims.nonce, claims.timestampMs + this.#windowMs, nowMs);
+    request.onTrust?.(recheckKey({ keys: this.#keys, key, clock: this.#clock }));
     return { id: key.principal, roles: key.roles, ...ceilingOf(key) };
   }
 

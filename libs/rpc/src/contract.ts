@@ -21,6 +21,13 @@ export interface OutgoingRequest {
   readonly body: Uint8Array | undefined;
 }
 
+/**
+ * Looks at the credentials of a call again while it is open. Answers until when they are good, as far as is
+ * known now: milliseconds since the epoch, Infinity where they have no end. Throws a CabstandError of class
+ * `auth` or PERMISSION_DENIED where the call would not be let in any more. Called often: it must be quick.
+ */
+export type Recheck = () => number;
+
 /** What an authorizer sees of a call that came in. */
 export interface IncomingRequest {
   readonly method: string;
@@ -28,6 +35,8 @@ export interface IncomingRequest {
   readonly body: Uint8Array | undefined;
   /** Address of the caller as gRPC gives it, `127.0.0.1:43210`. */
   readonly peer: string;
+  /** Told by authorizers whose trust can end while the call is open. All that were told are asked. */
+  readonly onTrust?: (recheck: Recheck) => void;
 }
 
 /** Signs and checks calls. Shipped ones are in @cabstand/auth; users may bring their own. */
@@ -56,7 +65,7 @@ export interface ServerCall {
   readonly metadata: Metadata;
   readonly peer: string;
   readonly principal: Principal;
-  /** Aborts when the caller cancels, its connection is lost or the deadline passes. */
+  /** Aborts when the caller cancels or is trusted no more, its connection is lost or the deadline passes. */
   readonly signal: AbortSignal;
 }
 

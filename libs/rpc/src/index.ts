@@ -33,6 +33,7 @@ export type {
   IncomingRequest,
   MethodInfo,
   OutgoingRequest,
+  Recheck,
   ServerCall,
   ServerStreamHandler,
   StreamWriter,

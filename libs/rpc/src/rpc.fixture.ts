@@ -1,6 +1,6 @@
 import { createServer, connect } from 'node:net';
 import type { Socket } from 'node:net';
-import type { Principal } from '@cabstand/core';
+import type { Clock, Principal } from '@cabstand/core';
 import { HosterService, RouterService, RpcClient, RpcServer } from './index';
 import type {
   Authorizer,
@@ -33,9 +33,11 @@ export async function rig(
     readonly router?: RouterHandlers;
     readonly server?: Partial<RpcServerOptions>;
     readonly client?: RpcClientOptions;
+    /** The server's. */
+    readonly clock?: Clock;
   } = {},
 ): Promise<Rig> {
-  const server = new RpcServer({ authorizer: trusting, ...options.server });
+  const server = new RpcServer({ authorizer: trusting, ...options.server }, options.clock);
   server.addService(HosterService, hoster);
   server.addService(RouterService, options.router ?? {});
   const port = await server.listen('127.0.0.1:0');

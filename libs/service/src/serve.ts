@@ -25,6 +25,8 @@ export interface ServeConfig {
     readonly max_message_bytes: number;
     readonly max_concurrent_streams: number;
     readonly max_concurrent_calls: number;
+    readonly first_message_seconds: number;
+    readonly max_concurrent_calls_per_principal?: number | undefined;
     readonly max_connections: number;
     readonly max_refusals_per_second: number;
     readonly max_refusals_per_connection: number;
@@ -87,6 +89,10 @@ export async function serveRpc(
       maxMessageBytes: config.rpc.max_message_bytes,
       maxConcurrentStreams: config.rpc.max_concurrent_streams,
       maxConcurrentCalls: config.rpc.max_concurrent_calls,
+      ...(config.rpc.max_concurrent_calls_per_principal === undefined
+        ? {}
+        : { maxConcurrentCallsPerPrincipal: config.rpc.max_concurrent_calls_per_principal }),
+      firstMessageMs: Math.ceil(config.rpc.first_message_seconds * 1000),
       maxConnections: config.rpc.max_connections,
       maxRefusalsPerSecond: config.rpc.max_refusals_per_second,
       maxRefusalsPerConnection: config.rpc.max_refusals_per_connection,

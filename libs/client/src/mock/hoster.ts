@@ -366,7 +366,10 @@ export class MockHoster {
         return 'over';
       case 'cut':
       case 'disconnect': {
-        const broke = new CabstandError('NODE_UNREACHABLE', 'the connection broke');
+        const broke =
+          failure.error === undefined
+            ? new CabstandError('NODE_UNREACHABLE', 'the connection broke')
+            : failureError(failure, 'INTERNAL');
         session.release(failure.kind === 'cut' ? undefined : broke);
         if (session.durable) return 'on';
         this.#forget(session);

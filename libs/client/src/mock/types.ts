@@ -81,7 +81,7 @@ export interface MockFailure {
    * - `refuse`: the turn is refused with `error`, before anything (`after` does not count).
    * - `die`: the hoster goes down and starts again: streams break with NODE_UNREACHABLE, its sessions
    *   are lost.
-   * - `disconnect`: the stream breaks with NODE_UNREACHABLE; the hoster lives, and keeps the session if
+   * - `disconnect`: the stream breaks with `error`; the hoster lives, and keeps the session if
    *   it is durable.
    * - `stall`: nothing more comes from this hoster.
    * - `fence`: another consumer takes the session over: EPOCH_FENCED.
@@ -92,7 +92,7 @@ export interface MockFailure {
    */
   readonly kind:
     'refuse' | 'die' | 'disconnect' | 'stall' | 'fence' | 'gap' | 'repeat' | 'cut' | 'error';
-  /** For `refuse` and `error`. Default HOSTER_FULL for `refuse`, INTERNAL for `error`. */
+  /** Default HOSTER_FULL for `refuse`, NODE_UNREACHABLE for `disconnect`, INTERNAL for `error`. */
   readonly error?: Reason | CabstandError;
 }
 

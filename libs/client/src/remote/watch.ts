@@ -1,6 +1,7 @@
 import { CabstandError, backoffDelay, sleep } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { RouterService } from '@cabstand/rpc';
+import { trustEnded } from '../retry/decide';
 import { nodeFromWire } from './from-wire';
 import type { NodeCache } from './node-cache';
 import type { Routers } from './routers';
@@ -39,7 +40,7 @@ export async function watchNodes(
   }
 }
 
-/** Watches by one router until that fails; answers the number of changes it told. */
+/** Watches by one router until that fails; answers the number of changes it told, 0 for a failure. */
 async function watchOne(
   address: string,
   routers: Routers,
@@ -70,9 +71,12 @@ async function watchOne(
     throw new CabstandError('ROUTER_UNREACHABLE', `router ${address} ended the watch`);
   } catch (thrown) {
     if (signal.aborted) return changes;
+    const error = CabstandError.from(thrown);
+    // The router is well: a watch with fresh credentials follows.
+    if (trustEnded(error)) return Math.max(1, changes);
     // One that was watched and goes away kept nobody waiting.
     routers.failed(address, changes > 0 ? options.clock.monotonic() : since);
-    options.lost(CabstandError.from(thrown));
+    options.lost(error);
   }
   return changes;
 }

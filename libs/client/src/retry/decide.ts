@@ -48,6 +48,8 @@ export function decideRetry(error: CabstandError, facts: FailureFacts): RetryDec
       // Everything else the caller sent is as wrong at the next hoster.
       return THROW;
     case 'auth':
+      if (trustEnded(error) && facts.phase === 'opening')
+        return { action: 'elsewhere', blame: false };
       // Every call renews its credentials once by itself, so these are wrong, and wrong anywhere.
       return THROW;
     case 'overload':
@@ -101,9 +103,17 @@ export function overtaken(error: CabstandError): boolean {
   return error.reason === 'CANCELLED' && error.metadata['replaced_by'] === 'same_consumer';
 }
 
+/**
+ * An open call whose credentials are not good any more: they expired, or their key was removed. The node is
+ * well, and may take fresh ones. A call that is refused for its credentials has tried fresh ones already.
+ */
+export function trustEnded(error: CabstandError): boolean {
+  return error.reason === 'CREDENTIALS_EXPIRED' && error.metadata['open_call'] === 'ended';
+}
+
 function decideResume(error: CabstandError): RetryDecision {
   if (goneAtHoster(error)) return { action: 'resume', reattach: false };
-  if (overtaken(error)) return { action: 'resume', reattach: true };
+  if (overtaken(error) || trustEnded(error)) return { action: 'resume', reattach: true };
   switch (error.class) {
     case 'session':
     case 'overload':

@@ -107,6 +107,19 @@ describe('decideRetry', () => {
     expect(decideRetry(late, facts('streaming'))).toEqual({ action: 'throw' });
   });
 
+  test('an open call that lost its trust goes on with fresh credentials, and blames nobody', () => {
+    const ended = new CabstandError('CREDENTIALS_EXPIRED', 'expired', {
+      metadata: { open_call: 'ended' },
+    });
+    for (const phase of ['streaming', 'again'] as const)
+      expect(decideRetry(ended, { ...facts(phase), resumable: true })).toEqual({
+        action: 'resume',
+        reattach: true,
+      });
+    expect(decideRetry(ended, facts('opening'))).toEqual({ action: 'elsewhere', blame: false });
+    expect(decideRetry(ended, facts('streaming'))).toEqual({ action: 'throw' });
+  });
+
   test('a mistake of the caller is never blamed on a node', () => {
     for (const reason of Object.keys(REASONS) as Reason[])
       if (REASONS[reason].class === 'caller')

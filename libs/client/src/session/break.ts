@@ -17,6 +17,8 @@ export interface Break {
   engineDeaths: number;
   /** Where the session was taken up last. */
   to: Target;
+  /** When it was, by the monotonic clock; undefined while it has not been. */
+  takenUpAt: number | undefined;
 }
 
 /** One search for a stream on which a turn goes on. */
@@ -53,11 +55,12 @@ export function tellRetry(
 
 /** `node` took up the session. From here on whoever has a higher epoch came later. */
 export function takenUp(
-  { standing, turn, broken }: GoingOn,
+  { context, standing, turn, broken }: GoingOn,
   node: Target,
   channel: SessionChannel,
 ): void {
   broken.to = node;
+  broken.takenUpAt = context.clock.monotonic();
   standing.opened(node, channel);
   standing.claims = false;
   if (turn.cancelled) channel.send({ kind: 'cancel', turn: turn.turn });

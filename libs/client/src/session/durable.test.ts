@@ -16,6 +16,10 @@ async function setup(...how: Parameters<typeof mocked>) {
 
 const positions = (chunks: readonly Chunk[]): number[] => chunks.map((chunk) => chunk.position);
 
+const TRUST_ENDED = new CabstandError('CREDENTIALS_EXPIRED', 'expired', {
+  metadata: { open_call: 'ended' },
+});
+
 const WORDS = 'a b c d e f g h i j';
 
 const endless = async function* (): AsyncGenerator<MockRecord> {
@@ -52,6 +56,25 @@ describe.each(['mock', 'grpc'] as const)('a durable session over %s', (kind) => 
     expect(recovered).toHaveLength(2);
     for (const { from, to, attempts } of recovered) expect([to, attempts]).toEqual([from, 0]);
     // Nothing was computed twice.
+    expect(mock.turns).toHaveLength(2);
+  });
+
+  test('goes on with fresh credentials where it was, and blames nobody', async () => {
+    const { session, mock, recovered, remote } = await setup(kind);
+    const refused: unknown[] = [];
+    const settle = jest.spyOn(remote, 'settle').mockImplementation((_node, outcome) => {
+      if (outcome.kind !== 'served') refused.push(outcome);
+    });
+    for (let turn = 0; turn < 2; turn++) {
+      mock.fail({ kind: 'disconnect', after: 3, error: TRUST_ENDED });
+      const chunks = await collect(session.runProtocolTask(WORDS));
+      expect(positions(chunks)).toEqual(Array.from({ length: 10 }, (_, i) => 11 * turn + i));
+    }
+    expect(recovered).toHaveLength(2);
+    for (const { cause, from, to, attempts } of recovered)
+      expect([cause.reason, to, attempts]).toEqual(['CREDENTIALS_EXPIRED', from, 0]);
+    expect(refused).toEqual([]);
+    expect(settle).toHaveBeenCalled();
     expect(mock.turns).toHaveLength(2);
   });
 

@@ -1,7 +1,7 @@
 import { CabstandError, backoffDelay, linkSignals, sleep, throwIfAborted } from '@cabstand/core';
 import type { SessionChannel, Target } from '../protocol/types';
 import { unreserved } from '../remote/types';
-import { decideRetry, goneAtHoster } from '../retry/decide';
+import { decideRetry, goneAtHoster, trustEnded } from '../retry/decide';
 import { nodeKey } from '../retry/exclusions';
 import type { ActiveTurn } from './active-turn';
 import { countEngineDeath, tellRetry } from './break';
@@ -11,6 +11,9 @@ import { isFinal, placesFor } from './placing';
 import { reattach } from './reattach';
 import { resumeAt } from './resume';
 import type { CoreContext, Standing } from './standing';
+
+/** A stream that was taken up and then lasted so long, in milliseconds, was whole, record or none. */
+const LASTED_MS = 1000;
 
 /** Finds a stream for a turn whose stream broke: at the hoster that has the session, or elsewhere. */
 export class Recovery {
@@ -32,8 +35,10 @@ export class Recovery {
 
   /** A record is here: what was broken is whole again. */
   recordArrived(): void {
-    const broken = this.#break;
-    if (broken === undefined) return;
+    if (this.#break !== undefined) this.#mended(this.#break);
+  }
+
+  #mended(broken: Break): void {
     this.#break = undefined;
     const { cause, from, to, position, since, attempts } = broken;
     const gapMs = this.#context.clock.monotonic() - since;
@@ -89,6 +94,9 @@ export class Recovery {
   #begin(cause: CabstandError, from: Target): Break {
     const { clock, emit } = this.#context;
     const position = this.#standing.guard.next;
+    // Credentials end now and then while a turn waits for input of its caller.
+    if (this.#break !== undefined && trustEnded(cause) && this.#lasted(this.#break))
+      this.#mended(this.#break);
     const known = this.#break;
     const broken = known ?? {
       cause,
@@ -99,6 +107,7 @@ export class Recovery {
       attempts: 0,
       engineDeaths: 0,
       to: from,
+      takenUpAt: undefined,
     };
     if (known === undefined) {
       this.#break = broken;
@@ -110,6 +119,10 @@ export class Recovery {
     if (cause.reason === 'ENGINE_CRASHED' || cause.reason === 'ENGINE_STALLED')
       countEngineDeath(broken, cause, position);
     return broken;
+  }
+
+  #lasted({ takenUpAt }: Break): boolean {
+    return takenUpAt !== undefined && this.#context.clock.monotonic() - takenUpAt >= LASTED_MS;
   }
 
   async #search(on: GoingOn, attachFirst: boolean): Promise<SessionChannel> {

@@ -3,6 +3,7 @@ import { CabstandError, invalid } from '@cabstand/core';
 import type { Authorizer, IncomingRequest } from '../contract';
 import { checkBound } from './bound';
 import type { ActiveCall, SurfaceCall } from './call';
+import type { OpenCalls } from './open-calls';
 import type { Admit } from './options';
 import type { Strangers } from './strangers';
 
@@ -17,6 +18,7 @@ export interface Gate {
   readonly open: boolean;
   /** Credentials count only over a connection whose certificate names their principal. */
   readonly bound: boolean;
+  readonly calls: OpenCalls;
   readonly admit: Admit | undefined;
   readonly maxMetadataBytes: number;
 }
@@ -35,6 +37,7 @@ export async function authenticate(
     metadata: active.metadata,
     body,
     peer: active.peer,
+    onTrust: (recheck) => active.rechecks.push(recheck),
   };
   active.principal = gate.open
     ? OPEN_PRINCIPAL
@@ -42,6 +45,8 @@ export async function authenticate(
         guarded(() => authorizer.validateRequest(request)),
       );
   if (gate.bound) checkBound(call, active.principal);
+  // Whoever needs no credentials is one among all.
+  if (!gate.open) active.onEnd(gate.calls.enterAs(active.principal.id));
   // A caller that checks servers checks all their answers: an unsigned one would look like a failure.
   const headers = await guarded(() => authorizer.signResponse(request));
   if (!active.over) call.sendMetadata(toMetadata(headers));

@@ -1,7 +1,7 @@
 import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
 import { CabstandError, abortReason } from '@cabstand/core';
 import type { Principal } from '@cabstand/core';
-import type { CallObservation, CallObserver, MethodInfo, ServerCall } from '../contract';
+import type { CallObservation, CallObserver, MethodInfo, Recheck, ServerCall } from '../contract';
 import { publicError } from '../status';
 
 /** What all four kinds of grpc-js server calls have in common. */
@@ -26,6 +26,8 @@ export class ActiveCall implements ServerCall {
   readonly metadata: Metadata;
   readonly peer: string;
   principal: Principal = NOBODY;
+  /** How to see whether its caller is still trusted. */
+  readonly rechecks: Recheck[] = [];
   readonly observations: readonly CallObservation[];
   readonly #controller = new AbortController();
   readonly #onEnd: (() => void)[] = [];
@@ -67,6 +69,13 @@ export class ActiveCall implements ServerCall {
     const error = thrown === undefined ? undefined : publicError(thrown);
     this.#end(error);
     return error;
+  }
+
+  /** Ends a call that runs. Its handler sees the signal abort; the caller is told by whoever calls this. */
+  expel(error: CabstandError): void {
+    if (this.over) return;
+    this.#controller.abort(error);
+    this.#end(error);
   }
 
   #abandoned(deadline: Date | number): void {

@@ -10,6 +10,16 @@ export interface RpcServerLimits {
   readonly maxConcurrentStreams: number;
   /** Calls open at once over all connections. Default 10000. More are RATE_LIMITED. */
   readonly maxConcurrentCalls: number;
+  /**
+   * Calls open at once of one principal, at most `maxConcurrentCalls`. Default half of that. More are
+   * RATE_LIMITED.
+   */
+  readonly maxConcurrentCallsPerPrincipal: number;
+  /**
+   * Longest wait for the first message of a call, in milliseconds, longer only while its connection brings
+   * much. Default 10000. Then the call is RATE_LIMITED.
+   */
+  readonly firstMessageMs: number;
   /** Connections open at once. Default 2000. Further ones are closed at once. */
   readonly maxConnections: number;
   /**
@@ -77,13 +87,16 @@ export interface RpcServerSettings {
 }
 
 export function normalizeServerOptions(options: RpcServerOptions): RpcServerSettings {
+  const maxConcurrentCalls = options.limits?.maxConcurrentCalls ?? 10_000;
   const settings: RpcServerSettings = {
     authorizer: options.authorizer,
     credentials: options.credentials ?? ServerCredentials.createInsecure(),
     limits: {
       maxMessageBytes: 16 * 1024 * 1024,
       maxConcurrentStreams: 1000,
-      maxConcurrentCalls: 10_000,
+      maxConcurrentCalls,
+      maxConcurrentCallsPerPrincipal: Math.ceil(maxConcurrentCalls / 2),
+      firstMessageMs: 10_000,
       maxConnections: 2000,
       maxRefusalsPerSecond: 50,
       maxRefusalsPerConnection: 100,
@@ -100,6 +113,14 @@ export function normalizeServerOptions(options: RpcServerOptions): RpcServerSett
   for (const group of ['limits', 'keepalive'] as const)
     for (const [name, value] of Object.entries(settings[group]))
       wholeNumber(`${group}.${name}`, value as number);
+  const { maxConcurrentCallsPerPrincipal: each } = settings.limits;
+  if (each > maxConcurrentCalls)
+    throw invalid(
+      'INVALID_ARGUMENT',
+      'limits.maxConcurrentCallsPerPrincipal',
+      each,
+      `at most limits.maxConcurrentCalls, ${maxConcurrentCalls}`,
+    );
   return settings;
 }
 

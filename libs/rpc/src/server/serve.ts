@@ -17,16 +17,19 @@ import { authenticate } from './authenticate';
 import type { Gate } from './authenticate';
 import { ActiveCall } from './call';
 import type { SurfaceCall } from './call';
+import type { OpenCalls } from './open-calls';
 import { LARGE, RequestStream } from './requests';
+import type { Trust } from './trust';
 import { CallWriter } from './writer';
 
 /** What serving a call needs of the server. */
 export interface ServeContext {
   readonly gate: Gate;
+  /** Ends streams whose callers are trusted no more. Other calls are short. */
+  readonly trust: Trust;
   readonly observers: readonly CallObserver[];
   readonly streamBufferBytes: number;
-  /** Counts a call in; throws if there are too many. Answers how to count it out. */
-  enter(): () => void;
+  readonly calls: OpenCalls;
 }
 
 type Any<K extends 'unary' | 'server_stream' | 'bidi'> = Method<
@@ -46,7 +49,7 @@ export function serveUnary(
   return (call: ServerUnaryCall<Buffer, Buffer>, respond) => {
     const active = begin(context, method, call);
     const run = async (): Promise<Buffer> => {
-      active.onEnd(context.enter());
+      active.onEnd(context.calls.enter());
       const request = await receive(context.gate, call, active, read);
       const response: unknown = await handler(request, active);
       return response instanceof Encoded ? response.bytes : method.response.encode(response);
@@ -74,8 +77,9 @@ export function serveServerStream(
   return (call: ServerWritableStream<Buffer, Buffer>) => {
     const active = begin(context, method, call);
     const run = async (): Promise<void> => {
-      active.onEnd(context.enter());
+      active.onEnd(context.calls.enter());
       const request = await receive(context.gate, call, active, read);
+      keepTrusted(context, call, active);
       const { encode } = method.response;
       await handler(
         request,
@@ -96,8 +100,9 @@ export function serveBidi(
   return (call: ServerDuplexStream<Buffer, Buffer>) => {
     const active = begin(context, method, call);
     const run = async (): Promise<void> => {
-      active.onEnd(context.enter());
+      active.onEnd(context.calls.enter());
       await authenticate(context.gate, call, active, undefined);
+      keepTrusted(context, call, active);
       const requests = new RequestStream(call, active, read);
       const { encode } = method.response;
       const writer = new CallWriter(call, active, encode, context.streamBufferBytes);
@@ -136,11 +141,23 @@ function begin(
   return new ActiveCall(method.info, call, context.observers);
 }
 
-function conclude(
-  done: Promise<void>,
-  call: ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>,
-  active: ActiveCall,
-): void {
+type StreamCall = ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
+
+/** Ends the stream, typed, when its caller is trusted no more. */
+function keepTrusted({ trust }: ServeContext, call: StreamCall, active: ActiveCall): void {
+  const lost = (error: CabstandError): void => {
+    active.expel(error);
+    fail(call, error);
+  };
+  active.onEnd(trust.keep(active.rechecks, lost));
+}
+
+/** grpc-js ends a stream with the status that is emitted as its error. */
+function fail(call: StreamCall, error: CabstandError): void {
+  call.emit('error', Object.assign(new Error(), toStatus(error)));
+}
+
+function conclude(done: Promise<void>, call: StreamCall, active: ActiveCall): void {
   done.then(
     () => {
       if (active.over) return;
@@ -148,9 +165,7 @@ function conclude(
       call.end();
     },
     (thrown: unknown) => {
-      // grpc-js ends a stream with the status that is emitted as its error.
-      if (!active.over)
-        call.emit('error', Object.assign(new Error(), toStatus(told(active, thrown))));
+      if (!active.over) fail(call, told(active, thrown));
     },
   );
 }

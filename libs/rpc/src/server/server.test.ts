@@ -220,7 +220,7 @@ describe('limits', () => {
     const release = deferred();
     await using it = await rig(
       { rpc_info: () => release.promise.then(() => ({})) },
-      { server: { limits: { maxConcurrentCalls: 2 } } },
+      { server: { limits: { maxConcurrentCalls: 2, maxConcurrentCallsPerPrincipal: 2 } } },
     );
     const held = [1, 2].map(() => it.client.unary(HosterService.rpc_info, {}));
     await expect(it.client.unary(HosterService.rpc_info, {})).rejects.toMatchObject({

@@ -1,16 +1,19 @@
 import { Server } from '@grpc/grpc-js';
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
-import { CabstandError, systemClock } from '@cabstand/core';
+import { systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { HandlersOf, MethodTable } from '../methods';
 import { warmCodecs } from '../warm';
+import { FirstMessage } from './first-message';
 import { Listener } from './listener';
+import { OpenCalls } from './open-calls';
 import { normalizeServerOptions } from './options';
 import type { RpcServerOptions, RpcServerSettings } from './options';
 import { pipelined } from './pipeline';
 import { serveBidi, serveServerStream, serveUnary, unimplemented } from './serve';
 import type { ServeContext } from './serve';
 import { Strangers } from './strangers';
+import { Trust } from './trust';
 
 export interface ServiceOptions {
   /** Everybody may call it: no credentials are asked for. Answers are signed as anywhere. Default false. */
@@ -31,13 +34,17 @@ export class RpcServer {
   readonly #clock: Clock;
   readonly #listener: Listener;
   readonly #strangers: Strangers;
-  #calls = 0;
+  readonly #trust: Trust;
+  readonly #calls: OpenCalls;
   #stopped: Promise<boolean> | undefined;
 
   constructor(options: RpcServerOptions, clock: Clock = systemClock) {
     this.#settings = normalizeServerOptions(options);
     this.#clock = clock;
+    this.#trust = new Trust(clock);
     const { limits, keepalive } = this.#settings;
+    this.#calls = new OpenCalls(limits);
+    const firstMessage = new FirstMessage(limits.firstMessageMs, clock);
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxMessageBytes,
       'grpc.max_send_message_length': limits.maxMessageBytes,
@@ -46,7 +53,7 @@ export class RpcServer {
       'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
       'grpc.max_connection_idle_ms': keepalive.maxIdleMs,
       'grpc.enable_channelz': 0,
-      interceptors: [pipelined(limits.streamBufferBytes)],
+      interceptors: [firstMessage.interceptor, pipelined(limits.streamBufferBytes)],
     });
     const injector = this.#server.createConnectionInjector(this.#settings.credentials);
     this.#strangers = new Strangers(limits, clock, (peer, refused) => {
@@ -56,6 +63,7 @@ export class RpcServer {
     this.#listener = new Listener(limits.maxConnections, {
       opened: (peer, socket) => {
         this.#strangers.opened(peer);
+        firstMessage.opened(socket);
         injector.injectConnection(socket);
       },
       closed: (peer) => this.#strangers.closed(peer),
@@ -64,7 +72,7 @@ export class RpcServer {
 
   /** Calls that are open now. */
   get openCalls(): number {
-    return this.#calls;
+    return this.#calls.size;
   }
 
   /** Serves a service. Methods without a handler answer UNIMPLEMENTED. */
@@ -79,12 +87,14 @@ export class RpcServer {
         strangers: this.#strangers,
         open: options.open === true,
         bound: options.open !== true && this.#settings.bindPrincipal,
+        calls: this.#calls,
         admit: options.open === true ? undefined : this.#settings.admit,
         maxMetadataBytes: this.#settings.limits.maxMetadataBytes,
       },
+      trust: this.#trust,
       observers: this.#settings.observers,
       streamBufferBytes: this.#settings.limits.streamBufferBytes,
-      enter: () => this.#enter(),
+      calls: this.#calls,
     };
     const { gate } = context;
     const closed = { ...context, gate: { ...gate, open: false, admit: this.#settings.admit } };
@@ -134,18 +144,6 @@ export class RpcServer {
       });
     }).finally(() => this.#listener.destroy());
     return this.#stopped;
-  }
-
-  #enter(): () => void {
-    if (this.#calls >= this.#settings.limits.maxConcurrentCalls)
-      throw new CabstandError('RATE_LIMITED', 'this server has too many calls open', {
-        metadata: { limit: String(this.#settings.limits.maxConcurrentCalls) },
-        retryAfterMs: 1000,
-      });
-    this.#calls += 1;
-    return () => {
-      this.#calls -= 1;
-    };
   }
 }
 

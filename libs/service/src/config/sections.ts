@@ -29,23 +29,41 @@ export const logSchema = z.strictObject({
     ),
 });
 
-export const limitsSchema = z.strictObject({
-  max_message_bytes: count
-    .max(2 ** 30)
-    .default(16 * 1024 * 1024)
-    .describe('Largest gRPC message taken or sent, in bytes.'),
-  max_concurrent_streams: count.default(1000).describe('Calls open at once on one connection.'),
-  max_concurrent_calls: count.default(10_000).describe('Calls open at once over all connections.'),
-  max_connections: count.default(2000).describe('Connections open at once.'),
-  max_refusals_per_second: count
-    .default(50)
-    .describe(
-      'Calls without good credentials that are checked a second for one address, ten times as many at once. Others from there are refused unchecked, unless their connection has proved something.',
-    ),
-  max_refusals_per_connection: count
-    .default(100)
-    .describe('Such calls on a connection that has proved nothing, before it is closed.'),
-});
+export const limitsSchema = z
+  .strictObject({
+    max_message_bytes: count
+      .max(2 ** 30)
+      .default(16 * 1024 * 1024)
+      .describe('Largest gRPC message taken or sent, in bytes.'),
+    max_concurrent_streams: count.default(1000).describe('Calls open at once on one connection.'),
+    max_concurrent_calls: count
+      .default(10_000)
+      .describe('Calls open at once over all connections.'),
+    max_concurrent_calls_per_principal: count
+      .optional()
+      .describe('Calls open at once of one principal. Default: half of rpc.max_concurrent_calls.'),
+    first_message_seconds: seconds
+      .default(10)
+      .describe(
+        'Longest wait for the first message of a call, longer only while its connection brings much.',
+      ),
+    max_connections: count.default(2000).describe('Connections open at once.'),
+    max_refusals_per_second: count
+      .default(50)
+      .describe(
+        'Calls without good credentials that are checked a second for one address, ten times as many at once. Others from there are refused unchecked, unless their connection has proved something.',
+      ),
+    max_refusals_per_connection: count
+      .default(100)
+      .describe('Such calls on a connection that has proved nothing, before it is closed.'),
+  })
+  .superRefine(
+    ({ max_concurrent_calls: all, max_concurrent_calls_per_principal: each }, context) => {
+      if (each === undefined || each <= all) return;
+      const message = `is ${each}, above max_concurrent_calls (${all}): it would never limit anybody`;
+      context.addIssue({ code: 'custom', path: ['max_concurrent_calls_per_principal'], message });
+    },
+  );
 
 /** The settings that every service has; spread into its own schema. `port`s differ. */
 export function commonSections(defaults: { readonly listen: string; readonly admin: string }) {

@@ -1,0 +1,45 @@
+import { CabstandError } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import type { Recheck } from '@cabstand/rpc';
+import { currentKey } from './keys';
+import type { KeySource, PublicKey } from './keys';
+
+/** What a call was let in by. */
+export interface TrustedKey {
+  readonly keys: KeySource;
+  /** The entry that its signature was checked with. */
+  readonly key: PublicKey;
+  /** When the token ends that the key signed, milliseconds since the epoch. Default: never. */
+  readonly untilMs?: number;
+  readonly clock: Clock;
+}
+
+/** The call is trusted as long as the key set has this key as it was, and what it signed has not expired. */
+export function recheckKey({ keys, key, untilMs = Infinity, clock }: TrustedKey): Recheck {
+  return () => {
+    const nowMs = clock.now();
+    if (nowMs >= untilMs) throw new CabstandError('CREDENTIALS_EXPIRED', 'the token has expired');
+    const current = currentKey(keys, key.id, nowMs);
+    if (current !== key && !sameGrant(current, key))
+      throw new CabstandError(
+        'UNAUTHENTICATED',
+        `key ${key.id} is not what it was: its public key, principal, roles or uses were changed`,
+        { metadata: { key_id: key.id } },
+      );
+    return Math.min(untilMs, current.notAfterMs);
+  };
+}
+
+/** A key file that was read again has new entries, mostly of the same keys. */
+function sameGrant(a: PublicKey, b: PublicKey): boolean {
+  return (
+    a.principal === b.principal &&
+    same(a.roles, b.roles) &&
+    same(a.uses, b.uses) &&
+    a.key.equals(b.key)
+  );
+}
+
+function same<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
+  return a.size === b.size && [...a].every((item) => b.has(item));
+}

@@ -1,0 +1,56 @@
+import { CabstandError } from '@cabstand/core';
+import type { RpcServerLimits } from './options';
+
+type CallLimits = Pick<RpcServerLimits, 'maxConcurrentCalls' | 'maxConcurrentCallsPerPrincipal'>;
+
+/** Bounds calls that are open at once: of everybody, and of each principal once it is known. */
+export class OpenCalls {
+  readonly #limits: CallLimits;
+  /** None that has no call. */
+  readonly #byPrincipal = new Map<string, number>();
+  #all = 0;
+
+  constructor(limits: CallLimits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#all;
+  }
+
+  /** Counts a call in; throws RATE_LIMITED if there are too many. Answers how to count it out, once. */
+  enter(): () => void {
+    const limit = this.#limits.maxConcurrentCalls;
+    if (this.#all >= limit)
+      throw tooMany('this server has too many calls open', limit, 'concurrent_calls');
+    this.#all += 1;
+    return () => {
+      this.#all -= 1;
+    };
+  }
+
+  /** The same for a call whose principal is known. */
+  enterAs(principal: string): () => void {
+    const limit = this.#limits.maxConcurrentCallsPerPrincipal;
+    const open = this.#byPrincipal.get(principal) ?? 0;
+    if (open >= limit)
+      throw tooMany(
+        `${principal} has too many calls open at this server`,
+        limit,
+        'concurrent_calls_per_principal',
+      );
+    this.#byPrincipal.set(principal, open + 1);
+    return () => {
+      const left = (this.#byPrincipal.get(principal) ?? 1) - 1;
+      if (left === 0) this.#byPrincipal.delete(principal);
+      else this.#byPrincipal.set(principal, left);
+    };
+  }
+}
+
+function tooMany(message: string, limit: number, limitedBy: string): CabstandError {
+  return new CabstandError('RATE_LIMITED', message, {
+    metadata: { limit: String(limit), limited_by: limitedBy },
+    retryAfterMs: 1000,
+  });
+}
