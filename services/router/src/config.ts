@@ -125,6 +125,18 @@ export const routerConfigSchema = z.strictObject({
       nodes: number('watchNodes').describe('Nodes a model that a watcher gets by default.'),
       max_nodes: number('maxWatchNodes').describe('Nodes a model that a watcher may ask for.'),
       max_watchers: number('maxWatchers').describe('Watchers at once.'),
+      max_watchers_per_principal: optional('maxWatchersPerPrincipal').describe(
+        'Watchers of one principal at once; by default a quarter of max_watchers.',
+      ),
+    })
+    .superRefine(({ max_watchers: all, max_watchers_per_principal: each }, context) => {
+      if (each === undefined || each <= all) return;
+      context.addIssue({
+        code: 'custom',
+        path: ['max_watchers_per_principal'],
+        input: each,
+        message: `must be at most max_watchers (got ${each}, which is above ${all}): it would never limit anybody`,
+      });
     })
     .prefault({})
     .describe('clients and commands that follow the list of nodes'),
@@ -172,5 +184,6 @@ export function limitsOf(config: RouterConfig): RouterLimits {
     watchNodes: watch.nodes,
     maxWatchNodes: watch.max_nodes,
     maxWatchers: watch.max_watchers,
+    maxWatchersPerPrincipal: watch.max_watchers_per_principal,
   };
 }

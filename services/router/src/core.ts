@@ -21,8 +21,7 @@ import type { BeatAnswer, BeatStream } from './registry/beat-stream';
 import type { Location } from './registry/claims';
 import type { Node } from './registry/node';
 import type { Registration } from './registry/validate';
-import type { WatchWanted } from './watch/hub';
-import type { WatchUpdate } from './watch/watcher';
+import type { Watch, WatchWanted } from './watch/hub';
 
 export interface RouterCoreParts {
   /** Asks suspects whether they serve. Default: every probe succeeds (nothing is ever asked). */
@@ -194,8 +193,8 @@ export class RouterCore {
     this.#leases.end(leaseId, 'released');
   }
 
-  watch(wanted: WatchWanted, signal: AbortSignal): AsyncGenerator<WatchUpdate, void, void> {
-    return this.#watch.watch(wanted, signal);
+  watch(wanted: WatchWanted, principal: string, signal: AbortSignal): Watch {
+    return this.#watch.watch(wanted, principal, signal);
   }
 
   /** Who claims a session of the principal, the likeliest first. */

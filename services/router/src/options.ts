@@ -78,6 +78,8 @@ export interface RouterLimits {
   readonly maxWatchNodes?: number;
   /** Watchers at once. Default 10000. */
   readonly maxWatchers?: number;
+  /** Watchers of one principal at once. Default: a quarter of `maxWatchers`. */
+  readonly maxWatchersPerPrincipal?: number | undefined;
   /** Time a drained node gets if the caller does not say. Default 300000. */
   readonly drainMs?: number;
 }
@@ -96,6 +98,7 @@ export interface RouterCoreOptions extends RouterLimits {
 export type RouterSettings = Required<RouterCoreOptions> & {
   readonly maxNodesPerPrincipal: number;
   readonly maxReservationsPerPrincipal: number;
+  readonly maxWatchersPerPrincipal: number;
 };
 
 /** name: [default, least, most, whole number] */
@@ -137,6 +140,7 @@ export const ROUTER_LIMITS: Readonly<
   watchNodes: [100, 1, 1e6, true],
   maxWatchNodes: [1000, 1, 1e6, true],
   maxWatchers: [10_000, 1, 1e6, true],
+  maxWatchersPerPrincipal: [2500, 1, 1e6, true],
   drainMs: [300_000, 0, 1e9, false],
 };
 
@@ -146,6 +150,7 @@ const NAMES = Object.keys(ROUTER_LIMITS) as (keyof RouterLimits)[];
 const WITHIN = [
   ['maxNodesPerPrincipal', 'maxNodes'],
   ['maxReservationsPerPrincipal', 'maxReservations'],
+  ['maxWatchersPerPrincipal', 'maxWatchers'],
 ] as const;
 
 /** The complete, checked settings. Throws INVALID_ARGUMENT naming option and value. */
@@ -167,6 +172,8 @@ export function normalizeOptions(options: RouterCoreOptions): RouterSettings {
       numbers.offlineAfterPeriods,
       `at least suspectAfterPeriods (${numbers.suspectAfterPeriods})`,
     );
+  if (options.maxWatchersPerPrincipal === undefined)
+    numbers.maxWatchersPerPrincipal = Math.ceil(numbers.maxWatchers / 4);
   for (const [part, whole] of WITHIN) {
     if (numbers[part] <= numbers[whole]) continue;
     if (options[part] !== undefined)

@@ -23,8 +23,9 @@ class Reader {
   readonly #stream: AsyncGenerator<WatchUpdate, void, void>;
   ended: unknown;
 
-  constructor(s: Stand, wanted: Partial<WatchWanted> = {}) {
-    this.#stream = s.core.watch({ models: ['m'], maxNodes: 0, ...wanted }, this.#abort.signal);
+  constructor(s: Stand, wanted: Partial<WatchWanted> = {}, principal = CLIENT) {
+    const all = { models: ['m'], maxNodes: 0, ...wanted };
+    this.#stream = s.core.watch(all, principal, this.#abort.signal);
   }
 
   read(): this {
@@ -202,12 +203,74 @@ test('watches end quietly with their caller and loudly with the router; nothing 
 });
 
 test('watchers are limited, and their requests checked', () => {
-  const s = stand({ maxWatchers: 1 });
+  const s = stand({ maxWatchers: 1, maxWatchersPerPrincipal: 1 });
   new Reader(s);
   expect(() => new Reader(s)).toThrow(refusal('QUOTA_EXCEEDED'));
   const t = stand();
   expect(() => new Reader(t, { models: ['NO'] })).toThrow('models[0]');
   expect(() => new Reader(t, { maxNodes: -1 })).toThrow('max_nodes');
+});
+
+test('a principal has a share of the watchers, by default a quarter', () => {
+  const s = stand({ maxWatchers: 8 });
+  new Reader(s);
+  new Reader(s);
+  expect(() => new Reader(s)).toThrow(
+    refusal('QUOTA_EXCEEDED', { limit: 'max_watchers_per_principal' }),
+  );
+  new Reader(s, {}, 'bob');
+  expect(s.core.sizes().watchers).toBe(3);
+  expect(() => stand({ maxWatchers: 8, maxWatchersPerPrincipal: 9 })).toThrow('maxWatchers (8)');
+});
+
+test('when there are no more, the newest of the principal with most goes to one that has fewer', async () => {
+  const s = stand({ maxWatchers: 4, maxWatchersPerPrincipal: 4, forgetAfterMs: 0 });
+  const mine = [0, 1, 2, 3].map(() => new Reader(s).read());
+  await s.clock.advance(0);
+  expect(() => new Reader(s)).toThrow(refusal('QUOTA_EXCEEDED'));
+  const theirs = [0, 1].map(() => new Reader(s, {}, 'bob').read());
+  await s.clock.advance(0);
+  const gone = expect.objectContaining({ reason: 'QUOTA_EXCEEDED' }) as unknown;
+  expect(mine.map(({ ended }) => ended)).toEqual([undefined, undefined, gone, gone]);
+  expect(theirs.map(({ ended }) => ended)).toEqual([undefined, undefined]);
+  // Two each: nobody has so many more that another change would make it more even.
+  expect(() => new Reader(s, {}, 'bob')).toThrow(refusal('QUOTA_EXCEEDED'));
+  new Reader(s, {}, 'carol');
+  expect(s.core.sizes().watchers).toBe(4);
+  s.core.stop(new CabstandError('DRAINING', 'the router is stopping'));
+});
+
+test('a watch that is taken back ends though its reader reads nothing', async () => {
+  const s = stand({ maxWatchers: 2, maxWatchersPerPrincipal: 2 });
+  join(s.core, 'a');
+  const open = () =>
+    s.core.watch({ models: ['m'], maxNodes: 0 }, CLIENT, new AbortController().signal);
+  open();
+  const stuck = open();
+  await stuck.next();
+  const write = stuck.until(new Promise(() => undefined));
+  new Reader(s, {}, 'bob');
+  await expect(write).rejects.toMatchObject({ reason: 'QUOTA_EXCEEDED' });
+  await expect(stuck.until(Promise.resolve())).rejects.toMatchObject({ reason: 'QUOTA_EXCEEDED' });
+});
+
+test('many watchers are told in several turns of the event loop, in the order of their due times', async () => {
+  const s = stand({ maxWatchers: 1000 });
+  join(s.core, 'a');
+  const readers = Array.from({ length: 220 }, () => new Reader(s).read());
+  await s.clock.advance(0);
+  s.core.drain('a', 1000);
+  const told = (): number => readers.filter(({ updates }) => updates.length === 2).length;
+  await s.clock.advance(100);
+  const counts = [told()];
+  while (told() < 220 && counts.length < 20) {
+    await new Promise((resolve) => setImmediate(resolve));
+    await s.clock.advance(0);
+    counts.push(told());
+  }
+  expect(told()).toBe(220);
+  expect(counts.length).toBeGreaterThanOrEqual(4);
+  for (const reader of readers) expect(reader.view).toEqual({ a: 'a-1 DRAINING' });
 });
 
 test('a ban shows', async () => {
