@@ -128,6 +128,9 @@ export const routerConfigSchema = z.strictObject({
       max_watchers_per_principal: optional('maxWatchersPerPrincipal').describe(
         'Watchers of one principal at once; by default a quarter of max_watchers.',
       ),
+      refusal_seconds: seconds('watchRefusalMs').describe(
+        'How long a watcher too many waits for its refusal, so that it does not come again at once.',
+      ),
     })
     .superRefine(({ max_watchers: all, max_watchers_per_principal: each }, context) => {
       if (each === undefined || each <= all) return;
@@ -185,5 +188,6 @@ export function limitsOf(config: RouterConfig): RouterLimits {
     maxWatchNodes: watch.max_nodes,
     maxWatchers: watch.max_watchers,
     maxWatchersPerPrincipal: watch.max_watchers_per_principal,
+    watchRefusalMs: watch.refusal_seconds * 1000,
   };
 }

@@ -193,7 +193,7 @@ export class RouterCore {
     this.#leases.end(leaseId, 'released');
   }
 
-  watch(wanted: WatchWanted, principal: string, signal: AbortSignal): Watch {
+  watch(wanted: WatchWanted, principal: string, signal: AbortSignal): Promise<Watch> {
     return this.#watch.watch(wanted, principal, signal);
   }
 

@@ -80,6 +80,8 @@ export interface RouterLimits {
   readonly maxWatchers?: number;
   /** Watchers of one principal at once. Default: a quarter of `maxWatchers`. */
   readonly maxWatchersPerPrincipal?: number | undefined;
+  /** How long a watch too many waits for its refusal, on average. Default 10000. */
+  readonly watchRefusalMs?: number;
   /** Time a drained node gets if the caller does not say. Default 300000. */
   readonly drainMs?: number;
 }
@@ -141,6 +143,7 @@ export const ROUTER_LIMITS: Readonly<
   maxWatchNodes: [1000, 1, 1e6, true],
   maxWatchers: [10_000, 1, 1e6, true],
   maxWatchersPerPrincipal: [2500, 1, 1e6, true],
+  watchRefusalMs: [10_000, 0, 600_000, false],
   drainMs: [300_000, 0, 1e9, false],
 };
 

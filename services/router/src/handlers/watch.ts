@@ -8,7 +8,7 @@ export function watchHandler(context: HandlerContext): Required<RouterHandlers>[
   const encoder = new WatchEncoder(core.incarnation);
   return async (request, call, out) => {
     const wanted = { models: request.models, maxNodes: request.max_nodes };
-    const watch = core.watch(wanted, call.principal.id, call.signal);
+    const watch = await core.watch(wanted, call.principal.id, call.signal);
     for await (const update of watch)
       if (!out.push(encoder.encode(update))) await watch.until(out.drained());
   };

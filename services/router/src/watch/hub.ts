@@ -1,6 +1,7 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import { isAlive } from '../registry/node';
 import { checkModelName } from '../registry/validate';
+import { Refused } from './refused';
 import { WatchShares } from './shares';
 import { Turns } from './turns';
 import { Watcher } from './watcher';
@@ -18,6 +19,8 @@ export interface WatchHubOptions {
   readonly maxWatchNodes: number;
   readonly maxWatchers: number;
   readonly maxWatchersPerPrincipal: number;
+  /** How long a watch too many waits for its refusal, on average. */
+  readonly watchRefusalMs: number;
   readonly maxModels: number;
   /** Nodes that offer the model; all nodes for undefined. */
   readonly withModel: (model: string | undefined) => SwapList<Node> | undefined;
@@ -48,12 +51,16 @@ const RETRY_AFTER_MS = 5000;
 export class WatchHub {
   readonly #watchers = new Set<Watcher>();
   readonly #shares = new WatchShares();
+  readonly #refused: Refused;
   readonly #turns = new Turns();
   readonly #followers = new Map<Node, Set<Watcher>>();
   /** Topics with room for more nodes, by model. */
   readonly #hungry = new Map<string | undefined, Map<Topic, Watcher>>();
 
-  constructor(private readonly options: WatchHubOptions) {}
+  constructor(private readonly options: WatchHubOptions) {
+    const { clock, random, watchRefusalMs } = options;
+    this.#refused = new Refused(clock, random, watchRefusalMs);
+  }
 
   get size(): number {
     return this.#watchers.size;
@@ -61,14 +68,19 @@ export class WatchHub {
 
   /** Entries of all maps; 0 without watchers. */
   get footprint(): number {
-    return this.#watchers.size + this.#shares.size + this.#followers.size + this.#hungry.size;
+    const watches = this.#watchers.size + this.#shares.size + this.#refused.size;
+    return watches + this.#followers.size + this.#hungry.size;
   }
 
   /**
-   * A snapshot, then changes, until the signal aborts (which ends it quietly) or the hub closes. Throws
-   * QUOTA_EXCEEDED for a principal that has its share; ends with it for one that has to give one back.
+   * A snapshot, then changes, until the signal aborts (which ends it quietly) or the hub closes. Rejects
+   * with QUOTA_EXCEEDED, after a while, for a principal that has its share; ends with it, at once, for one
+   * that has to give one back.
    */
-  watch(wanted: WatchWanted, principal: string, signal: AbortSignal): Watch {
+  async watch(wanted: WatchWanted, principal: string, signal: AbortSignal): Promise<Watch> {
+    this.#check(wanted);
+    const refusal = this.#makeRoom(principal);
+    if (refusal !== undefined) return this.#refused.hold(refusal, signal);
     const watcher = this.#open(wanted, principal);
     const until = (done: Promise<void>): Promise<void> => watcher.until(done);
     return Object.assign(this.#run(watcher, signal), { until });
@@ -94,17 +106,21 @@ export class WatchHub {
   }
 
   close(reason: CabstandError): void {
+    this.#refused.close();
     for (const watcher of this.#watchers) watcher.close(reason);
   }
 
-  #open(wanted: WatchWanted, principal: string): Watcher {
-    const { maxModels, maxWatchNodes, watchNodes } = this.options;
+  #check(wanted: WatchWanted): void {
+    const { maxModels } = this.options;
     if (wanted.models.length > maxModels)
       throw invalid('LIMIT_EXCEEDED', 'models', wanted.models.length, `at most ${maxModels}`);
     wanted.models.forEach((model, i) => checkModelName(model, `models[${i}]`));
     if (wanted.maxNodes < 0)
       throw invalid('INVALID_ARGUMENT', 'max_nodes', wanted.maxNodes, 'at least 0');
-    this.#makeRoom(principal);
+  }
+
+  #open(wanted: WatchWanted, principal: string): Watcher {
+    const { maxWatchNodes, watchNodes } = this.options;
     const models = wanted.models.length === 0 ? [undefined] : [...new Set(wanted.models)];
     const standard = wanted.models.length === 0 ? maxWatchNodes : watchNodes;
     const most = Math.min(wanted.maxNodes === 0 ? standard : wanted.maxNodes, maxWatchNodes);
@@ -116,21 +132,22 @@ export class WatchHub {
     return watcher;
   }
 
-  /** Throws if the principal may have no other watch; ends one of another's that has far more. */
-  #makeRoom(principal: string): void {
+  /** Why the principal may have no other watch, if so; ends one of another's that has far more. */
+  #makeRoom(principal: string): CabstandError | undefined {
     const { maxWatchers, maxWatchersPerPrincipal } = this.options;
     const held = this.#shares.held(principal);
     if (held >= maxWatchersPerPrincipal)
-      throw tooMany(
+      return tooMany(
         'max_watchers_per_principal',
         `principal ${principal} has ${held} watches, the most allowed`,
       );
-    if (this.#watchers.size < maxWatchers) return;
+    if (this.#watchers.size < maxWatchers) return undefined;
     const given = this.#shares.takeable(principal);
     const full = `the router has ${maxWatchers} watches, the most allowed`;
-    if (given === undefined) throw tooMany('max_watchers', full);
+    if (given === undefined) return tooMany('max_watchers', full);
     const why = `${full}, and principal ${given.principal} has most of them: one was given to another principal`;
     this.#drop(given, tooMany('max_watchers', why));
+    return undefined;
   }
 
   async *#run(watcher: Watcher, signal: AbortSignal): AsyncGenerator<WatchUpdate, void, void> {

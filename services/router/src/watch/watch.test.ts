@@ -13,19 +13,20 @@ import {
   refusal,
 } from '../core.fixture';
 import type { WatchUpdate } from './watcher';
-import type { WatchWanted } from './hub';
+import type { Watch, WatchWanted } from './hub';
 import type { Stand } from '../core.fixture';
 
 /** A watcher that reads as fast as it can, or not at all until told to. */
 class Reader {
   readonly updates: WatchUpdate[] = [];
   readonly #abort = new AbortController();
-  readonly #stream: AsyncGenerator<WatchUpdate, void, void>;
+  readonly #stream: Promise<Watch>;
   ended: unknown;
 
   constructor(s: Stand, wanted: Partial<WatchWanted> = {}, principal = CLIENT) {
     const all = { models: ['m'], maxNodes: 0, ...wanted };
     this.#stream = s.core.watch(all, principal, this.#abort.signal);
+    this.#stream.catch((error: unknown) => (this.ended = error));
   }
 
   read(): this {
@@ -34,7 +35,7 @@ class Reader {
   }
 
   async one(): Promise<WatchUpdate | undefined> {
-    const next = await this.#stream.next();
+    const next = await (await this.#stream).next();
     return next.done === true ? undefined : next.value;
   }
 
@@ -55,7 +56,7 @@ class Reader {
 
   async #read(): Promise<void> {
     try {
-      for await (const update of this.#stream) {
+      for await (const update of await this.#stream) {
         // Nodes change under the reader's hands: what it saw is kept as it was.
         const nodes = update.nodes.map((node) => ({ ...node }));
         this.updates.push({ ...update, nodes });
@@ -202,42 +203,63 @@ test('watches end quietly with their caller and loudly with the router; nothing 
   expect(s.core.footprint).toBe(0);
 });
 
-test('watchers are limited, and their requests checked', () => {
-  const s = stand({ maxWatchers: 1, maxWatchersPerPrincipal: 1 });
-  new Reader(s);
-  expect(() => new Reader(s)).toThrow(refusal('QUOTA_EXCEEDED'));
+test('requests for watches are checked', async () => {
   const t = stand();
-  expect(() => new Reader(t, { models: ['NO'] })).toThrow('models[0]');
-  expect(() => new Reader(t, { maxNodes: -1 })).toThrow('max_nodes');
+  const ended = async (wanted: Partial<WatchWanted>): Promise<unknown> => {
+    const reader = new Reader(t, wanted).read();
+    await t.clock.advance(0);
+    return reader.ended;
+  };
+  expect(await ended({ models: ['NO'] })).toMatchObject({ metadata: { field: 'models[0]' } });
+  expect(await ended({ maxNodes: -1 })).toMatchObject({ metadata: { field: 'max_nodes' } });
 });
 
-test('a principal has a share of the watchers, by default a quarter', () => {
+const overQuota = (limit: string): unknown =>
+  expect.objectContaining({ reason: 'QUOTA_EXCEEDED', metadata: { limit }, retryAfterMs: 5000 });
+
+test('a principal has a share of the watchers, by default a quarter', async () => {
   const s = stand({ maxWatchers: 8 });
-  new Reader(s);
-  new Reader(s);
-  expect(() => new Reader(s)).toThrow(
-    refusal('QUOTA_EXCEEDED', { limit: 'max_watchers_per_principal' }),
-  );
-  new Reader(s, {}, 'bob');
+  const mine = [0, 1, 2].map(() => new Reader(s).read());
+  const theirs = new Reader(s, {}, 'bob').read();
+  await s.clock.advance(4999);
+  // Who does not heed the advice when to come again is held up.
+  expect(mine[2]?.ended).toBeUndefined();
+  await s.clock.advance(10_001);
+  expect(mine[2]?.ended).toEqual(overQuota('max_watchers_per_principal'));
+  expect([mine[0]?.ended, mine[1]?.ended, theirs.ended]).toEqual([undefined, undefined, undefined]);
   expect(s.core.sizes().watchers).toBe(3);
   expect(() => stand({ maxWatchers: 8, maxWatchersPerPrincipal: 9 })).toThrow('maxWatchers (8)');
 });
 
-test('when there are no more, the newest of the principal with most goes to one that has fewer', async () => {
-  const s = stand({ maxWatchers: 4, maxWatchersPerPrincipal: 4, forgetAfterMs: 0 });
-  const mine = [0, 1, 2, 3].map(() => new Reader(s).read());
+test('refused watches that wait end with their caller and with the router', async () => {
+  const s = stand({ maxWatchers: 1 });
+  const [first, second, third] = [0, 1, 2].map(() => new Reader(s).read());
+  second?.stop();
   await s.clock.advance(0);
-  expect(() => new Reader(s)).toThrow(refusal('QUOTA_EXCEEDED'));
-  const theirs = [0, 1].map(() => new Reader(s, {}, 'bob').read());
-  await s.clock.advance(0);
-  const gone = expect.objectContaining({ reason: 'QUOTA_EXCEEDED' }) as unknown;
-  expect(mine.map(({ ended }) => ended)).toEqual([undefined, undefined, gone, gone]);
-  expect(theirs.map(({ ended }) => ended)).toEqual([undefined, undefined]);
-  // Two each: nobody has so many more that another change would make it more even.
-  expect(() => new Reader(s, {}, 'bob')).toThrow(refusal('QUOTA_EXCEEDED'));
-  new Reader(s, {}, 'carol');
-  expect(s.core.sizes().watchers).toBe(4);
+  expect([first?.ended, third?.ended]).toEqual([undefined, undefined]);
+  expect(second?.ended).toBeDefined();
   s.core.stop(new CabstandError('DRAINING', 'the router is stopping'));
+  await s.clock.advance(0);
+  expect(third?.ended).toBeDefined();
+  expect(s.core.footprint).toBe(0);
+});
+
+test('when there are no more, the newest of the principal with most goes to one that has fewer', async () => {
+  const s = stand({ maxWatchers: 4, maxWatchersPerPrincipal: 4, watchRefusalMs: 0 });
+  const open = (principal: string): Reader => new Reader(s, {}, principal).read();
+  const mine = [0, 1, 2, 3, 4].map(() => open('alice'));
+  await s.clock.advance(0);
+  const theirs = [0, 1, 2].map(() => open('bob'));
+  await s.clock.advance(0);
+  const gone = overQuota('max_watchers');
+  expect(mine[4]?.ended).toEqual(overQuota('max_watchers_per_principal'));
+  expect(mine.slice(0, 4).map(({ ended }) => ended)).toEqual([undefined, undefined, gone, gone]);
+  // Two each: nobody has so many more that another change would make it more even.
+  expect(theirs.map(({ ended }) => ended)).toEqual([undefined, undefined, gone]);
+  const other = open('carol');
+  await s.clock.advance(0);
+  expect(other.ended).toBeUndefined();
+  expect(s.core.sizes().watchers).toBe(4);
 });
 
 test('a watch that is taken back ends though its reader reads nothing', async () => {
@@ -245,8 +267,8 @@ test('a watch that is taken back ends though its reader reads nothing', async ()
   join(s.core, 'a');
   const open = () =>
     s.core.watch({ models: ['m'], maxNodes: 0 }, CLIENT, new AbortController().signal);
-  open();
-  const stuck = open();
+  await open();
+  const stuck = await open();
   await stuck.next();
   const write = stuck.until(new Promise(() => undefined));
   new Reader(s, {}, 'bob');
