@@ -1,6 +1,7 @@
 import { commonSections } from '@cabstand/service';
 import { z } from 'zod';
 import { ROUTER_LIMITS } from './options';
+import { isAllowEntry } from './probing/allowance';
 import type { RouterLimits } from './options';
 
 type Name = keyof RouterLimits;
@@ -50,6 +51,21 @@ export const routerConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe('which nodes it knows, and for how long'),
+  nodes: z
+    .strictObject({
+      allow: z
+        .array(
+          z.string().refine(isAllowEntry, {
+            error: 'must be an address, a CIDR range, a host name or *.suffix, without a port',
+          }),
+        )
+        .optional()
+        .describe(
+          'Addresses, CIDR ranges, host names and *.suffix that hosters may advertise; by default all but link-local and such, and loopback only where the router listens there.',
+        ),
+    })
+    .prefault({})
+    .describe('where hosters may be'),
   heartbeat: z
     .strictObject({
       period_seconds: seconds('heartbeatPeriodMs').describe(

@@ -17,6 +17,7 @@ import type { Prober } from './health/prober';
 import type { Beat } from './heartbeats';
 import type { RouterObserver, RouterSizes } from './observer';
 import type { RouterCoreOptions, RouterSettings } from './options';
+import type { Allowance } from './probing/allowance';
 import type { BeatAnswer, BeatStream } from './registry/beat-stream';
 import type { Location } from './registry/claims';
 import type { Node } from './registry/node';
@@ -27,6 +28,8 @@ export interface RouterCoreParts {
   /** Asks suspects whether they serve. Default: every probe succeeds (nothing is ever asked). */
   readonly prober?: Prober;
   readonly observer?: RouterObserver;
+  /** Which addresses hosters may give. Default: all. */
+  readonly allowed?: Pick<Allowance, 'refuses'>;
 }
 
 /** A client's evidence about a node that it was given. */
@@ -37,6 +40,7 @@ export interface Report {
   readonly reason: string;
 }
 
+const ANYWHERE: Pick<Allowance, 'refuses'> = { refuses: () => undefined };
 const TRUSTING: Prober = { probe: () => Promise.resolve() };
 
 /** A router without its transport: which nodes there are, how they are, and who gets which. */
@@ -60,7 +64,11 @@ export class RouterCore {
     const observer = (this.#observer = parts.observer ?? {});
     const periodMs = (): number => this.#periodMs(this.#registry.alive);
     this.#registry = new Registry(
-      { ...settings, periodMs: (alive) => this.#periodMs(alive) },
+      {
+        ...settings,
+        allowed: parts.allowed ?? ANYWHERE,
+        periodMs: (alive) => this.#periodMs(alive),
+      },
       {
         nodeAdded: (node) => observer.nodeAdded?.(node),
         stateChanged: (node, before) => this.#stateChanged(node, before),
