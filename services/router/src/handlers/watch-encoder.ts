@@ -1,5 +1,5 @@
 import { Encoded, RouterService } from '@cabstand/rpc';
-import { toNodeInfo } from './convert';
+import type { v1 } from '@cabstand/rpc';
 import type { Node } from '../registry/node';
 import type { WatchUpdate } from '../watch/watcher';
 
@@ -26,7 +26,10 @@ export class WatchEncoder {
   readonly #router: Buffer;
   #last: Told | undefined;
 
-  constructor(routerIncarnation: string) {
+  constructor(
+    routerIncarnation: string,
+    private readonly toInfo: (node: Node) => v1.NodeInfo,
+  ) {
     this.#router = encode({ router_incarnation: routerIncarnation });
   }
 
@@ -44,7 +47,7 @@ export class WatchEncoder {
   #node(node: Node): Buffer {
     const known = this.#nodes.get(node);
     if (known?.revision === node.revision) return known.bytes;
-    const bytes = encode({ nodes: [toNodeInfo(node)] });
+    const bytes = encode({ nodes: [this.toInfo(node)] });
     this.#nodes.set(node, { revision: node.revision, bytes });
     return bytes;
   }

@@ -1,3 +1,4 @@
+import { toNodeDetail, toNodeInfo } from './convert';
 import { WatchEncoder } from './watch-encoder';
 import type { RouterHandlers } from '@cabstand/rpc';
 import type { HandlerContext } from './context';
@@ -5,10 +6,13 @@ import type { HandlerContext } from './context';
 /** A snapshot, then changes; a reader that is slow gets the latest state and no backlog. */
 export function watchHandler(context: HandlerContext): Required<RouterHandlers>['rpc_watch_nodes'] {
   const { core } = context;
-  const encoder = new WatchEncoder(core.incarnation);
+  const forAll = new WatchEncoder(core.incarnation, toNodeInfo);
+  const forAdmins = new WatchEncoder(core.incarnation, toNodeDetail);
   return async (request, call, out) => {
     const wanted = { models: request.models, maxNodes: request.max_nodes };
-    const watch = await core.watch(wanted, call.principal.id, call.signal);
+    const { id, roles } = call.principal;
+    const encoder = roles.has('admin') ? forAdmins : forAll;
+    const watch = await core.watch(wanted, id, call.signal);
     for await (const update of watch)
       if (!out.push(encoder.encode(update))) await watch.until(out.drained());
   };

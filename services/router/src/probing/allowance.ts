@@ -3,9 +3,9 @@ import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 /** Which addresses the router takes from hosters: it tells clients to dial them, and dials them itself. */
 export interface Allowance {
   /** Why the host of a registration is refused; undefined if it is not. Names are not resolved. */
-  refuses(host: string): string | undefined;
+  readonly refuses: (host: string) => string | undefined;
   /** The same for an address that an allowed name resolves to. */
-  refusesResolved(ip: string): string | undefined;
+  readonly refusesResolved: (ip: string) => string | undefined;
 }
 
 /** Only the link knows them, or many or no machine has them: no hoster serves there. */

@@ -10,7 +10,6 @@ import {
   registration,
   seeded,
   stand,
-  refusal,
 } from '../core.fixture';
 import type { WatchUpdate } from './watcher';
 import type { Watch, WatchWanted } from './hub';
