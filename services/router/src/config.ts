@@ -138,6 +138,9 @@ export const routerConfigSchema = z.strictObject({
     .strictObject({
       window_seconds: seconds('watchWindowMs').describe('Changes are gathered for this long.'),
       load_window_seconds: seconds('watchLoadWindowMs').describe('The same for load alone.'),
+      max_loads_per_second: number('watchLoadsPerSecond').describe(
+        'Messages of load alone a second, to all watchers: the window grows with their number.',
+      ),
       nodes: number('watchNodes').describe('Nodes a model that a watcher gets by default.'),
       max_nodes: number('maxWatchNodes').describe('Nodes a model that a watcher may ask for.'),
       max_watchers: number('maxWatchers').describe('Watchers at once.'),
@@ -200,6 +203,7 @@ export function limitsOf(config: RouterConfig): RouterLimits {
     maxListLength: placement.max_list_length,
     watchWindowMs: watch.window_seconds * 1000,
     watchLoadWindowMs: watch.load_window_seconds * 1000,
+    watchLoadsPerSecond: watch.max_loads_per_second,
     watchNodes: watch.nodes,
     maxWatchNodes: watch.max_nodes,
     maxWatchers: watch.max_watchers,

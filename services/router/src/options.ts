@@ -72,6 +72,8 @@ export interface RouterLimits {
   readonly watchWindowMs?: number;
   /** The same for changes of load alone. Default 1000. */
   readonly watchLoadWindowMs?: number;
+  /** Messages to all watchers together that tell changes of load alone, a second: their window grows with the watchers. Default 1000. */
+  readonly watchLoadsPerSecond?: number;
   /** Nodes a model that a watcher gets if it does not say. Default 100. */
   readonly watchNodes?: number;
   /** Nodes a model that a watcher may ask for; also the number of nodes for watchers of all models. Default 1000. */
@@ -139,6 +141,7 @@ export const ROUTER_LIMITS: Readonly<
   maxListLength: [256, 0, 100_000, true],
   watchWindowMs: [100, 0, 600_000, false],
   watchLoadWindowMs: [1000, 0, 600_000, false],
+  watchLoadsPerSecond: [1000, 1, 1e6, false],
   watchNodes: [100, 1, 1e6, true],
   maxWatchNodes: [1000, 1, 1e6, true],
   maxWatchers: [10_000, 1, 1e6, true],

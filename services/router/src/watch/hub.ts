@@ -15,6 +15,7 @@ export interface WatchHubOptions {
   readonly random: () => number;
   readonly watchWindowMs: number;
   readonly watchLoadWindowMs: number;
+  readonly watchLoadsPerSecond: number;
   readonly watchNodes: number;
   readonly maxWatchNodes: number;
   readonly maxWatchers: number;
@@ -101,8 +102,10 @@ export class WatchHub {
   }
 
   loadChanged(node: Node): void {
-    for (const watcher of this.#followers.get(node) ?? [])
-      watcher.mark(node, this.options.watchLoadWindowMs);
+    const { watchLoadWindowMs, watchLoadsPerSecond } = this.options;
+    const paceMs = (this.#watchers.size * 1000) / watchLoadsPerSecond;
+    const windowMs = Math.max(watchLoadWindowMs, paceMs);
+    for (const watcher of this.#followers.get(node) ?? []) watcher.mark(node, windowMs);
   }
 
   close(reason: CabstandError): void {

@@ -1,5 +1,5 @@
-/** What is told in one turn of the event loop: some 2 ms of work. */
-const MOST_A_TURN = 50;
+/** What is told in one turn of the event loop: some 1 ms of work. */
+const MOST_A_TURN = 25;
 
 /**
  * Many watchers are due at the same moment. Some are woken in each turn of the event loop, so that other

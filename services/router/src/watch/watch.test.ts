@@ -109,6 +109,26 @@ test('changes of load alone wait longer; heartbeats that change nothing tell not
   expect(reader.updates).toHaveLength(2);
 });
 
+test('the more watchers there are, the longer changes of load wait; others do not', async () => {
+  const s = stand({ watchLoadsPerSecond: 5, maxWatchersPerPrincipal: 100 });
+  join(s.core, 'a');
+  const readers = Array.from({ length: 10 }, () => new Reader(s).read());
+  await s.clock.advance(0);
+  const told = (): number => readers.filter(({ updates }) => updates.length > 1).length;
+  const load = { models: [], openSessions: 2, eventLoopLagSeconds: 0 };
+  s.core.heartbeat(beat('a', { load }), HOSTER);
+  await s.clock.advance(1999);
+  expect(told()).toBe(0);
+  s.core.heartbeat(beat('a', { load }), HOSTER);
+  await s.clock.advance(1);
+  expect(told()).toBe(10);
+  readers.forEach(({ updates }) => (updates.length = 1));
+  s.core.heartbeat(beat('a', { load: { ...load, openSessions: 3 } }), HOSTER);
+  s.core.drain('a', 1000);
+  await s.clock.advance(100);
+  expect(told()).toBe(10);
+});
+
 test('only the models asked for; a node that drops one is gone for its watchers', async () => {
   const s = stand();
   join(s.core, 'a');
