@@ -1,6 +1,7 @@
 import { commonSections } from '@cabstand/service';
 import { z } from 'zod';
 import { ROUTER_LIMITS } from './options';
+import { isAllowEntry } from './probing/allowance';
 import type { RouterLimits } from './options';
 
 type Name = keyof RouterLimits;
@@ -50,6 +51,21 @@ export const routerConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe('which nodes it knows, and for how long'),
+  nodes: z
+    .strictObject({
+      allow: z
+        .array(
+          z.string().refine(isAllowEntry, {
+            error: 'must be an address, a CIDR range, a host name or *.suffix, without a port',
+          }),
+        )
+        .optional()
+        .describe(
+          'Addresses, CIDR ranges, host names and *.suffix that hosters may advertise; by default all but link-local and such, and loopback only where the router listens there.',
+        ),
+    })
+    .prefault({})
+    .describe('where hosters may be'),
   heartbeat: z
     .strictObject({
       period_seconds: seconds('heartbeatPeriodMs').describe(
@@ -122,9 +138,27 @@ export const routerConfigSchema = z.strictObject({
     .strictObject({
       window_seconds: seconds('watchWindowMs').describe('Changes are gathered for this long.'),
       load_window_seconds: seconds('watchLoadWindowMs').describe('The same for load alone.'),
+      max_loads_per_second: number('watchLoadsPerSecond').describe(
+        'Messages of load alone a second, to all watchers: the window grows with their number.',
+      ),
       nodes: number('watchNodes').describe('Nodes a model that a watcher gets by default.'),
       max_nodes: number('maxWatchNodes').describe('Nodes a model that a watcher may ask for.'),
       max_watchers: number('maxWatchers').describe('Watchers at once.'),
+      max_watchers_per_principal: optional('maxWatchersPerPrincipal').describe(
+        'Watchers of one principal at once; by default a quarter of max_watchers.',
+      ),
+      refusal_seconds: seconds('watchRefusalMs').describe(
+        'How long a watcher too many waits for its refusal, so that it does not come again at once.',
+      ),
+    })
+    .superRefine(({ max_watchers: all, max_watchers_per_principal: each }, context) => {
+      if (each === undefined || each <= all) return;
+      context.addIssue({
+        code: 'custom',
+        path: ['max_watchers_per_principal'],
+        input: each,
+        message: `must be at most max_watchers (got ${each}, which is above ${all}): it would never limit anybody`,
+      });
     })
     .prefault({})
     .describe('clients and commands that follow the list of nodes'),
@@ -169,8 +203,11 @@ export function limitsOf(config: RouterConfig): RouterLimits {
     maxListLength: placement.max_list_length,
     watchWindowMs: watch.window_seconds * 1000,
     watchLoadWindowMs: watch.load_window_seconds * 1000,
+    watchLoadsPerSecond: watch.max_loads_per_second,
     watchNodes: watch.nodes,
     maxWatchNodes: watch.max_nodes,
     maxWatchers: watch.max_watchers,
+    maxWatchersPerPrincipal: watch.max_watchers_per_principal,
+    watchRefusalMs: watch.refusal_seconds * 1000,
   };
 }

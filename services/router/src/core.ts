@@ -17,17 +17,19 @@ import type { Prober } from './health/prober';
 import type { Beat } from './heartbeats';
 import type { RouterObserver, RouterSizes } from './observer';
 import type { RouterCoreOptions, RouterSettings } from './options';
+import type { Allowance } from './probing/allowance';
 import type { BeatAnswer, BeatStream } from './registry/beat-stream';
 import type { Location } from './registry/claims';
 import type { Node } from './registry/node';
 import type { Registration } from './registry/validate';
-import type { WatchWanted } from './watch/hub';
-import type { WatchUpdate } from './watch/watcher';
+import type { Watch, WatchWanted } from './watch/hub';
 
 export interface RouterCoreParts {
   /** Asks suspects whether they serve. Default: every probe succeeds (nothing is ever asked). */
   readonly prober?: Prober;
   readonly observer?: RouterObserver;
+  /** Which addresses hosters may give. Default: all. */
+  readonly allowed?: Pick<Allowance, 'refuses'>;
 }
 
 /** A client's evidence about a node that it was given. */
@@ -38,6 +40,7 @@ export interface Report {
   readonly reason: string;
 }
 
+const ANYWHERE: Pick<Allowance, 'refuses'> = { refuses: () => undefined };
 const TRUSTING: Prober = { probe: () => Promise.resolve() };
 
 /** A router without its transport: which nodes there are, how they are, and who gets which. */
@@ -61,7 +64,11 @@ export class RouterCore {
     const observer = (this.#observer = parts.observer ?? {});
     const periodMs = (): number => this.#periodMs(this.#registry.alive);
     this.#registry = new Registry(
-      { ...settings, periodMs: (alive) => this.#periodMs(alive) },
+      {
+        ...settings,
+        allowed: parts.allowed ?? ANYWHERE,
+        periodMs: (alive) => this.#periodMs(alive),
+      },
       {
         nodeAdded: (node) => observer.nodeAdded?.(node),
         stateChanged: (node, before) => this.#stateChanged(node, before),
@@ -194,8 +201,8 @@ export class RouterCore {
     this.#leases.end(leaseId, 'released');
   }
 
-  watch(wanted: WatchWanted, signal: AbortSignal): AsyncGenerator<WatchUpdate, void, void> {
-    return this.#watch.watch(wanted, signal);
+  watch(wanted: WatchWanted, principal: string, signal: AbortSignal): Promise<Watch> {
+    return this.#watch.watch(wanted, principal, signal);
   }
 
   /** Who claims a session of the principal, the likeliest first. */

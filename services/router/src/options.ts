@@ -72,12 +72,18 @@ export interface RouterLimits {
   readonly watchWindowMs?: number;
   /** The same for changes of load alone. Default 1000. */
   readonly watchLoadWindowMs?: number;
+  /** Messages to all watchers together that tell changes of load alone, a second: their window grows with the watchers. Default 1000. */
+  readonly watchLoadsPerSecond?: number;
   /** Nodes a model that a watcher gets if it does not say. Default 100. */
   readonly watchNodes?: number;
   /** Nodes a model that a watcher may ask for; also the number of nodes for watchers of all models. Default 1000. */
   readonly maxWatchNodes?: number;
   /** Watchers at once. Default 10000. */
   readonly maxWatchers?: number;
+  /** Watchers of one principal at once. Default: a quarter of `maxWatchers`. */
+  readonly maxWatchersPerPrincipal?: number | undefined;
+  /** How long a watch too many waits for its refusal, on average. Default 10000. */
+  readonly watchRefusalMs?: number;
   /** Time a drained node gets if the caller does not say. Default 300000. */
   readonly drainMs?: number;
 }
@@ -96,6 +102,7 @@ export interface RouterCoreOptions extends RouterLimits {
 export type RouterSettings = Required<RouterCoreOptions> & {
   readonly maxNodesPerPrincipal: number;
   readonly maxReservationsPerPrincipal: number;
+  readonly maxWatchersPerPrincipal: number;
 };
 
 /** name: [default, least, most, whole number] */
@@ -134,9 +141,12 @@ export const ROUTER_LIMITS: Readonly<
   maxListLength: [256, 0, 100_000, true],
   watchWindowMs: [100, 0, 600_000, false],
   watchLoadWindowMs: [1000, 0, 600_000, false],
+  watchLoadsPerSecond: [1000, 1, 1e6, false],
   watchNodes: [100, 1, 1e6, true],
   maxWatchNodes: [1000, 1, 1e6, true],
   maxWatchers: [10_000, 1, 1e6, true],
+  maxWatchersPerPrincipal: [2500, 1, 1e6, true],
+  watchRefusalMs: [10_000, 0, 600_000, false],
   drainMs: [300_000, 0, 1e9, false],
 };
 
@@ -146,6 +156,7 @@ const NAMES = Object.keys(ROUTER_LIMITS) as (keyof RouterLimits)[];
 const WITHIN = [
   ['maxNodesPerPrincipal', 'maxNodes'],
   ['maxReservationsPerPrincipal', 'maxReservations'],
+  ['maxWatchersPerPrincipal', 'maxWatchers'],
 ] as const;
 
 /** The complete, checked settings. Throws INVALID_ARGUMENT naming option and value. */
@@ -167,6 +178,8 @@ export function normalizeOptions(options: RouterCoreOptions): RouterSettings {
       numbers.offlineAfterPeriods,
       `at least suspectAfterPeriods (${numbers.suspectAfterPeriods})`,
     );
+  if (options.maxWatchersPerPrincipal === undefined)
+    numbers.maxWatchersPerPrincipal = Math.ceil(numbers.maxWatchers / 4);
   for (const [part, whole] of WITHIN) {
     if (numbers[part] <= numbers[whole]) continue;
     if (options[part] !== undefined)

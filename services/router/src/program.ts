@@ -14,6 +14,7 @@ import { limitsOf, routerConfigSchema } from './config';
 import { createRouterCore } from './core';
 import { routerHandlers } from './handlers/handlers';
 import { exportSizes, observe } from './observing';
+import { allowance, isLoopback } from './probing/allowance';
 import { GrpcProber } from './probing/grpc-prober';
 import type { ServiceContext, ServiceProgram } from '@cabstand/service';
 import type { RouterConfig } from './config';
@@ -56,12 +57,18 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
   };
   for (const warning of authWarnings(auth)) logger.warn(warning);
   metrics.build({ version: packageVersion(path.join(__dirname, '..')), onnxruntime: '' });
-  const prober = new GrpcProber({
+  const local = auth.mode === 'none' || isLoopback(hostOf(config.listen));
+  const allowed = allowance(config.nodes.allow, local);
+  const prober = new GrpcProber(allowed, {
     authorizer: createClientAuthorizer(auth, { onProblem }),
     credentials: channelCredentials(config.tls, tlsOptions),
     connectTimeoutMs: Math.ceil(config.probes.timeout_seconds * 1000),
   });
-  const core = createRouterCore(limitsOf(config), { prober, observer: observe(metrics, logger) });
+  const core = createRouterCore(limitsOf(config), {
+    prober,
+    allowed,
+    observer: observe(metrics, logger),
+  });
   exportSizes(metrics, core);
   // Before the server waits for open calls: watches and heartbeats would never end by themselves.
   const stop = (): void => {
@@ -89,6 +96,10 @@ function portOf(address: string): number {
   return Number(address.slice(address.lastIndexOf(':') + 1));
 }
 
+function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(':'));
+}
+
 function withPort(address: string, port: number): string {
-  return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
+  return `${hostOf(address)}:${port}`;
 }

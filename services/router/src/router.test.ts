@@ -306,6 +306,21 @@ test('nobody without credentials, nobody in anotherâ€™s role, nobody at anotherâ
   await until(() => rival.answers.some(({ reregister }) => reregister));
 });
 
+test('a registration at an address that hosters may not give is refused, naming it and the setting', async () => {
+  const router = await startRouter();
+  const register = (address: string): Promise<unknown> =>
+    new Hoster(connect(router.address, 'hoster'), address).register();
+  await expect(register('169.254.169.254:80')).rejects.toMatchObject({
+    reason: 'PERMISSION_DENIED',
+    message: expect.stringMatching(/169\.254\.169\.254:80.*nodes\.allow/) as unknown,
+  });
+  await expect(register('[::ffff:169.254.169.254]:80')).rejects.toMatchObject({
+    reason: 'PERMISSION_DENIED',
+  });
+  // The router itself listens on loopback.
+  await expect(register('127.0.0.1:9')).resolves.toMatchObject({ node_id: '127.0.0.1:9' });
+});
+
 test('a hoster that is gone is suspect, probed and offline in no time', async () => {
   const router = await startRouter();
   const hoster = await startHoster(router.address);

@@ -119,6 +119,17 @@ export function toHeartbeat(answer: BeatAnswer, now: number): v1.HeartbeatRespon
   };
 }
 
+/** As `toNodeInfo`, with what only administrators are told. */
+export function toNodeDetail(node: Node): v1.NodeInfo {
+  const info = toNodeInfo(node);
+  const { met } = node.facts;
+  const probed =
+    (node.state.kind === 'SUSPECT' && node.state.signals.includes('probe')) ||
+    (node.state.kind === 'OFFLINE' && node.state.cause === 'unreachable');
+  if (met === undefined || !probed) return info;
+  return { ...info, state_reasons: [...node.state.reasons, `the last probe met: ${met}`] };
+}
+
 /** A node changes less often than it is told: its message is kept as long as nothing has changed. */
 const made = new WeakMap<Node, { readonly revision: number; readonly info: v1.NodeInfo }>();
 

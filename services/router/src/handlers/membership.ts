@@ -1,6 +1,6 @@
 import { toDuration } from '@cabstand/rpc';
 import { clip } from '../registry/validate';
-import { fromRegister, fromTimestamp, toNodeInfo, toTimestamp } from './convert';
+import { fromRegister, fromTimestamp, toNodeDetail, toTimestamp } from './convert';
 import type { RouterHandlers } from '@cabstand/rpc';
 import type { HandlerContext } from './context';
 
@@ -37,10 +37,10 @@ export function membershipHandlers(
     },
     rpc_drain: (request) => {
       const { deadline } = request;
-      if (request.undo) return { node: toNodeInfo(core.undrain(request.node_id)) };
+      if (request.undo) return { node: toNodeDetail(core.undrain(request.node_id)) };
       const ms =
         deadline === null ? undefined : deadline.seconds * 1000 + Math.round(deadline.nanos / 1e6);
-      return { node: toNodeInfo(core.drain(request.node_id, ms)) };
+      return { node: toNodeDetail(core.drain(request.node_id, ms)) };
     },
   };
 }

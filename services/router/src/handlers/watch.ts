@@ -1,18 +1,19 @@
-import { toNodeInfo } from './convert';
+import { toNodeDetail, toNodeInfo } from './convert';
+import { WatchEncoder } from './watch-encoder';
 import type { RouterHandlers } from '@cabstand/rpc';
 import type { HandlerContext } from './context';
 
 /** A snapshot, then changes; a reader that is slow gets the latest state and no backlog. */
 export function watchHandler(context: HandlerContext): Required<RouterHandlers>['rpc_watch_nodes'] {
   const { core } = context;
+  const forAll = new WatchEncoder(core.incarnation, toNodeInfo);
+  const forAdmins = new WatchEncoder(core.incarnation, toNodeDetail);
   return async (request, call, out) => {
     const wanted = { models: request.models, maxNodes: request.max_nodes };
-    for await (const update of core.watch(wanted, call.signal))
-      await out.write({
-        snapshot: update.snapshot,
-        nodes: update.nodes.map(toNodeInfo),
-        removed_node_ids: [...update.removed],
-        router_incarnation: core.incarnation,
-      });
+    const { id, roles } = call.principal;
+    const encoder = roles.has('admin') ? forAdmins : forAll;
+    const watch = await core.watch(wanted, id, call.signal);
+    for await (const update of watch)
+      if (!out.push(encoder.encode(update))) await watch.until(out.drained());
   };
 }

@@ -1,5 +1,7 @@
 import { every } from '@cabstand/core';
 import { isAlive } from '../registry/node';
+import { clip } from '../registry/validate';
+import { kindOfFailure } from './failure';
 import { Probes } from './probes';
 import type { Clock, Timer } from '@cabstand/core';
 import type { Bans } from './bans';
@@ -166,8 +168,9 @@ export class Monitor {
       registry.update(node);
       return signals.has('heartbeat');
     }
-    const why = result.error.message.slice(0, 200);
-    if (node.facts.reach !== 'reached') return this.#unreached(node, why);
+    if (node.facts.reach !== 'reached') return this.#unreached(node, clip(result.error.message));
+    const why = kindOfFailure(result.error);
+    node.facts.met = clip(result.error.message);
     // Two independent opinions agree.
     if (signals.has('heartbeat')) {
       signals.set('probe', [why]);

@@ -28,6 +28,8 @@ export interface HealthFacts {
   /** At least one heartbeat of this incarnation arrived: its load is known. */
   beaten: boolean;
   reach: Reach;
+  /** What the last probe that failed met, for administrators. */
+  met: string | undefined;
   /** Since when probes have failed while heartbeats came, monotonic; undefined while they do not. */
   failingSince: number | undefined;
 }
@@ -88,6 +90,7 @@ export function newFacts(): HealthFacts {
     recalled: false,
     beaten: false,
     reach: 'unknown',
+    met: undefined,
     failingSince: undefined,
   };
 }

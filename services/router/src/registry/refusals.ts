@@ -1,6 +1,15 @@
 import { CabstandError } from '@cabstand/core';
 import type { Node } from './node';
 
+/** The router tells clients to dial the address, and dials it itself. */
+export function addressRefused(address: string, why: string): CabstandError {
+  return new CabstandError(
+    'PERMISSION_DENIED',
+    `address ${address} is not one that hosters may give (${why}): advertise another one, or list it in the router's nodes.allow`,
+    { metadata: { field: 'address', value: address, setting: 'nodes.allow' } },
+  );
+}
+
 export function notYours(nodeId: string): CabstandError {
   return new CabstandError(
     'PERMISSION_DENIED',

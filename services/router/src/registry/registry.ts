@@ -10,6 +10,7 @@ import { makeSlots, sameOffer } from './slots';
 import { SwapList } from './swap-list';
 import { checkRegistration } from './validate';
 import type { Clock } from '@cabstand/core';
+import type { Allowance } from '../probing/allowance';
 import type { NodeStateKind, OfflineCause } from '../health/state';
 import type { ModelCondition, Node, Offer, Slot } from './node';
 import type { Registration } from './validate';
@@ -39,6 +40,8 @@ export interface RegistryOptions {
   readonly maxModelNames: number;
   readonly maxSlotsPerNode: number;
   readonly forgetAfterMs: number;
+  /** Which addresses hosters may give. */
+  readonly allowed: Pick<Allowance, 'refuses'>;
   /** The heartbeat period for a fleet of this size. */
   readonly periodMs: (aliveNodes: number) => number;
 }
@@ -118,7 +121,8 @@ export class Registry {
    * `checkRegistration` throws.
    */
   register(input: Registration, principal: string): Node {
-    const wanted = checkRegistration(input, this.options.maxModelsPerNode);
+    const { maxModelsPerNode, allowed } = this.options;
+    const wanted = checkRegistration(input, maxModelsPerNode, allowed);
     const { nodeId, address, incarnation } = wanted;
     const holders = new Set([
       this.#nodes.get(nodeId),

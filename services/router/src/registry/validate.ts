@@ -1,5 +1,7 @@
 import { invalid } from '@cabstand/core';
 import { isIPv6 } from 'node:net';
+import { addressRefused } from './refusals';
+import type { Allowance } from '../probing/allowance';
 import type { ModelCondition, Offer } from './node';
 
 /** What a hoster says of itself. */
@@ -22,9 +24,17 @@ const HOST = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/;
 const SESSION_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const WORD = /^[A-Za-z0-9._+-]{0,64}$/;
 
-/** Checks and completes a registration. Throws INVALID_ARGUMENT or LIMIT_EXCEEDED naming the field. */
-export function checkRegistration(input: Registration, maxModels: number): Registration {
-  checkAddress(input.address);
+/**
+ * Checks and completes a registration. Throws INVALID_ARGUMENT or LIMIT_EXCEEDED naming the field, and
+ * PERMISSION_DENIED for an address that hosters may not give.
+ */
+export function checkRegistration(
+  input: Registration,
+  maxModels: number,
+  allowed: Pick<Allowance, 'refuses'>,
+): Registration {
+  const why = allowed.refuses(checkAddress(input.address));
+  if (why !== undefined) throw addressRefused(input.address, why);
   if (!INCARNATION.test(input.incarnation))
     throw invalid(
       'INVALID_ARGUMENT',
@@ -86,8 +96,8 @@ export function checkOffers(offers: readonly Offer[], maxModels: number): readon
   return offers;
 }
 
-/** `host:port`, `[v6]:port`; nothing that a client could not dial. */
-function checkAddress(address: string): void {
+/** `host:port`, `[v6]:port`; nothing that a client could not dial. Answers the host. */
+function checkAddress(address: string): string {
   const wanted = 'host:port that clients can dial';
   const colon = address.lastIndexOf(':');
   const host = address.slice(0, Math.max(0, colon));
@@ -100,6 +110,7 @@ function checkAddress(address: string): void {
     throw invalid('INVALID_ARGUMENT', 'address', address, wanted);
   if (host === '0.0.0.0' || host === '[::]')
     throw invalid('INVALID_ARGUMENT', 'address', address, `${wanted}, not a wildcard`);
+  return host;
 }
 
 export function checkNodeId(id: string, field = 'node_id'): void {

@@ -1,6 +1,9 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import { isAlive } from '../registry/node';
 import { checkModelName } from '../registry/validate';
+import { Refused } from './refused';
+import { WatchShares } from './shares';
+import { Turns } from './turns';
 import { Watcher } from './watcher';
 import type { Clock } from '@cabstand/core';
 import type { Node } from '../registry/node';
@@ -12,9 +15,13 @@ export interface WatchHubOptions {
   readonly random: () => number;
   readonly watchWindowMs: number;
   readonly watchLoadWindowMs: number;
+  readonly watchLoadsPerSecond: number;
   readonly watchNodes: number;
   readonly maxWatchNodes: number;
   readonly maxWatchers: number;
+  readonly maxWatchersPerPrincipal: number;
+  /** How long a watch too many waits for its refusal, on average. */
+  readonly watchRefusalMs: number;
   readonly maxModels: number;
   /** Nodes that offer the model; all nodes for undefined. */
   readonly withModel: (model: string | undefined) => SwapList<Node> | undefined;
@@ -27,8 +34,16 @@ export interface WatchWanted {
   readonly maxNodes: number;
 }
 
+/** What one watcher is told, one after the other. */
+export interface Watch extends AsyncGenerator<WatchUpdate, void, void> {
+  /** Waits for what the reader is to do; rejects, as the watch itself does, once the watch is closed. */
+  until(done: Promise<void>): Promise<void>;
+}
+
 /** How many nodes are looked at, beyond the followed ones, to find a substitute. */
 const SPARE_LOOKS = 32;
+/** Watches are held for long: who is refused one gains nothing by asking at once. */
+const RETRY_AFTER_MS = 5000;
 
 /**
  * Tells watchers what changes. A change of a node costs what its followers cost, not what all
@@ -36,11 +51,17 @@ const SPARE_LOOKS = 32;
  */
 export class WatchHub {
   readonly #watchers = new Set<Watcher>();
+  readonly #shares = new WatchShares();
+  readonly #refused: Refused;
+  readonly #turns = new Turns();
   readonly #followers = new Map<Node, Set<Watcher>>();
   /** Topics with room for more nodes, by model. */
   readonly #hungry = new Map<string | undefined, Map<Topic, Watcher>>();
 
-  constructor(private readonly options: WatchHubOptions) {}
+  constructor(private readonly options: WatchHubOptions) {
+    const { clock, random, watchRefusalMs } = options;
+    this.#refused = new Refused(clock, random, watchRefusalMs);
+  }
 
   get size(): number {
     return this.#watchers.size;
@@ -48,13 +69,22 @@ export class WatchHub {
 
   /** Entries of all maps; 0 without watchers. */
   get footprint(): number {
-    return this.#watchers.size + this.#followers.size + this.#hungry.size;
+    const watches = this.#watchers.size + this.#shares.size + this.#refused.size;
+    return watches + this.#followers.size + this.#hungry.size;
   }
 
-  /** A snapshot, then changes, until the signal aborts (which ends it quietly) or the hub closes. */
-  watch(wanted: WatchWanted, signal: AbortSignal): AsyncGenerator<WatchUpdate, void, void> {
-    const watcher = this.#open(wanted);
-    return this.#run(watcher, signal);
+  /**
+   * A snapshot, then changes, until the signal aborts (which ends it quietly) or the hub closes. Rejects
+   * with QUOTA_EXCEEDED, after a while, for a principal that has its share; ends with it, at once, for one
+   * that has to give one back.
+   */
+  async watch(wanted: WatchWanted, principal: string, signal: AbortSignal): Promise<Watch> {
+    this.#check(wanted);
+    const refusal = this.#makeRoom(principal);
+    if (refusal !== undefined) return this.#refused.hold(refusal, signal);
+    const watcher = this.#open(wanted, principal);
+    const until = (done: Promise<void>): Promise<void> => watcher.until(done);
+    return Object.assign(this.#run(watcher, signal), { until });
   }
 
   /** The node is new, or its state, offers or ban changed. */
@@ -72,38 +102,55 @@ export class WatchHub {
   }
 
   loadChanged(node: Node): void {
-    for (const watcher of this.#followers.get(node) ?? [])
-      watcher.mark(node, this.options.watchLoadWindowMs);
+    const { watchLoadWindowMs, watchLoadsPerSecond } = this.options;
+    const paceMs = (this.#watchers.size * 1000) / watchLoadsPerSecond;
+    const windowMs = Math.max(watchLoadWindowMs, paceMs);
+    for (const watcher of this.#followers.get(node) ?? []) watcher.mark(node, windowMs);
   }
 
   close(reason: CabstandError): void {
+    this.#refused.close();
     for (const watcher of this.#watchers) watcher.close(reason);
   }
 
-  #open(wanted: WatchWanted): Watcher {
-    const { maxModels, maxWatchNodes, maxWatchers, watchNodes } = this.options;
+  #check(wanted: WatchWanted): void {
+    const { maxModels } = this.options;
     if (wanted.models.length > maxModels)
       throw invalid('LIMIT_EXCEEDED', 'models', wanted.models.length, `at most ${maxModels}`);
     wanted.models.forEach((model, i) => checkModelName(model, `models[${i}]`));
     if (wanted.maxNodes < 0)
       throw invalid('INVALID_ARGUMENT', 'max_nodes', wanted.maxNodes, 'at least 0');
-    if (this.#watchers.size >= maxWatchers)
-      throw new CabstandError(
-        'QUOTA_EXCEEDED',
-        `the router has ${maxWatchers} watchers, the most allowed`,
-        {
-          metadata: { limit: 'maxWatchers' },
-          retryAfterMs: 1000,
-        },
-      );
+  }
+
+  #open(wanted: WatchWanted, principal: string): Watcher {
+    const { maxWatchNodes, watchNodes } = this.options;
     const models = wanted.models.length === 0 ? [undefined] : [...new Set(wanted.models)];
     const standard = wanted.models.length === 0 ? maxWatchNodes : watchNodes;
     const most = Math.min(wanted.maxNodes === 0 ? standard : wanted.maxNodes, maxWatchNodes);
     const topics = models.map((model): Topic => ({ model, most, members: new Set() }));
-    const watcher = new Watcher(topics, this.options.clock);
+    const watcher = new Watcher(topics, principal, this.options.clock, this.#turns);
     this.#watchers.add(watcher);
+    this.#shares.add(watcher);
     for (const topic of topics) this.#feed(watcher, topic);
     return watcher;
+  }
+
+  /** Why the principal may have no other watch, if so; ends one of another's that has far more. */
+  #makeRoom(principal: string): CabstandError | undefined {
+    const { maxWatchers, maxWatchersPerPrincipal } = this.options;
+    const held = this.#shares.held(principal);
+    if (held >= maxWatchersPerPrincipal)
+      return tooMany(
+        'max_watchers_per_principal',
+        `principal ${principal} has ${held} watches, the most allowed`,
+      );
+    if (this.#watchers.size < maxWatchers) return undefined;
+    const given = this.#shares.takeable(principal);
+    const full = `the router has ${maxWatchers} watches, the most allowed`;
+    if (given === undefined) return tooMany('max_watchers', full);
+    const why = `${full}, and principal ${given.principal} has most of them: one was given to another principal`;
+    this.#drop(given, tooMany('max_watchers', why));
+    return undefined;
   }
 
   async *#run(watcher: Watcher, signal: AbortSignal): AsyncGenerator<WatchUpdate, void, void> {
@@ -112,7 +159,7 @@ export class WatchHub {
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
-      this.#drop(watcher);
+      this.#drop(watcher, new CabstandError('CANCELLED', 'the watch has ended'));
     }
   }
 
@@ -162,8 +209,9 @@ export class WatchHub {
     if (followers?.size === 0) this.#followers.delete(node);
   }
 
-  #drop(watcher: Watcher): void {
-    this.#watchers.delete(watcher);
+  #drop(watcher: Watcher, reason: CabstandError): void {
+    if (!this.#watchers.delete(watcher)) return;
+    this.#shares.remove(watcher);
     for (const topic of watcher.topics) {
       const members = [...topic.members];
       topic.members.clear();
@@ -172,8 +220,15 @@ export class WatchHub {
       hungry?.delete(topic);
       if (hungry?.size === 0) this.#hungry.delete(topic.model);
     }
-    watcher.close(new CabstandError('CANCELLED', 'the watch has ended'));
+    watcher.close(reason);
   }
+}
+
+function tooMany(limit: string, message: string): CabstandError {
+  return new CabstandError('QUOTA_EXCEEDED', `${message} (watch.${limit})`, {
+    metadata: { limit },
+    retryAfterMs: RETRY_AFTER_MS,
+  });
 }
 
 function belongs(topic: Topic, node: Node): boolean {

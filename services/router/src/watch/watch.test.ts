@@ -10,21 +10,22 @@ import {
   registration,
   seeded,
   stand,
-  refusal,
 } from '../core.fixture';
 import type { WatchUpdate } from './watcher';
-import type { WatchWanted } from './hub';
+import type { Watch, WatchWanted } from './hub';
 import type { Stand } from '../core.fixture';
 
 /** A watcher that reads as fast as it can, or not at all until told to. */
 class Reader {
   readonly updates: WatchUpdate[] = [];
   readonly #abort = new AbortController();
-  readonly #stream: AsyncGenerator<WatchUpdate, void, void>;
+  readonly #stream: Promise<Watch>;
   ended: unknown;
 
-  constructor(s: Stand, wanted: Partial<WatchWanted> = {}) {
-    this.#stream = s.core.watch({ models: ['m'], maxNodes: 0, ...wanted }, this.#abort.signal);
+  constructor(s: Stand, wanted: Partial<WatchWanted> = {}, principal = CLIENT) {
+    const all = { models: ['m'], maxNodes: 0, ...wanted };
+    this.#stream = s.core.watch(all, principal, this.#abort.signal);
+    this.#stream.catch((error: unknown) => (this.ended = error));
   }
 
   read(): this {
@@ -33,7 +34,7 @@ class Reader {
   }
 
   async one(): Promise<WatchUpdate | undefined> {
-    const next = await this.#stream.next();
+    const next = await (await this.#stream).next();
     return next.done === true ? undefined : next.value;
   }
 
@@ -54,7 +55,7 @@ class Reader {
 
   async #read(): Promise<void> {
     try {
-      for await (const update of this.#stream) {
+      for await (const update of await this.#stream) {
         // Nodes change under the reader's hands: what it saw is kept as it was.
         const nodes = update.nodes.map((node) => ({ ...node }));
         this.updates.push({ ...update, nodes });
@@ -106,6 +107,26 @@ test('changes of load alone wait longer; heartbeats that change nothing tell not
     await s.clock.advance(1000);
   }
   expect(reader.updates).toHaveLength(2);
+});
+
+test('the more watchers there are, the longer changes of load wait; others do not', async () => {
+  const s = stand({ watchLoadsPerSecond: 5, maxWatchersPerPrincipal: 100 });
+  join(s.core, 'a');
+  const readers = Array.from({ length: 10 }, () => new Reader(s).read());
+  await s.clock.advance(0);
+  const told = (): number => readers.filter(({ updates }) => updates.length > 1).length;
+  const load = { models: [], openSessions: 2, eventLoopLagSeconds: 0 };
+  s.core.heartbeat(beat('a', { load }), HOSTER);
+  await s.clock.advance(1999);
+  expect(told()).toBe(0);
+  s.core.heartbeat(beat('a', { load }), HOSTER);
+  await s.clock.advance(1);
+  expect(told()).toBe(10);
+  readers.forEach(({ updates }) => (updates.length = 1));
+  s.core.heartbeat(beat('a', { load: { ...load, openSessions: 3 } }), HOSTER);
+  s.core.drain('a', 1000);
+  await s.clock.advance(100);
+  expect(told()).toBe(10);
 });
 
 test('only the models asked for; a node that drops one is gone for its watchers', async () => {
@@ -201,13 +222,96 @@ test('watches end quietly with their caller and loudly with the router; nothing 
   expect(s.core.footprint).toBe(0);
 });
 
-test('watchers are limited, and their requests checked', () => {
-  const s = stand({ maxWatchers: 1 });
-  new Reader(s);
-  expect(() => new Reader(s)).toThrow(refusal('QUOTA_EXCEEDED'));
+test('requests for watches are checked', async () => {
   const t = stand();
-  expect(() => new Reader(t, { models: ['NO'] })).toThrow('models[0]');
-  expect(() => new Reader(t, { maxNodes: -1 })).toThrow('max_nodes');
+  const ended = async (wanted: Partial<WatchWanted>): Promise<unknown> => {
+    const reader = new Reader(t, wanted).read();
+    await t.clock.advance(0);
+    return reader.ended;
+  };
+  expect(await ended({ models: ['NO'] })).toMatchObject({ metadata: { field: 'models[0]' } });
+  expect(await ended({ maxNodes: -1 })).toMatchObject({ metadata: { field: 'max_nodes' } });
+});
+
+const overQuota = (limit: string): unknown =>
+  expect.objectContaining({ reason: 'QUOTA_EXCEEDED', metadata: { limit }, retryAfterMs: 5000 });
+
+test('a principal has a share of the watchers, by default a quarter', async () => {
+  const s = stand({ maxWatchers: 8 });
+  const mine = [0, 1, 2].map(() => new Reader(s).read());
+  const theirs = new Reader(s, {}, 'bob').read();
+  await s.clock.advance(4999);
+  // Who does not heed the advice when to come again is held up.
+  expect(mine[2]?.ended).toBeUndefined();
+  await s.clock.advance(10_001);
+  expect(mine[2]?.ended).toEqual(overQuota('max_watchers_per_principal'));
+  expect([mine[0]?.ended, mine[1]?.ended, theirs.ended]).toEqual([undefined, undefined, undefined]);
+  expect(s.core.sizes().watchers).toBe(3);
+  expect(() => stand({ maxWatchers: 8, maxWatchersPerPrincipal: 9 })).toThrow('maxWatchers (8)');
+});
+
+test('refused watches that wait end with their caller and with the router', async () => {
+  const s = stand({ maxWatchers: 1 });
+  const [first, second, third] = [0, 1, 2].map(() => new Reader(s).read());
+  second?.stop();
+  await s.clock.advance(0);
+  expect([first?.ended, third?.ended]).toEqual([undefined, undefined]);
+  expect(second?.ended).toBeDefined();
+  s.core.stop(new CabstandError('DRAINING', 'the router is stopping'));
+  await s.clock.advance(0);
+  expect(third?.ended).toBeDefined();
+  expect(s.core.footprint).toBe(0);
+});
+
+test('when there are no more, the newest of the principal with most goes to one that has fewer', async () => {
+  const s = stand({ maxWatchers: 4, maxWatchersPerPrincipal: 4, watchRefusalMs: 0 });
+  const open = (principal: string): Reader => new Reader(s, {}, principal).read();
+  const mine = [0, 1, 2, 3, 4].map(() => open('alice'));
+  await s.clock.advance(0);
+  const theirs = [0, 1, 2].map(() => open('bob'));
+  await s.clock.advance(0);
+  const gone = overQuota('max_watchers');
+  expect(mine[4]?.ended).toEqual(overQuota('max_watchers_per_principal'));
+  expect(mine.slice(0, 4).map(({ ended }) => ended)).toEqual([undefined, undefined, gone, gone]);
+  // Two each: nobody has so many more that another change would make it more even.
+  expect(theirs.map(({ ended }) => ended)).toEqual([undefined, undefined, gone]);
+  const other = open('carol');
+  await s.clock.advance(0);
+  expect(other.ended).toBeUndefined();
+  expect(s.core.sizes().watchers).toBe(4);
+});
+
+test('a watch that is taken back ends though its reader reads nothing', async () => {
+  const s = stand({ maxWatchers: 2, maxWatchersPerPrincipal: 2 });
+  join(s.core, 'a');
+  const open = () =>
+    s.core.watch({ models: ['m'], maxNodes: 0 }, CLIENT, new AbortController().signal);
+  await open();
+  const stuck = await open();
+  await stuck.next();
+  const write = stuck.until(new Promise(() => undefined));
+  new Reader(s, {}, 'bob');
+  await expect(write).rejects.toMatchObject({ reason: 'QUOTA_EXCEEDED' });
+  await expect(stuck.until(Promise.resolve())).rejects.toMatchObject({ reason: 'QUOTA_EXCEEDED' });
+});
+
+test('many watchers are told in several turns of the event loop, in the order of their due times', async () => {
+  const s = stand({ maxWatchers: 1000 });
+  join(s.core, 'a');
+  const readers = Array.from({ length: 220 }, () => new Reader(s).read());
+  await s.clock.advance(0);
+  s.core.drain('a', 1000);
+  const told = (): number => readers.filter(({ updates }) => updates.length === 2).length;
+  await s.clock.advance(100);
+  const counts = [told()];
+  while (told() < 220 && counts.length < 20) {
+    await new Promise((resolve) => setImmediate(resolve));
+    await s.clock.advance(0);
+    counts.push(told());
+  }
+  expect(told()).toBe(220);
+  expect(counts.length).toBeGreaterThanOrEqual(4);
+  for (const reader of readers) expect(reader.view).toEqual({ a: 'a-1 DRAINING' });
 });
 
 test('a ban shows', async () => {

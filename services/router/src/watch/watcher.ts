@@ -2,6 +2,7 @@ import { abortReason } from '@cabstand/core';
 import { isAlive } from '../registry/node';
 import type { CabstandError, Clock, Timer } from '@cabstand/core';
 import type { Node } from '../registry/node';
+import type { Turns } from './turns';
 
 /** One message to a watcher: the newest state of what changed. */
 export interface WatchUpdate {
@@ -25,6 +26,7 @@ export interface Topic {
  */
 export class Watcher {
   readonly topics: readonly Topic[];
+  readonly principal: string;
   /** Told to the watcher and not yet taken back. */
   readonly #told = new Map<string, Node>();
   /** Changed since it was told. */
@@ -38,12 +40,16 @@ export class Watcher {
   #wake: (() => void) | undefined;
   #first = true;
   #closed: CabstandError | undefined;
+  #interrupt: ((reason: CabstandError) => void) | undefined;
 
   constructor(
     topics: readonly Topic[],
+    principal: string,
     private readonly clock: Clock,
+    private readonly turns: Turns,
   ) {
     this.topics = topics;
+    this.principal = principal;
   }
 
   /** Nodes held in any way: bounded by the topics. */
@@ -65,6 +71,16 @@ export class Watcher {
     this.#closed = reason;
     this.#timer?.cancel();
     this.#wake?.();
+    this.#interrupt?.(reason);
+  }
+
+  /** Waits for what the reader is to do, and no longer than the watch lasts. */
+  until(done: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed !== undefined) reject(this.#closed);
+      else this.#interrupt = reject;
+      done.then(resolve, reject);
+    });
   }
 
   /** The next message; waits until there is something to tell. Rejects when closed or aborted. */
@@ -120,8 +136,10 @@ export class Watcher {
     this.#timer = this.clock.setTimer(
       () => {
         // Not compared with the clock again: timers may fire a little early.
-        this.#ripe = true;
-        this.#wake?.();
+        this.turns.run(() => {
+          this.#ripe = true;
+          this.#wake?.();
+        });
       },
       withinMs,
       { unref: true },
