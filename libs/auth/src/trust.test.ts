@@ -65,7 +65,7 @@ test('a signed request tells what it was trusted for, once it was', async () => 
     verifier.validateRequest(
       incoming(outgoing(), await signer.signRequest(outgoing()), { body, onTrust }),
     );
-  expect((await failure(() => receive(Buffer.from('forged')))).reason).toBe('UNAUTHENTICATED');
+  expect((await failure(() => receive(Buffer.from('forged')))).reason).toBe('KEY_UNKNOWN');
   expect(told).toEqual([]);
   await receive(Buffer.from('request'));
   expect(told.map((recheck) => recheck())).toEqual([Infinity]);
