@@ -6,12 +6,15 @@ import type { ActiveCall, SurfaceCall } from './call';
 import type { OpenCalls } from './open-calls';
 import type { Admit } from './options';
 import type { Strangers } from './strangers';
+import type { Turns } from './turns';
 
 const OPEN_PRINCIPAL = { id: 'anonymous', roles: new Set<never>() };
 
 /** How the calls of a service are let in. */
 export interface Gate {
   readonly authorizer: Authorizer;
+  /** Connections take turns in beginning calls. */
+  readonly turns: Turns;
   /** Bounds what callers cost who prove nothing. */
   readonly strangers: Strangers;
   /** Services open to everybody ask for no credentials, and prove the server all the same. */
@@ -31,6 +34,7 @@ export async function authenticate(
   body: Uint8Array | undefined,
 ): Promise<void> {
   const { authorizer, admit } = gate;
+  await gate.turns.enter(active.peer);
   checkSize(active.metadata, gate.maxMetadataBytes);
   const request: IncomingRequest = {
     method: active.info.path,

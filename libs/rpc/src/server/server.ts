@@ -14,6 +14,7 @@ import { serveBidi, serveServerStream, serveUnary, unimplemented } from './serve
 import type { ServeContext } from './serve';
 import { Strangers } from './strangers';
 import { Trust } from './trust';
+import { Turns } from './turns';
 
 export interface ServiceOptions {
   /** Everybody may call it: no credentials are asked for. Answers are signed as anywhere. Default false. */
@@ -34,6 +35,7 @@ export class RpcServer {
   readonly #clock: Clock;
   readonly #listener: Listener;
   readonly #strangers: Strangers;
+  readonly #turns = new Turns();
   readonly #trust: Trust;
   readonly #calls: OpenCalls;
   #stopped: Promise<boolean> | undefined;
@@ -84,6 +86,7 @@ export class RpcServer {
     const context: ServeContext = {
       gate: {
         authorizer: this.#settings.authorizer,
+        turns: this.#turns,
         strangers: this.#strangers,
         open: options.open === true,
         bound: options.open !== true && this.#settings.bindPrincipal,
