@@ -1,25 +1,39 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 
+/**
+ * Where ports are looked for: below those that systems give to outgoing connections and to whoever listens
+ * on any port (IANA: from 49152; Linux: from 32768), so that none is taken between the look and its use.
+ */
+const LOWEST = 10_000;
+const HIGHEST = 32_000;
+
 /** The first of `count` ports in a row on loopback that are free now. */
 export async function freePortRange(count: number): Promise<number> {
   for (;;) {
-    const [first = 0] = await freePorts(1);
-    if (first + count > 65_535) continue;
-    const rest = Array.from({ length: count - 1 }, (_, i) => bind(first + 1 + i));
-    const results = await Promise.allSettled(rest);
-    const bound = results.filter((result) => result.status === 'fulfilled');
-    await Promise.all(bound.map(({ value }) => release(value)));
-    if (bound.length === rest.length) return first;
+    const first = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST - count));
+    const servers = await bindAll(Array.from({ length: count }, (_, i) => first + i));
+    await Promise.all(servers.map(release));
+    if (servers.length === count) return first;
   }
 }
 
-/** Ports on loopback that are free now. Held all at once, so that they differ. */
+/** Ports on loopback that are free now; they differ. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => bind(0)));
+  const servers: Server[] = [];
+  while (servers.length < count) {
+    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
+    servers.push(...(await bindAll([port])));
+  }
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map(release));
   return ports;
+}
+
+/** Those that could be bound. */
+async function bindAll(ports: readonly number[]): Promise<Server[]> {
+  const results = await Promise.allSettled(ports.map(bind));
+  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 }
 
 function bind(port: number): Promise<Server> {
