@@ -52,7 +52,7 @@ function unknownServer(keyId: string, cause: CabstandError): CabstandError {
   const [why, problem] =
     cause.reason === 'KEY_UNKNOWN'
       ? [
-          `its key ${NAME.test(keyId) ? `${keyId} ` : ''}is not in the keys.json here, which is older than the server's: ` +
+          `its key ${NAME.test(keyId) ? `${keyId} ` : ''}is not in the keys.json here: that file is older than the server's, or the server was removed from the subnet; ` +
             'copy the newest keys.json here (or the server is of another subnet)',
           'keys_outdated',
         ]

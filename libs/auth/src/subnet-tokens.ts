@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { decodeJwt } from 'jose';
 import { invalid, systemClock } from '@cabstand/core';
 import type { Clock, Role } from '@cabstand/core';
 import { normalizeAudience } from './audience';
@@ -21,7 +23,8 @@ export interface IssueTokenOptions {
   readonly clock?: Clock;
 }
 
-const HOST_PORT = /^[^\s,]{1,290}:\d{1,5}$/;
+const HOST_PORT = /^(\[[0-9A-Fa-f:.%]{2,60}\]|[^\s,:/[\]]{1,290}):\d{1,5}$/;
+const MOST_AUDIENCES = 100;
 
 /** A token for somebody without a key, signed by the subnet's issuer. Throws INVALID_ARGUMENT. */
 export function issueToken(options: IssueTokenOptions): Promise<string> {
@@ -42,26 +45,41 @@ export function issueToken(options: IssueTokenOptions): Promise<string> {
   });
 }
 
-/** Writes `client.token` for tools that cannot sign: a token for these servers, good for a day. */
+/**
+ * Writes `client.token` for tools that cannot sign: a token for these servers, good for a day. Servers of the
+ * token that is there stay in it: another local subnet of the same folder may be running.
+ */
 export async function writeClientToken(
   folder: string,
   audience: readonly string[],
   clock?: Clock,
 ): Promise<void> {
+  const file = subnetPaths(folder).token('client');
+  const all = [...new Set([...audience.map(normalizeAudience), ...audienceOf(file)])];
   const token = await issueToken({
     folder,
     subject: 'client',
-    audience,
+    audience: all.slice(0, MOST_AUDIENCES),
     ...(clock === undefined ? {} : { clock }),
   });
   const plan = new FilePlan();
-  plan.secret(subnetPaths(folder).token('client'), `${token}\n`);
+  plan.secret(file, `${token}\n`);
   plan.write({ overwrite: true });
+}
+
+/** Addresses that the token in a file is for; none where there is no such token. */
+function audienceOf(file: string): readonly string[] {
+  try {
+    const { aud } = decodeJwt(readFileSync(file, 'utf8').trim());
+    return [aud ?? []].flat().filter((one) => HOST_PORT.test(one));
+  } catch {
+    return [];
+  }
 }
 
 function checkAudience(audience: readonly string[]): readonly string[] {
   const wrong = audience.find((one) => !HOST_PORT.test(one));
-  if (wrong !== undefined || audience.length === 0 || audience.length > 100)
+  if (wrong !== undefined || audience.length === 0 || audience.length > MOST_AUDIENCES)
     throw invalid(
       'INVALID_ARGUMENT',
       'audience',

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { renewCertificate, subnetPaths } from '@cabstand/auth';
+import { UsageError } from '../../errors';
 import type { CliContext } from '../../context';
 import { list } from '../../arguments';
 import { DAY_MS, days, guarded, keepAuthority, moment, nextSteps, withFolder } from './shared';
@@ -22,6 +23,11 @@ export function registerCert(keys: Command, context: CliContext): void {
     .action((name: string, flags: FolderFlags & { host?: string[]; days: number }) =>
       guarded(async () => {
         const { out: folder } = flags;
+        if (flags.days === 0)
+          throw new UsageError(
+            'a certificate is good for more than no time',
+            'Give --days, 1 or more.',
+          );
         const { hosts, notAfterMs } = await renewCertificate({
           folder,
           name,

@@ -65,7 +65,7 @@ async function init(context: CliContext, flags: InitFlags): Promise<void> {
             `${roles.includes('client') ? 'To clients' : `To ${name}`}: ${filesFor(name, roles)}`,
         ),
         `\`cabstand keys export NAME --out ${folder} --to DIR\` puts the files of one of them into a folder.`,
-        `For each further hoster: \`cabstand keys add hoster-b --role hoster --host NAME --out ${folder}\``,
+        `For each further hoster: \`cabstand keys add NAME --role hoster --host ITS-HOST --out ${folder}\``,
         `Keep ${subnetPaths(folder).key('issuer')} off the servers: \`keys token\` alone needs it.`,
         ...keepAuthority(folder),
       ]),

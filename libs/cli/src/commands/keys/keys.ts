@@ -33,7 +33,8 @@ Examples:
   $ cabstand keys rotate router --out keys           a new key; the old one is good for a week
   $ cabstand keys rotate seal --out keys             a new key for checkpoints of sessions
   $ cabstand keys remove alice --out keys            her keys are good no more
-  $ cabstand keys token bob --days 7 --out keys      for a caller without a key`,
+  $ cabstand keys token bob --audience 10.0.0.7:50050 --audience 10.0.0.8:50051 --out keys
+                                                     for a caller without a key`,
     );
   registerInit(keys, context);
   registerAdd(keys, context);
