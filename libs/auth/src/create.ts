@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { invalid } from '@cabstand/core';
+import { every, invalid, systemClock } from '@cabstand/core';
 import type { CabstandError, Clock } from '@cabstand/core';
 import type { Authorizer } from '@cabstand/rpc';
 import { AllowlistAuthorizer } from './allowlist';
@@ -9,7 +9,7 @@ import { BearerAuthorizer } from './bearer';
 import type { AuthConfig } from './config';
 import { insecureLocal } from './insecure';
 import { FileKeySet, readPrivateKey, readText } from './key-files';
-import type { KeySource, PrivateKey } from './keys';
+import type { PrivateKey } from './keys';
 import type { Permissions } from './permissions';
 import { RateLimitedAuthorizer, RateLimiter } from './rate-limit';
 import type { SchemeAuthorizer } from './scheme';
@@ -39,7 +39,7 @@ export interface ServerAuthOptions extends CreateOptions {
 
 /** What a configuration names, read once. */
 interface Material {
-  readonly keys: KeySource | undefined;
+  readonly keys: FileKeySet | undefined;
   readonly key: PrivateKey | undefined;
   readonly clock: { readonly clock?: Clock };
 }
@@ -112,11 +112,16 @@ export function authWarnings(config: AuthConfig): readonly string[] {
     : [];
 }
 
+/** How often a server looks at its key set by itself. */
+const LOOK_MS = 5000;
+
 function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authorizer {
   if (config.mode === 'none') return insecureLocal({ allowRemote: config.allow_remote });
   const { keys, key, clock } = readMaterial(config, options);
   if (keys === undefined)
     throw invalid('INVALID_ARGUMENT', 'auth.keys', config.keys, 'the path of the public key set');
+  // A file that cannot be used is told by a service that nobody calls, too.
+  every(options.clock ?? systemClock, LOOK_MS, () => keys.look());
   const schemes: Record<AuthConfig['accept'][number], () => SchemeAuthorizer> = {
     signature: () =>
       new SignatureAuthorizer({

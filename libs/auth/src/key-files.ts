@@ -30,6 +30,11 @@ export class FileKeySet implements KeySource {
     return this.#file.current.find(id) ?? this.#file.newest.find(id);
   }
 
+  /** Looks whether the file has changed, as each use does now and then. */
+  look(): void {
+    this.#file.look();
+  }
+
   all(): IterableIterator<PublicKey> {
     return this.#file.current.all();
   }

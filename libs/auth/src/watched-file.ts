@@ -49,6 +49,11 @@ export class WatchedFile<T> {
     this.#checkedAt = this.#clock.monotonic();
   }
 
+  /** For whoever has no use for it now, but wants `onProblem` to be told. */
+  look(): void {
+    this.#notOlderThan(this.#checkEveryMs);
+  }
+
   /** The same object as before as long as the file is the same. */
   get current(): T {
     return this.#notOlderThan(this.#checkEveryMs);

@@ -77,7 +77,8 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   const { port } = await serveRpc(context, {
     authorizer: createServerAuthorizer(config.auth, {
       audiences: () => [config.listen, address],
-      onProblem: (error) => logger.warn({ reason: error.reason }, error.message),
+      onProblem: ({ reason, message }) =>
+        logger.warn({ reason }, `${message}; the keys read before stay in force`),
     }),
     credentials: serverCredentials(config.tls, {
       onWarning: (message) => logger.warn(message),

@@ -8,6 +8,7 @@ import {
   serverCredentials,
 } from '@cabstand/auth';
 import { abortReason, systemClock } from '@cabstand/core';
+import type { CabstandError } from '@cabstand/core';
 import { RouterService } from '@cabstand/rpc';
 import { certificateExpiry, packageVersion, serveRpc } from '@cabstand/service';
 import { limitsOf, routerConfigSchema } from './config';
@@ -45,7 +46,8 @@ export const routerProgram: ServiceProgram<typeof routerConfigSchema> = {
 async function start(context: ServiceContext<RouterConfig>): Promise<void> {
   const { config, logger, metrics, stopping } = context;
   const { auth } = config;
-  const onProblem = (error: Error): void => logger.error({ err: error }, 'keys cannot be used');
+  const onProblem = ({ reason, message }: CabstandError): void =>
+    logger.warn({ reason }, `${message}; the keys read before stay in force`);
   let port = portOf(config.listen);
   const authorizer = createServerAuthorizer(auth, {
     audiences: () => [withPort(config.listen, port)],
