@@ -1,4 +1,4 @@
-import { CabstandError, invalid, systemClock } from '@cabstand/core';
+import { CabstandError, TokenBucket, invalid, systemClock } from '@cabstand/core';
 import type { Clock, Principal } from '@cabstand/core';
 import type { Authorizer } from '@cabstand/rpc';
 import { AuthorizerWrapper } from './wrapper';
@@ -13,11 +13,6 @@ export interface RateLimiterOptions {
   readonly clock?: Clock;
 }
 
-interface Bucket {
-  tokens: number;
-  updatedMs: number;
-}
-
 /** Buckets looked at for one to forget; the longest unused come first. */
 const EVICTION_CANDIDATES = 32;
 
@@ -28,7 +23,7 @@ export class RateLimiter {
   readonly #maxPrincipals: number;
   readonly #clock: Clock;
   /** In order of last use. */
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets = new Map<string, TokenBucket>();
 
   constructor(options: RateLimiterOptions = {}) {
     const rate = options.requestsPerSecond ?? 5000;
@@ -48,31 +43,22 @@ export class RateLimiter {
   take(principal: string): void {
     const nowMs = this.#clock.monotonic();
     const bucket = this.#bucket(principal, nowMs);
-    if (bucket.tokens < 1)
+    if (!bucket.take(nowMs))
       throw new CabstandError('RATE_LIMITED', `${principal} makes too many calls`, {
         metadata: { principal, limited_by: 'rate' },
         // Rounding up plus the last bit of a floating-point sum: never a moment too early.
-        retryAfterMs: Math.ceil((1 - bucket.tokens) / this.#perMs + 1e-6),
+        retryAfterMs: Math.ceil(bucket.waitMs(nowMs) + 1e-6),
       });
-    bucket.tokens -= 1;
   }
 
-  #bucket(principal: string, nowMs: number): Bucket {
+  #bucket(principal: string, nowMs: number): TokenBucket {
     let bucket = this.#buckets.get(principal);
     if (bucket === undefined) {
       if (this.#buckets.size >= this.#maxPrincipals) this.#evict(nowMs);
-      bucket = { tokens: this.#burst, updatedMs: nowMs };
-    } else {
-      this.#buckets.delete(principal);
-      bucket.tokens = this.#tokens(bucket, nowMs);
-      bucket.updatedMs = nowMs;
-    }
+      bucket = new TokenBucket(this.#perMs, this.#burst, nowMs);
+    } else this.#buckets.delete(principal);
     this.#buckets.set(principal, bucket);
     return bucket;
-  }
-
-  #tokens(bucket: Bucket, nowMs: number): number {
-    return Math.min(this.#burst, bucket.tokens + (nowMs - bucket.updatedMs) * this.#perMs);
   }
 
   /** Forgets the fullest of the longest unused: whoever is being limited stays limited. */
@@ -81,7 +67,7 @@ export class RateLimiter {
     let most = -1;
     let looked = 0;
     for (const [principal, bucket] of this.#buckets) {
-      const tokens = this.#tokens(bucket, nowMs);
+      const tokens = bucket.left(nowMs);
       if (tokens > most) [victim, most] = [principal, tokens];
       if (tokens >= this.#burst || ++looked >= EVICTION_CANDIDATES) break;
     }

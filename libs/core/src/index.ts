@@ -16,3 +16,5 @@ export { backoffDelay } from './backoff';
 export type { BackoffOptions } from './backoff';
 export { BoundedMap } from './bounded';
 export { breathe } from './breathe';
+export { Counts } from './counts';
+export { TokenBucket } from './token-bucket';

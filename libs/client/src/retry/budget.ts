@@ -1,3 +1,4 @@
+import { TokenBucket } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { RetrySettings } from './options';
 
@@ -7,42 +8,26 @@ import type { RetrySettings } from './options';
  */
 export class RetryBudget {
   readonly #clock: Clock;
-  readonly #settings: RetrySettings;
-  #tokens: number;
-  #filledAt: number;
+  readonly #perSuccess: number;
+  readonly #bucket: TokenBucket;
 
-  constructor(settings: RetrySettings, clock: Clock) {
-    this.#settings = settings;
+  constructor({ budget, budgetPerSecond, budgetPerSuccess }: RetrySettings, clock: Clock) {
     this.#clock = clock;
-    this.#tokens = settings.budget;
-    this.#filledAt = clock.monotonic();
+    this.#perSuccess = budgetPerSuccess;
+    this.#bucket = new TokenBucket(budgetPerSecond / 1000, budget, clock.monotonic());
   }
 
   /** Takes one retry; false if none is left. */
   take(): boolean {
-    this.#fill();
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
+    return this.#bucket.take(this.#clock.monotonic());
   }
 
   /** A turn has started. */
   succeeded(): void {
-    this.#add(this.#settings.budgetPerSuccess);
+    this.#bucket.add(this.#perSuccess);
   }
 
   get left(): number {
-    this.#fill();
-    return this.#tokens;
-  }
-
-  #fill(): void {
-    const now = this.#clock.monotonic();
-    this.#add(((now - this.#filledAt) / 1_000) * this.#settings.budgetPerSecond);
-    this.#filledAt = now;
-  }
-
-  #add(tokens: number): void {
-    this.#tokens = Math.min(this.#settings.budget, this.#tokens + tokens);
+    return this.#bucket.left(this.#clock.monotonic());
   }
 }

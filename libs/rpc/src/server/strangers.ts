@@ -1,6 +1,6 @@
 /** Bounds what callers cost who prove nothing, and never keeps out who does. */
 import { isIPv6 } from 'node:net';
-import { BoundedMap, CabstandError } from '@cabstand/core';
+import { BoundedMap, CabstandError, TokenBucket } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 
 export interface StrangerLimits {
@@ -22,11 +22,6 @@ interface Connection {
   refused: number;
 }
 
-interface Bucket {
-  tokens: number;
-  at: number;
-}
-
 /**
  * Credentials are checked at a cost, and refusals are an answer: a flood of bad ones would take both from
  * everybody. Whoever has proved something on a connection is not limited there.
@@ -36,7 +31,7 @@ export class Strangers {
   readonly #clock: Clock;
   /** By `address:port`, as long as the connection is open. */
   readonly #connections = new Map<string, Connection>();
-  readonly #addresses = new BoundedMap<string, Bucket>(ADDRESSES);
+  readonly #addresses = new BoundedMap<string, TokenBucket>(ADDRESSES);
   readonly #close: (peer: string, refused: number) => void;
 
   /** @param close ends a connection */
@@ -65,8 +60,9 @@ export class Strangers {
   async check<T>(peer: string, verify: () => Promise<T>): Promise<T> {
     const connection = this.#connections.get(peer);
     if (connection === undefined || connection.proved) return await verify();
-    const bucket = this.#bucket(addressOf(peer));
-    if (bucket.tokens < 1 && connection.refused >= FIRST_CALLS) {
+    const now = this.#clock.monotonic();
+    const bucket = this.#bucket(addressOf(peer), now);
+    if (bucket.left(now) < 1 && connection.refused >= FIRST_CALLS) {
       this.#refuse(peer, connection);
       throw new CabstandError('RATE_LIMITED', 'too many calls from this address were refused', {
         metadata: { limited_by: 'refusals' },
@@ -79,7 +75,7 @@ export class Strangers {
       return proof;
     } catch (error) {
       if (CabstandError.is(error) && error.class === 'auth') {
-        bucket.tokens = Math.max(0, bucket.tokens - 1);
+        bucket.spend(this.#clock.monotonic());
         this.#refuse(peer, connection);
       }
       throw error;
@@ -93,13 +89,11 @@ export class Strangers {
       this.#close(peer, connection.refused);
   }
 
-  #bucket(address: string): Bucket {
+  #bucket(address: string, now: number): TokenBucket {
     const perSecond = this.#limits.maxRefusalsPerSecond;
-    const most = perSecond * BURST_SECONDS;
-    const now = this.#clock.monotonic();
-    const bucket = this.#addresses.get(address) ?? { tokens: most, at: now };
-    bucket.tokens = Math.min(most, bucket.tokens + ((now - bucket.at) / 1000) * perSecond);
-    bucket.at = now;
+    const bucket =
+      this.#addresses.get(address) ??
+      new TokenBucket(perSecond / 1000, perSecond * BURST_SECONDS, now);
     // The longest unused is forgotten first.
     this.#addresses.set(address, bucket);
     return bucket;

@@ -1,4 +1,4 @@
-import { BoundedMap, CabstandError } from '@cabstand/core';
+import { BoundedMap, CabstandError, TokenBucket } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { Node } from '../registry/node';
 
@@ -10,18 +10,12 @@ export interface ReportsOptions {
   readonly reportersToBan: number;
 }
 
-interface Bucket {
-  tokens: number;
-  /** Monotonic. */
-  filledAt: number;
-}
-
 /** Principals of each node whose last session is remembered. */
 const MOST_SERVED = 16;
 
 /** Counts clients' evidence about nodes: who reported what, how often, within a window; who was served. */
 export class Reports {
-  readonly #buckets: BoundedMap<string, Bucket>;
+  readonly #buckets: BoundedMap<string, TokenBucket>;
   /** Per node: when each principal last reported it, monotonic. */
   readonly #evidence = new WeakMap<Node, Map<string, number>>();
 
@@ -40,21 +34,19 @@ export class Reports {
   charge(principal: string): void {
     const { clock, reportsPerMinute } = this.options;
     const now = clock.monotonic();
-    const perMs = reportsPerMinute / 60_000;
-    const bucket = this.#buckets.get(principal) ?? { tokens: reportsPerMinute, filledAt: now };
-    const tokens = Math.min(reportsPerMinute, bucket.tokens + (now - bucket.filledAt) * perMs);
-    if (tokens < 1) {
-      this.#buckets.set(principal, { tokens, filledAt: now });
-      throw new CabstandError(
-        'RATE_LIMITED',
-        `more than ${reportsPerMinute} reports a minute from one principal`,
-        {
-          metadata: { limit: 'reportsPerMinute' },
-          retryAfterMs: Math.ceil((1 - tokens) / perMs),
-        },
-      );
-    }
-    this.#buckets.set(principal, { tokens: tokens - 1, filledAt: now });
+    const bucket =
+      this.#buckets.get(principal) ??
+      new TokenBucket(reportsPerMinute / 60_000, reportsPerMinute, now);
+    this.#buckets.set(principal, bucket);
+    if (bucket.take(now)) return;
+    throw new CabstandError(
+      'RATE_LIMITED',
+      `more than ${reportsPerMinute} reports a minute from one principal`,
+      {
+        metadata: { limit: 'reportsPerMinute' },
+        retryAfterMs: Math.ceil(bucket.waitMs(now)),
+      },
+    );
   }
 
   /** Notes a report; true if so many principals agree that the node's own answer no longer counts. */
