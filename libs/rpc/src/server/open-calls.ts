@@ -1,4 +1,4 @@
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, Counts } from '@cabstand/core';
 import type { RpcServerLimits } from './options';
 
 type CallLimits = Pick<RpcServerLimits, 'maxConcurrentCalls' | 'maxConcurrentCallsPerPrincipal'>;
@@ -6,8 +6,7 @@ type CallLimits = Pick<RpcServerLimits, 'maxConcurrentCalls' | 'maxConcurrentCal
 /** Bounds calls that are open at once: of everybody, and of each principal once it is known. */
 export class OpenCalls {
   readonly #limits: CallLimits;
-  /** None that has no call. */
-  readonly #byPrincipal = new Map<string, number>();
+  readonly #byPrincipal = new Counts<string>();
   #all = 0;
 
   constructor(limits: CallLimits) {
@@ -32,19 +31,14 @@ export class OpenCalls {
   /** The same for a call whose principal is known. */
   enterAs(principal: string): () => void {
     const limit = this.#limits.maxConcurrentCallsPerPrincipal;
-    const open = this.#byPrincipal.get(principal) ?? 0;
-    if (open >= limit)
+    if (this.#byPrincipal.of(principal) >= limit)
       throw tooMany(
         `${principal} has too many calls open at this server`,
         limit,
         'concurrent_calls_per_principal',
       );
-    this.#byPrincipal.set(principal, open + 1);
-    return () => {
-      const left = (this.#byPrincipal.get(principal) ?? 1) - 1;
-      if (left === 0) this.#byPrincipal.delete(principal);
-      else this.#byPrincipal.set(principal, left);
-    };
+    this.#byPrincipal.add(principal);
+    return () => this.#byPrincipal.remove(principal);
   }
 }
 

@@ -1,4 +1,4 @@
-import { BoundedMap, CabstandError } from '@cabstand/core';
+import { BoundedMap, CabstandError, Counts } from '@cabstand/core';
 import type { ServedModel } from '../engines/contract';
 import type { SessionOptionsWithDefaults } from './options';
 import type { Session } from './session';
@@ -24,7 +24,7 @@ export class Admission {
   readonly all = new Shares<Session>();
   readonly #models = new Map<ServedModel, Shares<Session>>();
   /** Sessions that are open or wait for a slot. */
-  readonly #perPrincipal = new Map<string, number>();
+  readonly #perPrincipal = new Counts<string>();
   /** Moving average of how long sessions of a model live, in milliseconds. */
   readonly #lifetimes = new BoundedMap<string, number>(MODELS_REMEMBERED);
 
@@ -43,7 +43,7 @@ export class Admission {
 
   /** Whether the principal may have no further session. */
   atLimit(principal: string): boolean {
-    return (this.#perPrincipal.get(principal) ?? 0) >= this.#options.maxSessionsPerPrincipal;
+    return this.#perPrincipal.of(principal) >= this.#options.maxSessionsPerPrincipal;
   }
 
   /** Most sessions of all models. */
@@ -72,20 +72,17 @@ export class Admission {
   /** Counts a session, waiting ones too. Throws QUOTA_EXCEEDED. */
   enter(applicant: Applicant): void {
     const { maxSessionsPerPrincipal } = this.#options;
-    const own = this.#perPrincipal.get(applicant.principal) ?? 0;
     if (this.atLimit(applicant.principal))
       throw new CabstandError(
         'QUOTA_EXCEEDED',
-        `${own} sessions are open; a principal may have ${maxSessionsPerPrincipal}`,
+        `${this.#perPrincipal.of(applicant.principal)} sessions are open; a principal may have ${maxSessionsPerPrincipal}`,
         { metadata: { limit: String(maxSessionsPerPrincipal) }, retryAfterMs: FIRST_GUESS_MS },
       );
-    this.#perPrincipal.set(applicant.principal, own + 1);
+    this.#perPrincipal.add(applicant.principal);
   }
 
   leave(principal: string): void {
-    const own = this.#perPrincipal.get(principal) ?? 0;
-    if (own <= 1) this.#perPrincipal.delete(principal);
-    else this.#perPrincipal.set(principal, own - 1);
+    this.#perPrincipal.remove(principal);
   }
 
   /** A session has its slot. */

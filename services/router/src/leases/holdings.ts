@@ -1,3 +1,4 @@
+import { Counts } from '@cabstand/core';
 import type { TicketClaims } from './ticket';
 
 /** Unused reservations that are looked at to take one back: bounds the cost of one hand-out. */
@@ -6,7 +7,7 @@ const MOST_LOOKS = 1000;
 /** Who holds which unused reservations, by model, the oldest first. */
 export class Holdings<L extends Pick<TicketClaims, 'model' | 'principal'>> {
   readonly #models = new Map<string, Map<string, Set<L>>>();
-  readonly #totals = new Map<string, number>();
+  readonly #totals = new Counts<string>();
 
   /** Entries of all maps: 0 once every reservation has ended. */
   get size(): number {
@@ -20,7 +21,7 @@ export class Holdings<L extends Pick<TicketClaims, 'model' | 'principal'>> {
     const held = holders.get(principal);
     if (held === undefined) holders.set(principal, new Set([lease]));
     else held.add(lease);
-    this.#totals.set(principal, this.total(principal) + 1);
+    this.#totals.add(principal);
   }
 
   remove(lease: L): void {
@@ -30,14 +31,12 @@ export class Holdings<L extends Pick<TicketClaims, 'model' | 'principal'>> {
     if (held?.delete(lease) !== true) return;
     if (held.size === 0) holders?.delete(principal);
     if (holders?.size === 0) this.#models.delete(model);
-    const left = this.total(principal) - 1;
-    if (left > 0) this.#totals.set(principal, left);
-    else this.#totals.delete(principal);
+    this.#totals.remove(principal);
   }
 
   /** Of all models. */
   total(principal: string): number {
-    return this.#totals.get(principal) ?? 0;
+    return this.#totals.of(principal);
   }
 
   held(model: string, principal: string): number {
@@ -54,7 +53,7 @@ export class Holdings<L extends Pick<TicketClaims, 'model' | 'principal'>> {
   richest(principal: string): string | undefined {
     let most = this.total(principal) + 1;
     let found: string | undefined;
-    for (const [other, total] of this.#totals)
+    for (const [other, total] of this.#totals.entries())
       if (total > most) {
         most = total;
         found = other;

@@ -1,4 +1,4 @@
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, Counts } from '@cabstand/core';
 import type { Node, Offer } from './node';
 import type { Registration } from './validate';
 
@@ -9,7 +9,7 @@ export interface QuotaOptions {
 
 /** What nodes take of the router's memory: how many each principal has, and what all of them offer. */
 export class Quotas {
-  readonly #nodes = new Map<string, number>();
+  readonly #nodes = new Counts<string>();
   #offers = 0;
   /** The texts that nodes have in common, each kept once, with the number of offers that use it. */
   readonly #texts = new Map<string, { readonly text: string; uses: number }>();
@@ -27,7 +27,7 @@ export class Quotas {
     same: Node | undefined,
   ): void {
     const { maxNodesPerPrincipal } = this.options;
-    let nodes = this.#nodes.get(principal) ?? 0;
+    let nodes = this.#nodes.of(principal);
     let freed = 0;
     for (const node of leaving) {
       if (node.principal === principal && node !== same) nodes--;
@@ -60,17 +60,15 @@ export class Quotas {
   }
 
   isFull(principal: string): boolean {
-    return (this.#nodes.get(principal) ?? 0) >= this.options.maxNodesPerPrincipal;
+    return this.#nodes.of(principal) >= this.options.maxNodesPerPrincipal;
   }
 
   added({ principal }: Node): void {
-    this.#nodes.set(principal, (this.#nodes.get(principal) ?? 0) + 1);
+    this.#nodes.add(principal);
   }
 
   removed(node: Node): void {
-    const left = (this.#nodes.get(node.principal) ?? 0) - 1;
-    if (left > 0) this.#nodes.set(node.principal, left);
-    else this.#nodes.delete(node.principal);
+    this.#nodes.remove(node.principal);
     this.#offers -= node.offers.length;
     this.#release(node.offers);
   }
