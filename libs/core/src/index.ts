@@ -16,5 +16,6 @@ export { backoffDelay } from './backoff';
 export type { BackoffOptions } from './backoff';
 export { BoundedMap } from './bounded';
 export { breathe } from './breathe';
+export { LoopTurns } from './loop-turns';
 export { Counts } from './counts';
 export { TokenBucket } from './token-bucket';

@@ -1,12 +1,12 @@
 import { Metadata } from '@grpc/grpc-js';
 import { CabstandError, invalid } from '@cabstand/core';
+import type { LoopTurns } from '@cabstand/core';
 import type { Authorizer, IncomingRequest } from '../contract';
 import { checkBound } from './bound';
 import type { ActiveCall, SurfaceCall } from './call';
 import type { OpenCalls } from './open-calls';
 import type { Admit } from './options';
 import type { Strangers } from './strangers';
-import type { Turns } from './turns';
 
 const OPEN_PRINCIPAL = { id: 'anonymous', roles: new Set<never>() };
 
@@ -14,7 +14,7 @@ const OPEN_PRINCIPAL = { id: 'anonymous', roles: new Set<never>() };
 export interface Gate {
   readonly authorizer: Authorizer;
   /** Connections take turns in beginning calls. */
-  readonly turns: Turns;
+  readonly turns: LoopTurns;
   /** Bounds what callers cost who prove nothing. */
   readonly strangers: Strangers;
   /** Services open to everybody ask for no credentials, and prove the server all the same. */

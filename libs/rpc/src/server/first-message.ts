@@ -1,5 +1,4 @@
 /** Calls that never come to their first message. */
-import type { Socket } from 'node:net';
 import { ServerInterceptingCall, status as grpcStatus } from '@grpc/grpc-js';
 import type { ServerInterceptor } from '@grpc/grpc-js';
 import { CabstandError } from '@cabstand/core';
@@ -20,20 +19,13 @@ const MOST_WAITS = 30;
 export class FirstMessage {
   readonly #ms: number;
   readonly #clock: Clock;
-  /** By `address:port` of the peer, as grpc-js names it. */
-  readonly #sockets = new Map<string, Socket>();
+  readonly #received: (peer: string) => number;
 
-  constructor(ms: number, clock: Clock) {
+  /** @param received bytes that the connection of a peer has brought so far */
+  constructor(ms: number, clock: Clock, received: (peer: string) => number) {
     this.#ms = ms;
     this.#clock = clock;
-  }
-
-  opened(socket: Socket): void {
-    const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
-    this.#sockets.set(peer, socket);
-    socket.once('close', () => {
-      if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer);
-    });
+    this.#received = received;
   }
 
   readonly interceptor: ServerInterceptor = (_method, next) => {
@@ -76,10 +68,6 @@ export class FirstMessage {
       else end();
     };
     return this.#clock.setTimer(look, this.#ms, { unref: true });
-  }
-
-  #received(peer: string): number {
-    return this.#sockets.get(peer)?.bytesRead ?? 0;
   }
 }
 

@@ -21,6 +21,8 @@ export class Listener {
       const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
       this.#sockets.set(peer, socket);
       socket.once('close', () => {
+        // Another one may have come from the same port meanwhile.
+        if (this.#sockets.get(peer) !== socket) return;
         this.#sockets.delete(peer);
         events.closed(peer);
       });
@@ -54,6 +56,11 @@ export class Listener {
   /** Cuts what is still connected. */
   destroy(): void {
     for (const socket of this.#sockets.values()) socket.destroy();
+  }
+
+  /** Bytes that one connection has brought so far. */
+  bytesRead(peer: string): number {
+    return this.#sockets.get(peer)?.bytesRead ?? 0;
   }
 
   /** Cuts one connection. */

@@ -17,7 +17,6 @@ import { authenticate } from './authenticate';
 import type { Gate } from './authenticate';
 import { ActiveCall } from './call';
 import type { SurfaceCall } from './call';
-import type { OpenCalls } from './open-calls';
 import { LARGE, RequestStream } from './requests';
 import type { Trust } from './trust';
 import { CallWriter } from './writer';
@@ -29,7 +28,6 @@ export interface ServeContext {
   readonly trust: Trust;
   readonly observers: readonly CallObserver[];
   readonly streamBufferBytes: number;
-  readonly calls: OpenCalls;
 }
 
 type Any<K extends 'unary' | 'server_stream' | 'bidi'> = Method<
@@ -49,7 +47,7 @@ export function serveUnary(
   return (call: ServerUnaryCall<Buffer, Buffer>, respond) => {
     const active = begin(context, method, call);
     const run = async (): Promise<Buffer> => {
-      active.onEnd(context.calls.enter());
+      active.onEnd(context.gate.calls.enter());
       const request = await receive(context.gate, call, active, read);
       const response: unknown = await handler(request, active);
       return response instanceof Encoded ? response.bytes : method.response.encode(response);
@@ -77,7 +75,7 @@ export function serveServerStream(
   return (call: ServerWritableStream<Buffer, Buffer>) => {
     const active = begin(context, method, call);
     const run = async (): Promise<void> => {
-      active.onEnd(context.calls.enter());
+      active.onEnd(context.gate.calls.enter());
       const request = await receive(context.gate, call, active, read);
       keepTrusted(context, call, active);
       const { encode } = method.response;
@@ -100,7 +98,7 @@ export function serveBidi(
   return (call: ServerDuplexStream<Buffer, Buffer>) => {
     const active = begin(context, method, call);
     const run = async (): Promise<void> => {
-      active.onEnd(context.calls.enter());
+      active.onEnd(context.gate.calls.enter());
       await authenticate(context.gate, call, active, undefined);
       keepTrusted(context, call, active);
       const requests = new RequestStream(call, active, read);

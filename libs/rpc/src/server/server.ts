@@ -1,6 +1,6 @@
 import { Server } from '@grpc/grpc-js';
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
-import { systemClock } from '@cabstand/core';
+import { LoopTurns, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { HandlersOf, MethodTable } from '../methods';
 import { warmCodecs } from '../warm';
@@ -14,7 +14,6 @@ import { serveBidi, serveServerStream, serveUnary, unimplemented } from './serve
 import type { ServeContext } from './serve';
 import { Strangers } from './strangers';
 import { Trust } from './trust';
-import { Turns } from './turns';
 
 export interface ServiceOptions {
   /** Everybody may call it: no credentials are asked for. Answers are signed as anywhere. Default false. */
@@ -22,6 +21,9 @@ export interface ServiceOptions {
   /** Methods of an open service that ask for credentials all the same. Default none. */
   readonly closed?: readonly string[];
 }
+
+/** Calls that begin within one turn of the event loop: a few milliseconds of checking and opening. */
+const CALLS_A_TURN = 8;
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
@@ -35,7 +37,7 @@ export class RpcServer {
   readonly #clock: Clock;
   readonly #listener: Listener;
   readonly #strangers: Strangers;
-  readonly #turns = new Turns();
+  readonly #turns = new LoopTurns(CALLS_A_TURN);
   readonly #trust: Trust;
   readonly #calls: OpenCalls;
   #stopped: Promise<boolean> | undefined;
@@ -46,7 +48,9 @@ export class RpcServer {
     this.#trust = new Trust(clock);
     const { limits, keepalive } = this.#settings;
     this.#calls = new OpenCalls(limits);
-    const firstMessage = new FirstMessage(limits.firstMessageMs, clock);
+    const firstMessage = new FirstMessage(limits.firstMessageMs, clock, (peer) =>
+      this.#listener.bytesRead(peer),
+    );
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxMessageBytes,
       'grpc.max_send_message_length': limits.maxMessageBytes,
@@ -65,7 +69,6 @@ export class RpcServer {
     this.#listener = new Listener(limits.maxConnections, {
       opened: (peer, socket) => {
         this.#strangers.opened(peer);
-        firstMessage.opened(socket);
         injector.injectConnection(socket);
       },
       closed: (peer) => this.#strangers.closed(peer),
@@ -97,7 +100,6 @@ export class RpcServer {
       trust: this.#trust,
       observers: this.#settings.observers,
       streamBufferBytes: this.#settings.limits.streamBufferBytes,
-      calls: this.#calls,
     };
     const { gate } = context;
     const closed = { ...context, gate: { ...gate, open: false, admit: this.#settings.admit } };

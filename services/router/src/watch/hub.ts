@@ -1,9 +1,8 @@
-import { CabstandError, invalid } from '@cabstand/core';
+import { CabstandError, LoopTurns, invalid } from '@cabstand/core';
 import { isAlive } from '../registry/node';
 import { checkModelName } from '../registry/validate';
 import { Refused } from './refused';
 import { WatchShares } from './shares';
-import { Turns } from './turns';
 import { Watcher } from './watcher';
 import type { Clock } from '@cabstand/core';
 import type { Node } from '../registry/node';
@@ -42,6 +41,8 @@ export interface Watch extends AsyncGenerator<WatchUpdate, void, void> {
 
 /** How many nodes are looked at, beyond the followed ones, to find a substitute. */
 const SPARE_LOOKS = 32;
+/** Watchers that are woken in one turn of the event loop: some 1 ms of work. Many are due at the same moment. */
+const WOKEN_A_TURN = 25;
 /** Watches are held for long: who is refused one gains nothing by asking at once. */
 const RETRY_AFTER_MS = 5000;
 
@@ -53,7 +54,7 @@ export class WatchHub {
   readonly #watchers = new Set<Watcher>();
   readonly #shares = new WatchShares();
   readonly #refused: Refused;
-  readonly #turns = new Turns();
+  readonly #turns = new LoopTurns(WOKEN_A_TURN);
   readonly #followers = new Map<Node, Set<Watcher>>();
   /** Topics with room for more nodes, by model. */
   readonly #hungry = new Map<string | undefined, Map<Topic, Watcher>>();

@@ -1,8 +1,7 @@
 import { abortReason } from '@cabstand/core';
 import { isAlive } from '../registry/node';
-import type { CabstandError, Clock, Timer } from '@cabstand/core';
+import type { CabstandError, Clock, LoopTurns, Timer } from '@cabstand/core';
 import type { Node } from '../registry/node';
-import type { Turns } from './turns';
 
 /** One message to a watcher: the newest state of what changed. */
 export interface WatchUpdate {
@@ -46,7 +45,7 @@ export class Watcher {
     topics: readonly Topic[],
     principal: string,
     private readonly clock: Clock,
-    private readonly turns: Turns,
+    private readonly turns: LoopTurns,
   ) {
     this.topics = topics;
     this.principal = principal;

@@ -1,9 +1,9 @@
-import { Turns } from './turns';
+import { LoopTurns } from './loop-turns';
 
 const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('a few calls begin at once, and more in the next turns, in order', async () => {
-  const turns = new Turns();
+  const turns = new LoopTurns(8);
   const begun: number[] = [];
   for (let call = 0; call < 20; call++) {
     const turn = turns.enter('a');
@@ -20,7 +20,7 @@ test('a few calls begin at once, and more in the next turns, in order', async ()
 });
 
 test('a call of another connection waits for one turn, however many came before it', async () => {
-  const turns = new Turns();
+  const turns = new LoopTurns(8);
   let bobs = 0;
   for (let call = 0; call < 10_000; call++) void turns.enter('bob')?.then(() => bobs++);
   await turns.enter('alice');
@@ -29,10 +29,23 @@ test('a call of another connection waits for one turn, however many came before 
 });
 
 test('idle, it holds nothing back', async () => {
-  const turns = new Turns();
+  const turns = new LoopTurns(8);
   for (let round = 0; round < 5; round++) {
     for (let call = 0; call < 8; call++) expect(turns.enter(`c${call}`)).toBeUndefined();
     await immediate();
     await immediate();
   }
+});
+
+test('what waits to be run is run once, in order, and lets others in between', async () => {
+  const turns = new LoopTurns(2);
+  const run: number[] = [];
+  const tasks = Array.from({ length: 5 }, (_, number) => () => void run.push(number));
+  for (const task of [...tasks, ...tasks.slice(2)]) turns.run(task);
+  expect(run).toEqual([0, 1]);
+  await immediate();
+  expect(run).toEqual([0, 1, 2, 3]);
+  await immediate();
+  expect(run).toEqual([0, 1, 2, 3, 4]);
+  expect(turns.waiting).toBe(0);
 });
