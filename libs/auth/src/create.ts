@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { every, invalid, systemClock } from '@cabstand/core';
+import { invalid } from '@cabstand/core';
 import type { CabstandError, Clock } from '@cabstand/core';
 import type { Authorizer } from '@cabstand/rpc';
 import { AllowlistAuthorizer } from './allowlist';
@@ -112,16 +112,13 @@ export function authWarnings(config: AuthConfig): readonly string[] {
     : [];
 }
 
-/** How often a server looks at its key set by itself. */
-const LOOK_MS = 5000;
-
 function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authorizer {
   if (config.mode === 'none') return insecureLocal({ allowRemote: config.allow_remote });
   const { keys, key, clock } = readMaterial(config, options);
   if (keys === undefined)
     throw invalid('INVALID_ARGUMENT', 'auth.keys', config.keys, 'the path of the public key set');
   // A file that cannot be used is told by a service that nobody calls, too.
-  every(options.clock ?? systemClock, LOOK_MS, () => keys.look());
+  keys.watch();
   const schemes: Record<AuthConfig['accept'][number], () => SchemeAuthorizer> = {
     signature: () =>
       new SignatureAuthorizer({

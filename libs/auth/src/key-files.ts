@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { CabstandError } from '@cabstand/core';
+import type { Timer } from '@cabstand/core';
 import { parseKeySet, parsePrivateKey } from './keys';
 import type { KeySource, PrivateKey, PublicKey, StaticKeySet } from './keys';
 import { WatchedFile } from './watched-file';
@@ -30,9 +31,9 @@ export class FileKeySet implements KeySource {
     return this.#file.current.find(id) ?? this.#file.newest.find(id);
   }
 
-  /** Looks whether the file has changed, as each use does now and then. */
-  look(): void {
-    this.#file.look();
+  /** See `WatchedFile.watch`. */
+  watch(): Timer {
+    return this.#file.watch();
   }
 
   all(): IterableIterator<PublicKey> {

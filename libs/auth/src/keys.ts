@@ -240,3 +240,9 @@ function parseWith<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
     },
   );
 }
+
+/** Whether two lists or sets have the same items, whatever their order. */
+export function sameSet<T>(a: Iterable<T>, b: Iterable<T>): boolean {
+  const [one, other] = [new Set(a), new Set(b)];
+  return one.size === other.size && [...one].every((item) => other.has(item));
+}

@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { invalid, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
+import { sameSet } from './keys';
 import {
   hasAuthority,
   hostsOf,
@@ -64,10 +65,6 @@ export async function addMember(options: AddMemberOptions): Promise<AddedMember>
 function certificateNeeded(options: AddMemberOptions): boolean {
   const has = readCertificate(options.folder, options.name)?.hosts;
   return has === undefined || hostsOf(options, options.hosts).some((host) => !has.includes(host));
-}
-
-function sameSet(a: readonly string[], b: readonly string[]): boolean {
-  return new Set([...a, ...b]).size === new Set(a).size && new Set(a).size === new Set(b).size;
 }
 
 /**

@@ -1,12 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { decodeJwt } from 'jose';
+import { existsSync } from 'node:fs';
 import { invalid, systemClock } from '@cabstand/core';
 import type { Clock, Role } from '@cabstand/core';
 import { normalizeAudience } from './audience';
-import { readPrivateKey } from './key-files';
+import { readPrivateKey, readText } from './key-files';
 import { FilePlan, subnetPaths } from './subnet-files';
 import { DAY_MS, ISSUER, checkMembers, readKeySetFile } from './subnet-keys';
-import { mintToken } from './token-source';
+import { audiencesOf, mintToken } from './token-source';
 
 /** `whole-subnet`: every server of it, if it takes such tokens, and whichever gets it can use it at the others. */
 export type TokenAudience = readonly string[] | 'whole-subnet';
@@ -55,26 +54,20 @@ export async function writeClientToken(
   clock?: Clock,
 ): Promise<void> {
   const file = subnetPaths(folder).token('client');
-  const all = [...new Set([...audience.map(normalizeAudience), ...audienceOf(file)])];
+  const before = existsSync(file) ? audiencesOf(readText(file).trim()) : [];
+  const all = new Set([
+    ...audience.map(normalizeAudience),
+    ...before.filter((one) => HOST_PORT.test(one)),
+  ]);
   const token = await issueToken({
     folder,
     subject: 'client',
-    audience: all.slice(0, MOST_AUDIENCES),
+    audience: [...all].slice(0, MOST_AUDIENCES),
     ...(clock === undefined ? {} : { clock }),
   });
   const plan = new FilePlan();
   plan.secret(file, `${token}\n`);
   plan.write({ overwrite: true });
-}
-
-/** Addresses that the token in a file is for; none where there is no such token. */
-function audienceOf(file: string): readonly string[] {
-  try {
-    const { aud } = decodeJwt(readFileSync(file, 'utf8').trim());
-    return [aud ?? []].flat().filter((one) => HOST_PORT.test(one));
-  } catch {
-    return [];
-  }
 }
 
 function checkAudience(audience: readonly string[]): readonly string[] {

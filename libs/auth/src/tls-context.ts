@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type { SecureContext, SecureContextOptions } from 'node:tls';
-import { every, systemClock } from '@cabstand/core';
 import type { Timer } from '@cabstand/core';
 import type { TlsConfigInput } from './config';
 import { readTls } from './tls-material';
@@ -38,44 +37,36 @@ const SUITES = [
  * and what was read before stays in use. Throws INVALID_ARGUMENT that names the file and what is wrong.
  */
 export class TlsFiles {
-  readonly #current: () => TlsContext;
-  readonly #clock;
+  /** Without files there is nothing that changes. */
+  readonly #files: WatchedFile<TlsContext> | TlsContext;
 
   constructor(config: TlsConfigInput, options: TlsOptions = {}) {
-    this.#clock = options.clock ?? systemClock;
     const read = (): TlsContext => readContext(config, options);
     const [first, ...also] = [config.cert, config.key, config.ca]
       .filter((path) => path !== undefined)
       .map((path) => resolve(options.baseDir ?? '.', path));
-    if (first === undefined) {
-      const context = read();
-      this.#current = () => context;
-      return;
-    }
-    const file = new WatchedFile(first, read, {
-      also,
-      checkEveryMs: LOOK_EVERY_MS,
-      onProblem: ({ message }) =>
-        options.onWarning?.(`${message}; what it held before stays in use`),
-      clock: this.#clock,
-    });
-    this.#current = () => file.current;
+    this.#files =
+      first === undefined
+        ? read()
+        : new WatchedFile(first, read, {
+            also,
+            checkEveryMs: LOOK_EVERY_MS,
+            onProblem: ({ message }) =>
+              options.onWarning?.(`${message}; what it held before stays in use`),
+            ...(options.clock === undefined ? {} : { clock: options.clock }),
+          });
   }
 
   /** The same object as before as long as the files are the same. */
   get current(): TlsContext {
-    return this.#current();
+    return this.#files instanceof WatchedFile ? this.#files.current : this.#files;
   }
 
   /** Tells of each change, until it is cancelled. Does not keep the process alive. */
   watch(onChange: (changed: TlsContext) => void): Timer {
-    let seen = this.#current();
-    return every(this.#clock, LOOK_EVERY_MS, () => {
-      const now = this.#current();
-      if (now === seen) return;
-      seen = now;
-      onChange(now);
-    });
+    return this.#files instanceof WatchedFile
+      ? this.#files.watch(onChange)
+      : { cancel: () => undefined };
   }
 }
 

@@ -78,15 +78,18 @@ export class CachedTokens implements Tokens {
 
 const HOST_PORT = /:\d{1,5}$/;
 
+/** For whom a token says that it is; empty where it does not say, or is none. */
+export function audiencesOf(token: string): readonly string[] {
+  try {
+    return [decodeJwt(token).aud ?? []].flat();
+  } catch {
+    return [];
+  }
+}
+
 /** A server that gets a token for another one could use it there. What cannot be read, servers judge. */
 function checkAudience(token: string, audience: string): void {
-  let named: readonly string[];
-  try {
-    const { aud = [] } = decodeJwt(token);
-    named = typeof aud === 'string' ? [aud] : aud;
-  } catch {
-    return;
-  }
+  const named = audiencesOf(token);
   const wholeSubnet = !named.every((one) => HOST_PORT.test(one));
   if (wholeSubnet || named.length === 0 || acceptsAudience(named, audience)) return;
   throw new CabstandError(

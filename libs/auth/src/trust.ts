@@ -1,7 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { Recheck } from '@cabstand/rpc';
-import { currentKey } from './keys';
+import { currentKey, sameSet } from './keys';
 import type { KeySource, PublicKey } from './keys';
 
 /** What a call was let in by. */
@@ -34,12 +34,8 @@ export function recheckKey({ keys, key, untilMs = Infinity, clock }: TrustedKey)
 function sameGrant(a: PublicKey, b: PublicKey): boolean {
   return (
     a.principal === b.principal &&
-    same(a.roles, b.roles) &&
-    same(a.uses, b.uses) &&
+    sameSet(a.roles, b.roles) &&
+    sameSet(a.uses, b.uses) &&
     a.key.equals(b.key)
   );
-}
-
-function same<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
-  return a.size === b.size && [...a].every((item) => b.has(item));
 }

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
-import { CabstandError, systemClock } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
+import { CabstandError, every, systemClock } from '@cabstand/core';
+import type { Clock, Timer } from '@cabstand/core';
 
 export interface WatchOptions {
   /** How often at most the file is looked at, milliseconds. Default 5,000. */
@@ -49,9 +49,18 @@ export class WatchedFile<T> {
     this.#checkedAt = this.#clock.monotonic();
   }
 
-  /** For whoever has no use for it now, but wants `onProblem` to be told. */
-  look(): void {
-    this.#notOlderThan(this.#checkEveryMs);
+  /**
+   * Looks at the file by itself, until that is cancelled: `onProblem` is told though nobody uses what the file
+   * holds, and `onChange` of each change. Does not keep the process alive.
+   */
+  watch(onChange: (changed: T) => void = () => undefined): Timer {
+    let seen = this.current;
+    return every(this.#clock, this.#checkEveryMs, () => {
+      const now = this.#notOlderThan(0);
+      if (now === seen) return;
+      seen = now;
+      onChange(now);
+    });
   }
 
   /** The same object as before as long as the file is the same. */
