@@ -29,6 +29,20 @@ function seconds(name: Name) {
     .default(standard / 1000);
 }
 
+/** Refuses a limit of each principal that is above the one of all. */
+function within<Limits>(part: keyof Limits & string, whole: keyof Limits & string) {
+  return (limits: Limits, context: z.RefinementCtx): void => {
+    const [each, all] = [limits[part], limits[whole]];
+    if (typeof each !== 'number' || typeof all !== 'number' || each <= all) return;
+    context.addIssue({
+      code: 'custom',
+      path: [part],
+      input: each,
+      message: `must be at most ${whole} (got ${each}, which is above ${all}): it would never limit anybody`,
+    });
+  };
+}
+
 /** The router's configuration. */
 export const routerConfigSchema = z.strictObject({
   ...commonSections({ listen: '127.0.0.1:50050', admin: '127.0.0.1:8050' }),
@@ -49,6 +63,7 @@ export const routerConfigSchema = z.strictObject({
       ),
       drain_seconds: seconds('drainMs').describe('Time a drained node gets by default.'),
     })
+    .superRefine(within('max_nodes_per_principal', 'max_nodes'))
     .prefault({})
     .describe('which nodes it knows, and for how long'),
   nodes: z
@@ -123,15 +138,7 @@ export const routerConfigSchema = z.strictObject({
         'Entries of the exclude, allow and block lists of a call.',
       ),
     })
-    .superRefine(({ max_reservations: all, max_reservations_per_principal: each }, context) => {
-      if (each === undefined || each <= all) return;
-      context.addIssue({
-        code: 'custom',
-        path: ['max_reservations_per_principal'],
-        input: each,
-        message: `must be at most max_reservations (got ${each}, which is above ${all}): it would never limit anybody`,
-      });
-    })
+    .superRefine(within('max_reservations_per_principal', 'max_reservations'))
     .prefault({})
     .describe('how nodes are handed out'),
   watch: z
@@ -151,15 +158,7 @@ export const routerConfigSchema = z.strictObject({
         'How long a watcher too many waits for its refusal, so that it does not come again at once.',
       ),
     })
-    .superRefine(({ max_watchers: all, max_watchers_per_principal: each }, context) => {
-      if (each === undefined || each <= all) return;
-      context.addIssue({
-        code: 'custom',
-        path: ['max_watchers_per_principal'],
-        input: each,
-        message: `must be at most max_watchers (got ${each}, which is above ${all}): it would never limit anybody`,
-      });
-    })
+    .superRefine(within('max_watchers_per_principal', 'max_watchers'))
     .prefault({})
     .describe('clients and commands that follow the list of nodes'),
 });
