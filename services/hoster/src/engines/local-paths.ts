@@ -23,16 +23,29 @@ export interface LocalFolders {
  * how folders are called here. Its cause has the whole paths, for the log.
  */
 export function withoutLocalPaths(error: CabstandError, folders: LocalFolders): CabstandError {
-  const { reason, retryAfterMs } = error;
-  const facts = Object.entries(error.metadata);
   const said = (text: string): string => publicText(text, folders);
-  if (![error.message, ...facts.map(([, value]) => value)].some((text) => said(text) !== text))
-    return error;
-  return new CabstandError(reason, said(error.message), {
-    metadata: Object.fromEntries(facts.map(([key, value]) => [key, said(value)])),
-    cause: error,
+  const texts = [error.message, ...Object.values(error.metadata)];
+  return texts.some((text) => said(text) !== text) ? reworded(error, said, error) : error;
+}
+
+/** The same error, each of its texts as `said` has it. */
+export function reworded(
+  { reason, message, metadata, retryAfterMs }: CabstandError,
+  said: (text: string) => string,
+  cause: CabstandError,
+): CabstandError {
+  return new CabstandError(reason, said(message), {
+    metadata: rewordedFacts(metadata, said),
+    cause,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   });
+}
+
+function rewordedFacts(
+  facts: Readonly<Record<string, string>>,
+  said: (text: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(facts).map(([key, value]) => [key, said(value)]));
 }
 
 /** The same for a text alone. */
@@ -63,16 +76,13 @@ export function withoutPathsTo(sink: SequenceSink, folders: LocalFolders): Seque
 function publicEnd(end: TurnEnd, folders: LocalFolders): TurnEnd {
   if (end.reason !== 'error') return end;
   const { error } = end;
-  const metadata = Object.entries(error.metadata).map(([key, value]) => [
-    key,
-    publicText(value, folders),
-  ]);
+  const said = (text: string): string => publicText(text, folders);
   return {
     ...end,
     error: {
       ...error,
-      message: publicText(error.message, folders),
-      metadata: Object.fromEntries(metadata) as Record<string, string>,
+      message: said(error.message),
+      metadata: rewordedFacts(error.metadata, said),
     },
   };
 }

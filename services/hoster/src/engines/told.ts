@@ -5,7 +5,7 @@
  */
 import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
-import { withoutLocalPaths } from './local-paths';
+import { reworded, withoutLocalPaths } from './local-paths';
 import type { LocalFolders } from './local-paths';
 
 const LONGEST_VALUE = 60;
@@ -21,13 +21,7 @@ export function toldToCallers(error: CabstandError, folders: LocalFolders): Cabs
   const short = error.reason === 'MANIFEST_INVALID' ? shortened(error) : error;
   const local = withoutLocalPaths(short, folders);
   const whole = withoutLocalPaths(error, folders);
-  const said = (text: string): string => text.replace(ANY_PATH, '…/$1');
-  const metadata = Object.entries(local.metadata).map(([key, value]) => [key, said(value)]);
-  const told = new CabstandError(local.reason, said(local.message), {
-    metadata: Object.fromEntries(metadata) as Record<string, string>,
-    cause: error,
-    ...(local.retryAfterMs !== undefined && { retryAfterMs: local.retryAfterMs }),
-  });
+  const told = reworded(local, (text) => text.replace(ANY_PATH, '…/$1'), error);
   wholes.set(told, whole);
   return told;
 }

@@ -36,15 +36,18 @@ export function otherModels({ host }: PresenceSource): v1.ModelCondition[] {
 export function load(source: PresenceSource, reader: string): v1.Load {
   const { sessions } = source;
   return {
-    models: ready(source).map((model) => ({
-      model: model.name,
-      // Or else nobody would be sent here who has a right to a slot.
-      free_slots: sessions.freeSlots(model) + sessions.lentSlots(model),
-      resume_slots: sessions.resumeSlots(model),
-      // What is lent is no better than a place in a queue: hosters with free slots go first.
-      queue_depth: sessions.queueLengthOf(model.name) + sessions.lentSlots(model),
-      step_seconds: model.stepSeconds,
-    })),
+    models: ready(source).map((model) => {
+      const lent = sessions.lentSlots(model);
+      return {
+        model: model.name,
+        // Or else nobody would be sent here who has a right to a slot.
+        free_slots: sessions.freeSlots(model) + lent,
+        resume_slots: sessions.resumeSlots(model),
+        // What is lent is no better than a place in a queue: hosters with free slots go first.
+        queue_depth: sessions.queueLengthOf(model.name) + lent,
+        step_seconds: model.stepSeconds,
+      };
+    }),
     open_sessions: sessions.size,
     event_loop_lag_seconds: source.lagSeconds(reader),
   };

@@ -4,6 +4,7 @@ import type { Clock } from '@cabstand/core';
 import type { Sealer } from '@cabstand/auth';
 import type { ModelHost, ServedModel } from '../engines/contract';
 import { Admission } from './admission';
+import type { Applicant } from './admission';
 import { Departure } from './departure';
 import type { Openness } from './departure';
 import { SessionDirectory } from './directory';
@@ -171,7 +172,9 @@ export class Sessions {
     this.#admission.enter(applicant);
     const since = this.#init.clock.monotonic();
     try {
-      return free ? this.#create(request, prepared) : await this.#wait(request, prepared, signal);
+      return free
+        ? this.#create(request, prepared)
+        : await this.#wait(request, prepared, applicant, signal);
     } catch (error) {
       this.#admission.leave(principal);
       throw error;
@@ -246,9 +249,13 @@ export class Sessions {
     if (this.openness.kind !== 'open') return 0;
     const all = this.options.maxSessions - this.#directory.size;
     const slots = this.#admission.slots(model, resume);
-    const idle = [...this.all()].filter(isIdle);
-    const inModel = idle.filter((session) => session.model === model).length;
-    const reachable = Math.min(slots + inModel, all + idle.length);
+    let [idle, inModel] = [0, 0];
+    for (const session of this.all()) {
+      if (!isIdle(session)) continue;
+      idle++;
+      if (session.model === model) inModel++;
+    }
+    const reachable = Math.min(slots + inModel, all + idle);
     return shownFree(Math.min(slots, all), reachable, model.capacity);
   }
 
@@ -327,10 +334,14 @@ export class Sessions {
     return planRebuild(resume, openCheckpoint(this.#init.sealer, binding, sealed));
   }
 
-  async #wait(request: OpenRequest, prepared: Prepared, signal: AbortSignal): Promise<Session> {
-    const { id, principal, epoch } = request;
+  async #wait(
+    request: OpenRequest,
+    prepared: Prepared,
+    { principal, resume }: Applicant,
+    signal: AbortSignal,
+  ): Promise<Session> {
+    const { id, epoch } = request;
     const { model: first } = prepared;
-    const resume = request.resume?.checkpoint !== undefined;
     const applicant = { principal, resume, waited: true };
     this.#admission.wants(principal, first);
     if (id !== undefined)
