@@ -9,6 +9,7 @@ import { sleep } from '@cabstand/core';
 import { REPOSITORY_ROOT, scrape, total, until } from '@cabstand/testing';
 import { drain } from '../support/drain';
 import { residentBytes } from '../support/processes';
+import { SESSION_GAUGES } from '../support/session-gauges';
 import { Random } from './random';
 import { leaving } from './leaving';
 import { Rig } from './rig';
@@ -28,18 +29,6 @@ const TOLD_MS = 10_000;
 const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
-
-/** Gauges that count sessions, or what is kept for them. */
-const LEFT = [
-  'cabstand_open_sessions',
-  'cabstand_sessions',
-  'cabstand_journal_records',
-  'cabstand_journal_bytes',
-  'cabstand_credit_records',
-  'cabstand_queue_depth',
-  'cabstand_engine_sequences',
-  'cabstand_engine_state_bytes',
-] as const;
 
 interface Footprint {
   readonly left: ReadonlyMap<string, number>;
@@ -65,7 +54,7 @@ async function footprint(rig: Rig): Promise<Footprint> {
     series += page.size;
     ownSeries += [...page.keys()].filter((key) => UUID.test(key)).length;
     heaps.push(total(page, 'nodejs_heap_size_used_bytes'));
-    for (const name of LEFT) left.set(name, (left.get(name) ?? 0) + total(page, name));
+    for (const name of SESSION_GAUGES) left.set(name, (left.get(name) ?? 0) + total(page, name));
   }
   return {
     left,

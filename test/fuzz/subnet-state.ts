@@ -2,20 +2,10 @@ import { sleep } from '@cabstand/core';
 import { scrape, total, until } from '@cabstand/testing';
 import type { Service, Subnet } from '@cabstand/testing';
 import { childrenOf, servingIn } from '../support/processes';
+import { SESSION_GAUGES } from '../support/session-gauges';
 import { descriptorsOf } from './memory';
 import { SPARE_MODEL, TURN_MODELS } from './models';
 
-/** Gauges of what belongs to sessions: at the end nothing may be left. */
-const OF_SESSIONS = [
-  'cabstand_open_sessions',
-  'cabstand_sessions',
-  'cabstand_journal_records',
-  'cabstand_journal_bytes',
-  'cabstand_credit_records',
-  'cabstand_queue_depth',
-  'cabstand_engine_sequences',
-  'cabstand_engine_state_bytes',
-] as const;
 /** Calls that a service has not ended yet.*/
 const OPEN_CALLS = 'cabstand_rpc_open_calls';
 const GONE_MS = 30_000;
@@ -111,7 +101,7 @@ export class SubnetState {
     const left: string[] = [];
     for (const [i, { child, admin }] of this.#services.entries()) {
       const page = await scrape(admin);
-      for (const name of OF_SESSIONS) {
+      for (const name of SESSION_GAUGES) {
         const value = total(page, name);
         if (value !== 0) left.push(`${child.name}: ${name} is ${String(value)}`);
       }

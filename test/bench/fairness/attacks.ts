@@ -1,6 +1,7 @@
+import { sleep } from '@cabstand/core';
 import { HosterService, RouterService } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
-import { audioOf, newSession, sleep } from './bob';
+import { audioOf, newSession } from './bob';
 import type { Bob } from './bob';
 
 /** What one principal can do to others with calls that are allowed to it, or refused. */

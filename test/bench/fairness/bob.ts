@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth';
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, sleep } from '@cabstand/core';
 import { RpcClient } from '@cabstand/rpc';
 import type { Authorizer, v1 } from '@cabstand/rpc';
 import { tensorOf, toWire } from '@cabstand/tensor';
@@ -96,10 +96,6 @@ export class Bob {
     this.#outcomes = {};
     return outcomes;
   }
-}
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 export function newSession(): { session_id: string; epoch: v1.Epoch } {

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { addMember, readPrivateKey, subnetPaths } from '@cabstand/auth';
+import { sleep } from '@cabstand/core';
 import { Subnet } from '@cabstand/testing';
 import { residentBytes } from '../../support/processes';
 import { heading, print } from '../report';
@@ -100,8 +101,4 @@ function report(
         .join(', '),
     },
   ]);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { sleep } from '@cabstand/core';
 import { BUNDLED_MODELS, REPOSITORY_ROOT, Subnet, TEST_MODELS } from '@cabstand/testing';
 import { heading, print } from '../report';
 import { format, quantile, show, spread } from '../stats';
@@ -199,8 +200,4 @@ function report(
       target: { text: 'flows on', met: ended === undefined },
     },
   ]);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
