@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { issueToken } from '@cabstand/auth';
 import type { Role } from '@cabstand/core';
 import type { CliContext } from '../../context';
+import { list } from '../../arguments';
 import { UsageError } from '../../errors';
 import { DAY_MS, days, guarded, role, withFolder } from './shared';
 import type { FolderFlags } from './shared';
@@ -13,7 +14,7 @@ export function registerToken(keys: Command, context: CliContext): void {
     )
     .option('--role <role>', 'what it may do: client (default) or admin; several times', role)
     .option('--days <days>', 'how long it is good', days, 1)
-    .option('--audience <host:port>', 'server that it is for, as dialled; several times', audience)
+    .option('--audience <host:port>', 'server that it is for, as dialled; several times', list)
     .option('--whole-subnet', 'for every server that has auth.subnet_tokens set')
     .addHelpText(
       'after',
@@ -55,5 +56,3 @@ export function registerToken(keys: Command, context: CliContext): void {
         }),
     );
 }
-
-const audience = (value: string, before: readonly string[] = []): string[] => [...before, value];
