@@ -6,8 +6,10 @@ import type { JWTPayload } from 'jose';
 import type { IncomingRequest } from '@cabstand/rpc';
 import { acceptsAudience, listAudiences } from './audience';
 import type { Audiences } from './audience';
+import { principalOf } from './delegation';
 import { clockSkew, malformed, wrongAudience } from './failures';
-import { NAME, NOBODYS_KEY, ceilingOf, checkPeriod, findKey, unproven } from './keys';
+import { NAME } from './key-format';
+import { NOBODYS_KEY, ceilingOf, checkPeriod, findKey, unproven } from './keys';
 import type { KeySource, PublicKey } from './keys';
 import { recheckKey } from './trust';
 
@@ -25,6 +27,8 @@ export interface TokenVerifierOptions {
   readonly clockToleranceMs?: number;
   /** Tokens whose signature need not be checked again, at least 1. Default 1,000. */
   readonly cachedTokens?: number;
+  /** Told of the key that signed each token that was taken. */
+  readonly onKey?: ((key: PublicKey) => void) | undefined;
   readonly clock?: Clock;
 }
 
@@ -68,7 +72,9 @@ export class TokenVerifier {
   /** Who the token speaks for; throws a CabstandError of class `auth` or PERMISSION_DENIED. */
   async verify(token: string, onTrust?: IncomingRequest['onTrust']): Promise<Principal> {
     const { principal, key, untilMs } = await this.#verify(token);
-    onTrust?.(recheckKey({ keys: this.#options.keys, key, untilMs, clock: this.#clock }));
+    const { keys, onKey } = this.#options;
+    onKey?.(key);
+    onTrust?.(recheckKey({ keys, key, untilMs, onKey, clock: this.#clock }));
     return principal;
   }
 
@@ -215,6 +221,7 @@ function toPrincipal(payload: JWTPayload, key: PublicKey): Principal {
   if (typeof sub !== 'string' || !NAME.test(sub))
     throw malformed('sub: expected 1 to 128 of A-Z a-z 0-9 . _ @ : -');
   const roles = readRoles(payload['roles']);
+  if (payload['act'] !== undefined) return actedFor(sub, roles, payload['act'], key);
   if (!key.uses.has('issue') && !(key.uses.has('request') && key.principal === sub))
     throw new CabstandError(
       'UNAUTHENTICATED',
@@ -227,6 +234,20 @@ function toPrincipal(payload: JWTPayload, key: PublicKey): Principal {
         metadata: { key_id: key.id },
       });
   return { id: sub, roles, ...ceilingOf(key) };
+}
+
+/** A gateway's token about somebody else (RFC 8693, `act`): its subject is whom it speaks for. */
+function actedFor(sub: string, roles: ReadonlySet<Role>, act: unknown, key: PublicKey): Principal {
+  const actor = typeof act === 'object' && act !== null && 'sub' in act ? act.sub : undefined;
+  if (actor !== key.principal || !key.uses.has('request'))
+    throw new CabstandError(
+      'UNAUTHENTICATED',
+      `act.sub: got ${show(actor)}, expected ${key.principal}: a key speaks for others in its own name only`,
+      { metadata: { key_id: key.id } },
+    );
+  if (roles.size !== 1 || !roles.has('client'))
+    throw malformed('roles: expected ["client"], as of everybody whom a gateway speaks for');
+  return principalOf(key, sub);
 }
 
 function readRoles(value: unknown): ReadonlySet<Role> {

@@ -36,7 +36,7 @@ export class BearerAuthorizer implements SchemeAuthorizer {
   async signRequest(request: OutgoingRequest): Promise<Readonly<Record<string, string>>> {
     if (this.#tokens === undefined)
       throw credentialsMissing('no token is configured to send with requests');
-    return { [HEADER]: `Bearer ${await this.#tokens.get(request.audience)}` };
+    return { [HEADER]: `Bearer ${await this.#tokens.get(request.audience, request.onBehalfOf)}` };
   }
 
   async validateRequest(request: IncomingRequest): Promise<Principal> {

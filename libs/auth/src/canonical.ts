@@ -10,6 +10,9 @@ export const REQUEST_HEADERS = {
   signature: 'cabstand-signature',
 } as const;
 
+/** Header of a signed request that names whom a gateway speaks for. */
+export const ON_BEHALF_OF = 'cabstand-on-behalf-of';
+
 /** Headers (initial metadata) with which a server proves itself to a caller that signed. */
 export const RESPONSE_HEADERS = {
   keyId: 'cabstand-response-key-id',
@@ -28,6 +31,8 @@ export interface RequestToSign {
   readonly nonce: string;
   /** See `bodyDigest`. */
   readonly body: string;
+  /** The principal that a gateway speaks for. */
+  readonly onBehalfOf?: string | undefined;
 }
 
 export interface ResponseToSign {
@@ -40,11 +45,13 @@ export interface ResponseToSign {
 
 /**
  * What is signed for a request. The first line separates the domains: a key's signature over a
- * request can never pass for one over a response, a ticket or a token.
+ * request can never pass for one over a response, a ticket or a token, nor one for somebody else for its own.
  */
 export function requestBytes(request: RequestToSign): Buffer {
+  const { onBehalfOf } = request;
   return lines(
-    'cabstand-request-v1',
+    onBehalfOf === undefined ? 'cabstand-request-v1' : 'cabstand-request-on-behalf-v1',
+    ...(onBehalfOf === undefined ? [] : [onBehalfOf]),
     request.keyId,
     request.method,
     request.audience,

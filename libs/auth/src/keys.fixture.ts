@@ -4,7 +4,8 @@ import type { CabstandError, Role } from '@cabstand/core';
 import { CabstandError as Failure } from '@cabstand/core';
 import type { IncomingRequest, OutgoingRequest } from '@cabstand/rpc';
 import { parsePrivateKey, toPublicKey } from './keys';
-import type { KeyUse, PrivateKey, PublicKey } from './keys';
+import type { KeyUse } from './key-format';
+import type { PrivateKey, PublicKey } from './keys';
 
 export interface Member {
   readonly mine: PrivateKey;

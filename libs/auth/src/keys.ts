@@ -1,16 +1,9 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { CabstandError, ROLES, invalid } from '@cabstand/core';
+import { CabstandError, invalid } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
-import { z } from 'zod';
-
-/**
- * What a key may be used for.
- * - `request`: sign requests and responses, and tokens about its own principal.
- * - `issue`: sign tokens about any principal, with at most the key's own roles.
- * - `ticket`: sign tickets.
- */
-export type KeyUse = 'request' | 'issue' | 'ticket';
+import { NAME, checkKeySet, checkPrivateKey } from './key-format';
+import type { KeyUse, PublicKeyEntry } from './key-format';
 
 /** A public key that servers and clients know from their configuration. */
 export interface PublicKey {
@@ -40,41 +33,6 @@ export interface KeySource {
   find(id: string): PublicKey | undefined;
 }
 
-/** Names of keys and principals: safe in headers, paths, labels and logs. */
-export const NAME = /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$/;
-
-const name = z.string().regex(NAME, 'expected 1 to 128 of A-Z a-z 0-9 . _ @ : -');
-const roles = z.array(z.enum(ROLES as [Role, ...Role[]]));
-const coordinate = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'expected 32 bytes in base64url');
-const instant = z.iso.datetime({ offset: true });
-
-const okp = { kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: coordinate, kid: name };
-
-/** An entry of `keys.json`: a JSON Web Key (RFC 8037) with the members that Cabstand adds. */
-const publicKeySchema = z.looseObject({
-  ...okp,
-  d: z.never('a private key does not belong into the public key set').optional(),
-  principal: name,
-  roles,
-  uses: z.array(z.enum(['request', 'issue', 'ticket'])).default(['request']),
-  max_priority: z.int().min(0).max(9).optional(),
-  not_before: instant.optional(),
-  not_after: instant.optional(),
-});
-
-/** `keys.json`: a JSON Web Key Set (RFC 7517). */
-export const keySetSchema = z.looseObject({
-  subnet: name.optional(),
-  keys: z.array(publicKeySchema).max(10_000),
-});
-
-/** A private key file: a JSON Web Key with `d`. */
-const privateKeySchema = z.looseObject({ ...okp, d: coordinate, principal: name, roles });
-
-export type PublicKeyEntry = z.infer<typeof publicKeySchema>;
-export type KeySetFile = z.infer<typeof keySetSchema>;
-export type PrivateKeyFile = z.infer<typeof privateKeySchema>;
-
 /** A fixed set of keys. Several ids may belong to one principal: that is how keys are rotated. */
 export class StaticKeySet implements KeySource {
   readonly #keys = new Map<string, PublicKey>();
@@ -102,13 +60,12 @@ export class StaticKeySet implements KeySource {
 
 /** Reads a key set; throws INVALID_ARGUMENT that names `where` and the member. */
 export function parseKeySet(value: unknown, where: string): StaticKeySet {
-  const file = parseWith(keySetSchema, value, where);
-  return new StaticKeySet(file.keys.map(toPublicKey));
+  return new StaticKeySet(checkKeySet(value, where).keys.map(toPublicKey));
 }
 
 /** Reads a private key; throws INVALID_ARGUMENT that names `where` and the member, never its value. */
 export function parsePrivateKey(value: unknown, where: string): PrivateKey {
-  const file = parseWith(privateKeySchema, value, where);
+  const file = checkPrivateKey(value, where);
   let key: KeyObject;
   try {
     const { kty, crv, x, d } = file;
@@ -224,21 +181,6 @@ export function isSignature(text: string): boolean {
 
 export function verifyBytes(bytes: Uint8Array, key: KeyObject, signature: string): boolean {
   return isSignature(signature) && verify(null, bytes, key, Buffer.from(signature, 'base64url'));
-}
-
-function parseWith<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const path = issue === undefined || issue.path.length === 0 ? '' : ` ${issue.path.join('.')}`;
-  // The value is left out: it may be a secret.
-  throw new CabstandError(
-    'INVALID_ARGUMENT',
-    `${where}:${path} ${issue?.message ?? 'is invalid'}`,
-    {
-      metadata: { file: where, field: path.trim() },
-    },
-  );
 }
 
 /** Whether two lists or sets have the same items, whatever their order. */

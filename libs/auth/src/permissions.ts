@@ -10,6 +10,8 @@ export type Permissions = Readonly<Record<string, readonly Role[]>>;
 const CLIENT: readonly Role[] = ['client'];
 const HOSTER: readonly Role[] = ['hoster'];
 const ADMIN: readonly Role[] = ['admin'];
+/** What a gateway asks for itself; everything else it asks for whoever it speaks for. */
+const SUBNET: readonly Role[] = ['client', 'gateway'];
 const router = (method: string): string => `/cabstand.v1.RouterService/${method}`;
 const hoster = (method: string): string => `/cabstand.v1.HosterService/${method}`;
 
@@ -18,12 +20,12 @@ export const DEFAULT_PERMISSIONS: Permissions = {
   [router('rpc_heartbeat')]: HOSTER,
   [router('rpc_deregister')]: HOSTER,
   [router('rpc_acquire')]: CLIENT,
-  [router('rpc_watch_nodes')]: CLIENT,
+  [router('rpc_watch_nodes')]: SUBNET,
   [router('rpc_locate')]: CLIENT,
-  [router('rpc_report')]: CLIENT,
+  [router('rpc_report')]: SUBNET,
   [router('rpc_drain')]: ADMIN,
 
-  [hoster('rpc_info')]: ['client', 'router'],
+  [hoster('rpc_info')]: ['client', 'router', 'gateway'],
   [hoster('rpc_inference_stream')]: CLIENT,
   [hoster('rpc_session_stream')]: CLIENT,
   [hoster('rpc_session_update')]: CLIENT,
@@ -33,6 +35,8 @@ export const DEFAULT_PERMISSIONS: Permissions = {
   [hoster('rpc_unload_model')]: ADMIN,
 
   '/inference.GRPCInferenceService/*': CLIENT,
+  '/inference.GRPCInferenceService/RepositoryModelLoad': ADMIN,
+  '/inference.GRPCInferenceService/RepositoryModelUnload': ADMIN,
   '/grpc.health.v1.Health/*': ROLES,
   '/grpc.reflection.v1.ServerReflection/*': ROLES,
   '/grpc.reflection.v1alpha.ServerReflection/*': ROLES,

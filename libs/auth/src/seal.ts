@@ -1,8 +1,18 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import type { CipherGCM, DecipherGCM } from 'node:crypto';
+import type { CipherGCM, DecipherGCM, KeyObject } from 'node:crypto';
 import { BoundedMap, CabstandError, invalid, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { SealKey } from './seal-keys';
+
+/** A secret that all hosters of a subnet share: what one sealed, another opens. */
+export interface SealKey {
+  readonly id: string;
+  /** 32 bytes. */
+  readonly secret: KeyObject;
+  /** Milliseconds since the epoch: it opens at once, and seals from then on. */
+  readonly notBeforeMs: number;
+  /** Milliseconds since the epoch; Infinity for a key that does not end. */
+  readonly notAfterMs: number;
+}
 
 /** What sealed bytes belong to. They open for nothing else. */
 export interface SealBinding {

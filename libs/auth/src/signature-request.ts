@@ -4,18 +4,12 @@ import type { IncomingRequest } from '@cabstand/rpc';
 import type { Metadata } from '@grpc/grpc-js';
 import { acceptsAudience, listAudiences } from './audience';
 import type { Audiences } from './audience';
-import { REQUEST_HEADERS, bodyDigest, requestBytes } from './canonical';
+import { ON_BEHALF_OF, REQUEST_HEADERS, bodyDigest, requestBytes } from './canonical';
 import { clockSkew, credentialsMissing, malformed, wrongAudience } from './failures';
-import {
-  NOBODYS_KEY,
-  ceilingOf,
-  checkPeriod,
-  findKey,
-  isSignature,
-  unproven,
-  verifyBytes,
-} from './keys';
-import type { KeySource } from './keys';
+import { principalOf } from './delegation';
+import { NAME } from './key-format';
+import { NOBODYS_KEY, checkPeriod, findKey, isSignature, unproven, verifyBytes } from './keys';
+import type { KeySource, PublicKey } from './keys';
 import { NonceCache } from './nonces';
 import type { NonceCacheOptions } from './nonces';
 import { hasHeader, header } from './scheme';
@@ -29,6 +23,8 @@ export interface RequestVerifierOptions extends NonceCacheOptions {
   readonly windowMs?: number;
   /** How far a caller's clock may be ahead, milliseconds, at most `windowMs`. Default 1,000 or `windowMs`. */
   readonly aheadMs?: number;
+  /** Told of the key of each request that was taken. */
+  readonly onKey?: ((key: PublicKey) => void) | undefined;
   readonly clock?: Clock;
 }
 
@@ -45,6 +41,7 @@ interface Claims {
   readonly timestampMs: number;
   readonly nonce: string;
   readonly signature: string;
+  readonly onBehalfOf: string | undefined;
 }
 
 /** Checks signed requests. */
@@ -55,6 +52,7 @@ export class RequestVerifier {
   readonly #aheadMs: number;
   readonly #clock: Clock;
   readonly #nonces: NonceCache;
+  readonly #onKey: ((key: PublicKey) => void) | undefined;
   /**
    * What is signed for an earlier time is refused: its nonce may have been used before this server started.
    * Since no server ever takes what is signed more than `aheadMs` ahead, nothing from here on was.
@@ -75,6 +73,7 @@ export class RequestVerifier {
     this.#windowMs = windowMs;
     this.#clock = options.clock ?? systemClock;
     this.#nonces = new NonceCache(options);
+    this.#onKey = options.onKey;
     this.#latestMs = this.#clock.now();
     this.#freshFromMs = this.#latestMs + aheadMs;
   }
@@ -96,10 +95,14 @@ export class RequestVerifier {
     this.#checkTime(claims, nowMs);
     const accepted = listAudiences(this.#audiences);
     if (!acceptsAudience(accepted, claims.audience)) throw wrongAudience(claims.audience, accepted);
+    const principal = principalOf(key, claims.onBehalfOf);
     // After the signature: strangers must not be able to fill the cache.
     this.#nonces.use(key.id, claims.nonce, claims.timestampMs + this.#windowMs, nowMs);
-    request.onTrust?.(recheckKey({ keys: this.#keys, key, clock: this.#clock }));
-    return { id: key.principal, roles: key.roles, ...ceilingOf(key) };
+    this.#onKey?.(key);
+    request.onTrust?.(
+      recheckKey({ keys: this.#keys, key, onKey: this.#onKey, clock: this.#clock }),
+    );
+    return principal;
   }
 
   #now(): number {
@@ -148,7 +151,16 @@ function readClaims(metadata: Metadata): Claims {
     throw malformed(`${REQUEST_HEADERS.nonce}: expected 16 to 64 of A-Z a-z 0-9 _ -`);
   if (!isSignature(signature))
     throw malformed(`${REQUEST_HEADERS.signature}: expected 64 bytes in base64url without padding`);
-  return { keyId, audience, timestampMs: Number(timestamp), nonce, signature };
+  const onBehalfOf = named(metadata);
+  return { keyId, audience, timestampMs: Number(timestamp), nonce, signature, onBehalfOf };
+}
+
+/** Whom a gateway speaks for; undefined where the header is missing. */
+function named(metadata: Metadata): string | undefined {
+  if (!hasHeader(metadata, ON_BEHALF_OF)) return undefined;
+  const name = header(metadata, ON_BEHALF_OF);
+  if (name !== undefined && NAME.test(name)) return name;
+  throw malformed(`${ON_BEHALF_OF}: expected 1 to 128 of A-Z a-z 0-9 . _ @ : -`);
 }
 
 function required(metadata: Metadata, name: string): string {

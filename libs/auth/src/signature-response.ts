@@ -2,7 +2,8 @@ import { CabstandError } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
 import type { Metadata } from '@grpc/grpc-js';
 import { RESPONSE_HEADERS, responseBytes } from './canonical';
-import { NAME, currentKey, verifyBytes } from './keys';
+import { NAME } from './key-format';
+import { currentKey, verifyBytes } from './keys';
 import type { KeySource } from './keys';
 import { header } from './scheme';
 

@@ -4,6 +4,7 @@ import type { CabstandError, Clock, Principal } from '@cabstand/core';
 import type { IncomingRequest, OutgoingRequest } from '@cabstand/rpc';
 import type { Metadata } from '@grpc/grpc-js';
 import {
+  ON_BEHALF_OF,
   REQUEST_HEADERS,
   RESPONSE_HEADERS,
   bodyDigest,
@@ -69,10 +70,12 @@ export class SignatureAuthorizer implements SchemeAuthorizer {
     const timestampMs = this.#offsets.now(audience);
     const nonce = randomBytes(16).toString('base64url');
     if (this.#responses !== undefined) this.#sent.set(request, nonce);
-    const { method } = request;
-    const bytes = requestBytes({ keyId: key.id, method, audience, timestampMs, nonce, body });
+    const { method, onBehalfOf } = request;
+    const keyId = key.id;
+    const bytes = requestBytes({ keyId, method, audience, timestampMs, nonce, body, onBehalfOf });
     return {
-      [REQUEST_HEADERS.keyId]: key.id,
+      ...(onBehalfOf === undefined ? {} : { [ON_BEHALF_OF]: onBehalfOf }),
+      [REQUEST_HEADERS.keyId]: keyId,
       [REQUEST_HEADERS.audience]: audience,
       [REQUEST_HEADERS.timestamp]: String(timestampMs),
       [REQUEST_HEADERS.nonce]: nonce,

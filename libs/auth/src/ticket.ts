@@ -1,6 +1,5 @@
 import { CabstandError, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import { z } from 'zod';
 import { currentKey, signBytes, verifyBytes } from './keys';
 import type { KeySource, PrivateKey, PublicKey } from './keys';
 
@@ -55,15 +54,17 @@ const UNSIGNED = 'local';
 const LONGEST = 4096;
 const FORM = /^v1~([A-Za-z0-9][A-Za-z0-9._@:-]{0,127})~([A-Za-z0-9_-]+)~([A-Za-z0-9_-]*)$/;
 
-const text = z.string().min(1).max(512);
-const payloadSchema = z.strictObject({
-  lease: text,
-  model: text,
-  node: text,
-  incarnation: text,
-  principal: text,
-  expires: z.int(),
-});
+/** What is signed, as JSON. */
+interface Payload {
+  readonly lease: string;
+  readonly model: string;
+  readonly node: string;
+  readonly incarnation: string;
+  readonly principal: string;
+  readonly expires: number;
+}
+
+const LONGEST_TEXT = 512;
 
 /** Signs tickets with Ed25519, so that hosters need a public key only. */
 export function signedTickets(key: PrivateKey): TicketSigner {
@@ -136,7 +137,7 @@ function checkUse(ticket: Ticket, use: TicketUse): void {
 
 function encode(ticket: Ticket): string {
   const { leaseId, model, nodeId, incarnation, principal, expiresMs } = ticket;
-  const payload: z.infer<typeof payloadSchema> = {
+  const payload: Payload = {
     lease: leaseId,
     model,
     node: nodeId,
@@ -154,10 +155,22 @@ function decode(payload: string): Ticket {
   } catch {
     throw wrong('malformed', 'its payload is not JSON');
   }
-  const parsed = payloadSchema.safeParse(value);
-  if (!parsed.success) throw wrong('malformed', 'its payload is not a ticket’s');
-  const { lease, model, node, incarnation, principal, expires } = parsed.data;
+  if (!isPayload(value)) throw wrong('malformed', 'its payload is not a ticket’s');
+  const { lease, model, node, incarnation, principal, expires } = value;
   return { leaseId: lease, model, nodeId: node, incarnation, principal, expiresMs: expires };
+}
+
+function isPayload(value: unknown): value is Payload {
+  if (typeof value !== 'object' || value === null) return false;
+  const { expires, ...texts } = value as Partial<Record<keyof Payload, unknown>>;
+  const { lease, model, node, incarnation, principal, ...others } = texts;
+  return (
+    Number.isSafeInteger(expires) &&
+    Object.keys(others).length === 0 &&
+    [lease, model, node, incarnation, principal].every(
+      (text) => typeof text === 'string' && text !== '' && text.length <= LONGEST_TEXT,
+    )
+  );
 }
 
 function split(encoded: string): [keyId: string, payload: string, signature: string] {

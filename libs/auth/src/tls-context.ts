@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { Timer } from '@cabstand/core';
-import type { TlsConfigInput } from './config';
+import type { TlsConfigInput } from './tls-config';
 import { readTls } from './tls-material';
 import type { TlsOptions } from './tls-material';
 import { WatchedFile } from './watched-file';

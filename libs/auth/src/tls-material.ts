@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import { resolve } from 'node:path';
 import { CabstandError, invalid, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { TlsConfigInput } from './config';
+import type { TlsConfigInput } from './tls-config';
 import { readText } from './key-files';
 
 export interface TlsOptions {

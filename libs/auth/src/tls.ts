@@ -2,7 +2,7 @@ import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { invalid } from '@cabstand/core';
 import type { Timer } from '@cabstand/core';
 import { namingNoAddress } from '@cabstand/rpc';
-import type { TlsConfigInput } from './config';
+import type { TlsConfigInput } from './tls-config';
 import { TlsFiles } from './tls-context';
 import type { TlsOptions } from './tls-material';
 

@@ -11,8 +11,12 @@ export type TokenSource = string | (() => string | Promise<string>);
 
 /** Gives tokens that are good for a while yet, and a new one on demand. */
 export interface Tokens {
-  /** For the server that was dialled by `audience`, `host:port`. */
-  get(audience: string): Promise<string>;
+  /**
+   * For the server that was dialled by `audience`, `host:port`.
+   *
+   * @param onBehalfOf whom a gateway speaks for
+   */
+  get(audience: string, onBehalfOf?: string): Promise<string>;
   /** Gets a new one though the old one looks good; false if there can be no other. */
   renew(error: CabstandError): Promise<boolean>;
 }
@@ -39,7 +43,12 @@ export class CachedTokens implements Tokens {
   }
 
   /** Rejects with CREDENTIALS_AUDIENCE where the token names servers, and not that one: it must not see it. */
-  async get(audience: string): Promise<string> {
+  async get(audience: string, onBehalfOf?: string): Promise<string> {
+    if (onBehalfOf !== undefined)
+      throw new CabstandError(
+        'CREDENTIALS_MISSING',
+        'a token says whom it is for: to speak for others takes a key (auth.key)',
+      );
     const token = await this.#newest();
     checkAudience(token, audience);
     return token;
@@ -120,6 +129,7 @@ export interface MintedTokensOptions {
 
 /** Servers whose tokens a client keeps; others' are made anew. */
 const MAX_SERVERS = 1024;
+const MAX_FOR_OTHERS = 8192;
 
 /**
  * Makes short-lived tokens about one's own principal from one's own key, one for each server: a server
@@ -130,6 +140,8 @@ export class MintedTokens implements Tokens {
   readonly #lifetimeMs: number;
   readonly #offsets: ClockOffsets;
   #caches = new BoundedMap<string, CachedTokens>(MAX_SERVERS);
+  /** Tokens about others, by server and name. */
+  #forOthers = new BoundedMap<string, CachedTokens>(MAX_FOR_OTHERS);
 
   constructor(options: MintedTokensOptions) {
     const lifetimeMs = options.lifetimeMs ?? 300_000;
@@ -140,13 +152,15 @@ export class MintedTokens implements Tokens {
     this.#offsets = new ClockOffsets(options.clock ?? systemClock);
   }
 
-  get(audience: string): Promise<string> {
-    return this.#cacheOf(normalizeAudience(audience)).get(audience);
+  get(audience: string, onBehalfOf?: string): Promise<string> {
+    return this.#cacheOf(normalizeAudience(audience), onBehalfOf).get(audience);
   }
 
   renew(error: CabstandError): Promise<boolean> {
     // The server repeats for whom the token was. Where it does not, nothing says which is to be made anew.
     const { audience } = error.metadata;
+    // Nor does anything say for whom it was.
+    this.#forOthers = new BoundedMap<string, CachedTokens>(MAX_FOR_OTHERS);
     if (audience === undefined) {
       this.#caches = new BoundedMap<string, CachedTokens>(MAX_SERVERS);
       return Promise.resolve(true);
@@ -156,23 +170,26 @@ export class MintedTokens implements Tokens {
     return this.#cacheOf(server).renew();
   }
 
-  #cacheOf(server: string): CachedTokens {
-    const known = this.#caches.get(server);
+  #cacheOf(server: string, onBehalfOf?: string): CachedTokens {
+    const caches = onBehalfOf === undefined ? this.#caches : this.#forOthers;
+    const name = onBehalfOf === undefined ? server : `${server} ${onBehalfOf}`;
+    const known = caches.get(name);
     if (known !== undefined) return known;
     const now = (): number => this.#offsets.now(server);
-    const cache = new CachedTokens(() => this.#mint(server, now()), {
+    const cache = new CachedTokens(() => this.#mint(server, now(), onBehalfOf), {
       refreshBeforeMs: Math.min(30_000, this.#lifetimeMs / 4),
       now,
     });
-    this.#caches.set(server, cache);
+    caches.set(name, cache);
     return cache;
   }
 
-  #mint(server: string, nowMs: number): Promise<string> {
+  #mint(server: string, nowMs: number, onBehalfOf: string | undefined): Promise<string> {
     const { key, issuer } = this.#options;
     return mintToken(key, {
-      subject: key.principal,
-      roles: [...key.roles],
+      subject: onBehalfOf ?? key.principal,
+      roles: onBehalfOf === undefined ? [...key.roles] : ['client'],
+      ...(onBehalfOf === undefined ? {} : { actor: key.principal }),
       audience: [server],
       ...(issuer === undefined ? {} : { issuer }),
       nowMs,
@@ -184,6 +201,8 @@ export class MintedTokens implements Tokens {
 export interface TokenClaims {
   readonly subject: string;
   readonly roles: readonly Role[];
+  /** Who speaks for the subject: the key's own principal. Default: the subject itself. */
+  readonly actor?: string;
   /** `host:port` of the servers that may take it; or a subnet's name: for any of its servers. */
   readonly audience: readonly string[];
   readonly issuer?: string;
@@ -195,7 +214,11 @@ export interface TokenClaims {
 /** A token signed with EdDSA. A key that is not an issuer's can speak for its own principal only. */
 export function mintToken(key: PrivateKey, claims: TokenClaims): Promise<string> {
   const issuedAt = Math.floor(claims.nowMs / 1000);
-  const jwt = new SignJWT({ roles: claims.roles })
+  const { actor } = claims;
+  const jwt = new SignJWT({
+    roles: claims.roles,
+    ...(actor === undefined ? {} : { act: { sub: actor } }),
+  })
     .setProtectedHeader({ alg: 'EdDSA', kid: key.id, typ: 'JWT' })
     .setSubject(claims.subject)
     // One audience as a text: what other tools expect.

@@ -40,6 +40,18 @@ test('a key set that was read again trusts the same keys, for as long as it says
   expect(recheck()).toBe(notAfterMs);
 });
 
+test('an open call goes on using its key', () => {
+  const used: PublicKey[] = [];
+  let known = alice.known;
+  const keys = { find: () => known };
+  const recheck = recheckKey({ keys, key: alice.known, onKey: (key) => used.push(key), clock });
+  expect(used).toEqual([]);
+  // As the key set has it now: retired, for one.
+  known = { ...known, notAfterMs: clock.now() + 5000 };
+  recheck();
+  expect(used).toEqual([known]);
+});
+
 test('what a token allows ends with it', async () => {
   const until = new FakeClock(clock.now());
   const keys = { find: () => alice.known };

@@ -11,11 +11,13 @@ export interface TrustedKey {
   readonly key: PublicKey;
   /** When the token ends that the key signed, milliseconds since the epoch. Default: never. */
   readonly untilMs?: number;
+  /** Told of the key at each look that finds it good: an open call goes on using it. */
+  readonly onKey?: ((key: PublicKey) => void) | undefined;
   readonly clock: Clock;
 }
 
 /** The call is trusted as long as the key set has this key as it was, and what it signed has not expired. */
-export function recheckKey({ keys, key, untilMs = Infinity, clock }: TrustedKey): Recheck {
+export function recheckKey({ keys, key, untilMs = Infinity, onKey, clock }: TrustedKey): Recheck {
   return () => {
     const nowMs = clock.now();
     if (nowMs >= untilMs) throw new CabstandError('CREDENTIALS_EXPIRED', 'the token has expired');
@@ -26,6 +28,7 @@ export function recheckKey({ keys, key, untilMs = Infinity, clock }: TrustedKey)
         `key ${key.id} is not what it was: its public key, principal, roles or uses were changed`,
         { metadata: { key_id: key.id } },
       );
+    onKey?.(current);
     return Math.min(untilMs, current.notAfterMs);
   };
 }

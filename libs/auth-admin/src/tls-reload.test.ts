@@ -5,17 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, createServer } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
+import { channelCredentials, insecureLocal, serverCredentials } from '@cabstand/auth';
+import type { TlsConfigInput, TlsOptions } from '@cabstand/auth';
 import { FakeClock } from '@cabstand/core';
 import { HosterService, RpcClient, RpcServer } from '@cabstand/rpc';
 import { tlsConfigSchema } from './config';
-import type { TlsConfigInput } from './config';
-import { insecureLocal } from './insecure';
-import { failure } from './keys.fixture';
+import { failure } from './calls.fixture';
 import { renewCertificate } from './member-certificates';
 import { generateSubnetKeys } from './subnet';
 import { subnetPaths } from './subnet-files';
-import { channelCredentials, serverCredentials } from './tls';
-import type { TlsOptions } from './tls-material';
 
 // Real servers and sockets; the clock alone is not real, so that files are looked at when a test says so.
 

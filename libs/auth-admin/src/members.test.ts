@@ -10,15 +10,15 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readTls } from '@cabstand/auth';
 import { FakeClock } from '@cabstand/core';
 import { authConfigSchema } from './config';
 import { createClientAuthorizer, createServerAuthorizer } from './create';
-import { failure, incoming, outgoing } from './keys.fixture';
+import { failure, incoming, outgoing } from './calls.fixture';
 import { readCertificates, renewCertificate } from './member-certificates';
 import { addMember, removeMember } from './members';
 import { generateSubnetKeys } from './subnet';
 import { subnetPaths } from './subnet-files';
-import { readTls } from './tls-material';
 
 const DAY_MS = 24 * 3600 * 1000;
 let folder: string;

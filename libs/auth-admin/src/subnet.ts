@@ -1,8 +1,8 @@
+import type { KeySetFile } from '@cabstand/auth';
 import { ROLES, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { createAuthority, createCertificate } from './certificates';
-import type { KeySetFile } from './keys';
-import { CERTIFICATE_LIFETIME_MS, hostsOf } from './member-certificates';
+import { CERTIFICATE_LIFETIME_MS, hostsOf, isServer } from './member-certificates';
 import { newSealKeyFile } from './seal-keys';
 import { FilePlan, subnetPaths, toJson } from './subnet-files';
 import { ISSUER, checkMembers, newKey } from './subnet-keys';
@@ -80,10 +80,9 @@ async function planCertificates(
   plan.secret(paths.caKey, authority.key);
   for (const member of members) {
     const { name, roles } = member;
-    const serves = roles.includes('router') || roles.includes('hoster');
     const pair = await createCertificate(authority, {
       commonName: name,
-      hosts: hostsOf(member, member.hosts ?? (serves ? options.hosts : [])),
+      hosts: hostsOf(member, member.hosts ?? (isServer(roles) ? options.hosts : [])),
       notBeforeMs: nowMs,
       notAfterMs: nowMs + lifetimeMs,
     });

@@ -1,11 +1,15 @@
 import { existsSync } from 'node:fs';
+import {
+  audiencesOf,
+  mintToken,
+  normalizeAudience,
+  readPrivateKey,
+  readText,
+} from '@cabstand/auth';
 import { invalid, systemClock } from '@cabstand/core';
 import type { Clock, Role } from '@cabstand/core';
-import { normalizeAudience } from './audience';
-import { readPrivateKey, readText } from './key-files';
 import { FilePlan, subnetPaths } from './subnet-files';
 import { DAY_MS, ISSUER, checkMembers, readKeySetFile } from './subnet-keys';
-import { audiencesOf, mintToken } from './token-source';
 
 /** `whole-subnet`: every server of it, if it takes such tokens, and whichever gets it can use it at the others. */
 export type TokenAudience = readonly string[] | 'whole-subnet';

@@ -1,13 +1,12 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { WatchedFile, createSealerFrom, createSealerOf } from '@cabstand/auth';
+import type { Sealer } from '@cabstand/auth';
 import type { CabstandError, Clock } from '@cabstand/core';
 import type { AuthConfig } from './config';
-import { createSealerFrom, createSealerOf } from './seal';
-import type { Sealer } from './seal';
 import { readSealKeys } from './seal-keys';
 import { subnetPaths } from './subnet-files';
-import { WatchedFile } from './watched-file';
 
 export interface CreateSealerOptions {
   /** Relative paths are relative to this folder. Default: the working directory. */

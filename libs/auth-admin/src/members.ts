@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
+import { sameSet } from '@cabstand/auth';
 import { invalid, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import { sameSet } from './keys';
 import {
   hasAuthority,
   hostsOf,

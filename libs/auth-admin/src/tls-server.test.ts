@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
+import { serverCredentials } from '@cabstand/auth';
+import type { TlsConfigInput } from '@cabstand/auth';
 import { Server } from '@grpc/grpc-js';
 import { tlsConfigSchema } from './config';
-import type { TlsConfigInput } from './config';
 import { generateSubnetKeys } from './subnet';
 import { subnetPaths } from './subnet-files';
-import { serverCredentials } from './tls';
 
 const folder = mkdtempSync(join(tmpdir(), 'cabstand-tls-'));
 const paths = subnetPaths(join(folder, 'keys'));

@@ -1,23 +1,35 @@
 import { resolve } from 'node:path';
+import {
+  AllowlistAuthorizer,
+  BearerAuthorizer,
+  CachedTokens,
+  FileKeySet,
+  MintedTokens,
+  RateLimitedAuthorizer,
+  RateLimiter,
+  SignatureAuthorizer,
+  anyOf,
+  insecureLocal,
+  readPrivateKey,
+  readText,
+  signedTickets,
+  ticketVerifier,
+  unsignedTickets,
+} from '@cabstand/auth';
+import type {
+  Audiences,
+  Permissions,
+  PrivateKey,
+  PublicKey,
+  SchemeAuthorizer,
+  TicketSigner,
+  TicketVerifier,
+  Tokens,
+} from '@cabstand/auth';
 import { invalid } from '@cabstand/core';
 import type { CabstandError, Clock } from '@cabstand/core';
 import type { Authorizer } from '@cabstand/rpc';
-import { AllowlistAuthorizer } from './allowlist';
-import { anyOf } from './any-of';
-import type { Audiences } from './audience';
-import { BearerAuthorizer } from './bearer';
 import type { AuthConfig } from './config';
-import { insecureLocal } from './insecure';
-import { FileKeySet, readPrivateKey, readText } from './key-files';
-import type { PrivateKey } from './keys';
-import type { Permissions } from './permissions';
-import { RateLimitedAuthorizer, RateLimiter } from './rate-limit';
-import type { SchemeAuthorizer } from './scheme';
-import { signedTickets, ticketVerifier, unsignedTickets } from './ticket';
-import type { TicketSigner, TicketVerifier } from './ticket';
-import { SignatureAuthorizer } from './signature';
-import { CachedTokens, MintedTokens } from './token-source';
-import type { Tokens } from './token-source';
 
 export interface CreateOptions {
   /** Relative paths are relative to this folder. Default: the working directory. */
@@ -35,6 +47,8 @@ export interface ServerAuthOptions extends CreateOptions {
   readonly audiences: Audiences;
   /** Which roles may call what. Default: DEFAULT_PERMISSIONS. */
   readonly permissions?: Permissions;
+  /** Told of the key of each call that was taken: it signed the request, or its token. */
+  readonly onKey?: (key: PublicKey) => void;
 }
 
 /** What a configuration names, read once. */
@@ -130,6 +144,7 @@ function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authoriz
           aheadMs: Math.min(config.ahead_seconds, config.window_seconds) * 1000,
           maxNonces: config.max_nonces,
           maxNoncesPerKey: config.max_nonces_per_key,
+          onKey: options.onKey,
         },
         ...clock,
       }),
@@ -142,6 +157,7 @@ function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authoriz
           maxLifetimeMs: config.max_token_lifetime_seconds * 1000,
           ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
           clockToleranceMs: config.clock_tolerance_seconds * 1000,
+          onKey: options.onKey,
           ...clock,
         },
       }),

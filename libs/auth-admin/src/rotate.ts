@@ -1,6 +1,6 @@
+import type { PublicKeyEntry } from '@cabstand/auth';
 import { invalid, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { PublicKeyEntry } from './keys';
 import { FilePlan, subnetPaths, toJson } from './subnet-files';
 import { DAY_MS, newKey, readKeySetFile, writeKeySet } from './subnet-keys';
 

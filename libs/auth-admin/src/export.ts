@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { readText } from '@cabstand/auth';
 import { invalid } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
-import { readText } from './key-files';
 import { FilePlan, subnetPaths } from './subnet-files';
 import { ISSUER, readKeySetFile } from './subnet-keys';
 

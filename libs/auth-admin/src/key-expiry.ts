@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
+import { FileKeySet, readPrivateKey } from '@cabstand/auth';
 import type { AuthConfig } from './config';
-import { FileKeySet, readPrivateKey } from './key-files';
 import type { CreateOptions } from './create';
 
 /** Until when keys may be used, in milliseconds since the epoch; Infinity where they have no end. */

@@ -8,7 +8,7 @@ import { HealthService, HosterService, RouterService, RpcClient, RpcServer } fro
 import { authConfigSchema } from './config';
 import type { AuthConfigInput } from './config';
 import { createClientAuthorizer, createServerAuthorizer } from './create';
-import { failure } from './keys.fixture';
+import { failure } from './calls.fixture';
 import { generateSubnetKeys } from './subnet';
 import { writeClientToken } from './subnet-tokens';
 import { subnetPaths } from './subnet-files';

@@ -1,11 +1,11 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { SocketAddress, isIPv6 } from 'node:net';
+import { readText } from '@cabstand/auth';
 import { CabstandError, invalid, systemClock } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
+import type { Clock, Role } from '@cabstand/core';
 import { createCertificate } from './certificates';
 import type { CertificatePair } from './certificates';
-import { readText } from './key-files';
 import { FilePlan, subnetPaths } from './subnet-files';
 import { DAY_MS, readKeySetFile } from './subnet-keys';
 import type { Member } from './subnet-keys';
@@ -28,12 +28,19 @@ interface Authority extends CertificatePair {
 const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 export const CERTIFICATE_LIFETIME_MS = 365 * DAY_MS;
 
+const SERVERS: readonly Role[] = ['router', 'hoster', 'gateway'];
+
+/** Whether others dial a member of these roles. */
+export function isServer(roles: readonly Role[]): boolean {
+  return SERVERS.some((role) => roles.includes(role));
+}
+
 /**
  * The names in a certificate of a member: loopback and its own for servers, and those that are asked for.
  * Throws INVALID_ARGUMENT for one that is no name.
  */
 export function hostsOf({ name, roles }: Member, hosts: readonly string[] = []): string[] {
-  const serves = roles.includes('router') || roles.includes('hoster');
+  const serves = isServer(roles);
   return [...new Set([...(serves ? [...LOOPBACK, name] : []), ...hosts.map(checkHost)])];
 }
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { channelCredentials, serverCredentials } from '@cabstand/auth';
 import { ServerCredentials } from '@grpc/grpc-js';
 import type { CabstandError } from '@cabstand/core';
 import { RouterService, RpcClient, RpcServer } from '@cabstand/rpc';
@@ -8,10 +9,9 @@ import type { RpcServerOptions } from '@cabstand/rpc';
 import { authConfigSchema, tlsConfigSchema } from './config';
 import type { AuthConfigInput } from './config';
 import { createClientAuthorizer, createServerAuthorizer } from './create';
-import { failure } from './keys.fixture';
+import { failure } from './calls.fixture';
 import { generateSubnetKeys } from './subnet';
 import { subnetPaths } from './subnet-files';
-import { channelCredentials, serverCredentials } from './tls';
 
 let folder: string;
 let paths: ReturnType<typeof subnetPaths>;

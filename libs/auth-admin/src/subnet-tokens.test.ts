@@ -1,8 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { normalizeAudience } from '@cabstand/auth';
 import { decodeJwt } from 'jose';
-import { normalizeAudience } from './audience';
 import { generateSubnetKeys } from './subnet';
 import { subnetPaths } from './subnet-files';
 import { issueToken, writeClientToken } from './subnet-tokens';

@@ -1,9 +1,8 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { NAME, checkKeySet, parseKeySet, readJson } from '@cabstand/auth';
+import type { KeySetFile, KeyUse, PrivateKeyFile, PublicKeyEntry } from '@cabstand/auth';
 import { ROLES, invalid } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
-import { readKeySet, readText } from './key-files';
-import { NAME, keySetSchema } from './keys';
-import type { KeySetFile, KeyUse, PrivateKeyFile, PublicKeyEntry } from './keys';
 import { FilePlan, toJson } from './subnet-files';
 
 /** Somebody in a subnet who has a key. */
@@ -59,10 +58,12 @@ function usesOf({ name, roles }: Member): KeyUse[] {
   return roles.includes('router') ? ['request', 'ticket'] : ['request'];
 }
 
+/** Reads `keys.json` with all that is in it; throws INVALID_ARGUMENT that names the file and the member. */
 export function readKeySetFile(path: string): KeySetFile {
-  // Checks it, with messages that name the member.
-  readKeySet(path);
-  return keySetSchema.parse(JSON.parse(readText(path)));
+  const file = checkKeySet(readJson(path), path);
+  // The same id twice, and points that are none.
+  parseKeySet(file, path);
+  return file;
 }
 
 export function writeKeySet(path: string, file: KeySetFile): string[] {

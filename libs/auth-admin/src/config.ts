@@ -1,5 +1,5 @@
+import { NAME } from '@cabstand/auth';
 import { z } from 'zod';
-import { NAME } from './keys';
 
 const address = z
   .string()
@@ -173,4 +173,3 @@ export const tlsConfigSchema = z
   });
 
 export type TlsConfig = z.output<typeof tlsConfigSchema>;
-export type TlsConfigInput = z.input<typeof tlsConfigSchema>;

@@ -2,9 +2,9 @@ import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readKeySet, readPrivateKey } from '@cabstand/auth';
 import { exportMember } from './export';
-import { readPrivateKey, readKeySet } from './key-files';
-import { failure } from './keys.fixture';
+import { failure } from './calls.fixture';
 import { generateSubnetKeys, subnetMembers } from './subnet';
 import { subnetPaths } from './subnet-files';
 

@@ -1,23 +1,11 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
-import type { KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { NAME, readJson, validityOf } from '@cabstand/auth';
+import type { SealKey } from '@cabstand/auth';
 import { invalid, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { z } from 'zod';
-import { readJson } from './key-files';
-import { NAME, validityOf } from './keys';
 import { FilePlan, subnetPaths, toJson } from './subnet-files';
-
-/** A secret that all hosters of a subnet share: what one sealed, another opens. */
-export interface SealKey {
-  readonly id: string;
-  /** 32 bytes. */
-  readonly secret: KeyObject;
-  /** Milliseconds since the epoch: it opens at once, and seals from then on. */
-  readonly notBeforeMs: number;
-  /** Milliseconds since the epoch; Infinity for a key that does not end. */
-  readonly notAfterMs: number;
-}
 
 const keySchema = z.looseObject({
   kty: z.literal('oct'),

@@ -3,17 +3,16 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { channelCredentials, insecureLocal, serverCredentials } from '@cabstand/auth';
 import { FakeClock } from '@cabstand/core';
 import type { CabstandError } from '@cabstand/core';
 import { RouterService, RpcClient, RpcServer } from '@cabstand/rpc';
 import type { ConnectProblem } from '@cabstand/rpc';
 import { tlsConfigSchema } from './config';
 import type { TlsConfig } from './config';
-import { insecureLocal } from './insecure';
-import { failure } from './keys.fixture';
+import { failure } from './calls.fixture';
 import { generateSubnetKeys } from './subnet';
 import { subnetPaths } from './subnet-files';
-import { channelCredentials, serverCredentials } from './tls';
 
 // Real servers on loopback: the texts are those of the Node, OpenSSL and grpc-js that are installed.
 

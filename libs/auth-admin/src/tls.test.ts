@@ -1,16 +1,15 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { channelCredentials, readTls, serverCredentials } from '@cabstand/auth';
 import { Client, Server } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import { FakeClock } from '@cabstand/core';
 import { tlsConfigSchema } from './config';
 import type { TlsConfig } from './config';
-import { failure } from './keys.fixture';
+import { failure } from './calls.fixture';
 import { generateSubnetKeys } from './subnet';
 import { subnetPaths } from './subnet-files';
-import { channelCredentials, serverCredentials } from './tls';
-import { readTls } from './tls-material';
 
 let root: string;
 let paths: ReturnType<typeof subnetPaths>;

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { FileKeySet } from '@cabstand/auth';
 import { FakeClock } from '@cabstand/core';
 import { authConfigSchema } from './config';
 import type { AuthConfigInput } from './config';
@@ -10,8 +11,7 @@ import {
   createTicketSigner,
   createTicketVerifier,
 } from './create';
-import { FileKeySet } from './key-files';
-import { failure, incoming, metadata, outgoing } from './keys.fixture';
+import { failure, incoming, metadata, outgoing } from './calls.fixture';
 import { rotateKey } from './rotate';
 import { generateSubnetKeys } from './subnet';
 import { issueToken, writeClientToken } from './subnet-tokens';

@@ -1,7 +1,7 @@
 import { authConfigSchema } from './config';
 import type { AuthConfigInput } from './config';
 import { createClientAuthorizer, createServerAuthorizer } from './create';
-import { failure, incoming, outgoing } from './keys.fixture';
+import { failure, incoming, outgoing } from './calls.fixture';
 
 test('nothing configured is loopback without credentials', async () => {
   const config = authConfigSchema.parse({});
