@@ -22,6 +22,11 @@ export class Counts<K> {
     else this.#counts.delete(key);
   }
 
+  /** None is left of this one. */
+  clear(key: K): void {
+    this.#counts.delete(key);
+  }
+
   entries(): IterableIterator<[K, number]> {
     return this.#counts.entries();
   }

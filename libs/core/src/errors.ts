@@ -122,6 +122,13 @@ export function show(value: unknown): string {
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
 }
 
+const MOST_CHARACTERS = 500;
+
+/** A sentence that a caller's input, or an author's code, can make as long as it likes, as far as anybody reads it. */
+export function brief(text: string): string {
+  return text.slice(0, MOST_CHARACTERS);
+}
+
 export function toReason(value: string): Reason {
   return isReason(value) ? value : 'INTERNAL';
 }

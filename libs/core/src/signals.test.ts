@@ -24,6 +24,8 @@ test('disposing unlinks parents and stops the timer', () => {
   const linked = linkSignals([parent.signal], { ms: 100, what: 'x', clock });
   linked[Symbol.dispose]();
   expect(clock.pending).toBe(0);
+  linked.restart();
+  expect(clock.pending).toBe(0);
   parent.abort();
   expect(linked.signal.aborted).toBe(false);
 });

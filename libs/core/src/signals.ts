@@ -1,5 +1,5 @@
 import { CabstandError } from './errors';
-import type { Clock } from './clock';
+import type { Clock, Timer } from './clock';
 import { systemClock } from './clock';
 import type { Reason } from './reasons';
 
@@ -54,6 +54,8 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
 export interface LinkedSignal extends Disposable {
   readonly signal: AbortSignal;
   abort(reason?: unknown): void;
+  /** The time until the deadline begins anew; not once it is unlinked. */
+  restart(): void;
 }
 
 /** Links parents, and optionally a deadline that aborts with `deadline.reason`. */
@@ -78,21 +80,28 @@ export function linkSignals(
     parent.addEventListener('abort', listener, { once: true });
     listeners.push([parent, listener]);
   }
-  const timer =
-    deadline === undefined || !Number.isFinite(deadline.ms)
-      ? undefined
-      : (deadline.clock ?? systemClock).setTimer(() => {
-          controller.abort(
-            new CabstandError(
-              deadline.reason ?? 'DEADLINE_EXCEEDED',
-              `${deadline.what} took longer than ${deadline.ms} ms`,
-            ),
-          );
-        }, deadline.ms);
+  let timer: Timer | undefined;
+  let isLinked = true;
+  const restart = (): void => {
+    timer?.cancel();
+    if (deadline === undefined || !Number.isFinite(deadline.ms)) return;
+    if (!isLinked || controller.signal.aborted) return;
+    timer = (deadline.clock ?? systemClock).setTimer(() => {
+      controller.abort(
+        new CabstandError(
+          deadline.reason ?? 'DEADLINE_EXCEEDED',
+          `${deadline.what} took longer than ${deadline.ms} ms`,
+        ),
+      );
+    }, deadline.ms);
+  };
+  restart();
   return {
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),
+    restart,
     [Symbol.dispose]() {
+      isLinked = false;
       timer?.cancel();
       for (const [parent, listener] of listeners) parent.removeEventListener('abort', listener);
     },

@@ -19,6 +19,8 @@ export interface OutgoingRequest {
   readonly audience: string;
   /** The serialized request; undefined for calls that stream their requests. */
   readonly body: Uint8Array | undefined;
+  /** The principal that a gateway speaks for; undefined for one's own calls. */
+  readonly onBehalfOf?: string | undefined;
 }
 
 /**
@@ -67,6 +69,13 @@ export interface ServerCall {
   readonly principal: Principal;
   /** Aborts when the caller cancels or is trusted no more, its connection is lost or the deadline passes. */
   readonly signal: AbortSignal;
+  /** When the caller gives up, in milliseconds since the epoch; undefined where it did not say. */
+  readonly deadline?: number | undefined;
+  /**
+   * Headers to send behind the answer (trailing metadata) when the call ends well; a refusal has its facts
+   * instead. Undefined where nothing carries them: HTTP, and calls within one process.
+   */
+  readonly trailers?: Metadata;
 }
 
 /** Where a handler writes its stream. */

@@ -1,5 +1,5 @@
 export type * as v1 from './v1';
-export { PROTO_ROOT, codecs, googleRpc, loadProto, packageDefinition } from './proto';
+export { codecs, googleRpc, loadProto, packageDefinition } from './proto';
 export type { MessageCodec } from './proto';
 export type { PackageDefinition } from '@grpc/proto-loader';
 export { HosterService, RouterService, methodsOf } from './methods';
@@ -24,6 +24,14 @@ export { codeName, fromDuration, fromStatus, publicError, toDuration, toStatus }
 export type { WireStatus } from './status';
 export { traceHeaders, traceOf } from './trace';
 export type { TraceContext } from './trace';
+export {
+  generationFromWire,
+  unexpectedMessage,
+  wireEndReason,
+  wireError,
+  wireGeneration,
+  wireSurvival,
+} from './words';
 export { Encoded } from './contract';
 export type {
   Authorizer,
@@ -41,7 +49,10 @@ export type {
 } from './contract';
 export { RpcServer } from './server/server';
 export type { ServiceOptions } from './server/server';
-export { bindError, splitAddress } from './server/listener';
+export { checkBoundTo } from './server/bound';
+export { listenOn, splitAddress } from './server/listener';
+export { ReadAhead, waitingBytes } from './server/read-ahead';
+export { Trust } from './server/trust';
 export type {
   Admission,
   Admit,

@@ -2,6 +2,8 @@ import type { PackageDefinition } from '@grpc/proto-loader';
 import type { BidiHandler, MethodInfo, ServerStreamHandler, UnaryHandler } from './contract';
 import { packageDefinition, serviceMethods } from './proto';
 import type { MessageCodec } from './proto';
+import { shapeOf } from './requests/shape';
+import type { MessageShape } from './requests/shape';
 import type * as v1 from './v1';
 import { refusingWide } from './wide-numbers';
 
@@ -10,7 +12,10 @@ type Kind = MethodInfo['kind'];
 /** One method: where it is, how its messages are written, and their types. */
 export interface Method<K extends Kind, Req, ReqOut, Res, ResOut> {
   readonly info: MethodInfo & { readonly kind: K };
-  readonly request: MessageCodec<Req, ReqOut>;
+  readonly request: MessageCodec<Req, ReqOut> & {
+    /** What a request may hold, for methods outside of the contract that are held to it all the same. */
+    readonly shape?: MessageShape;
+  };
   readonly response: MessageCodec<Res, ResOut>;
 }
 
@@ -45,10 +50,16 @@ type HandlerOf<M> =
 /** Handlers of a service; a method without one answers UNIMPLEMENTED. */
 export type HandlersOf<T> = { readonly [M in keyof T]?: HandlerOf<T[M]> };
 
-/** Looks methods of one service up in loaded protos, checking that each is of the kind it is used as. */
+/**
+ * Looks methods of one service up in loaded protos, checking that each is of the kind it is used as.
+ *
+ * @param options `checked`: requests are checked against the limits before they are decoded, as those of the
+ *   contract are. Default false.
+ */
 export function methodsOf(
   loaded: PackageDefinition,
   service: string,
+  options: { readonly checked?: boolean } = {},
 ): <K extends Kind, Req, ReqOut, Res, ResOut>(
   name: string,
   kind: K,
@@ -64,12 +75,22 @@ export function methodsOf(
       request: {
         encode: found.requestSerialize,
         decode: refusingWide(service, name, found.requestDeserialize),
+        ...(options.checked === true ? { shape: requestShape(loaded, service, found) } : {}),
       },
       response: { encode: found.responseSerialize, decode: found.responseDeserialize },
     };
     // The loader knows messages only as objects; the generated types say which.
     return method as unknown as Method<K, Req, ReqOut, Res, ResOut>;
   };
+}
+
+function requestShape(
+  loaded: PackageDefinition,
+  service: string,
+  { requestType }: { readonly requestType: { readonly type: object } },
+): MessageShape {
+  const { name } = requestType.type as { readonly name: string };
+  return shapeOf(`${service.slice(0, service.lastIndexOf('.'))}.${name}`, loaded);
 }
 
 function kindOf(requestStream: boolean, responseStream: boolean): Kind {

@@ -12,11 +12,11 @@ import type { RetryInfo, RetryInfo__Output } from './generated/google/rpc/RetryI
 import type { Status, Status__Output } from './generated/google/rpc/Status';
 import type * as v1 from './v1';
 
-/** The folder of the contract; this file lies at the same depth in src and in dist. */
-export const PROTO_ROOT = path.resolve(__dirname, '../../../proto');
+/** The contract and the standard messages beside it: the build copies both into this package. */
+const PROTO_ROOT = path.resolve(__dirname, '../proto');
 
 /**
- * Loads .proto files the way every part of Cabstand expects them. Paths are relative to proto/.
+ * Loads .proto files the way every part of Cabstand expects them. Paths are relative to that folder.
  *
  * @param longs what integers of 64 bits become; numbers lose their last digits beyond 2^53
  */

@@ -94,10 +94,10 @@ test.each<Field>([
     ({ ack }) => ack?.position,
   ),
   streamField(
-    'input.sequence',
+    'input.part',
     'INVALID_ARGUMENT',
-    (sequence) => ({ input: { turn: 0, sequence, inputs: [{ data: Buffer.alloc(64, 255) }] } }),
-    ({ input }) => input?.sequence,
+    (part) => ({ input: { turn: 0, part, inputs: [{ data: Buffer.alloc(64, 255) }] } }),
+    ({ input }) => input?.part,
   ),
 ])('%s passes as it was sent, or is refused as that', (name, reason, send, read) => {
   fc.assert(

@@ -2,7 +2,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { CabstandError } from '@cabstand/core';
 import { WatchedFile, isLoopbackHost, serverTls } from '@cabstand/auth';
-import type { TlsConfig, TlsFiles, WatchOptions } from '@cabstand/auth';
+import type { TlsFiles, WatchOptions } from '@cabstand/auth';
+import type { TlsConfig } from '@cabstand/auth-admin';
 import { splitAddress } from '@cabstand/rpc';
 import type { Logger } from './log';
 

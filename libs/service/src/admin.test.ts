@@ -6,14 +6,14 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect as secureConnect } from 'node:tls';
+import { serverTls } from '@cabstand/auth';
 import {
   generateSubnetKeys,
   renewCertificate,
-  serverTls,
   subnetPaths,
   tlsConfigSchema,
-} from '@cabstand/auth';
-import type { TlsConfig } from '@cabstand/auth';
+} from '@cabstand/auth-admin';
+import type { TlsConfig } from '@cabstand/auth-admin';
 import { CabstandError, FakeClock } from '@cabstand/core';
 import { z } from 'zod';
 import { AdminServer } from './admin';

@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Timer } from '@cabstand/core';
-import { bindError, splitAddress } from '@cabstand/rpc';
+import { listenOn } from '@cabstand/rpc';
 import type { AdminAccess } from './admin-access';
 import type { Metrics } from './metrics/metrics';
 import type { Readiness } from './readiness';
@@ -60,15 +60,7 @@ export class AdminServer {
 
   /** Binds `host:port`, answers the port. Throws ADDRESS_IN_USE or CONFIG_INVALID. */
   listen(address: string): Promise<number> {
-    const { host, port } = splitAddress(address);
-    return new Promise((resolve, reject) => {
-      // Once it listens: a connection that could not be taken, for want of file descriptors.
-      this.#server.on('error', (cause) => reject(bindError(address, cause)));
-      this.#server.listen(port, host, () => {
-        const bound = this.#server.address();
-        resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
-      });
-    });
+    return listenOn(this.#server, address);
   }
 
   close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import { isLoopbackHost } from '@cabstand/auth';
-import type { AuthConfig } from '@cabstand/auth';
+import type { AuthConfig } from '@cabstand/auth-admin';
 import { splitAddress } from '@cabstand/rpc';
 import type { Logger } from './log';
 

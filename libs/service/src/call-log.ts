@@ -3,10 +3,11 @@ import type { CabstandError } from '@cabstand/core';
 import type { CallObserver, MethodInfo } from '@cabstand/rpc';
 import type { Logger } from './log';
 import type { RefusalLog } from './refusal-log';
+import { toldFailure, toldRefusal } from './told-error';
 
 /**
  * Logs how calls end: the server's own failures as errors, refusals as info, the rest as debug. What only
- * admins may call is always logged, whoever called it and however it ended.
+ * admins may call is always logged, whoever called it and however it ended. No line has what callers send to models.
  */
 export function callLog(logger: Logger, refusals: RefusalLog): CallObserver {
   return {
@@ -19,19 +20,16 @@ export function callLog(logger: Logger, refusals: RefusalLog): CallObserver {
           const facts = (): Record<string, unknown> => ({
             method: info.path,
             principal: principal?.id,
+            ...(principal?.via !== undefined && { via: principal.via }),
             peer,
             ms: Math.round(performance.now() - begin),
           });
-          if (error?.reason === 'INTERNAL') logger.error({ ...facts(), err: error }, 'call failed');
+          if (error?.reason === 'INTERNAL')
+            logger.error({ ...facts(), err: toldFailure(error) }, 'call failed');
           else if (principal !== undefined && isForAdmins(info)) audit(logger, facts(), error);
           else if (error === undefined || error.reason === 'CANCELLED') {
             if (logger.isLevelEnabled('debug')) logger.debug(facts(), 'call ended');
-          } else
-            refusals.refused(error.reason, () => ({
-              ...facts(),
-              message: error.message,
-              ...causeOf(error),
-            }));
+          } else refusals.refused(error.reason, () => ({ ...facts(), ...toldRefusal(error) }));
         },
       };
     },
@@ -50,11 +48,6 @@ function audit(
   error: CabstandError | undefined,
 ): void {
   const outcome = error === undefined ? 'done' : error.reason;
-  const told = error === undefined ? {} : { message: error.message };
+  const told = error === undefined ? {} : toldRefusal(error);
   logger.info({ ...facts, outcome, ...told }, 'admin call');
-}
-
-/** What a refusal keeps from callers who prove nothing, such as whether there is a key. */
-function causeOf({ cause }: CabstandError): { readonly cause?: string } {
-  return cause instanceof Error ? { cause: cause.message } : {};
 }

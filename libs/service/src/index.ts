@@ -1,12 +1,19 @@
 export { loadConfig, redact } from './config/load';
 export type { ConfigInput, ConfigProgram, LoadedConfig } from './config/load';
-export { addressSchema, commonSections, limitsSchema, logSchema } from './config/sections';
+export {
+  addressSchema,
+  auditSection,
+  commonSections,
+  inferenceSection,
+  logSchema,
+} from './config/sections';
 export { createLogger } from './log';
 export type { LogFormat, Logger, LoggerOptions } from './log';
+export { prettyLine } from './log-pretty';
 export { Metrics } from './metrics/metrics';
 export { packageVersion } from './package-version';
 export type { Build } from './metrics/metrics';
-export { certificateExpiry } from './metrics/expiry';
+export { certificateExpiry, retiredKeyUse } from './metrics/expiry';
 export { namesOf } from './metrics/labels';
 export type { Subjects } from './metrics/subjects';
 export { LagMeter } from './metrics/lag';
@@ -16,10 +23,16 @@ export { AdminServer } from './admin';
 export type { AdminOptions } from './admin';
 export { addHealth } from './health';
 export { addReflection } from './reflection';
+export { NO_AUDIT, audited, callerOf, openAuditLog } from './audit';
+export type { AuditConfig, AuditEvent, AuditFacts, AuditLog } from './audit';
 export { callLog } from './call-log';
+export { RefusalLog } from './refusal-log';
+export { toldFailure } from './told-error';
 export { checkBind } from './bind';
 export { serveRpc } from './serve';
 export type { ServeConfig, ServeOptions, Serving } from './serve';
+export { serveHttp } from './http-door';
+export type { HttpDoor, HttpDoorParts } from './http-door';
 export { Closers } from './closers';
 export { ExitCode } from './exit-code';
 export { exitCodeOf } from './failure';

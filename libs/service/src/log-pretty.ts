@@ -12,12 +12,21 @@ type Colour = keyof typeof COLOURS;
 
 const OF_LEVEL: Readonly<Record<string, Colour>> = { warn: 'yellow', error: 'red', fatal: 'red' };
 
+export interface PrettyOptions {
+  readonly colours: boolean;
+  /**
+   * For whoever reads the line later, among those of others: with the date, milliseconds, and whose line it is,
+   * and nothing cut. Default: for who sits at the service's terminal.
+   */
+  readonly later?: { readonly name: string } | undefined;
+}
+
 /**
  * A JSON line of the log as people read it: `12:30:01 WARN message  key=value …`, with the time of this
  * machine's zone, the level if it is not info, and the stack of an error that nobody expected on lines of
- * its own.
+ * its own. Throws for a line that is no JSON object.
  */
-export function prettyLine(line: string, colours: boolean): string {
+export function prettyLine(line: string, { colours, later }: PrettyOptions): string {
   const paint = (colour: Colour, text: string): string => {
     const [on, off] = COLOURS[colour];
     return colours ? `\u001b[${on}m${text}\u001b[${off}m` : text;
@@ -27,15 +36,18 @@ export function prettyLine(line: string, colours: boolean): string {
   const label = typeof level === 'string' && level !== 'info' ? level : undefined;
   const rest = Object.entries(facts).filter(([key]) => !KNOWN.has(key) && key !== 'err');
   const words = [
-    paint('dim', clockTime(time)),
+    paint('dim', later === undefined ? clockTime(time) : fullTime(time)),
     ...(label === undefined ? [] : [paint(OF_LEVEL[label] ?? 'dim', label.toUpperCase())]),
+    ...(later === undefined ? [] : [safe(`${later.name}:`)]),
     ...(typeof msg === 'string' ? [safe(msg)] : []),
   ];
+  const text = (value: unknown): string => (later === undefined ? short(value) : whole(value));
   const told = [
-    ...(isError(err) && err.message !== msg ? [`error=${short(err.message)}`] : []),
-    ...rest.filter(([, value]) => value !== null).map(([key, value]) => `${key}=${short(value)}`),
+    ...(isError(err) && err.message !== msg ? [`error=${text(err.message)}`] : []),
+    ...rest.filter(([, value]) => value !== null).map(([key, value]) => `${key}=${text(value)}`),
   ].join(' ');
-  const most = label === undefined || label === 'debug' ? LONGEST_FACTS : Infinity;
+  const wrong = label !== undefined && label !== 'debug';
+  const most = wrong || later !== undefined ? Infinity : LONGEST_FACTS;
   if (told !== '') words.push(paint('dim', ` ${safe(cut(told, most))}`));
   const stack = isError(err) && (label === 'error' || label === 'fatal') ? stackOf(err) : '';
   return `${words.join(' ')}\n${stack === '' ? '' : `${paint('dim', safe(stack))}\n`}`;
@@ -44,21 +56,33 @@ export function prettyLine(line: string, colours: boolean): string {
 function clockTime(time: unknown): string {
   const at = new Date(typeof time === 'string' ? time : NaN);
   if (Number.isNaN(at.getTime())) return '--:--:--';
-  return [at.getHours(), at.getMinutes(), at.getSeconds()]
-    .map((part) => String(part).padStart(2, '0'))
-    .join(':');
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(':');
+}
+
+/** `2026-01-02 03:04:05.678`. */
+function fullTime(time: unknown): string {
+  const at = new Date(typeof time === 'string' ? time : NaN);
+  if (Number.isNaN(at.getTime())) return clockTime(time);
+  const day = [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(twoDigits).join('-');
+  return `${day} ${clockTime(time)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
+}
+
+function twoDigits(part: number): string {
+  return String(part).padStart(2, '0');
 }
 
 function short(value: unknown): string {
-  const text =
-    typeof value === 'number' && !Number.isInteger(value)
-      ? String(Number(value.toPrecision(SIGNIFICANT_DIGITS)))
-      : typeof value === 'string'
-        ? /[\s"]|^$/.test(value)
-          ? JSON.stringify(value)
-          : value
-        : JSON.stringify(value);
-  return cut(text, LONGEST_FACT);
+  return cut(whole(value), LONGEST_FACT);
+}
+
+function whole(value: unknown): string {
+  return typeof value === 'number' && !Number.isInteger(value)
+    ? String(Number(value.toPrecision(SIGNIFICANT_DIGITS)))
+    : typeof value === 'string'
+      ? /[\s"]|^$/.test(value)
+        ? JSON.stringify(value)
+        : value
+      : JSON.stringify(value);
 }
 
 function cut(text: string, most: number): string {

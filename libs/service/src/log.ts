@@ -40,6 +40,6 @@ export function createLogger(settings: LoggerOptions): Logger {
   const write =
     format.kind === 'json'
       ? (line: string) => destination.write(shortLine(line))
-      : (line: string) => destination.write(prettyLine(shortLine(line), format.colours));
+      : (line: string) => destination.write(prettyLine(shortLine(line), format));
   return pino(options, { write });
 }

@@ -89,13 +89,13 @@ test('the meter sees a blocked event loop, once for each reader', async () => {
   lag.take('b');
   const turn = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 30));
   await turn();
-  const until = performance.now() + 150;
+  const until = performance.now() + 1500;
   while (performance.now() < until);
   await turn();
-  expect(lag.take('a').maxSeconds).toBeGreaterThan(0.1);
-  expect(lag.take('b').maxSeconds).toBeGreaterThan(0.1);
+  expect(lag.take('a').maxSeconds).toBeGreaterThan(1);
+  expect(lag.take('b').maxSeconds).toBeGreaterThan(1);
   await turn();
-  expect(lag.take('a').maxSeconds).toBeLessThan(0.1);
+  expect(lag.take('a').maxSeconds).toBeLessThan(1);
   metrics.close();
 });
 

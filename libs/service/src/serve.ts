@@ -1,7 +1,7 @@
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { Authorizer } from '@cabstand/rpc';
 import { RpcServer } from '@cabstand/rpc';
-import type { AuthConfig, TlsConfig } from '@cabstand/auth';
+import type { AuthConfig, TlsConfig } from '@cabstand/auth-admin';
 import { AdminServer } from './admin';
 import { adminAccess } from './admin-access';
 import type { AdminConfig } from './admin-access';

@@ -5,13 +5,19 @@ const PATTERNS = 2 ** 16;
 const scratch = new DataView(new ArrayBuffer(2));
 let table: Float32Array | undefined;
 
-/** The numbers that bits stand for, exactly: float32 holds every float16. */
-export function float16Numbers(bits: Uint16Array): Float32Array {
+/**
+ * The numbers that bits stand for, exactly: float32 holds every float16.
+ *
+ * @param numbers where they are put, of the same length. Default: a new array.
+ */
+export function float16Numbers(
+  bits: Uint16Array,
+  numbers = new Float32Array(bits.length),
+): Float32Array {
   // All 65,536 patterns, made at first use: a look-up costs a fraction of a conversion.
   table ??= Float32Array.from(
     new Float16Array(Uint16Array.from({ length: PATTERNS }, (_, pattern) => pattern).buffer),
   );
-  const numbers = new Float32Array(bits.length);
   for (let index = 0; index < bits.length; index += 1)
     numbers[index] = table[bits[index] as number] as number;
   return numbers;

@@ -4,6 +4,8 @@ import type { WireDType } from './dtype';
 import { MAX_RANK, elementCount, isSize } from './tensor';
 import type { Tensor } from './tensor';
 
+const MOST_TENSORS = 64;
+
 /** cabstand.v1.Tensor as the loaded proto gives it (keepCase, enums: String, longs: Number). */
 export interface WireTensor {
   readonly name?: string | undefined;
@@ -31,6 +33,18 @@ export function toWire(tensor: Tensor): WireTensorOut {
     data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
     strings: [...(tensor.strings ?? [])],
   };
+}
+
+/** The tensors of one input. Throws LIMIT_EXCEEDED for more than 64, and what `fromWire` throws. */
+export function tensorsFromWire(inputs: readonly WireTensor[]): Tensor[] {
+  if (inputs.length > MOST_TENSORS)
+    throw invalid(
+      'LIMIT_EXCEEDED',
+      'inputs',
+      `${inputs.length} tensors`,
+      `at most ${MOST_TENSORS}`,
+    );
+  return inputs.map((input) => fromWire(input));
 }
 
 /**

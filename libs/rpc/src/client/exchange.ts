@@ -16,6 +16,8 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Further headers, `traceparent` for example. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** The principal that the call is for; only gateways may name one. Default: one's own. */
+  readonly onBehalfOf?: string | undefined;
 }
 
 /** Where exchanges happen. */
@@ -76,7 +78,12 @@ export class Exchange {
     listener: ExchangeListener,
   ) {
     this.#endpoint = endpoint;
-    this.#request = { method: info.path, audience: endpoint.address, body };
+    this.#request = {
+      method: info.path,
+      audience: endpoint.address,
+      body,
+      onBehalfOf: options.onBehalfOf,
+    };
     this.#options = options;
     this.#listener = listener;
     this.#deadline =

@@ -70,7 +70,7 @@ function cut(
   while (cursor.next()) {
     const { number, from, start, end } = cursor;
     const field = shape.fields.get(number);
-    if (field?.shape === undefined) {
+    if (field?.shape === undefined || field.map) {
       rest.push(bytes.subarray(from, end));
       continue;
     }

@@ -60,13 +60,16 @@ class Inspection {
     }
   }
 
-  /** Numbers may come many at once, each at least a byte long. */
+  /** Numbers may come many at once, each as long as its type is, or at least a byte. */
   #packed(field: FieldShape, wireType: number, length: number): void {
     if (wireType !== 2 || field.kind !== 'number' || !field.repeated) throw new NoMessage();
-    this.#values += length;
+    this.#values += length / (WIDTHS[field.wireType] ?? 1);
     checkValues(this.#values);
   }
 }
+
+/** Bytes of a number, by wire type. */
+const WIDTHS: Readonly<Record<number, number>> = { 1: 8, 5: 4 };
 
 /** Whoever sets it wants something, which must not be dropped in silence. */
 function unknownField({ name }: MessageShape, number: number): CabstandError {

@@ -39,11 +39,22 @@ const LIMITS: Readonly<Record<string, Partial<FieldLimit>>> = {
   'TurnInput.inputs': TENSORS,
   'TurnInput.parameters': PARAMETERS,
   'LiveInput.inputs': TENSORS,
-  'Command.arguments': PARAMETERS,
+  // A session tells of one that is too large for it, and goes on.
+  'Command.name': TEXT,
+  'Command.arguments': TEXT,
+  'AppliedCommand.arguments': TEXT,
+  'RecordedValue.json': TEXT,
   'Tensor.strings': { ...TEXT, unit: 'strings' },
   // Whoever has one that is too long is told that it is none, and goes on without it.
   'InferenceStreamRequest.ticket': { bytes: 256 * 1024 },
   'Open.ticket': { bytes: 256 * 1024 },
+  // The Open Inference Protocol.
+  'ModelInferRequest.parameters': { count: 256, unit: 'parameters' },
+  'ModelInferRequest.inputs': TENSORS,
+  'ModelInferRequest.outputs': TENSORS,
+  'ModelInferRequest.raw_input_contents': TENSORS,
+  'InferParameter.string_param': PARAMETERS,
+  'InferTensorContents.bytes_contents': { count: MOST_VALUES, unit: 'strings' },
   'Resume.replay': { label: 'resume.replay', count: 10_000, unit: 'entries' },
 };
 

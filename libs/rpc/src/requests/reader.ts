@@ -4,6 +4,7 @@ import { packageDefinition } from '../proto';
 import { refuseWide } from '../wide-numbers';
 import { SLICE, decodeInSlices } from './decode';
 import { inspect } from './inspect';
+import { readLivePart } from './live-part';
 import { shapeOf } from './shape';
 import type { MessageShape } from './shape';
 
@@ -24,13 +25,20 @@ const STATEMENTS: ReadonlySet<string> = new Set([
   'rpc_report',
 ]);
 
+/** The method whose requests hold parts of live input. */
+const LIVE_PATH = '/cabstand.v1.HosterService/rpc_session_stream';
+
 export function requestReader<Req>(
   info: MethodInfo,
   decode: (bytes: Buffer) => Req,
+  shape: MessageShape | undefined = requestShape(info),
 ): RequestReader<Req> {
-  const shape = requestShape(info);
   if (shape === undefined) return (bytes) => explained(bytes, () => decode(bytes));
+  const quick = info.path === LIVE_PATH ? readLivePart : undefined;
   return (bytes) => {
+    // What it reads is below every limit, and has no number that is wide.
+    const part = quick?.(bytes);
+    if (part !== undefined) return part as Req;
     const weight = explained(bytes, () => inspect(shape, bytes));
     if (weight <= SLICE) return explained(bytes, () => decode(bytes));
     return decodeInSlices(shape, bytes).then(
@@ -46,7 +54,7 @@ export function requestReader<Req>(
   };
 }
 
-/** Undefined for methods of other contracts and for statements: those are decoded as they come. */
+/** Undefined for methods of other contracts, which bring their own, and for statements, which are decoded as they come. */
 function requestShape({ service, method }: MethodInfo): MessageShape | undefined {
   if (!service.startsWith('cabstand.') || STATEMENTS.has(method)) return undefined;
   const found = packageDefinition[service];

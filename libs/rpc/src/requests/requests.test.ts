@@ -53,6 +53,27 @@ describe('what a version does not know', () => {
     });
   });
 
+  test('every field of the contract is known, however deep it lies, maps included', async () => {
+    const error = {
+      reason: 'COMMAND_REJECTED',
+      message: 'no',
+      metadata: { code: 'a', field: 'b' },
+    };
+    const record: v1.Record = { position: 3, result: { sequence: 1, error } };
+    const request: v1.InferenceStreamRequest = {
+      turn: 0,
+      ticket: 't',
+      resume: { replay: [{ turn: 0, record }] },
+    };
+    const bytes = infer.request.encode(request);
+    const shape = shapeOf('cabstand.v1.InferenceStreamRequest');
+    for (const slice of [1, 1_000])
+      expect(await decodeInSlices(shape, bytes, slice)).toEqual(infer.request.decode(bytes));
+    expect(infer.request.decode(bytes).resume?.replay[0]?.record?.result?.error?.metadata).toEqual(
+      error.metadata,
+    );
+  });
+
   test('is left out of what nodes tell routers, which may be older than they', () => {
     const node = RouterService.rpc_register.request.encode({ address: 'a:1', node_id: 'n' });
     expect(read(RouterService.rpc_register, Buffer.concat([node, strange]))).toMatchObject({
@@ -170,7 +191,7 @@ const replay = fc.record(
   {
     turn: fc.nat(),
     input,
-    live_input: fc.record({ turn: fc.nat(), sequence: fc.nat(), inputs: tensors }),
+    live_input: fc.record({ turn: fc.nat(), part: fc.nat(), inputs: tensors }),
     command: fc.record({ sequence: fc.nat(), name: fc.string() }),
   },
   { requiredKeys: ['turn'] },

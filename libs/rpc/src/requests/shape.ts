@@ -11,6 +11,8 @@ export interface FieldShape {
   /** Wire type of one value. */
   readonly wireType: number;
   readonly limit: FieldLimit;
+  /** Its messages are declared in the message that has them, as entries of maps are, and decoded with it. */
+  readonly map: boolean;
   /** Of the messages in it, where `kind` is message. */
   readonly shape: MessageShape | undefined;
 }
@@ -24,6 +26,8 @@ export interface MessageShape {
 
 interface Descriptor {
   readonly name: string;
+  /** Entries of maps, and other messages that only their own message knows. */
+  readonly nestedType: readonly Descriptor[];
   readonly field: readonly {
     readonly name: string;
     readonly number: number;
@@ -35,21 +39,27 @@ interface Descriptor {
 
 const shapes = new Map<string, MessageShape>();
 
-/** Of a message of the contract, by its name with its package. */
-export function shapeOf(name: string): MessageShape {
+/** Of a message of loaded protos, by its name with its package. Default: of the contract. */
+export function shapeOf(name: string, loaded: PackageDefinition = packageDefinition): MessageShape {
   const known = shapes.get(name);
   if (known !== undefined) return known;
-  const found = packageDefinition[name];
-  if (!isMessage(found)) throw new Error(`the contract has no message ${name}`);
+  const found = loaded[name];
+  if (!isMessage(found)) throw new Error(`the loaded protos have no message ${name}`);
+  const decode = (bytes: Buffer): Record<string, unknown> =>
+    found.deserialize(bytes) as Record<string, unknown>;
+  return describe(loaded, name, found.type as Descriptor, decode);
+}
+
+function describe(
+  loaded: PackageDefinition,
+  name: string,
+  descriptor: Descriptor,
+  decode: MessageShape['decode'],
+): MessageShape {
   const fields = new Map<number, FieldShape>();
-  const shape: MessageShape = {
-    name,
-    fields,
-    decode: (bytes) => found.deserialize(bytes) as Record<string, unknown>,
-  };
+  const shape: MessageShape = { name, fields, decode };
   // Before its fields: a message may hold its own kind.
   shapes.set(name, shape);
-  const descriptor = found.type as Descriptor;
   for (const { name: field, number, label, type, typeName } of descriptor.field)
     fields.set(number, {
       name: field,
@@ -57,9 +67,25 @@ export function shapeOf(name: string): MessageShape {
       kind: KINDS[type] ?? 'number',
       wireType: WIRE_TYPES[type] ?? 0,
       limit: limitOf(descriptor.name, field),
-      shape: type === 'TYPE_MESSAGE' ? shapeOf(resolve(name, typeName)) : undefined,
+      map: descriptor.nestedType.some((nested) => nested.name === typeName),
+      shape: type === 'TYPE_MESSAGE' ? inner(loaded, name, descriptor, typeName) : undefined,
     });
   return shape;
+}
+
+function inner(
+  loaded: PackageDefinition,
+  name: string,
+  { nestedType }: Descriptor,
+  typeName: string,
+): MessageShape {
+  const entry = nestedType.find((nested) => nested.name === typeName);
+  if (entry === undefined) return shapeOf(resolve(loaded, name, typeName), loaded);
+  const decode = (): never => {
+    throw new Error(`${name}.${typeName} is no message of its own`);
+  };
+  const own = `${name}.${typeName}`;
+  return shapes.get(own) ?? describe(loaded, own, entry, decode);
 }
 
 function isMessage(
@@ -88,11 +114,11 @@ const WIRE_TYPES: Readonly<Record<string, number>> = {
 };
 
 /** A type's name as the descriptor has it: relative to one of the packages around the message. */
-function resolve(from: string, typeName: string): string {
+function resolve(loaded: PackageDefinition, from: string, typeName: string): string {
   if (typeName.startsWith('.')) return typeName.slice(1);
   for (let scope = from; scope.includes('.');) {
     scope = scope.slice(0, scope.lastIndexOf('.'));
-    if (packageDefinition[`${scope}.${typeName}`] !== undefined) return `${scope}.${typeName}`;
+    if (loaded[`${scope}.${typeName}`] !== undefined) return `${scope}.${typeName}`;
   }
   return typeName;
 }

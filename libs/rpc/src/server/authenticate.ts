@@ -4,9 +4,11 @@ import type { LoopTurns } from '@cabstand/core';
 import type { Authorizer, IncomingRequest } from '../contract';
 import { checkBound } from './bound';
 import type { ActiveCall, SurfaceCall } from './call';
+import type { HeldRefusals } from './held-refusals';
 import type { OpenCalls } from './open-calls';
 import type { Admit } from './options';
 import type { Strangers } from './strangers';
+import type { Surplus } from './surplus';
 
 const OPEN_PRINCIPAL = { id: 'anonymous', roles: new Set<never>() };
 
@@ -15,6 +17,8 @@ export interface Gate {
   readonly authorizer: Authorizer;
   /** Connections take turns in beginning calls. */
   readonly turns: LoopTurns;
+  /** Connections that are too many. */
+  readonly surplus: Surplus;
   /** Bounds what callers cost who prove nothing. */
   readonly strangers: Strangers;
   /** Services open to everybody ask for no credentials, and prove the server all the same. */
@@ -22,6 +26,8 @@ export interface Gate {
   /** Credentials count only over a connection whose certificate names their principal. */
   readonly bound: boolean;
   readonly calls: OpenCalls;
+  /** Refusals of principals that have too many calls open. */
+  readonly held: HeldRefusals;
   readonly admit: Admit | undefined;
   readonly maxMetadataBytes: number;
 }
@@ -34,6 +40,9 @@ export async function authenticate(
   body: Uint8Array | undefined,
 ): Promise<void> {
   const { authorizer, admit } = gate;
+  gate.surplus.check(active.peer);
+  const leave = gate.calls.enter();
+  active.onEnd(leave);
   await gate.turns.enter(active.peer);
   checkSize(active.metadata, gate.maxMetadataBytes);
   const request: IncomingRequest = {
@@ -50,13 +59,28 @@ export async function authenticate(
       );
   if (gate.bound) checkBound(call, active.principal);
   // Whoever needs no credentials is one among all.
-  if (!gate.open) active.onEnd(gate.calls.enterAs(active.principal.id));
+  if (!gate.open) await enterAs(gate, active, leave);
   // A caller that checks servers checks all their answers: an unsigned one would look like a failure.
   const headers = await guarded(() => authorizer.signResponse(request));
   if (!active.over) call.sendMetadata(toMetadata(headers));
   const { info, principal, peer } = active;
   const release = admit?.({ info, principal, peer });
   if (release !== undefined) active.onEnd(release);
+}
+
+/** Counts a call in as one of its principal. What is refused holds no place of others while it waits. */
+async function enterAs(
+  { calls, held }: Gate,
+  active: ActiveCall,
+  leave: () => void,
+): Promise<void> {
+  const { principal, signal } = active;
+  try {
+    active.onEnd(calls.enterAs(principal.id));
+  } catch (error) {
+    leave();
+    await held.hold(principal.id, CabstandError.from(error), signal);
+  }
 }
 
 // Whatever goes wrong while somebody is being authenticated, they are not authenticated.

@@ -7,8 +7,14 @@ import type { SurfaceCall } from './call';
  * name their principal as its one common name: who stole a key or token then needs the certificate's key
  * as well.
  */
-export function checkBound(call: Pick<SurfaceCall, 'getAuthContext'>, { id }: Principal): void {
-  const names: unknown = call.getAuthContext().sslPeerCertificate?.subject.CN;
+export function checkBound(call: Pick<SurfaceCall, 'getAuthContext'>, principal: Principal): void {
+  checkBoundTo(call.getAuthContext().sslPeerCertificate?.subject.CN, principal);
+}
+
+/** @param names common names of the connection's certificate, where it has one that TLS has checked */
+export function checkBoundTo(names: unknown, principal: Principal): void {
+  // A gateway's connection is its own, whoever it speaks for.
+  const id = principal.via ?? principal.id;
   if (names === id) return;
   const whose =
     names === undefined

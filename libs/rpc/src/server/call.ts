@@ -1,4 +1,5 @@
-import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
+import { Metadata } from '@grpc/grpc-js';
+import type { ServerUnaryCall } from '@grpc/grpc-js';
 import { CabstandError, abortReason } from '@cabstand/core';
 import type { Principal } from '@cabstand/core';
 import type { CallObservation, CallObserver, MethodInfo, Recheck, ServerCall } from '../contract';
@@ -25,6 +26,7 @@ export class ActiveCall implements ServerCall {
   readonly info: MethodInfo;
   readonly metadata: Metadata;
   readonly peer: string;
+  readonly deadline: number | undefined;
   principal: Principal = NOBODY;
   /** How to see whether its caller is still trusted. */
   readonly rechecks: Recheck[] = [];
@@ -32,18 +34,31 @@ export class ActiveCall implements ServerCall {
   readonly #controller = new AbortController();
   readonly #onEnd: (() => void)[] = [];
   #state: State = { kind: 'open' };
+  #trailers: Metadata | undefined;
 
   constructor(info: MethodInfo, call: SurfaceCall, observers: readonly CallObserver[]) {
     this.info = info;
     this.metadata = call.metadata;
     this.peer = call.getPeer();
+    const deadline = Number(call.getDeadline());
+    this.deadline = Number.isFinite(deadline) ? deadline : undefined;
     this.observations = observers.map((observer) => observer.started(info));
     // grpc-js says `cancelled` for a cancel, a lost connection, a deadline, and after every answer.
-    call.on('cancelled', () => this.#abandoned(call.getDeadline()));
+    call.on('cancelled', () => this.#abandoned());
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** Made when it is asked for: hardly any call has some. */
+  get trailers(): Metadata {
+    return (this.#trailers ??= new Metadata());
+  }
+
+  /** What is to be sent of them; undefined where nobody asked for them. */
+  get ownTrailers(): Metadata | undefined {
+    return this.#trailers;
   }
 
   get over(): boolean {
@@ -78,9 +93,9 @@ export class ActiveCall implements ServerCall {
     this.#end(error);
   }
 
-  #abandoned(deadline: Date | number): void {
+  #abandoned(): void {
     if (this.over) return;
-    const late = Number(deadline) <= Date.now();
+    const late = this.deadline !== undefined && this.deadline <= Date.now();
     const error = late
       ? new CabstandError('DEADLINE_EXCEEDED', 'the deadline of the call passed')
       : new CabstandError('CANCELLED', 'the caller cancelled the call or its connection was lost');

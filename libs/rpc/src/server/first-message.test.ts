@@ -1,5 +1,6 @@
 import { connect } from 'node:http2';
 import type { IncomingHttpHeaders } from 'node:http2';
+import { FakeClock } from '@cabstand/core';
 import { deferred, rig } from '../rpc.fixture';
 import { HosterService } from '../index';
 
@@ -67,4 +68,45 @@ test('a call that has sent its first message may be silent', async () => {
   expect(Number(await silent(it.port, HosterService.rpc_info.info.path))).toBe(8);
   await call.send({ ack: { position: 2 } });
   expect(await call.responses.next()).toMatchObject({ value: { record: { position: 2 } } });
+});
+
+test('calls of a connection on which many came to nothing are ended later, and so less often', async () => {
+  const clock = new FakeClock();
+  let open = 0;
+  let opened: (() => void) | undefined;
+  await using it = await rig(
+    {
+      rpc_session_stream: async (requests) => {
+        open += 1;
+        opened?.();
+        await requests[Symbol.asyncIterator]()
+          .next()
+          .catch(() => undefined);
+      },
+    },
+    { ...LIMIT, clock },
+  );
+  /** Opens so many calls that say nothing; answers when they end. */
+  const mute = async (calls: number): Promise<Promise<unknown>[]> => {
+    const enough = open + calls;
+    const all = new Promise<void>((resolve) => {
+      opened = () => open === enough && resolve();
+    });
+    const ends = Array.from({ length: calls }, () =>
+      it.client
+        .bidi(HosterService.rpc_session_stream)
+        .responses.next()
+        .catch(() => 'ended'),
+    );
+    await all;
+    return ends;
+  };
+  const first = await mute(100);
+  await clock.advance(200);
+  await Promise.all(first);
+  const [second] = await mute(1);
+  await clock.advance(399);
+  expect(it.server.openCalls).toBe(1);
+  await clock.advance(1);
+  expect(await second).toBe('ended');
 });

@@ -1,7 +1,7 @@
 /** Calls that never come to their first message. */
 import { ServerInterceptingCall, status as grpcStatus } from '@grpc/grpc-js';
 import type { ServerInterceptor } from '@grpc/grpc-js';
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, Counts } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import { toStatus } from '../status';
 
@@ -11,21 +11,32 @@ type Refusal = Parameters<ServerInterceptingCall['sendStatus']>[0];
 const PROGRESS_BYTES = 64 * 1024;
 /** Waits at most, progress or none. */
 const MOST_WAITS = 30;
+/** So many calls of a connection that came to nothing add one wait to those of its further ones… */
+const LATE_A_WAIT = 100;
+/** …up to so many. */
+const LONGEST_WAITS = 6;
 
 /**
  * Ends calls whose first message does not come. grpc-js tells handlers of calls with one request only when it
- * is there, so they are bounded here, before any handler.
+ * is there, so they are bounded here, before any handler. A call that waits costs memory, one that is ended
+ * costs the next that is opened for it: on a connection with many such calls they wait longer.
  */
 export class FirstMessage {
   readonly #ms: number;
   readonly #clock: Clock;
   readonly #received: (peer: string) => number;
+  /** Calls of open connections that were ended here. */
+  readonly #late = new Counts<string>();
 
   /** @param received bytes that the connection of a peer has brought so far */
   constructor(ms: number, clock: Clock, received: (peer: string) => number) {
     this.#ms = ms;
     this.#clock = clock;
     this.#received = received;
+  }
+
+  closed(peer: string): void {
+    this.#late.clear(peer);
   }
 
   readonly interceptor: ServerInterceptor = (_method, next) => {
@@ -35,10 +46,14 @@ export class FirstMessage {
       start: (start) =>
         start({
           onReceiveMetadata: (metadata, pass) => {
+            const peer = next.getPeer();
             waiting = this.#wait(
-              next.getPeer(),
+              peer,
               (timer) => (waiting = timer),
-              () => call.sendStatus(late(this.#ms)),
+              () => {
+                this.#late.add(peer);
+                call.sendStatus(late(this.#ms));
+              },
             );
             pass(metadata);
           },
@@ -67,7 +82,9 @@ export class FirstMessage {
         rearmed(this.#wait(peer, rearmed, end, waits + 1));
       else end();
     };
-    return this.#clock.setTimer(look, this.#ms, { unref: true });
+    const longer = Math.floor(this.#late.of(peer) / LATE_A_WAIT);
+    const delayMs = this.#ms * Math.min(1 + longer, LONGEST_WAITS);
+    return this.#clock.setTimer(look, delayMs, { unref: true });
   }
 }
 

@@ -31,21 +31,14 @@ export class Listener {
     this.#server.maxConnections = maxConnections;
   }
 
+  /** Connections that are open. */
+  get size(): number {
+    return this.#sockets.size;
+  }
+
   /** Answers the bound port. Throws ADDRESS_IN_USE or CONFIG_INVALID. */
   listen(address: string): Promise<number> {
-    const { host, port } = splitAddress(address);
-    return new Promise((resolve, reject) => {
-      const onError = (cause: NodeJS.ErrnoException): void => reject(bindError(address, cause));
-      this.#server.once('error', onError);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', onError);
-        // It goes on: a connection that could not be taken, for want of file descriptors, is tried again
-        // by whoever made it.
-        this.#server.on('error', () => undefined);
-        const bound = this.#server.address();
-        resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
-      });
-    });
+    return listenOn(this.#server, address);
   }
 
   /** Takes no more connections; those that are open stay. */
@@ -69,6 +62,23 @@ export class Listener {
   }
 }
 
+/** Binds `host:port`, answers the port. Throws ADDRESS_IN_USE or CONFIG_INVALID. */
+export function listenOn(server: Server, address: string): Promise<number> {
+  const { host, port } = splitAddress(address);
+  return new Promise((resolve, reject) => {
+    const onError = (cause: NodeJS.ErrnoException): void => reject(bindError(address, cause));
+    server.once('error', onError);
+    server.listen({ host, port }, () => {
+      server.off('error', onError);
+      // It goes on: a connection that could not be taken, for want of file descriptors, is tried again
+      // by whoever made it.
+      server.on('error', () => undefined);
+      const bound = server.address();
+      resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
+    });
+  });
+}
+
 /** Splits `host:port` and `[::1]:port`. Throws CONFIG_INVALID. */
 export function splitAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
@@ -81,7 +91,7 @@ export function splitAddress(address: string): { host: string; port: number } {
 }
 
 /** What binding `address` failed with, and what to do about it. */
-export function bindError(address: string, cause: NodeJS.ErrnoException): CabstandError {
+function bindError(address: string, cause: NodeJS.ErrnoException): CabstandError {
   const options = { metadata: { address }, cause };
   switch (cause.code) {
     case 'EADDRINUSE':

@@ -17,14 +17,16 @@ export class OpenCalls {
     return this.#all;
   }
 
-  /** Counts a call in; throws RATE_LIMITED if there are too many. Answers how to count it out, once. */
+  /** Counts a call in; throws RATE_LIMITED if there are too many. Answers how to count it out: further times count nothing. */
   enter(): () => void {
     const limit = this.#limits.maxConcurrentCalls;
     if (this.#all >= limit)
       throw tooMany('this server has too many calls open', limit, 'concurrent_calls');
     this.#all += 1;
+    let inside = true;
     return () => {
-      this.#all -= 1;
+      if (inside) this.#all -= 1;
+      inside = false;
     };
   }
 

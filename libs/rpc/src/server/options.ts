@@ -20,7 +20,7 @@ export interface RpcServerLimits {
    * much. Default 10000. Then the call is RATE_LIMITED.
    */
   readonly firstMessageMs: number;
-  /** Connections open at once. Default 2000. Further ones are closed at once. */
+  /** Connections open at once. Default 2000. Calls on further ones are RATE_LIMITED, and those are closed. */
   readonly maxConnections: number;
   /**
    * Refusals a second, for want of good credentials, that one address is checked for; ten seconds' worth at

@@ -30,6 +30,9 @@ export interface ServeContext {
   readonly streamBufferBytes: number;
 }
 
+/** Refusals of requests that might have been served: whoever repeats them at once sends all of it again. */
+const PACED: ReadonlySet<string> = new Set(['HOSTER_FULL', 'QUOTA_EXCEEDED', 'RATE_LIMITED']);
+
 type Any<K extends 'unary' | 'server_stream' | 'bidi'> = Method<
   K,
   never,
@@ -43,13 +46,12 @@ export function serveUnary(
   method: Any<'unary'>,
   handler: UnaryHandler<unknown, unknown>,
 ): handleUnaryCall<Buffer, Buffer> {
-  const read = requestReader(method.info, method.request.decode);
+  const read = requestReader(method.info, method.request.decode, method.request.shape);
   return (call: ServerUnaryCall<Buffer, Buffer>, respond) => {
     const active = begin(context, method, call);
     const run = async (): Promise<Buffer> => {
-      active.onEnd(context.gate.calls.enter());
       const request = await receive(context.gate, call, active, read);
-      const response: unknown = await handler(request, active);
+      const response: unknown = await paced(context.gate, call, active, handler(request, active));
       return response instanceof Encoded ? response.bytes : method.response.encode(response);
     };
     run().then(
@@ -57,7 +59,7 @@ export function serveUnary(
         if (active.over) return;
         active.sent();
         active.finish();
-        respond(null, bytes);
+        respond(null, bytes, active.ownTrailers);
       },
       (thrown: unknown) => {
         if (!active.over) respond(toStatus(told(active, thrown)));
@@ -71,19 +73,15 @@ export function serveServerStream(
   method: Any<'server_stream'>,
   handler: ServerStreamHandler<unknown, unknown>,
 ): handleServerStreamingCall<Buffer, Buffer> {
-  const read = requestReader(method.info, method.request.decode);
+  const read = requestReader(method.info, method.request.decode, method.request.shape);
   return (call: ServerWritableStream<Buffer, Buffer>) => {
     const active = begin(context, method, call);
     const run = async (): Promise<void> => {
-      active.onEnd(context.gate.calls.enter());
       const request = await receive(context.gate, call, active, read);
       keepTrusted(context, call, active);
       const { encode } = method.response;
-      await handler(
-        request,
-        active,
-        new CallWriter(call, active, encode, context.streamBufferBytes),
-      );
+      const writer = new CallWriter(call, active, encode, context.streamBufferBytes);
+      await paced(context.gate, call, active, handler(request, active, writer));
     };
     conclude(run(), call, active);
   };
@@ -94,11 +92,10 @@ export function serveBidi(
   method: Any<'bidi'>,
   handler: BidiHandler<unknown, unknown>,
 ): handleBidiStreamingCall<Buffer, Buffer> {
-  const read = requestReader(method.info, method.request.decode);
+  const read = requestReader(method.info, method.request.decode, method.request.shape);
   return (call: ServerDuplexStream<Buffer, Buffer>) => {
     const active = begin(context, method, call);
     const run = async (): Promise<void> => {
-      active.onEnd(context.gate.calls.enter());
       await authenticate(context.gate, call, active, undefined);
       keepTrusted(context, call, active);
       const requests = new RequestStream(call, active, read);
@@ -123,6 +120,22 @@ async function receive<Req>(
   active.received();
   if (request.length > LARGE) await breathe();
   return await read(request);
+}
+
+/** What is refused at the end of a large request has cost its transfer: it is told at a pace. */
+async function paced<Res>(
+  { held }: Gate,
+  { request }: { readonly request: Buffer },
+  { principal, signal }: ActiveCall,
+  answer: Res | Promise<Res>,
+): Promise<Res> {
+  try {
+    return await answer;
+  } catch (thrown) {
+    const error = CabstandError.from(thrown);
+    if (request.length <= LARGE || !PACED.has(error.reason)) throw thrown;
+    return await held.hold(principal.id, error, signal, request.length);
+  }
 }
 
 /** Answers UNIMPLEMENTED with its reason, after authentication like every other method. */
@@ -160,7 +173,7 @@ function conclude(done: Promise<void>, call: StreamCall, active: ActiveCall): vo
     () => {
       if (active.over) return;
       active.finish();
-      call.end();
+      call.end(active.ownTrailers);
     },
     (thrown: unknown) => {
       if (!active.over) fail(call, told(active, thrown));

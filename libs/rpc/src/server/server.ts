@@ -5,6 +5,7 @@ import type { Clock } from '@cabstand/core';
 import type { HandlersOf, MethodTable } from '../methods';
 import { warmCodecs } from '../warm';
 import { FirstMessage } from './first-message';
+import { HeldRefusals } from './held-refusals';
 import { Listener } from './listener';
 import { OpenCalls } from './open-calls';
 import { normalizeServerOptions } from './options';
@@ -13,6 +14,7 @@ import { pipelined } from './pipeline';
 import { serveBidi, serveServerStream, serveUnary, unimplemented } from './serve';
 import type { ServeContext } from './serve';
 import { Strangers } from './strangers';
+import { MOST_SURPLUS, Surplus } from './surplus';
 import { Trust } from './trust';
 
 export interface ServiceOptions {
@@ -37,9 +39,11 @@ export class RpcServer {
   readonly #clock: Clock;
   readonly #listener: Listener;
   readonly #strangers: Strangers;
+  readonly #surplus: Surplus;
   readonly #turns = new LoopTurns(CALLS_A_TURN);
   readonly #trust: Trust;
   readonly #calls: OpenCalls;
+  readonly #held: HeldRefusals;
   #stopped: Promise<boolean> | undefined;
 
   constructor(options: RpcServerOptions, clock: Clock = systemClock) {
@@ -48,6 +52,10 @@ export class RpcServer {
     this.#trust = new Trust(clock);
     const { limits, keepalive } = this.#settings;
     this.#calls = new OpenCalls(limits);
+    this.#held = new HeldRefusals(
+      { most: limits.maxConcurrentCalls, mostOfOne: limits.maxConcurrentCallsPerPrincipal },
+      clock,
+    );
     const firstMessage = new FirstMessage(limits.firstMessageMs, clock, (peer) =>
       this.#listener.bytesRead(peer),
     );
@@ -66,12 +74,18 @@ export class RpcServer {
       this.#listener.cut(peer);
       this.#settings.onStranger?.(peer, refused);
     });
-    this.#listener = new Listener(limits.maxConnections, {
+    this.#surplus = new Surplus(limits.maxConnections, clock, (peer) => this.#listener.cut(peer));
+    this.#listener = new Listener(limits.maxConnections + MOST_SURPLUS, {
       opened: (peer, socket) => {
+        this.#surplus.opened(peer, this.#listener.size);
         this.#strangers.opened(peer);
         injector.injectConnection(socket);
       },
-      closed: (peer) => this.#strangers.closed(peer),
+      closed: (peer) => {
+        this.#surplus.closed(peer);
+        this.#strangers.closed(peer);
+        firstMessage.closed(peer);
+      },
     });
   }
 
@@ -90,10 +104,12 @@ export class RpcServer {
       gate: {
         authorizer: this.#settings.authorizer,
         turns: this.#turns,
+        surplus: this.#surplus,
         strangers: this.#strangers,
         open: options.open === true,
         bound: options.open !== true && this.#settings.bindPrincipal,
         calls: this.#calls,
+        held: this.#held,
         admit: options.open === true ? undefined : this.#settings.admit,
         maxMetadataBytes: this.#settings.limits.maxMetadataBytes,
       },
@@ -139,6 +155,7 @@ export class RpcServer {
   shutdown(deadlineMs: number): Promise<boolean> {
     this.#stopped ??= new Promise<boolean>((resolve) => {
       this.#listener.stop();
+      this.#held.close();
       const timer = this.#clock.setTimer(() => {
         this.#server.forceShutdown();
         resolve(false);

@@ -21,12 +21,17 @@ test('responses arrive whole and in order, encoded or not', async () => {
   expect(expected).toBe(3000);
 });
 
-test.each([60, 8 * KIB, 300 * KIB])(
+// In all, more than lies between writer and reader.
+test.each([
+  [60, 3 * KIB * KIB],
+  [8 * KIB, 8 * KIB * KIB],
+  [300 * KIB, 8 * KIB * KIB],
+])(
   'a reader that reads nothing holds the writer back (%i bytes a message)',
-  async (size) => {
+  async (size, bytes) => {
     let pushed = 0;
     const blocked = deferred();
-    const total = Math.ceil((8 * KIB * KIB) / size);
+    const total = Math.ceil(bytes / size);
     await using it = await rig({
       rpc_inference_stream: async (_request, _call, out) => {
         const message = new Encoded(

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { authConfigSchema, tlsConfigSchema } from '@cabstand/auth';
+import { authConfigSchema, tlsConfigSchema } from '@cabstand/auth-admin';
+import { MOST_MS } from '@cabstand/core';
 
 /** `host:port`, `[::1]:port`; port 0 takes a free one. */
 export const addressSchema = z
@@ -29,44 +30,59 @@ export const logSchema = z.strictObject({
     ),
 });
 
-export const limitsSchema = z
-  .strictObject({
-    max_message_bytes: count
-      .max(2 ** 30)
-      .default(16 * 1024 * 1024)
-      .describe('Largest gRPC message taken or sent, in bytes.'),
-    max_concurrent_streams: count.default(1000).describe('Calls open at once on one connection.'),
-    max_concurrent_calls: count
-      .default(10_000)
-      .describe('Calls open at once over all connections.'),
-    max_concurrent_calls_per_principal: count
-      .optional()
-      .describe('Calls open at once of one principal. Default: half of rpc.max_concurrent_calls.'),
-    first_message_seconds: seconds
-      .default(10)
-      .describe(
-        'Longest wait for the first message of a call, longer only while its connection brings much.',
-      ),
-    max_connections: count.default(2000).describe('Connections open at once.'),
-    max_refusals_per_second: count
-      .default(50)
-      .describe(
-        'Calls without good credentials that are checked a second for one address, ten times as many at once. Others from there are refused unchecked, unless their connection has proved something.',
-      ),
-    max_refusals_per_connection: count
-      .default(100)
-      .describe('Such calls on a connection that has proved nothing, before it is closed.'),
-  })
-  .superRefine(
-    ({ max_concurrent_calls: all, max_concurrent_calls_per_principal: each }, context) => {
-      if (each === undefined || each <= all) return;
-      const message = `is ${each}, above max_concurrent_calls (${all}): it would never limit anybody`;
-      context.addIssue({ code: 'custom', path: ['max_concurrent_calls_per_principal'], message });
-    },
-  );
+/** What a service's gRPC server bears where nothing else is configured. */
+interface RpcDefaults {
+  readonly calls: number;
+  readonly connections: number;
+}
+
+const RPC_DEFAULTS: RpcDefaults = { calls: 10_000, connections: 2000 };
+
+const rpcLimits = (defaults = RPC_DEFAULTS) =>
+  z
+    .strictObject({
+      max_message_bytes: count
+        .max(2 ** 30)
+        .default(16 * 1024 * 1024)
+        .describe('Largest gRPC message taken or sent, in bytes.'),
+      max_concurrent_streams: count.default(1000).describe('Calls open at once on one connection.'),
+      max_concurrent_calls: count
+        .default(defaults.calls)
+        .describe('Calls open at once over all connections.'),
+      max_concurrent_calls_per_principal: count
+        .optional()
+        .describe(
+          'Calls open at once of one principal. Default: half of rpc.max_concurrent_calls.',
+        ),
+      first_message_seconds: seconds
+        .default(10)
+        .describe(
+          'Longest wait for the first message of a call, longer only while its connection brings much.',
+        ),
+      max_connections: count.default(defaults.connections).describe('Connections open at once.'),
+      max_refusals_per_second: count
+        .default(50)
+        .describe(
+          'Calls without good credentials that are checked a second for one address, ten times as many at once. Others from there are refused unchecked, unless their connection has proved something.',
+        ),
+      max_refusals_per_connection: count
+        .default(100)
+        .describe('Such calls on a connection that has proved nothing, before it is closed.'),
+    })
+    .superRefine(
+      ({ max_concurrent_calls: all, max_concurrent_calls_per_principal: each }, context) => {
+        if (each === undefined || each <= all) return;
+        const message = `is ${each}, above max_concurrent_calls (${all}): it would never limit anybody`;
+        context.addIssue({ code: 'custom', path: ['max_concurrent_calls_per_principal'], message });
+      },
+    );
 
 /** The settings that every service has; spread into its own schema. `port`s differ. */
-export function commonSections(defaults: { readonly listen: string; readonly admin: string }) {
+export function commonSections(defaults: {
+  readonly listen: string;
+  readonly admin: string;
+  readonly rpc?: RpcDefaults;
+}) {
   return {
     listen: addressSchema
       .default(defaults.listen)
@@ -104,7 +120,7 @@ export function commonSections(defaults: { readonly listen: string; readonly adm
       .prefault({})
       .describe('metrics and health'),
     log: logSchema.prefault({}).describe('what is written to standard output'),
-    rpc: limitsSchema.prefault({}).describe('bounds of the gRPC server'),
+    rpc: rpcLimits(defaults.rpc).prefault({}).describe('bounds of the gRPC server'),
     auth: authConfigSchema.prefault({}).describe('who may call, and how this service signs'),
     tls: tlsConfigSchema
       .optional()
@@ -121,3 +137,38 @@ export function commonSections(defaults: { readonly listen: string; readonly adm
       .describe('Longest time that open calls have to end after SIGTERM.'),
   };
 }
+
+/** Of services at which something is done that one may ask for later. */
+export const auditSection = z
+  .strictObject({
+    file: z
+      .string()
+      .min(1)
+      .meta({ takes: 'path' })
+      .optional()
+      .describe(
+        'File to which is added who opened and attached sessions, drained, loaded and unloaded: a JSON object a line. Default: none.',
+      ),
+  })
+  .prefault({})
+  .describe('a log of who did what');
+
+/** The Open Inference Protocol, for services that sessions can be had from. */
+export const inferenceSection = z
+  .strictObject({
+    grpc: z
+      .boolean()
+      .default(true)
+      .describe('Serve inference.GRPCInferenceService beside the own protocol, on the same port.'),
+    http_listen: addressSchema
+      .optional()
+      .describe('host:port for the same over HTTP (/v2/…). Default: none.'),
+    sequence_idle_seconds: z
+      .number()
+      .positive()
+      .max(MOST_MS / 1000)
+      .default(60)
+      .describe('A sequence that nobody goes on with ends after this.'),
+  })
+  .prefault({})
+  .describe('the Open Inference Protocol');

@@ -1,16 +1,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { readKeySet, readTls } from '@cabstand/auth';
+import type { PublicKey } from '@cabstand/auth';
 import {
   authConfigSchema,
   generateSubnetKeys,
-  readTls,
   rotateKey,
   subnetPaths,
   tlsConfigSchema,
-} from '@cabstand/auth';
+} from '@cabstand/auth-admin';
 import { FakeClock } from '@cabstand/core';
-import { certificateExpiry, exportKeyExpiry } from './expiry';
+import { certificateExpiry, exportKeyExpiry, retiredKeyUse } from './expiry';
 import { Metrics } from './metrics';
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -52,6 +53,27 @@ test('a rotated key has an end for whoever still signs with it, and none for its
   await clock.advance(5000);
   expect(await value(own)).toBe(String(ends / 1000));
   expect(await value(member)).toBe('+Inf');
+});
+
+test('the last use of a retired key is told until its end, and no use of others', async () => {
+  const used = retiredKeyUse(metrics, clock);
+  const name = 'cabstand_retired_key_last_used_timestamp_seconds{principal="hoster"';
+  const newest = (at: number) => [...readKeySet(subnetPaths(folder).keys).all()].at(at)!;
+  const hoster = (): PublicKey =>
+    [...readKeySet(subnetPaths(folder).keys).all()].find(
+      ({ principal }) => principal === 'hoster',
+    )!;
+  used(hoster());
+  expect(await value(name)).toBeUndefined();
+  rotateKey({ folder, name: 'hoster', clock });
+  used(newest(-1));
+  expect(await value(name)).toBeUndefined();
+  used(hoster());
+  await clock.advance(5000);
+  used(hoster());
+  expect(await value(name)).toBe(String(clock.now() / 1000));
+  await clock.advance(8 * DAY_MS);
+  expect(await value(name)).toBeUndefined();
 });
 
 test('without credentials there is nothing that ends', async () => {

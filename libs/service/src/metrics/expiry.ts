@@ -1,5 +1,8 @@
-import { keyExpiry } from '@cabstand/auth';
-import type { AuthConfig, CertificateInUse, CreateOptions } from '@cabstand/auth';
+import { keyExpiry } from '@cabstand/auth-admin';
+import type { CertificateInUse, PublicKey } from '@cabstand/auth';
+import { systemClock } from '@cabstand/core';
+import type { Clock } from '@cabstand/core';
+import type { AuthConfig, CreateOptions } from '@cabstand/auth-admin';
 import type { Metrics } from './metrics';
 
 /** Principals that get a series each; of more those whose keys end first. */
@@ -30,6 +33,37 @@ export function exportKeyExpiry(
     const soonest = [...found.members].sort(([, a], [, b]) => a - b).slice(0, MEMBERS);
     for (const [principal, endsMs] of soonest) members.set({ principal }, endsMs / 1000);
   });
+}
+
+/** Keys that get a series each; those that were retired earlier than so many others have none. */
+const RETIRED = 100;
+
+/**
+ * Takes the keys of calls, and tells when one was used that is to end: whoever ends it then stops somebody.
+ * Give it to whatever checks calls.
+ */
+export function retiredKeyUse(
+  metrics: Metrics,
+  clock: Clock = systemClock,
+): (key: PublicKey) => void {
+  const gauge = metrics.gauge({
+    name: 'cabstand_retired_key_last_used_timestamp_seconds',
+    help: 'When a call was last taken that a retired key had signed, in seconds since 1970; the key is good until its end.',
+    labels: ['principal', 'key'],
+  });
+  const used = new Map<string, { readonly key: PublicKey; atMs: number }>();
+  metrics.beforeScrape(() => {
+    gauge.reset();
+    for (const [id, { key, atMs }] of used)
+      if (key.notAfterMs < clock.now()) used.delete(id);
+      else gauge.set({ principal: key.principal, key: id }, atMs / 1000);
+  });
+  return (key) => {
+    if (key.notAfterMs === Infinity) return;
+    const known = used.get(key.id);
+    if (known !== undefined) known.atMs = clock.now();
+    else if (used.size < RETIRED) used.set(key.id, { key, atMs: clock.now() });
+  };
 }
 
 /** Takes the certificates that come into use: give it to whatever reads them. */
