@@ -6,8 +6,8 @@ import {
   createClientAuthorizer,
   generateSubnetKeys,
   subnetPaths,
-} from '@cabstand/auth';
-import type { AuthConfigInput } from '@cabstand/auth';
+} from '@cabstand/auth-admin';
+import type { AuthConfigInput } from '@cabstand/auth-admin';
 import type { Authorizer } from '@cabstand/rpc';
 import { Child } from './child';
 import { freePorts } from './free-ports';
@@ -52,6 +52,10 @@ export interface Service {
 export const REPOSITORY_ROOT = path.resolve(__dirname, '../../..');
 export const BUNDLED_MODELS = path.join(REPOSITORY_ROOT, 'models');
 export const TEST_MODELS = path.join(REPOSITORY_ROOT, 'test/models');
+/** Language models as optimum exports them, and what they must answer. */
+export const LANGUAGE_MODELS = path.join(REPOSITORY_ROOT, 'test/language-models');
+/** Models with an encoder as optimum exports them, and what they must answer. */
+export const ENCODER_MODELS = path.join(REPOSITORY_ROOT, 'test/encoder-models');
 
 /**
  * Real routers and hosters on loopback, each a process of its own, with keys of their own, in a

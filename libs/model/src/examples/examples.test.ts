@@ -38,6 +38,7 @@ const signature = (more: Partial<ModelSignature> = {}): ModelSignature => ({
   takesPrompt: false,
   takesLiveInput: false,
   takesEmpty: true,
+  sessions: undefined,
   framed: [],
   rows: [],
   ...more,

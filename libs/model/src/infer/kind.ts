@@ -142,6 +142,6 @@ function languageModel({ inputs, outputs }: GraphSummary): string[] {
   const caches = inputs.filter(({ name }) => /past/i.test(name));
   if (caches.length < 2 || !outputs.some(({ name }) => /logits/i.test(name))) return [];
   return [
-    `${caches.length} inputs look like the key/value cache of a language model: served as it is, callers keep the cache; kind generator needs start and stop tokens`,
+    `${caches.length} inputs look like the key/value cache of a language model: served as it is, callers keep the cache; in a folder with config.json as its exporter wrote it, it is served as one`,
   ];
 }

@@ -8,7 +8,7 @@ import { checkParameter } from './parameters';
 import { oneOf } from './problems';
 import type { Report } from './problems';
 import type { GraphSpec } from './program';
-import type { ParameterSpec } from './signature';
+import type { InputSpec, ParameterSpec } from './signature';
 import type { Manifest } from './types';
 
 export function checkManifest(manifest: Manifest, report: Report): void {
@@ -18,8 +18,12 @@ export function checkManifest(manifest: Manifest, report: Report): void {
   checkStates(manifest, report);
   checkFraming(manifest.framed, manifest.inputs, manifest.graphs, report);
   checkInputs(manifest, report);
-  for (const parameter of manifest.parameters) checkDefault(parameter, report);
+  checkParameters(manifest.parameters, report);
   checkKind(manifest, report);
+}
+
+export function checkParameters(parameters: readonly ParameterSpec[], report: Report): void {
+  for (const parameter of parameters) checkDefault(parameter, report);
 }
 
 function checkDefault(parameter: ParameterSpec, report: Report): void {
@@ -123,17 +127,19 @@ function checkInputs(manifest: Manifest, report: Report): void {
         graph.inputs.some(({ source }) => source.from === 'input' && source.input === input.name),
       );
     if (!used) report(key, input.name, 'an input that a graph or the framing takes');
-    if (input.minimum !== undefined && input.maximum !== undefined && input.minimum > input.maximum)
-      report(`${key}.minimum`, input.minimum, `at most the maximum, ${input.maximum}`);
-    if ((input.minimum !== undefined || input.maximum !== undefined) && input.dtype === 'string')
-      report(`${key}.dtype`, input.dtype, 'a dtype that can be compared with minimum and maximum');
-    const fixed = input.shape.map((size) => (typeof size === 'number' ? size : 1));
-    const bytes = elementCount(fixed) * DTYPES[input.dtype].bytes;
-    if (bytes > manifest.limits.maxInputBytes)
-      report(
-        `${key}.shape`,
-        input.shape,
-        `at most limits.max_input_bytes, ${manifest.limits.maxInputBytes}`,
-      );
+    checkInput(input, manifest.limits.maxInputBytes, report);
   }
+}
+
+/** What must hang together within an input of any kind of model. */
+export function checkInput(input: InputSpec, maxInputBytes: number, report: Report): void {
+  const key = `inputs.${input.name}`;
+  if (input.minimum !== undefined && input.maximum !== undefined && input.minimum > input.maximum)
+    report(`${key}.minimum`, input.minimum, `at most the maximum, ${input.maximum}`);
+  if ((input.minimum !== undefined || input.maximum !== undefined) && input.dtype === 'string')
+    report(`${key}.dtype`, input.dtype, 'a dtype that can be compared with minimum and maximum');
+  const fixed = input.shape.map((size) => (typeof size === 'number' ? size : 1));
+  const bytes = elementCount(fixed) * DTYPES[input.dtype].bytes;
+  if (bytes > maxInputBytes)
+    report(`${key}.shape`, input.shape, `at most limits.max_input_bytes, ${maxInputBytes}`);
 }

@@ -1,6 +1,7 @@
 /** What a zod schema finds wrong, as errors that name file, key, value and what was expected. */
 import type { z } from 'zod';
 import { CabstandError, nearest } from '@cabstand/core';
+import { KINDS } from './kinds';
 import { manifestProblem } from './problems';
 
 export function problemsOfIssue(
@@ -66,6 +67,8 @@ function expectation(issue: z.core.$ZodIssue): string {
     case 'invalid_type':
       return issue.expected === 'record' ? 'object' : issue.expected;
     case 'invalid_value':
+      // Each schema of a manifest has the kinds that are its own.
+      if (issue.path.join('.') === 'kind') return `one of ${Object.keys(KINDS).join(', ')}`;
       return `one of ${issue.values.map(String).join(', ')}`;
     case 'too_small':
       return `at least ${String(issue.minimum)}${issue.origin === 'array' ? ' entries' : ''}`;
@@ -115,7 +118,12 @@ function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[], written: 
 /** Without defaults and options; of a union, the part that the written value chose. */
 function unwrap(schema: z.core.$ZodType, written: unknown): z.core.$ZodType | undefined {
   const { def } = schema._zod;
-  if (def.type === 'optional' || def.type === 'default' || def.type === 'nullable')
+  if (
+    def.type === 'optional' ||
+    def.type === 'default' ||
+    def.type === 'prefault' ||
+    def.type === 'nullable'
+  )
     return unwrap((def as z.core.$ZodOptionalDef).innerType, written);
   if (def.type !== 'union') return schema;
   if (!('discriminator' in def)) {

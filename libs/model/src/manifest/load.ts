@@ -9,10 +9,14 @@ import { fillManifest } from '../infer/fill';
 import { checkManifest } from './check';
 import { checkDims, checkSizes } from './check-graphs';
 import { modelDigest } from './digest';
+import { findExport } from '../language-model/export-files';
+import { findLanguageModel } from '../language-model/find';
+import { loadExported } from './load-language-model';
+import { loadModule } from './load-module';
 import { findGraphs, survivesEmpty } from './graph-files';
 import { normalise } from './normalise';
 import type { Vocabularies } from './normalise-generation';
-import { parseManifest } from './parse';
+import { parseAny, parseWithoutKind } from './parse';
 import { Problems, manifestProblem } from './problems';
 import type { Report } from './problems';
 import type { WrittenManifest } from './schema';
@@ -57,9 +61,30 @@ export async function loadManifest(
   // A manifest that is a link to something else is not read.
   problems.throwIfAny();
   const text = (await isThere(file)) ? await readText(file, file, '(file)', LARGEST_MANIFEST) : '';
-  const written = parseManifest(text, named, variant);
-  const name = nameOf(written, folder, variant, named);
   const versionFolder = join(folder, chosen);
+  // Its exporter wrote what a manifest would say.
+  const open = parseWithoutKind(text, named, variant);
+  const exported = open && (await findExport(versionFolder, open.graph));
+  const written =
+    open !== undefined && exported !== undefined ? open : parseAny(text, named, variant);
+  const name = nameOf(written, folder, variant, named);
+  const digestOf = (): Promise<string> => modelDigest(file, versionFolder, variant, signal);
+  if (written.kind === 'module') {
+    // Its code is what is run: links out of the folder would let others change it.
+    await checkFolder(folder, chosen, [], problems.report);
+    problems.throwIfAny();
+    const place = { name, folder, file, version: chosen, variant };
+    const found = { ...place, digest: digest ? await digestOf() : '' };
+    const module = await loadModule(written, found, problems.report);
+    problems.throwIfAny();
+    return module;
+  }
+  if (written.kind === 'language-model') {
+    const place = { name, folder, file, version: chosen, variant };
+    const found = { ...place, digest: digest ? await digestOf() : '' };
+    const model = exported ?? (await findLanguageModel(versionFolder, written.graph));
+    return await loadExported(written, found, model, problems);
+  }
   const graphs = await findGraphs(written, versionFolder, problems);
   // What a graph that cannot be read or served leaves open would be reported again and again.
   if ([...graphs.values()].some((one) => one.summary === undefined && !one.written.outputs))
@@ -75,7 +100,7 @@ export async function loadManifest(
       folder,
       version: chosen,
       versionFolder,
-      digest: digest ? await modelDigest(file, versionFolder, variant, signal) : '',
+      digest: digest ? await digestOf() : '',
       vocabularies: await readVocabularies(written, named, versionFolder, problems),
       golden: await goldenFile(written, folder, variant, problems.report),
       variant,
@@ -92,7 +117,7 @@ export async function loadManifest(
 
 /** That of the variant or the folder. */
 function nameOf(
-  written: WrittenManifest,
+  written: Pick<WrittenManifest, 'name'>,
   folder: string,
   variant: string | undefined,
   file: string,

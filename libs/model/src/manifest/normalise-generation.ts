@@ -52,7 +52,7 @@ export function normaliseText(
 }
 
 export function normaliseParameters(
-  written: WrittenManifest,
+  written: Pick<WrittenManifest, 'parameters'>,
   generation: GenerationSpec | undefined,
   report: Report,
 ): ParameterSpec[] {

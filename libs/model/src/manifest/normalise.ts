@@ -103,6 +103,8 @@ export function normalise(written: FilledManifest, around: Surroundings, report:
     takesPrompt: KINDS[kind].generates && text.input !== undefined,
     takesLiveInput: KINDS[kind].takesLiveInput,
     takesEmpty: around.takesEmpty,
+    sessions: undefined,
+    module: undefined,
   };
 }
 
@@ -127,7 +129,7 @@ function normaliseGraph(name: string, graph: FilledGraph, versionFolder: string)
 }
 
 /** Inputs that are large even as a single row get room for some. */
-function roomFor(inputs: readonly InputSpec[]): number {
+export function roomFor(inputs: readonly InputSpec[]): number {
   const rows = inputs.map(
     ({ dtype, shape }) =>
       elementCount(shape.map((size) => (typeof size === 'number' ? size : 1))) *
@@ -153,7 +155,7 @@ function sinksOf(output: WrittenGraphOutput): Sink[] {
 }
 
 /** Free dimensions that the manifest fixes for the graphs are fixed for callers too. */
-function normaliseInput(
+export function normaliseInput(
   name: string,
   input: FilledInput,
   dims: Readonly<Record<string, number>>,

@@ -1,5 +1,5 @@
 /** Turn parameters: JSON from callers → values that every graph input can be made from. */
-import { invalid } from '@cabstand/core';
+import { CabstandError, invalid } from '@cabstand/core';
 import {
   arrayFrom,
   elementCount,
@@ -8,26 +8,53 @@ import {
   readElement,
 } from '@cabstand/tensor';
 import type { DType, JsonElement, NumericArray } from '@cabstand/tensor';
+import { checkForm } from './parameter-forms';
 import { oneOf } from './problems';
 import type { ParameterSpec, ParameterValue } from './signature';
 
 export type Parameters = Readonly<Record<string, ParameterValue>>;
 
-/** All parameters of a turn, defaults filled in. Throws PARAMETER_INVALID naming the parameter. */
+/**
+ * All parameters of a turn, defaults filled in.
+ *
+ * @throws CabstandError PARAMETER_INVALID naming all that are wrong; its metadata are those of the first.
+ */
 export function resolveParameters(
   specs: readonly ParameterSpec[],
   given: Readonly<Record<string, unknown>>,
 ): Parameters {
   const names = specs.map(({ name }) => name);
+  const problems: CabstandError[] = [];
   for (const name of Object.keys(given))
     if (!names.includes(name))
-      throw invalid('PARAMETER_INVALID', 'parameter', name, oneOf(name, names));
+      problems.push(invalid('PARAMETER_INVALID', 'parameter', name, oneOf(name, names)));
   const values: Record<string, ParameterValue> = {};
   for (const spec of specs) {
     const value = Object.hasOwn(given, spec.name) ? given[spec.name] : spec.default;
-    values[spec.name] = checkParameter(spec, value, `parameter ${spec.name}`);
+    try {
+      values[spec.name] = checkParameter(spec, value, `parameter ${spec.name}`);
+    } catch (error) {
+      problems.push(CabstandError.from(error));
+    }
   }
+  throwParameterProblems(problems);
   return values;
+}
+
+/** So many are named; how many there are is told. */
+const MOST_NAMED = 20;
+
+/** @throws CabstandError PARAMETER_INVALID with every problem, where there is one. */
+export function throwParameterProblems(problems: readonly CabstandError[]): void {
+  const [first, second] = problems;
+  if (first === undefined) return;
+  if (second === undefined) throw first;
+  const left = problems.length - MOST_NAMED;
+  const named = problems.slice(0, MOST_NAMED).map(({ message }) => message);
+  const more = left > 0 ? [`and ${left} more`] : [];
+  throw new CabstandError('PARAMETER_INVALID', [...named, ...more].join('; '), {
+    metadata: first.metadata,
+  });
 }
 
 /**
@@ -35,6 +62,10 @@ export function resolveParameters(
  * true or false. Throws PARAMETER_INVALID unless it is what the parameter takes.
  */
 export function checkParameter(spec: ParameterSpec, value: unknown, field: string): ParameterValue {
+  if (spec.form !== undefined)
+    return checkForm(spec.form, value, field, (element, place) =>
+      checkElement(spec, element, place),
+    );
   if (!Array.isArray(value)) return checkElement(spec, value, field);
   if (spec.shape.length === 0) throw invalid('PARAMETER_INVALID', field, value, 'one value');
   const count = elementCount(spec.shape);
@@ -44,16 +75,21 @@ export function checkParameter(spec: ParameterSpec, value: unknown, field: strin
 }
 
 function checkElement(spec: ParameterSpec, element: unknown, field: string): JsonElement {
-  const { dtype, minimum, maximum } = spec;
+  const { dtype, minimum, maximum, oneOf: choices } = spec;
   const fail = (expected: string): never => {
     throw invalid('PARAMETER_INVALID', field, element, expected);
   };
+  if (dtype === 'string') {
+    if (typeof element !== 'string') return fail(expectedElement(dtype));
+    if (choices?.includes(element) === false) fail(oneOf(element, choices.map(String)));
+    return element;
+  }
   const wide = dtype === 'int64' || dtype === 'uint64';
   const value = typeof element === 'string' && !wide ? undefined : readElement(dtype, element);
   if (value === undefined || !Number.isFinite(Number(value))) return fail(expectedElement(dtype));
   // Comparisons, unlike `includes`, are exact between a bigint and a number.
-  if (spec.oneOf !== undefined && !spec.oneOf.some((one) => value >= one && value <= one))
-    fail(`one of ${spec.oneOf.join(', ')}`);
+  if (choices !== undefined && !choices.some((one) => value >= Number(one) && value <= Number(one)))
+    fail(`one of ${choices.join(', ')}`);
   if (minimum !== undefined && value < minimum) fail(`at least ${minimum}`);
   if (maximum !== undefined && value > maximum) fail(`at most ${maximum}`);
   return elementToJson(dtype, value);
@@ -69,6 +105,12 @@ export function elementsOf(
   count: number,
 ): NumericArray | undefined {
   if (dtype === 'string') return undefined;
+  // No graph is fed with a parameter of another form.
+  if (typeof value === 'object' && !isList(value)) return undefined;
   const valueAt = typeof value === 'object' ? (index: number) => value[index] ?? 0 : () => value;
   return arrayFrom(dtype, count, valueAt);
+}
+
+function isList(value: ParameterValue): value is readonly JsonElement[] {
+  return Array.isArray(value);
 }

@@ -1,5 +1,5 @@
-import { tensorFrom, tensorOf } from '@cabstand/tensor';
-import type { DType, ElementValue } from '@cabstand/tensor';
+import { DTYPES, tensorFrom, tensorOf } from '@cabstand/tensor';
+import type { DType, ElementValue, Tensor } from '@cabstand/tensor';
 import { scanStrings, scanValues } from './scan';
 import type { InputSpec } from './signature';
 
@@ -50,6 +50,45 @@ test('int16 samples stand for themselves divided by 32768', () => {
     scanValues(input, samples(0, 16385), 'tensor x');
   }).toThrow(/element 1/);
 });
+
+describe.each<DType>(['float16', 'float32', 'float64', 'int16', 'int32', 'int64', 'uint8', 'bool'])(
+  'values of %s',
+  (dtype) => {
+    const { bytes } = DTYPES[dtype];
+    // More than is looked at in one go, and not a whole number of times.
+    const COUNT = 40_000;
+    const ones = tensorFrom('x', dtype, Array<number>(COUNT).fill(1));
+    const place = (offset: number, data: Uint8Array): Tensor => {
+      const memory = new Uint8Array(offset + data.byteLength).fill(0xff);
+      memory.set(data, offset);
+      return { ...ones, data: memory.subarray(offset) };
+    };
+    const input = spec(dtype, { minimum: 0, maximum: 1 });
+
+    test.each([0, 1, 3, 4, 7])('are looked at wherever they lie: %i', (offset) => {
+      scanValues(input, place(offset, ones.data), 'tensor x');
+      for (const index of [0, 2_047, 8_192, 16_384, COUNT - 1]) {
+        const data = Uint8Array.from(ones.data);
+        const wrong = tensorFrom('x', dtype, [2]).data;
+        data.set(wrong, index * bytes);
+        const first = 1_000;
+        expect(() => {
+          scanValues(input, place(offset, data), 'tensor x', first);
+        }).toThrow(`element ${first + index}: got 2`);
+      }
+    });
+
+    test('are not changed by it, and those of a message before are not seen', () => {
+      const data = tensorFrom('x', dtype, Array<number>(5_000).fill(2)).data;
+      expect(() => {
+        scanValues(input, place(1, data), 'tensor x');
+      }).toThrow('element 0');
+      const few = place(1, ones.data.slice(0, 3 * bytes));
+      scanValues(input, few, 'tensor x');
+      expect(Buffer.from(few.data).equals(Buffer.from(ones.data.slice(0, 3 * bytes)))).toBe(true);
+    });
+  },
+);
 
 test('a bool is 0 or 1', () => {
   scan(spec('bool'), true, false);

@@ -1,8 +1,12 @@
-/** Finds NaN, infinities and values out of range without allocating per element. */
+/** Finds NaN, infinities and values out of range without allocating for them. */
 import { invalid } from '@cabstand/core';
-import { numbersOf } from '@cabstand/tensor';
-import type { Tensor } from '@cabstand/tensor';
+import { DTYPES, arrayOf, float16Numbers } from '@cabstand/tensor';
+import type { DType, NumericArray, Tensor } from '@cabstand/tensor';
 import type { InputSpec } from './signature';
+
+/** Values that do not lie aligned are looked at here, as many at a time as it holds. */
+const SCRATCH = new Uint8Array(16 * 1024);
+const FLOAT16 = new Float32Array(SCRATCH.length / 2);
 
 /** Throws INPUT_TEXT for what ONNX Runtime would cut: it takes strings up to the first NUL. */
 export function scanStrings(strings: readonly string[], field: string): void {
@@ -22,7 +26,34 @@ export function scanValues(input: InputSpec, tensor: Tensor, field: string, firs
     scanRange(tensor.data, 0, 1, field, first);
     return;
   }
-  const values = numbersOf(tensor);
+  const { data } = tensor;
+  const { bytes } = DTYPES[dtype];
+  if (dtype !== 'float16' && data.byteOffset % bytes === 0) {
+    scanNumbers(input, dtype, arrayOf(tensor), field, first);
+    return;
+  }
+  for (let at = 0; at < data.byteLength; at += SCRATCH.length) {
+    // In a message values lie as they come.
+    const part = data.subarray(at, at + SCRATCH.length);
+    SCRATCH.set(part);
+    const values = arrayOf({ ...tensor, data: SCRATCH.subarray(0, part.byteLength) });
+    const numbers =
+      values instanceof Uint16Array && dtype === 'float16' ? float16Of(values) : values;
+    scanNumbers(input, dtype, numbers, field, first + at / bytes);
+  }
+}
+
+function float16Of(bits: Uint16Array): Float32Array {
+  return float16Numbers(bits, FLOAT16.subarray(0, bits.length));
+}
+
+function scanNumbers(
+  input: InputSpec,
+  dtype: DType,
+  values: NumericArray,
+  field: string,
+  first: number,
+): void {
   const { minimum, maximum } = input;
   if (values instanceof BigInt64Array || values instanceof BigUint64Array) {
     if (minimum === undefined && maximum === undefined) return;

@@ -1,40 +1,12 @@
 /** model.yaml as it is written; what it means and how it hangs together is checked in load.ts. */
 import { z } from 'zod';
 import type { DType } from '@cabstand/tensor';
+import { bytes, common, fileName, input, name, positive, whole } from './schema-parts';
 import type { Dimension } from './signature';
 
-const providers = ['cuda', 'tensorrt', 'webgpu', 'cpu'] as const;
-// prettier-ignore
-const dtypes = [
-  'float32', 'float64', 'float16', 'int8', 'int16', 'int32', 'int64',
-  'uint8', 'uint16', 'uint32', 'uint64', 'bool', 'string',
-] as const;
-
-const name = z
-  .string()
-  .regex(
-    /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/,
-    'a name: a letter, then letters, digits, _ . - (64 at most)',
-  );
-const whole = z
-  .int()
-  .min(0)
-  .max(2 ** 31 - 1);
-const positive = z
-  .int()
-  .min(1)
-  .max(2 ** 31 - 1);
-const bytes = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 const axis = z.int().min(0).max(7);
 const batchAxis = axis.nullable();
 const batched = { batch_axis: batchAxis.default(null) };
-const fileName = z
-  .string()
-  .min(1)
-  .refine((path) => !path.startsWith('/') && !path.split(/[\\/]/).includes('..'), {
-    error: 'a file inside the folder',
-  });
-
 const graphInput = z.discriminatedUnion('from', [
   z.strictObject({ from: z.literal('input'), input: name, ...batched }),
   z.strictObject({ from: z.literal('frame'), input: name.optional(), ...batched }),
@@ -72,56 +44,6 @@ const state = z.strictObject({
   window: z.strictObject({ axis }).optional(),
 });
 
-/** Beyond 2^53 a number loses its last digits. */
-const wideInteger = z.string().regex(/^-?[0-9]{1,20}$/, 'a whole number, as text');
-
-const parameter = z.strictObject({
-  dtype: z.enum(dtypes).exclude(['string']),
-  shape: z.array(positive).max(8).default([]),
-  default: z.union(
-    [
-      z.number(),
-      z.boolean(),
-      wideInteger,
-      z.array(z.union([z.number(), wideInteger], 'a number')).min(1),
-    ],
-    'a number, true or false, or a list of numbers',
-  ),
-  one_of: z.array(z.number()).min(1).optional(),
-  minimum: z.number().optional(),
-  maximum: z.number().optional(),
-  description: z.string().default(''),
-});
-
-const media = z.strictObject({
-  audio: z.strictObject({ sample_rate: positive }).optional(),
-  text: z.strictObject({}).optional(),
-  image: z
-    .strictObject({
-      width: positive,
-      height: positive,
-      channels: z.enum(['rgb', 'bgr']),
-      layout: z.enum(['nchw', 'nhwc']),
-      mean: z.array(z.number()).min(1).max(4),
-      std: z.array(z.number()).min(1).max(4),
-      fit: z.enum(['stretch', 'pad']).default('stretch'),
-    })
-    .optional(),
-});
-
-const input = z.strictObject({
-  dtype: z.enum(dtypes).optional(),
-  shape: z
-    .array(z.union([whole, name], 'a size, or the name of a free dimension'))
-    .max(8)
-    .optional(),
-  minimum: z.number().optional(),
-  maximum: z.number().optional(),
-  allow_nan: z.boolean().default(false),
-  description: z.string().default(''),
-  media: media.optional(),
-});
-
 const framing = z.strictObject({
   input: z.union([name, z.array(name).min(1).max(8)], 'the name of an input, or a list of names'),
   axis: axis.default(0),
@@ -136,28 +58,12 @@ const framing = z.strictObject({
     .default(['float32']),
 });
 
-const modelName = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'a name of [a-z0-9][a-z0-9._-]{0,63}');
-
 export const manifestSchema = z.strictObject({
-  name: modelName.optional(),
+  ...common,
   kind: z.enum(['stateless', 'stateful', 'generator']).optional(),
-  description: z.string().default(''),
-  provenance: z
-    .strictObject({
-      source: z.string().optional(),
-      version: z.string().optional(),
-      digest: z.string().optional(),
-      licence: z.string().optional(),
-      script: z.string().optional(),
-    })
-    .default({}),
-  providers: z.array(z.enum(providers)).min(1).default(['cpu']),
   graphs: z.record(name, graph).default({}),
   dims: z.record(z.string().min(1), whole).default({}),
   state: z.record(name, state).default({}),
-  parameters: z.record(name, parameter).default({}),
   inputs: z.record(name, input).default({}),
   outputs: z
     .record(
@@ -221,7 +127,6 @@ export const manifestSchema = z.strictObject({
       rtol: tolerance.optional(),
     })
     .default({}),
-  variants: z.record(modelName, z.looseObject({})).default({}),
 });
 
 export type WrittenManifest = z.output<typeof manifestSchema>;

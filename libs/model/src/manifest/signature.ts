@@ -1,7 +1,7 @@
 /** What callers of a model see: what it takes, what it gives, its limits. Nothing of how it computes. */
 import type { DType, JsonElement } from '@cabstand/tensor';
 
-export type ModelKind = 'stateless' | 'stateful' | 'generator';
+export type ModelKind = 'stateless' | 'stateful' | 'generator' | 'language-model' | 'module';
 
 export interface ModelSignature {
   readonly name: string;
@@ -12,7 +12,7 @@ export interface ModelSignature {
   readonly kind: ModelKind;
   readonly description: string;
   readonly inputs: readonly InputSpec[];
-  /** In the order in which graphs emit them. A generator has `token`. */
+  /** In the order in which graphs emit them, or as a module's manifest has them. A generator has `token`. */
   readonly outputs: readonly OutputSpec[];
   /** Includes those that every generator takes: seed, temperature, top_k, max_tokens. */
   readonly parameters: readonly ParameterSpec[];
@@ -24,27 +24,81 @@ export interface ModelSignature {
     /** Bytes of state a sequence may hold; undefined for no limit. */
     readonly maxStateBytes: number | undefined;
   };
-  /** A turn may give text instead of a tensor. */
+  /** A turn may give text: beside its inputs for a module, in place of the one with text for others. */
   readonly takesPrompt: boolean;
+  /** Records hold text even of a model that takes none: speech becomes text. Default false. */
+  readonly writesText?: boolean;
   /** A turn's input may come in parts. */
   readonly takesLiveInput: boolean;
   /** Free dimensions may be 0. Some operators of ONNX Runtime end the whole process then. */
   readonly takesEmpty: boolean;
+  /** Input and parameters are taken as they come: models whose answers a test scripts. Default false. */
+  readonly takesAnything?: boolean;
   /** Long inputs that are cut into frames, in step: each step takes a frame of every one. */
   readonly framed: readonly FramedInput[];
   /** Inputs of a stateless model that hold rows, and at which axis: a turn brings as many of each. */
   readonly rows: readonly { readonly input: string; readonly axis: number }[];
+  /** Sessions of a module; undefined for other kinds. */
+  readonly sessions: SessionTraits | undefined;
+}
+
+/**
+ * What becomes of a module's session when its engine dies: it is lost (`none`), computed again from a
+ * checkpoint and what it was given since (`replay`), or goes on at the checkpoint that its records left
+ * with (`commit`).
+ */
+export type Survival = 'none' | 'replay' | 'commit';
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** How sessions of a module are held. */
+export interface SessionTraits {
+  /** One session at a time; others wait for it to end. */
+  readonly exclusive: boolean;
+  readonly survival: Survival;
+  /** Messages that sessions send, by name. */
+  readonly messages: Readonly<Record<string, JsonSchema>>;
+  /** Longest a session may last; undefined for no limit. */
+  readonly sessionSeconds: number | undefined;
+  /** From a stop until the author's code must have ended. */
+  readonly stopGraceSeconds: number;
+  /** Commands of a session that wait to be applied. */
+  readonly commandsWaiting: number;
+  /** Largest command, as JSON. */
+  readonly commandBytes: number;
+  /** Largest result of a command, as JSON. */
+  readonly resultBytes: number;
+  /** Largest message, or recorded value, as JSON. */
+  readonly messageBytes: number;
+  /** Log entries since the last checkpoint that can be given again (`replay`). */
+  readonly replayRecords: number;
 }
 
 /** Survives JSON: groups and digests of turns are made from it. */
-export type ParameterValue = JsonElement | readonly JsonElement[];
+export type ParameterValue =
+  JsonElement | readonly JsonElement[] | Readonly<Record<string, number>>;
+
+/** What is no number, and no list of a fixed length. */
+export type ParameterForm =
+  /** Characters at most; an empty one says nothing. */
+  | { readonly kind: 'text'; readonly longest: number }
+  /** Any number of elements up to `most`; those of text have 1 to `longest` characters. One alone is a list of one. */
+  | { readonly kind: 'list'; readonly most: number; readonly longest?: number }
+  /** Numbers by ids of tokens, which are below `tokens`. */
+  | { readonly kind: 'by-token'; readonly most: number; readonly tokens: number }
+  /** A JSON object, or its text; it goes on as text. */
+  | { readonly kind: 'schema'; readonly longest: number };
 
 export interface ParameterSpec {
   readonly name: string;
   readonly dtype: DType;
+  /** Of a form: empty. */
   readonly shape: readonly number[];
+  /** Absent: `shape` elements of the dtype. Only parameters of language models have one. */
+  readonly form?: ParameterForm;
   readonly default: ParameterValue;
-  readonly oneOf: readonly number[] | undefined;
+  /** Texts where `dtype` is string. */
+  readonly oneOf: readonly (number | string)[] | undefined;
   readonly minimum: number | undefined;
   readonly maximum: number | undefined;
   readonly description: string;
@@ -78,6 +132,8 @@ export interface InputSpec {
   readonly allowNan: boolean;
   readonly description: string;
   readonly media: Media | undefined;
+  /** May be given in place of this other input, or of the prompt that stands for that: one of them. */
+  readonly replaces?: string;
 }
 
 export interface OutputSpec {

@@ -6,7 +6,7 @@ import { resolveParameters } from './parameters';
 import type { Parameters } from './parameters';
 import { oneOf } from './problems';
 import { scanStrings, scanValues } from './scan';
-import { KINDS } from './kinds';
+import { KINDS, readsText } from './kinds';
 import { checkOneFrame } from './short-input';
 import type { InputSpec, ModelSignature } from './signature';
 
@@ -38,6 +38,8 @@ export function validateTurnInput(
   turn: TurnInput,
   values = true,
 ): CheckedTurn {
+  if (signature.takesAnything === true)
+    return { parameters: turn.parameters as Parameters, bytes: 0 };
   const parameters = resolveParameters(signature.parameters, turn.parameters);
   const live = turn.live === true;
   if (live && !signature.takesLiveInput)
@@ -48,21 +50,53 @@ export function validateTurnInput(
   if (turn.prompt !== '')
     checkPrompt(signature, turn.prompt, text !== undefined && given.has(text));
   for (const input of signature.inputs) {
-    if (given.has(input.name)) continue;
+    checkReplaced(input, given, text !== undefined && turn.prompt !== '');
+    if (given.has(input.name) || input.replaces !== undefined) continue;
     if (input.name === text && turn.prompt !== '') continue;
+    if (isReplaced(signature, input, given)) continue;
     if (live && streamedInputs(signature).includes(input.name)) continue;
     const expected =
       input.name === text && signature.takesPrompt
-        ? `a prompt, or tensor ${input.name}`
+        ? `a prompt, or tensor ${[input.name, ...replacing(signature, input)].join(' or ')}`
         : `tensor ${describe(input)}`;
     throw invalid('INPUT_MISSING', `input ${input.name}`, undefined, expected);
   }
-  if (text === undefined && signature.takesPrompt && turn.prompt === '')
+  // A module may do without.
+  if (
+    KINDS[signature.kind].generates &&
+    text === undefined &&
+    signature.takesPrompt &&
+    turn.prompt === ''
+  )
     throw invalid('INPUT_MISSING', 'prompt', turn.prompt, 'some text');
   checkRows(signature, turn.tensors);
   checkInStep(signature, turn.tensors);
   if (!live) checkOneFrame(signature, turn.tensors);
   return { parameters, bytes };
+}
+
+function replacing({ inputs }: ModelSignature, { name }: InputSpec): string[] {
+  return inputs.filter(({ replaces }) => replaces === name).map((input) => input.name);
+}
+
+/** Whether another input was given in its place. */
+export function isReplaced(
+  { inputs }: Pick<ModelSignature, 'inputs'>,
+  { name }: InputSpec,
+  given: ReadonlySet<string>,
+): boolean {
+  return inputs.some((other) => other.replaces === name && given.has(other.name));
+}
+
+function checkReplaced(
+  { name, replaces }: InputSpec,
+  given: ReadonlySet<string>,
+  spoken: boolean,
+): void {
+  if (replaces === undefined || !given.has(name)) return;
+  const other = spoken ? 'a prompt' : given.has(replaces) ? `tensor ${replaces}` : undefined;
+  if (other === undefined) return;
+  throw invalid('INVALID_ARGUMENT', `tensor ${name}`, `beside ${other}`, 'one of the two');
 }
 
 /** Checks a part of live input. */
@@ -71,6 +105,7 @@ export function validateLiveInput(
   tensors: readonly Tensor[],
   values = true,
 ): void {
+  if (signature.takesAnything === true) return;
   if (!signature.takesLiveInput || signature.inputs.length === 0)
     throw invalid('INVALID_ARGUMENT', 'live input', undefined, 'a model that takes live input');
   checkTensors(signature, tensors, values);
@@ -116,12 +151,13 @@ function checkInStep({ framed }: ModelSignature, tensors: readonly Tensor[]): vo
 
 /** The input that a prompt stands for. */
 function textInput(signature: ModelSignature): string | undefined {
-  if (!KINDS[signature.kind].generates) return undefined;
+  if (!readsText(signature)) return undefined;
   return signature.inputs.find(({ media }) => media?.kind === 'text')?.name;
 }
 
 function checkPrompt(signature: ModelSignature, prompt: string, also: boolean): void {
-  if (signature.text.input === undefined || !signature.takesPrompt)
+  const { input } = signature.text;
+  if (!signature.takesPrompt)
     throw invalid('INPUT_UNKNOWN', 'prompt', prompt, 'none: this model takes tensors');
   if (also) throw invalid('INVALID_ARGUMENT', 'prompt', prompt, 'a prompt or its tensor, not both');
   const { maxSequenceLength, maxInputBytes } = signature.limits;
@@ -133,10 +169,11 @@ function checkPrompt(signature: ModelSignature, prompt: string, also: boolean): 
       `${prompt.length} characters`,
       `at most ${maxInputBytes}`,
     );
+  // A module reads it as it is; the engine of a language model counts its tokens.
+  if (input === undefined) return;
   // Far beyond the limit it is not worth looking everything up. A character is at most two units long, and
   // none is lost by changing its case.
   const most = 2 * maxSequenceLength;
-  const { input } = signature.text;
   const text = input.split === 'characters' ? prompt.slice(0, 2 * most) : prompt;
   const { length } = encodeText(text, input, most);
   if (length > maxSequenceLength)
@@ -213,8 +250,11 @@ function checkTensor(signature: ModelSignature, input: InputSpec, tensor: Tensor
       `${bytes} bytes`,
       `${count * DTYPES[dtype].bytes} bytes for ${dtype} [${shape.join(', ')}]`,
     );
-  if (KINDS[signature.kind].generates && input.media?.kind === 'text' && count > maxSequenceLength)
+  if (!KINDS[signature.kind].generates || input.media?.kind !== 'text') return bytes;
+  if (count > maxSequenceLength)
     throw invalid('LIMIT_EXCEEDED', field, `${count} tokens`, `at most ${maxSequenceLength}`);
+  if (count === 0 && KINDS[signature.kind].readsPrompt)
+    throw invalid('INPUT_SHAPE', `${field} shape`, shape, 'at least 1 token');
   return bytes;
 }
 
