@@ -27,6 +27,20 @@ test('a model is loaded as an engine would, and says what it does', async () => 
   expect(stages.some((stage) => stage.startsWith('verifying'))).toBe(true);
 });
 
+test('all providers of a manifest are tried: what this machine lacks is told, and no failure', async () => {
+  for (const providers of ['[cuda, cpu]', '[cpu, cuda]']) {
+    using made = new MadeModel(
+      rowGraph([node('Identity', ['x'], ['y'])]),
+      `${ROWS}providers: ${providers}\n`,
+    );
+    expect(await checkModel(made.folder)).toMatchObject({
+      ok: true,
+      loaded: { provider: 'cpu' },
+      others: [{ provider: 'cuda', ok: false, error: { reason: 'MODEL_FAILED' } }],
+    });
+  }
+});
+
 test('a folder without a model, and a graph that is none, are results', async () => {
   expect(await checkModel('/nowhere')).toMatchObject({ ok: false });
   using made = new MadeModel(rowGraph([node('Nonsense', ['x'], ['y'])]), ROWS);

@@ -2,10 +2,11 @@
 import { fork } from 'node:child_process';
 import path from 'node:path';
 import { CabstandError, toReason } from '@cabstand/core';
-import { loadManifest } from '@cabstand/model';
-import type { Provider, TurnExample } from '@cabstand/model';
+import { isExported, loadManifest } from '@cabstand/model';
+import type { Manifest, Provider, TurnExample } from '@cabstand/model';
 import { DEFAULT_MESSAGE_BYTES } from './frames/limits';
 import type { KnownModel, LoadedFrame } from './frames/types';
+import { loadOnce } from './module-test/load-once';
 import { untried } from './untried';
 
 /** A turn as a caller sent it. */
@@ -16,7 +17,7 @@ export interface CheckOptions {
   readonly version?: string;
   /** One of the manifest's variants. Default: the model itself. */
   readonly variant?: string | undefined;
-  /** Default: the first of the manifest's that works. */
+  /** Default: all of the manifest's. */
   readonly provider?: Provider;
   /** Turns that were recorded, by session: they run together and alone, and must give the same. */
   readonly audit?: readonly (readonly RecordedTurn[])[];
@@ -36,11 +37,21 @@ export interface AuditResult {
   readonly difference: string;
 }
 
+type Checked =
+  | { readonly ok: true; readonly loaded: LoadedFrame; readonly audit: AuditResult | undefined }
+  | { readonly ok: false; readonly error: CabstandError };
+
+/** What one of the manifest's providers made of the model. */
+export type ProviderCheck = Checked & { readonly provider: Provider };
+
 export type CheckResult =
   | {
       readonly ok: true;
+      /** With the first provider that works, which is what a hoster serves with. */
       readonly loaded: LoadedFrame;
       readonly audit: AuditResult | undefined;
+      /** The manifest's other providers: what works, or MODEL_FAILED where this machine cannot. */
+      readonly others: readonly ProviderCheck[];
       readonly seconds: number;
     }
   | { readonly ok: false; readonly error: CabstandError };
@@ -74,34 +85,68 @@ export type CheckAnswer =
 export async function checkModel(folder: string, options: CheckOptions = {}): Promise<CheckResult> {
   const begun = performance.now();
   try {
-    const { threads = 1, audit = [], variant } = options;
-    const { maxMessageBytes = DEFAULT_MESSAGE_BYTES } = options;
+    const { variant, audit = [], provider } = options;
     const manifest = await loadManifest(folder, options.version, { variant });
-    const { version, digest, providers } = manifest;
-    const refusals: CabstandError[] = [];
-    for (const provider of options.provider === undefined ? providers : [options.provider]) {
-      const request = {
-        ...{ folder, version, digest, provider, threads, maxMessageBytes, audit },
-        ...(variant !== undefined && { variant }),
-      };
-      const answer = await ask(request, options).catch((thrown: unknown) => {
-        const known = untried(manifest, CabstandError.from(thrown));
-        if (known === undefined) throw thrown;
-        return ask({ ...request, known }, options);
-      });
-      if (answer.kind === 'loaded') {
-        const seconds = (performance.now() - begun) / 1000;
-        return { ok: true, loaded: answer.loaded, audit: answer.audit, seconds };
-      }
-      const { reason, message, metadata } = answer;
-      refusals.push(new CabstandError(toReason(reason), message, { metadata }));
+    const exported = isExported(manifest);
+    if (audit.length > 0 && (manifest.module !== undefined || exported))
+      throw new CabstandError(
+        'INVALID_ARGUMENT',
+        exported
+          ? 'recorded inputs are not run again on a model as its exporter wrote it: its own trial compares texts alone and together'
+          : 'recorded inputs are not run again on a module: its sessions are code, which `cabstand module test` tries',
+      );
+    const checked: ProviderCheck[] = [];
+    for (const one of provider === undefined ? manifest.providers : [provider]) {
+      options.signal?.throwIfAborted();
+      checked.push({ provider: one, ...(await checkOn(one, manifest, options)) });
     }
+    const refusals = checked.flatMap((one) => (one.ok ? [] : one.error));
     // A provider that this machine lacks says nothing of the model.
-    const error = refusals.find(({ reason }) => reason !== 'MODEL_FAILED') ?? refusals.at(-1);
-    return { ok: false, error: error ?? new CabstandError('MODEL_FAILED', 'no provider') };
+    const wrong = refusals.find(({ reason }) => reason !== 'MODEL_FAILED');
+    const first = checked.find((one) => one.ok);
+    if (first === undefined || wrong !== undefined)
+      return { ok: false, error: wrong ?? refusals.at(-1) ?? noProvider() };
+    const others = checked.filter((one) => one !== first);
+    const seconds = (performance.now() - begun) / 1000;
+    return { ok: true, loaded: first.loaded, audit: first.audit, others, seconds };
   } catch (thrown) {
     return { ok: false, error: CabstandError.from(thrown, 'MODEL_FAILED') };
   }
+}
+
+function noProvider(): CabstandError {
+  return new CabstandError('MODEL_FAILED', 'no provider');
+}
+
+/** With one provider. Rejects where the process that tried it ended. */
+async function checkOn(
+  provider: Provider,
+  manifest: Manifest,
+  options: CheckOptions,
+): Promise<Checked> {
+  const { threads = 1, audit = [], maxMessageBytes = DEFAULT_MESSAGE_BYTES } = options;
+  const { folder, version, digest, variant, module } = manifest;
+  if (module !== undefined || isExported(manifest)) {
+    const { onProgress = () => undefined, signal } = options;
+    const verify = module === undefined;
+    const asked = { provider, threads, maxMessageBytes, verify, onProgress, signal };
+    return await loadOnce(manifest, asked).then(
+      (loaded) => ({ ok: true, loaded, audit: undefined }),
+      (error: unknown) => ({ ok: false, error: CabstandError.from(error) }),
+    );
+  }
+  const request = {
+    ...{ folder, version, digest, provider, threads, maxMessageBytes, audit },
+    ...(variant !== undefined && { variant }),
+  };
+  const answer = await ask(request, options).catch((thrown: unknown) => {
+    const known = untried(manifest, CabstandError.from(thrown));
+    if (known === undefined) throw thrown;
+    return ask({ ...request, known }, options);
+  });
+  if (answer.kind === 'loaded') return { ok: true, loaded: answer.loaded, audit: answer.audit };
+  const { reason, message, metadata } = answer;
+  return { ok: false, error: new CabstandError(toReason(reason), message, { metadata }) };
 }
 
 type LastAnswer = Exclude<CheckAnswer, { kind: 'progress' }>;

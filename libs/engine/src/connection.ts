@@ -55,8 +55,8 @@ export class Connection {
   }
 
   /** False where the reader is behind. */
-  write(bytes: Buffer): boolean {
-    return this.#socket.write(bytes);
+  write(bytes: Buffer, written?: () => void): boolean {
+    return this.#socket.write(bytes, written);
   }
 
   /** Resolves when the reader has caught up. */

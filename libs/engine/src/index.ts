@@ -1,4 +1,22 @@
-export { FrameType, PROTOCOL_VERSION } from './frames/types';
+export { EXIT_STALLED, FrameType, PROTOCOLS } from './frames/types';
+export { RecordField, RecordFlag } from './frames/module-frames';
+export type { Generation, LanguageFigures } from './frames/language-frames';
+export { STOP_COMMAND } from './frames/stop-command';
+export { appliedBody, resultBody } from './kinds/module/bodies';
+export type {
+  CommandDescription,
+  CommandFrame,
+  LogFrame,
+  LogLevel,
+  ModuleDescription,
+  NoticeItem,
+  RecordItem,
+  Replay,
+  ReplayEntry,
+  SilentSequence,
+  StopFrame,
+  StopReason,
+} from './frames/module-frames';
 export type {
   AuditFrame,
   CancelFrame,
@@ -26,13 +44,20 @@ export type {
   TurnFrame,
 } from './frames/types';
 export { checkModel } from './check';
-export type { AuditResult, CheckOptions, CheckResult, RecordedTurn } from './check';
+export type { AuditResult, CheckOptions, CheckResult, ProviderCheck, RecordedTurn } from './check';
+export { testModule } from './module-test/test-module';
+export type { ModuleTestOptions } from './module-test/test-module';
+export { recordModule, replayModule } from './module-test/replay-module';
+export type { ReplayReport } from './module-test/replay-module';
+export { readTranscript, writeTranscript } from './module-test/transcript';
+export type { Finding, ModuleTestReport } from './module-test/report';
 export { auditReason } from './frames/audit-reason';
-export { decodeFrame, encodeFrameInPieces } from './frames/codec';
+export { decodeFrame, encodeFrameInPieces, packerFor } from './frames/codec';
 export type { Frame } from './frames/codec';
 export { DEFAULT_MESSAGE_BYTES, largestFrame } from './frames/limits';
 export { fragmentsOf } from './frames/fragments';
 export { FrameReader } from './frames/reader';
+export { LAST_SCORES, freshName, tailOf } from './kinds/language-model/cache/tail';
 export { runtimeVersion } from './runtime-version';
 export { checkSnapshotFits } from './snapshot/limit';
 export { untried } from './untried';

@@ -1,7 +1,7 @@
 /** Loads the engine's model: manifest, ONNX sessions, what binds them, and how it may be batched. */
 import type { InferenceSession } from 'onnxruntime-node';
-import { CabstandError } from '@cabstand/core';
-import { exampleTurns, loadManifest, readGolden } from '@cabstand/model';
+import { CabstandError, invalid } from '@cabstand/core';
+import { exampleTurns, isExported, loadManifest, readGolden } from '@cabstand/model';
 import type { BatchClass, GoldenSequence, Manifest } from '@cabstand/model';
 import { DEFAULT_MESSAGE_BYTES } from './frames/limits';
 import type { KnownModel, LoadFrame, LoadedFrame } from './frames/types';
@@ -34,20 +34,34 @@ const BUDGET_SECONDS = 30;
 /** Inputs to try where there is no golden data: several of each style. */
 const EXAMPLES = 16;
 
+/** @throws CabstandError MANIFEST_INVALID. */
+export async function readManifest(frame: LoadFrame): Promise<Manifest> {
+  const { folder, version, variant, digest: known } = frame;
+  const read = await loadManifest(folder, version, { digest: known === undefined, variant });
+  return { ...read, digest: known ?? read.digest };
+}
+
 /**
- * Loads and, where asked to, verifies the model.
+ * Loads and, where asked to, verifies a model of graphs.
  *
+ * @param read its manifest. Default: it is read.
  * @throws CabstandError MANIFEST_INVALID, MODEL_FAILED or VERIFICATION_FAILED.
  */
 export async function loadModel(
   frame: LoadFrame,
   progress: (stage: string) => void,
+  read?: Manifest,
 ): Promise<LoadedModel> {
   const begun = performance.now();
   progress('loading');
-  const { folder, version, variant, digest: known } = frame;
-  const read = await loadManifest(folder, version, { digest: known === undefined, variant });
-  const manifest: Manifest = { ...read, digest: known ?? read.digest };
+  const manifest = read ?? (await readManifest(frame));
+  if (manifest.module !== undefined || isExported(manifest))
+    throw invalid(
+      'INVALID_ARGUMENT',
+      `${manifest.name}: kind`,
+      manifest.kind,
+      'a kind of model that is made of graphs',
+    );
   const sessions: InferenceSession[] = [];
   for (const { file } of manifest.graphs) sessions.push(await createSession(file, frame));
   const bound = bindManifest(

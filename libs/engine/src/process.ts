@@ -1,15 +1,15 @@
 /** Entry of the engine process: `node process.js --socket <path>`. See docs/engine-protocol.md. */
 import './no-telemetry';
 import { setPriority } from 'node:os';
-import { CabstandError, every, systemClock } from '@cabstand/core';
+import { CabstandError, every, sleep, systemClock } from '@cabstand/core';
 import { Connection } from './connection';
 import type { Frame } from './frames/codec';
-import { PROTOCOL_VERSION } from './frames/types';
+import { EXIT_STALLED, PROTOCOL_VERSION } from './frames/types';
 import type { LoadFrame } from './frames/types';
 import { describeRuntime } from './graphs/onnx-runtime';
+import { loadRuntime } from './load-runtime';
 import { parseProcessOptions } from './options';
 import type { Runtime } from './runtime/runtime';
-import { StepRuntime } from './runtime/step-runtime';
 import { warmUp } from './warm';
 
 const STATS_PERIOD_MS = 1000;
@@ -17,13 +17,18 @@ const STATS_PERIOD_MS = 1000;
 const SPARE_AFTER_MS = 50;
 /** A last frame that main does not read is given up. */
 const LAST_WORDS_MS = 1000;
+/** How long a module that is being loaded has to let go. */
+const GIVE_UP_MS = 2000;
 
 type State =
   | { readonly name: 'waiting' }
-  | { readonly name: 'loading' }
+  /** `over` resolves however the load ends. */
+  | { readonly name: 'loading'; readonly giveUp: AbortController; readonly over: Promise<void> }
   | { readonly name: 'serving'; readonly runtime: Runtime }
   /** FAILED is on its way; the process exits after it. */
-  | { readonly name: 'failing' };
+  | { readonly name: 'failing' }
+  /** What it serves is being ended; the process exits after it. */
+  | { readonly name: 'leaving' };
 
 function main(): void {
   const options = parseProcessOptions(process.argv.slice(2));
@@ -34,7 +39,11 @@ function main(): void {
     onFrame: (frame) => take(frame),
     onGarbage: (error) => void fail(error),
     // Main is gone, or has closed the socket to say so.
-    onClose: () => process.exit(state.name === 'failing' || !greeted ? 1 : 0),
+    onClose: () => {
+      if (state.name === 'failing') return;
+      if (greeted) void leave();
+      else process.exit(1);
+    },
   });
 
   const fail = async (error: unknown): Promise<void> => {
@@ -42,9 +51,18 @@ function main(): void {
     state = { name: 'failing' };
     const { reason, message, metadata } = CabstandError.from(error);
     process.stderr.write(`engine: ${reason}: ${message}\n`);
-    setTimeout(() => process.exit(1), LAST_WORDS_MS);
+    const code = reason === 'ENGINE_STALLED' ? EXIT_STALLED : 1;
+    setTimeout(() => process.exit(code), LAST_WORDS_MS);
     await connection.sendLast({ type: 'FAILED', reason, message, metadata: { ...metadata } });
-    process.exit(1);
+    process.exit(code);
+  };
+  const leave = async (): Promise<void> => {
+    if (state.name === 'leaving') return;
+    const left = state;
+    state = { name: 'leaving' };
+    if (await ended(left)) process.exit(0);
+    // Its code may be in ONNX Runtime, where a process that exits would abort.
+    process.kill(process.pid, 'SIGKILL');
   };
   process.on('uncaughtException', (error) => void fail(error));
   process.on('unhandledRejection', (error) => void fail(error));
@@ -52,13 +70,14 @@ function main(): void {
   process.on('SIGINT', () => undefined);
 
   const take = (frame: Frame): void => {
+    if (state.name === 'leaving') return;
     switch (frame.type) {
       case 'LOAD':
         if (state.name === 'waiting') void load(frame).catch(fail);
         else void fail(outOfPlace(frame, state));
         return;
       case 'SHUTDOWN':
-        process.exit(0);
+        void leave();
         return;
       case 'OPEN':
       case 'TURN':
@@ -67,6 +86,9 @@ function main(): void {
       case 'CANCEL':
       case 'CLOSE':
       case 'SNAPSHOT':
+      case 'COMMAND':
+      case 'STOP':
+      case 'READERS':
         if (state.name === 'serving') state.runtime.handle(frame);
         else void fail(outOfPlace(frame, state));
         return;
@@ -76,9 +98,16 @@ function main(): void {
   };
 
   const load = async (frame: LoadFrame): Promise<void> => {
-    state = { name: 'loading' };
+    const giveUp = new AbortController();
     beNice(frame.nice);
-    const runtime: Runtime = await StepRuntime.load(frame, connection);
+    const loading = loadRuntime(frame, connection, giveUp.signal);
+    const settled = (): void => undefined;
+    state = { name: 'loading', giveUp, over: loading.then(settled, settled) };
+    const runtime: Runtime | undefined = await loading.catch((error: unknown) => {
+      if (!giveUp.signal.aborted) throw error;
+      return undefined;
+    });
+    if (runtime === undefined || giveUp.signal.aborted) return;
     state = { name: 'serving', runtime };
     connection.send(runtime.loaded);
     every(systemClock, STATS_PERIOD_MS, () => {
@@ -104,6 +133,16 @@ function main(): void {
     // A failure will come again at LOAD, and is told there.
     if (state.name === 'waiting') void warmUp().catch(() => undefined);
   }, SPARE_AFTER_MS);
+}
+
+/** False where code of the model's still runs. */
+async function ended(state: State): Promise<boolean> {
+  if (state.name === 'serving') return await state.runtime.unload();
+  if (state.name !== 'loading') return true;
+  const { giveUp, over } = state;
+  giveUp.abort();
+  const late = sleep(GIVE_UP_MS).then(() => false);
+  return await Promise.race([over.then(() => true), late]);
 }
 
 function cpuSeconds(): number {

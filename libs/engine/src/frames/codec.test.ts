@@ -5,6 +5,8 @@ import type { DType, Tensor } from '@cabstand/tensor';
 import { encodeFrame, encodeFrameInPieces } from './codec';
 import type { Frame } from './codec';
 import { fragmentsOf } from './fragments';
+import { LOG_LEVELS, STOP_REASONS } from './module-frames';
+import type { ReplayEntry } from './module-frames';
 import { FrameReader } from './reader';
 
 const uint = fc.integer({ min: 0, max: 2 ** 32 - 1 });
@@ -29,7 +31,58 @@ const tensor: fc.Arbitrary<Tensor> = fc
 
 const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array));
 
+const entry: fc.Arbitrary<ReplayEntry> = fc.oneof(
+  fc.record({
+    kind: fc.constant('command' as const),
+    number: uint,
+    name: fc.string(),
+    arguments: fc.json(),
+    point: uint,
+  }),
+  fc.record({ kind: fc.constant('part' as const), part: uint, point: uint }),
+  fc.record({
+    kind: fc.constant('value' as const),
+    name: fc.string(),
+    json: fc.json(),
+    point: uint,
+  }),
+);
+
 const frame: fc.Arbitrary<Frame> = fc.oneof(
+  fc.record({
+    type: fc.constant('COMMAND' as const),
+    sequence: uint,
+    turn: uint,
+    number: fc.oneof(uint, fc.constant(-1)),
+    name: fc.string(),
+    arguments: fc.json(),
+  }),
+  fc.record({
+    type: fc.constant('STOP' as const),
+    sequence: uint,
+    reason: fc.constantFrom(...STOP_REASONS),
+    graceMs: uint,
+  }),
+  fc.record(
+    {
+      type: fc.constant('LOG' as const),
+      level: fc.constantFrom(...LOG_LEVELS),
+      sequence: uint,
+      message: fc.string(),
+    },
+    { requiredKeys: ['type', 'level', 'message'] },
+  ),
+  fc.record({
+    type: fc.constant('TURN' as const),
+    sequence: uint,
+    turn: uint,
+    prompt: fc.string(),
+    parameters: fc.constant({}),
+    inputs: fc.array(tensor, { maxLength: 2 }),
+    live: fc.boolean(),
+    continued: fc.boolean(),
+    replay: fc.record({ entries: fc.array(entry, { maxLength: 4 }), records: uint, chain: uint }),
+  }),
   fc.record({
     type: fc.constant('TURN' as const),
     sequence: uint,
@@ -51,6 +104,8 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
       priority: fc.nat({ max: 9 }),
       restore: bytes,
       snapshots: fc.boolean(),
+      seed: uint,
+      session: fc.string(),
     },
     { requiredKeys: ['type', 'sequence', 'priority'] },
   ),
@@ -83,7 +138,34 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
           kind: fc.constant('end' as const),
           sequence: uint,
           turn: uint,
-          end: fc.record({ reason: fc.constant('completed' as const), steps: fc.nat() }),
+          end: fc.record({
+            reason: fc.constantFrom('completed' as const, ...STOP_REASONS),
+            steps: fc.nat(),
+          }),
+        }),
+        fc.record({
+          kind: fc.constant('record' as const),
+          sequence: uint,
+          turn: uint,
+          field: fc.nat({ max: 255 }),
+          flags: fc.nat({ max: 3 }),
+          point: uint,
+          chain: uint,
+          body: bytes,
+        }),
+        fc.record({
+          kind: fc.constant('notice' as const),
+          sequence: uint,
+          turn: uint,
+          name: fc.string({ unit: 'binary', maxLength: 40 }),
+          json: fc.json(),
+        }),
+        fc.record({
+          kind: fc.constant('held' as const),
+          sequence: uint,
+          turn: uint,
+          number: fc.integer({ min: -1, max: 2 ** 31 - 1 }),
+          bytes: uint,
         }),
       ),
     ),
@@ -213,4 +295,61 @@ test('a large frame in pieces is the same frame, and shares the memory of its te
     inputs.map(({ data }) => Buffer.from(data)),
   );
   for (const { data } of inputs) if (data.byteLength > 0) expect(pieces).toContain(data);
+});
+
+/** A frame with a JSON header that says this. */
+function raw(type: number, header: object): Buffer {
+  const json = Buffer.from(JSON.stringify(header));
+  const bytes = Buffer.alloc(9 + json.length);
+  bytes.writeUInt32LE(5 + json.length, 0);
+  bytes[4] = type;
+  bytes.writeUInt32LE(json.length, 5);
+  json.copy(bytes, 9);
+  return bytes;
+}
+
+test.each<[string, number, object, RegExp]>([
+  [
+    'a stop for a reason that is none',
+    12,
+    { sequence: 1, reason: 'bored', graceMs: 0 },
+    /STOP.reason: got "?bored"?, expected one of cancelled, stopped, timed_out, evicted/,
+  ],
+  [
+    'a stop without a grace',
+    12,
+    { sequence: 1, reason: 'cancelled' },
+    /STOP.graceMs: got nothing, expected a count/,
+  ],
+  [
+    'a replayed entry without a point',
+    3,
+    {
+      ...{ sequence: 1, turn: 0, prompt: '', parameters: {}, inputs: [], live: false },
+      replay: { entries: [{ kind: 'part', part: 0 }], records: 0, chain: 0 },
+    },
+    /TURN.replay: .*expected an object with entries, records, chain, or nothing/,
+  ],
+  [
+    'a command whose arguments are no text',
+    11,
+    { sequence: 1, turn: 0, number: 0, name: 'pause', arguments: {} },
+    /COMMAND.arguments: .*expected a string/,
+  ],
+])('%s is refused by name', (_what, type, header, message) => {
+  expect(() => new FrameReader().push(raw(type, header))).toThrow(message);
+});
+
+test.each([
+  ['record', 5, 9, /STEP item: got 5/],
+  ['notice', 6, 1, /STEP notice: got 1, expected at least 2 bytes/],
+])('a %s of too few bytes is refused', (_what, kind, length, message) => {
+  const item = Buffer.alloc(13 + length);
+  item[0] = kind;
+  item.writeUInt32LE(length, 9);
+  const frame = Buffer.concat([Buffer.alloc(21), item]);
+  frame.writeUInt32LE(frame.length - 4, 0);
+  frame[4] = 68;
+  frame.writeUInt32LE(1, 17);
+  expect(() => new FrameReader().push(frame)).toThrow(message);
 });

@@ -4,14 +4,13 @@ import { DTYPES, elementCount, isDType, isSize } from '@cabstand/tensor';
 import type { DType, Tensor } from '@cabstand/tensor';
 import { decodeCredits, decodeStep, encodeCredits, encodeStep } from './packed';
 import { checkHeader } from './headers';
-import { PREFIX, malformed, writePrefix } from './layout';
+import { PREFIX, align, malformed, writePrefix } from './layout';
 import { LARGEST_FRAME } from './limits';
-import { FrameType } from './types';
+import { PACKED_INPUT, packInput, packInputInPieces, unpackInput } from './packed-input';
+import { FrameType, PROTOCOL_VERSION } from './types';
 import type { CreditsFrame, FromEngine, StepFrame, ToEngine } from './types';
 
 export type Frame = ToEngine | FromEngine;
-
-const ALIGNMENT = 8;
 
 const NAMES = new Map<number, Frame['type']>(
   (Object.entries(FrameType) as [Frame['type'], number][]).map(([name, code]) => [code, name]),
@@ -27,8 +26,8 @@ interface TensorHeader {
 }
 
 /** One frame, ready to be written. */
-export function encodeFrame(frame: Frame): Buffer {
-  const [first, ...more] = encodeFrameInPieces(frame);
+export function encodeFrame(frame: Frame, protocol: number = PROTOCOL_VERSION): Buffer {
+  const [first, ...more] = encodeFrameInPieces(frame, protocol);
   // Memory of its own, so that tensors are aligned wherever the frame is read in one piece.
   return more.length === 0 ? first : copied([first, ...more]);
 }
@@ -36,10 +35,29 @@ export function encodeFrame(frame: Frame): Buffer {
 /**
  * One frame as pieces to be written one after another: tensors and snapshots are not copied, so their
  * memory must stay as it is until they are written.
+ *
+ * @param protocol that whoever reads it speaks: one of `PROTOCOLS`.
  */
-export function encodeFrameInPieces(frame: Frame): [Buffer, ...Uint8Array[]] {
+export function encodeFrameInPieces(
+  frame: Frame,
+  protocol: number = PROTOCOL_VERSION,
+): [Buffer, ...Uint8Array[]] {
   if (frame.type === 'STEP') return [encodeStep(frame)];
   if (frame.type === 'CREDITS') return [encodeCredits(frame)];
+  const packed = frame.type === 'INPUT' && protocol >= PACKS_INPUT;
+  const { pieces, total } = packed ? packInputInPieces(frame) : jsonInPieces(frame);
+  return total > SMALL_FRAME ? pieces : [copied(pieces)];
+}
+
+/** What writes INPUT into memory for whoever speaks this protocol; undefined where it has a JSON header. */
+export function packerFor(protocol: number): typeof packInput | undefined {
+  return protocol >= PACKS_INPUT ? packInput : undefined;
+}
+
+function jsonInPieces(frame: Exclude<Frame, StepFrame | CreditsFrame>): {
+  readonly pieces: [Buffer, ...Uint8Array[]];
+  readonly total: number;
+} {
   const { header: fields, blobs, blobBytes } = placeBlobs(frame);
   const header = Buffer.from(JSON.stringify(fields));
   const blobStart = align(PREFIX + 4 + header.length);
@@ -63,12 +81,14 @@ export function encodeFrameInPieces(frame: Frame): [Buffer, ...Uint8Array[]] {
     at = offset + data.byteLength;
   }
   if (blobBytes > at) pieces.push(PADDING.subarray(0, blobBytes - at));
-  return total > SMALL_FRAME ? pieces : [copied(pieces)];
+  return { pieces, total };
 }
 
 /** One piece costs less to write than several, and no more than its bytes to copy. */
 const SMALL_FRAME = 32 * 1024;
-const PADDING = Buffer.alloc(ALIGNMENT);
+const PADDING = Buffer.alloc(8);
+/** From this protocol on INPUT is packed. */
+const PACKS_INPUT = 4;
 
 function copied(pieces: readonly Uint8Array[]): Buffer {
   const bytes = Buffer.allocUnsafeSlow(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
@@ -82,6 +102,7 @@ function copied(pieces: readonly Uint8Array[]): Buffer {
 
 /** The frame of a type byte and a payload. Tensors and snapshots share the payload's memory. */
 export function decodeFrame(type: number, payload: Buffer): Frame {
+  if (type === PACKED_INPUT) return unpackInput(payload);
   const name = NAMES.get(type);
   if (name === undefined) throw malformed('type', type, 'a type of frame');
   if (name === 'STEP') return decodeStep(payload);
@@ -182,8 +203,4 @@ function isTensorHeader(value: unknown): value is TensorHeader {
     (strings === undefined ||
       (Array.isArray(strings) && strings.every((one) => typeof one === 'string')))
   );
-}
-
-function align(offset: number): number {
-  return Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
 }

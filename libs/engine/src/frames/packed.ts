@@ -1,15 +1,30 @@
-/** The two frames that come with every step, without JSON. */
+/** STEP and CREDITS, which come with every step, without JSON. */
 import { PREFIX, malformed, writePrefix } from './layout';
 import { FrameType } from './types';
+import { STOP_REASONS } from './module-frames';
+import type { HeldItem, NoticeItem, RecordItem } from './module-frames';
+import type { Generation } from './language-frames';
 import type { CreditsFrame, SnapshotItem, StepFrame, StepItem, TurnEnd } from './types';
 
 /** STEP: `f64 seconds | u32 batch | u32 count`, then the items. */
 export const STEP_HEADER = PREFIX + 16;
 /** Item: `u8 kind | u32 sequence | u32 turn | u32 length`, then `length` bytes. */
 export const ITEM_HEADER = 13;
-export const ItemKind = { chunk: 1, end: 2, taken: 3, snapshot: 4 } as const;
+export const ItemKind = {
+  chunk: 1,
+  end: 2,
+  taken: 3,
+  snapshot: 4,
+  record: 5,
+  notice: 6,
+  held: 7,
+} as const;
 /** Before a snapshot's data: `u32 records | u32 steps | u32 partsTaken | u8 ended`. */
 const SNAPSHOT_HEADER = 13;
+/** Before a record's body: `u8 field | u8 flags | u32 point | u32 chain`. */
+export const RECORD_HEADER = 10;
+/** Of a held command: `i32 number | u32 bytes`. */
+const HELD = 8;
 /** CREDITS: `u32 count`, then `u32 sequence | i32 records | f64 bytes` each. */
 const CREDIT = 16;
 
@@ -48,7 +63,42 @@ function bodyOf(item: StepItem): Buffer {
     }
     case 'snapshot':
       return Buffer.concat([snapshotHeader(item), item.data]);
+    case 'record': {
+      const header = Buffer.allocUnsafe(RECORD_HEADER);
+      writeRecordHeader(header, 0, item);
+      return Buffer.concat([header, item.body]);
+    }
+    case 'notice':
+      return noticeBody(item);
+    case 'held':
+      return heldBody(item);
   }
+}
+
+export function writeRecordHeader(
+  bytes: Buffer,
+  at: number,
+  { field, flags, point, chain }: Pick<RecordItem, 'field' | 'flags' | 'point' | 'chain'>,
+): void {
+  bytes[at] = field;
+  bytes[at + 1] = flags;
+  bytes.writeUInt32LE(point, at + 2);
+  bytes.writeUInt32LE(chain, at + 6);
+}
+
+/** `u16 length | name | JSON` */
+export function noticeBody({ name, json }: Pick<NoticeItem, 'name' | 'json'>): Buffer {
+  const nameBytes = Buffer.from(name);
+  const length = Buffer.allocUnsafe(2);
+  length.writeUInt16LE(nameBytes.length);
+  return Buffer.concat([length, nameBytes, Buffer.from(json)]);
+}
+
+export function heldBody({ number, bytes }: Pick<HeldItem, 'number' | 'bytes'>): Buffer {
+  const body = Buffer.allocUnsafe(HELD);
+  body.writeInt32LE(number, 0);
+  body.writeUInt32LE(bytes, 4);
+  return body;
 }
 
 export function snapshotHeader(item: Omit<SnapshotItem, 'kind' | 'data'>): Buffer {
@@ -60,7 +110,7 @@ export function snapshotHeader(item: Omit<SnapshotItem, 'kind' | 'data'>): Buffe
   return header;
 }
 
-/** Chunks and snapshots share the payload's memory. */
+/** Chunks, records and snapshots share the payload's memory. */
 export function decodeStep(payload: Buffer): StepFrame {
   if (payload.length < STEP_HEADER - PREFIX)
     throw malformed('STEP', payload.length, `at least ${STEP_HEADER - PREFIX} bytes`);
@@ -101,6 +151,26 @@ function itemOf(kind: number, sequence: number, turn: number, body: Buffer): Ste
       partsTaken: body.readUInt32LE(8),
       ended: body[12] === 1,
     };
+  if (kind === ItemKind.record && body.length >= RECORD_HEADER)
+    return {
+      kind: 'record',
+      sequence,
+      turn,
+      field: body.readUInt8(0),
+      flags: body.readUInt8(1),
+      point: body.readUInt32LE(2),
+      chain: body.readUInt32LE(6),
+      body: body.subarray(RECORD_HEADER),
+    };
+  if (kind === ItemKind.held && body.length === HELD)
+    return {
+      kind: 'held',
+      sequence,
+      turn,
+      number: body.readInt32LE(0),
+      bytes: body.readUInt32LE(4),
+    };
+  if (kind === ItemKind.notice) return noticeOf(sequence, turn, body);
   if (kind !== ItemKind.end) throw malformed('STEP item', kind, 'a kind of item');
   let end: unknown;
   try {
@@ -112,12 +182,29 @@ function itemOf(kind: number, sequence: number, turn: number, body: Buffer): Ste
   return { kind: 'end', sequence, turn, end };
 }
 
+function noticeOf(sequence: number, turn: number, body: Buffer): NoticeItem {
+  const end = 2 + (body.length < 2 ? 0 : body.readUInt16LE(0));
+  if (end > body.length) throw malformed('STEP notice', body.length, `at least ${end} bytes`);
+  const json = body.toString('utf8', end);
+  return { kind: 'notice', sequence, turn, name: body.toString('utf8', 2, end), json };
+}
+
 function isTurnEnd(value: unknown): value is TurnEnd {
   if (typeof value !== 'object' || value === null) return false;
-  const { reason, steps, error } = value as Record<string, unknown>;
+  const { reason, steps, error, generation } = value as Record<string, unknown>;
   if (!Number.isSafeInteger(steps)) return false;
+  if (generation !== undefined && !isGeneration(generation)) return false;
   if (reason === 'error') return typeof error === 'object' && error !== null;
-  return reason === 'completed' || reason === 'stopped' || reason === 'cancelled';
+  return reason === 'completed' || STOP_REASONS.some((stop) => stop === reason);
+}
+
+function isGeneration(value: unknown): value is Generation {
+  if (typeof value !== 'object' || value === null) return false;
+  const { finish, prompt, cached, answer } = value as Record<string, unknown>;
+  return (
+    (finish === undefined || finish === 'stop' || finish === 'length') &&
+    [prompt, cached, answer].every((count) => Number.isSafeInteger(count) && Number(count) >= 0)
+  );
 }
 
 export function encodeCredits(frame: CreditsFrame): Buffer {

@@ -41,6 +41,15 @@ export class FrameReader {
     let at = 0;
     while (at < bytes.length) {
       if (this.#payload === undefined) {
+        // Most frames lie in the bytes whole.
+        if (this.#prefixFilled === 0 && bytes.length - at >= PREFIX) {
+          const end = at + PREFIX + payloadSize(bytes, this.#maxFrameBytes, at);
+          if (end <= bytes.length) {
+            this.#complete(bytes.readUInt8(at + 4), bytes.subarray(at + PREFIX, end), frames);
+            at = end;
+            continue;
+          }
+        }
         const taken = bytes.copy(
           this.#prefix,
           this.#prefixFilled,
@@ -52,7 +61,7 @@ export class FrameReader {
         if (this.#prefixFilled < PREFIX) break;
         const size = payloadSize(this.#prefix, this.#maxFrameBytes);
         if (bytes.length - at >= size) {
-          this.#complete(bytes.subarray(at, at + size), frames);
+          this.#complete(this.#type, bytes.subarray(at, at + size), frames);
           at += size;
           continue;
         }
@@ -63,7 +72,7 @@ export class FrameReader {
       const taken = bytes.copy(this.#payload, this.#filled, at);
       this.#filled += taken;
       at += taken;
-      if (this.#filled === this.#payload.length) this.#complete(this.#payload, frames);
+      if (this.#filled === this.#payload.length) this.#complete(this.#type, this.#payload, frames);
     }
     return frames;
   }
@@ -74,10 +83,13 @@ export class FrameReader {
     return this.#prefixFilled + filled + this.#fragments.pending;
   }
 
-  #complete(payload: Buffer, frames: Frame[]): void {
+  get #type(): number {
+    return this.#prefix.readUInt8(4);
+  }
+
+  #complete(type: number, payload: Buffer, frames: Frame[]): void {
     this.#payload = undefined;
     this.#prefixFilled = 0;
-    const type = this.#prefix[4] ?? 0;
     const whole = type === FRAGMENT ? this.#fragments.add(payload) : { type, payload };
     if (whole !== undefined) frames.push(decodeFrame(whole.type, whole.payload));
   }

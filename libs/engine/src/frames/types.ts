@@ -2,15 +2,36 @@
  * The frame protocol between a hoster's main process and an engine process: docs/engine-protocol.md.
  *
  * A frame is `u32 length | u8 type | payload`, little-endian; `length` counts type and payload.
- * STEP and CREDITS, which come with every step, are packed. All others carry `u32 header length | JSON
- * header | padding to 8 bytes from the start of the frame | tensor bytes`, each tensor starting at a
- * multiple of 8 from the start of the blob section.
+ * STEP, CREDITS and INPUT, which come with every step, are packed. All others, and INPUT in protocol 3,
+ * carry `u32 header length | JSON header | padding to 8 bytes from the start of the frame | tensor bytes`,
+ * each tensor starting at a multiple of 8 from the start of the blob section.
  */
 import type { Reason } from '@cabstand/core';
 import type { BatchClass, Provider } from '@cabstand/model';
 import type { DType, Tensor } from '@cabstand/tensor';
+import type { Generation, LanguageFigures } from './language-frames';
+import type {
+  CommandFrame,
+  LogFrame,
+  ModuleDescription,
+  HeldItem,
+  NoticeItem,
+  RecordItem,
+  Replay,
+  SilentSequence,
+  ReadersFrame,
+  StopFrame,
+  StopReason,
+} from './module-frames';
 
-export const PROTOCOL_VERSION = 2;
+/** What this project's engine says in HELLO. */
+export const PROTOCOL_VERSION = 4;
+
+/** What hosters speak. An engine of 3 gets INPUT with a JSON header. */
+export const PROTOCOLS: readonly number[] = [3, PROTOCOL_VERSION];
+
+/** Exit code of an engine that gave up a model's code: hosters read ENGINE_STALLED there. */
+export const EXIT_STALLED = 87;
 
 export const FrameType = {
   // main → engine
@@ -23,6 +44,11 @@ export const FrameType = {
   CLOSE: 7,
   SHUTDOWN: 8,
   SNAPSHOT: 9,
+  // 10: a fragment of a large frame
+  COMMAND: 11,
+  STOP: 12,
+  READERS: 13,
+  // 14: INPUT, packed
   // engine → main
   HELLO: 64,
   PROGRESS: 65,
@@ -31,6 +57,7 @@ export const FrameType = {
   STEP: 68,
   STATS: 69,
   AUDIT: 70,
+  LOG: 71,
 } as const;
 
 /** Loads the engine's one model. */
@@ -63,6 +90,8 @@ export interface LoadFrame {
    * is refused. Default 16 MiB.
    */
   readonly maxMessageBytes?: number;
+  /** Language models: most bytes of caches of all sequences together. Default 1 GiB. */
+  readonly maxStateBytes?: number;
 }
 
 /** What an earlier load of the same files showed. */
@@ -99,6 +128,10 @@ export interface OpenFrame {
   readonly restore?: Uint8Array;
   /** Every end of turn comes with a snapshot. Default false. */
   readonly snapshots?: boolean;
+  /** What a module's random numbers follow from, u32. Default 0. */
+  readonly seed?: number;
+  /** Name of the session in logs. Default: none. */
+  readonly session?: string;
 }
 
 export interface TurnFrame {
@@ -116,6 +149,8 @@ export interface TurnFrame {
    * Default false.
    */
   readonly continued?: boolean;
+  /** Modules that survive by replay: what is to be computed once more. Absent: nothing. */
+  readonly replay?: Replay;
 }
 
 export interface InputFrame {
@@ -137,7 +172,10 @@ export interface CreditsFrame {
   readonly credits: readonly { sequence: number; records: number; bytes: number }[];
 }
 
-/** Ends a turn before its next step; answered by an end of turn `cancelled`. */
+/**
+ * Ends a turn before its next step; answered by an end of turn `cancelled`. To a module: a STOP with the
+ * manifest's grace.
+ */
 export interface CancelFrame {
   readonly type: 'CANCEL';
   readonly sequence: number;
@@ -172,7 +210,10 @@ export type ToEngine =
   | CancelFrame
   | CloseFrame
   | SnapshotFrame
-  | ShutdownFrame;
+  | ShutdownFrame
+  | CommandFrame
+  | StopFrame
+  | ReadersFrame;
 
 export interface HelloFrame {
   readonly type: 'HELLO';
@@ -205,10 +246,14 @@ export interface LoadedFrame {
   /** For `KnownModel`, should the engine be replaced. */
   readonly rowAxes?: RowAxes;
   readonly stateBytesPerSequence: number;
+  /** No snapshot is larger. Absent: snapshots hold the state, and not much more. */
+  readonly snapshotBytes?: number;
   readonly loadSeconds: number;
   readonly verifySeconds: number;
   /** Public outputs, as the graphs describe them. */
   readonly outputs: readonly OutputMetadata[];
+  /** Of modules only. */
+  readonly module?: ModuleDescription;
 }
 
 /** A public output as callers receive it. */
@@ -228,7 +273,12 @@ export interface FailedFrame {
 }
 
 export type TurnEnd =
-  | { readonly reason: 'completed' | 'stopped' | 'cancelled'; readonly steps: number }
+  | {
+      readonly reason: 'completed' | StopReason;
+      readonly steps: number;
+      /** Language models, and models of texts, only. */
+      readonly generation?: Generation;
+    }
   | {
       readonly reason: 'error';
       readonly steps: number;
@@ -257,7 +307,10 @@ export type StepItem =
       readonly turn: number;
       readonly parts: number;
     }
-  | SnapshotItem;
+  | SnapshotItem
+  | RecordItem
+  | NoticeItem
+  | HeldItem;
 
 /** The state of a sequence right after the item before this one; it takes no credit. */
 export interface SnapshotItem {
@@ -266,7 +319,7 @@ export interface SnapshotItem {
   readonly turn: number;
   /** For OPEN. Opaque to main. */
   readonly data: Buffer;
-  /** Chunks of this turn so far, those before a restore included. */
+  /** Records of this turn so far, those before a restore included; its end is none. */
   readonly records: number;
   /** Steps of this turn so far, likewise. */
   readonly steps: number;
@@ -299,6 +352,10 @@ export interface StatsFrame {
   readonly auditSeconds: number;
   /** Of the process since its start, user and system. */
   readonly cpuSeconds?: number;
+  /** Modules: sessions that are silent for more than a second. */
+  readonly silent?: readonly SilentSequence[];
+  /** Language models only. */
+  readonly language?: LanguageFigures;
 }
 
 /**
@@ -319,4 +376,11 @@ export interface AuditFrame {
 }
 
 export type FromEngine =
-  HelloFrame | ProgressFrame | LoadedFrame | FailedFrame | StepFrame | StatsFrame | AuditFrame;
+  | HelloFrame
+  | ProgressFrame
+  | LoadedFrame
+  | FailedFrame
+  | StepFrame
+  | StatsFrame
+  | AuditFrame
+  | LogFrame;

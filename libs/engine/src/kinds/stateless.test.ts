@@ -165,3 +165,23 @@ test('the one whose row no graph takes ends alone; the others go on, and the spl
   expect(bench.stepper.splits).toBe(1);
   expect(bench.runs).toEqual([]);
 });
+
+test('a turn that was left starts over, and only where its parameters are the same', async () => {
+  const bench = await Bench.of(...withSum(false), [rows([1, 2])]);
+  const left = bench.stepper.snapshot(bench.begin(rows([1, 2])));
+  const goOn = (snapshot: Buffer): StatelessSequence => {
+    const sequence = bench.stepper.open(100, 0);
+    bench.stepper.restore(sequence, snapshot);
+    expect(sequence.resume).toMatchObject({ turn: 0, records: 0, steps: 0 });
+    bench.stepper.begin(sequence, {
+      ...{ type: 'TURN', sequence: 100, turn: 0, prompt: '', parameters: {} },
+      ...{ inputs: [rows([1, 2])], live: false, continued: true },
+    });
+    return sequence;
+  };
+  const [again] = await bench.step(goOn(left));
+  expect(numbers((again as Record<string, Tensor>)['y'])).toEqual([2, 4]);
+  const others = Buffer.from(left);
+  others[others.length - 1] = (others.at(-1) ?? 0) ^ 1;
+  expect(() => goOn(others)).toThrow(/the parameters are not those that it began with/);
+});

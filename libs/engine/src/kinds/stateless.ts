@@ -5,7 +5,7 @@
 import { Tensor as OrtTensor } from 'onnxruntime-node';
 import type { InferenceSession } from 'onnxruntime-node';
 import { BoundedMap, CabstandError } from '@cabstand/core';
-import { elementsOf, resolveParameters } from '@cabstand/model';
+import { KINDS, elementsOf, resolveParameters } from '@cabstand/model';
 import type { Parameters } from '@cabstand/model';
 import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
@@ -23,18 +23,12 @@ import { writeTensor } from '../output/tensor-record';
 import { runError } from '../runtime/run-error';
 import { endTurn, newSequence } from '../runtime/sequence';
 import type { ActiveTurn, Sequence, Stepper } from '../runtime/sequence';
-import { FINGERPRINT, SnapshotFormat } from '../snapshot/format';
-import type { Progress } from '../snapshot/format';
+import { ByteReader, unfit } from '../snapshot/bytes';
+import { SnapshotHeader, fingerprintOf } from '../snapshot/header';
 
 const GROUPS = 256;
 /** Inputs that are not batched are compared byte by byte up to this size; turns with larger ones run alone. */
 const COMPARED_BYTES = 1024;
-
-/** Progress of a turn that is to begin from the start. */
-const START: Progress = {
-  ...{ turn: 0, records: 0, steps: 0, partsTaken: 0, partUsed: 0, inputUsed: 0 },
-  ...{ stage: 0, items: 0, item: 0, token: 0, tokens: 0, fingerprint: Buffer.alloc(FINGERPRINT) },
-};
 
 /** Turns that may share a run: their inputs differ in batched rows only. */
 interface StatelessGroup {
@@ -50,6 +44,7 @@ interface RowValues {
 
 interface StatelessTurn extends ActiveTurn {
   readonly group: StatelessGroup;
+  readonly parameters: object;
   /** Batched inputs. */
   readonly values: ReadonlyMap<BoundInput, RowValues>;
   readonly rows: number;
@@ -62,7 +57,7 @@ export interface StatelessSequence extends Sequence {
 export class StatelessStepper implements Stepper<StatelessSequence> {
   readonly #model: BoundModel;
   readonly #session: InferenceSession;
-  readonly #format: SnapshotFormat;
+  readonly #header: SnapshotHeader;
   readonly #graph: BoundGraph;
   readonly #groups = new BoundedMap<string, StatelessGroup>(GROUPS);
   /** Rows that several turns may bring to one run. A turn with more runs alone. */
@@ -80,7 +75,8 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
     if (graph === undefined) throw new CabstandError('INTERNAL', 'a model without a graph');
     this.#model = model;
     this.#session = session;
-    this.#format = new SnapshotFormat(model);
+    const { kind, digest } = model.manifest;
+    this.#header = new SnapshotHeader(KINDS[kind].snapshotId, digest);
     this.#graph = graph;
     this.maxBatch = maxBatch;
   }
@@ -90,17 +86,25 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
   }
 
   restore(sequence: StatelessSequence, snapshot: Uint8Array): void {
-    sequence.resume = this.#format.read(snapshot).progress;
+    const reader = new ByteReader(snapshot);
+    const position = this.#header.read(reader);
+    reader.end();
+    sequence.resume = position;
   }
 
-  /** A turn makes one record, at its end: within a turn there is only the turn itself to keep. */
+  /** A turn makes one record, at its end: there is only the position to keep, which is its start. */
   snapshot({ turn }: StatelessSequence): Buffer {
-    const progress = turn && { ...START, turn: turn.number };
-    return this.#format.write({ states: [], framing: undefined, progress });
+    if (turn === undefined) return this.#header.write(undefined);
+    const { number, steps, records, parameters } = turn;
+    const fingerprint = fingerprintOf(parameters);
+    return this.#header.write({ turn: number, steps, records, fingerprint });
   }
 
   begin(sequence: StatelessSequence, frame: TurnFrame): void {
     const parameters = resolveParameters(this.#model.manifest.parameters, frame.parameters);
+    const { resume } = sequence;
+    if (resume !== undefined && !fingerprintOf(parameters).equals(resume.fingerprint))
+      throw unfit('turn', 'the parameters are not those that it began with');
     const values = new Map<BoundInput, RowValues>();
     let rows = 1;
     for (const input of this.#graph.inputs) {
@@ -123,6 +127,7 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
       taken: 0,
       cancelled: false,
       group,
+      parameters,
       values,
       rows,
     };

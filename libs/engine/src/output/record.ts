@@ -5,13 +5,13 @@ import { tensorPrefix } from './step-writer';
 import type { StepWriter } from './step-writer';
 
 /** What is charged for records. */
-interface Credit {
+export interface Credit {
   readonly id: number;
   records: number;
   bytes: number;
 }
 
-interface Records {
+export interface Records {
   readonly number: number;
   records: number;
 }
@@ -47,10 +47,15 @@ export function emitToken(
   out: StepWriter,
 ): void {
   out.beginChunk(sequence.id, turn.number);
-  token[0] = BigInt(id);
-  out.tensor(TOKEN_PREFIX, tokenBytes, 0, tokenBytes.length);
+  writeToken(id, out);
   out.text(text);
   charge(sequence, turn, out.endChunk());
+}
+
+/** Writes the token of a record that was begun. */
+export function writeToken(id: number, out: StepWriter): void {
+  token[0] = BigInt(id);
+  out.tensor(TOKEN_PREFIX, tokenBytes, 0, tokenBytes.length);
 }
 
 /** Counts a record, and takes its credit. */

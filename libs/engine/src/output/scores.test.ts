@@ -13,7 +13,7 @@ const output = (dtype: DType, batchAxis: number | null): BoundOutput => ({
   sinks: [{ to: 'logits' }],
 });
 
-const greedy = { temperature: 0, topK: 0, seed: 0 };
+const greedy = { temperature: 0, topK: 0, topP: 1, seed: 0 };
 
 const chosen = (rows: ScoreRows, count: number): number[] =>
   Array.from({ length: count }, (_, row) => {

@@ -3,6 +3,8 @@ import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import { float16Numbers } from '@cabstand/tensor';
 import type { BoundOutput } from '../graphs/bound';
+import { valuesOf } from '../graphs/rows';
+import type { Values } from '../graphs/rows';
 import { blocksOf } from './output-rows';
 import type { RowBlocks } from './output-rows';
 import type { Scores } from './sampling';
@@ -16,7 +18,7 @@ export interface ScoreRange {
 
 /** Scores as `[rows, vocabulary]`, or with more dimensions, of which the last position counts. */
 export class ScoreRows {
-  #data: OrtTensor.DataType = new Float32Array(0);
+  #data: Values = new Float32Array(0);
   #rows = 0;
   #count = 0;
   #blocks: RowBlocks = { outer: 1, inner: 0 };
@@ -24,9 +26,10 @@ export class ScoreRows {
   constructor(readonly output: BoundOutput) {}
 
   /** What a run of this many rows gave. Throws MODEL_FAILED where it lacks rows or scores. */
-  take({ dims, data }: OrtTensor, rows: number): void {
+  take(tensor: OrtTensor, rows: number): void {
+    const { dims } = tensor;
     this.#blocks = blocksOf(this.output, dims, rows);
-    this.#data = data;
+    this.#data = valuesOf(tensor);
     this.#rows = rows;
     this.#count = dims.at(-1) ?? 0;
     if (this.#count === 0 || this.#blocks.inner < this.#count || this.#blocks.outer === 0)

@@ -124,3 +124,54 @@ test('a record that no message can hold is refused, and leaves nothing behind', 
   out.dropChunk();
   expect(out.empty).toBe(true);
 });
+
+test('what is not known when a record begins is known when it ends', () => {
+  const out = new StepWriter();
+  out.beginRecord(1, 0, { field: 4, flags: 0, point: 7, chain: 0 });
+  out.text('one');
+  const body = Buffer.from(out.body);
+  expect(out.endRecord({ flags: 3, chain: 0xfffffffe })).toBe(body.length);
+  out.beginRecord(2, 0, { field: 8, flags: 0, point: 8, chain: 9 });
+  out.bytes(Buffer.from('body'));
+  expect(out.endRecord()).toBe(4);
+  const [frame] = framesOf(out);
+  expect(codecs.Chunk.decode(body).text).toBe('one');
+  expect(frame?.items).toEqual([
+    {
+      kind: 'record',
+      ...{ sequence: 1, turn: 0, field: 4, flags: 3, point: 7, chain: 0xfffffffe, body },
+    },
+    {
+      kind: 'record',
+      ...{ sequence: 2, turn: 0, field: 8, flags: 0, point: 8, chain: 9 },
+      body: Buffer.from('body'),
+    },
+  ]);
+});
+
+test('a record that is kept back leaves nothing behind until it is written, then it is the same', () => {
+  const out = new StepWriter();
+  out.taken(1, 2, 3);
+  out.beginRecord(1, 2, { field: 4, flags: 0, point: 5, chain: 0 });
+  out.text('kept');
+  const kept = out.keepRecord({ flags: 1 });
+  out.notice({ sequence: 3, turn: 0, name: 'level', json: '0.5' });
+  const [before] = framesOf(out);
+  expect(before?.items).toEqual([
+    { kind: 'taken', sequence: 1, turn: 2, parts: 3 },
+    { kind: 'notice', sequence: 3, turn: 0, name: 'level', json: '0.5' },
+  ]);
+  expect(out.record(kept)).toBe(kept.body.length);
+  const [after] = framesOf(out);
+  expect(after?.items).toEqual([kept]);
+  expect(codecs.Chunk.decode(kept.body).text).toBe('kept');
+  expect(kept).toMatchObject({ sequence: 1, turn: 2, field: 4, flags: 1, point: 5 });
+});
+
+test('a record of any kind that no message can hold is refused', () => {
+  const out = new StepWriter();
+  out.beginRecord(1, 0, { field: 10, flags: 0, point: 0, chain: 0 });
+  expect(() => out.bytes(new Uint8Array(33 * 1024 * 1024))).toThrow(/a record has at most/);
+  out.dropChunk();
+  expect(out.empty).toBe(true);
+});

@@ -1,12 +1,23 @@
 /** Builds STEP frames in place: records are encoded once, straight into the bytes that are written. */
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, bytesHead, varint, writeVarint } from '@cabstand/core';
 import { DTYPE_NUMBERS } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { PREFIX, writePrefix } from '../frames/layout';
-import { ITEM_HEADER, ItemKind, STEP_HEADER, snapshotHeader } from '../frames/packed';
+import {
+  ITEM_HEADER,
+  ItemKind,
+  RECORD_HEADER,
+  STEP_HEADER,
+  heldBody,
+  noticeBody,
+  snapshotHeader,
+  writeRecordHeader,
+} from '../frames/packed';
 import { DEFAULT_MESSAGE_BYTES, FULL_STEP, largestChunk } from '../frames/limits';
 import { FrameType } from '../frames/types';
+import type { HeldItem, NoticeItem, RecordItem } from '../frames/module-frames';
 import type { SnapshotItem, TurnEnd } from '../frames/types';
+import { SpareMemory } from './spare-memory';
 
 const SMALLEST = 512;
 /** Up to this many bytes a loop beats a call. */
@@ -23,17 +34,26 @@ const TAG = {
   strings: 0x2a,
 };
 
+/** What is said of a record beside its body. */
+export type RecordHead = Pick<RecordItem, 'field' | 'flags' | 'point' | 'chain'>;
+
 export class StepWriter {
   readonly #largestChunk: number;
+  readonly #memory: SpareMemory;
   #buffer = Buffer.allocUnsafe(SMALLEST);
   #at = STEP_HEADER;
   #count = 0;
   #item = 0;
+  #head: RecordHead = { field: 0, flags: 0, point: 0, chain: 0 };
   /** Frames of this step that were full. */
   #full: Buffer[] = [];
 
-  /** @param messageBytes largest message between hosters and clients; no record is much larger */
-  constructor(messageBytes = DEFAULT_MESSAGE_BYTES) {
+  /**
+   * @param messageBytes largest message between hosters and clients; no record is much larger
+   * @param memory where frames come back that were written
+   */
+  constructor(messageBytes = DEFAULT_MESSAGE_BYTES, memory = new SpareMemory()) {
+    this.#memory = memory;
     this.#largestChunk = largestChunk(messageBytes);
   }
 
@@ -46,25 +66,76 @@ export class StepWriter {
     this.#begin(ItemKind.chunk, sequence, turn);
   }
 
+  /** Its body follows: `tensor` and `text` for a chunk, `bytes` for any other message. */
+  beginRecord(sequence: number, turn: number, head: RecordHead): void {
+    this.#begin(ItemKind.record, sequence, turn);
+    this.#reserve(RECORD_HEADER);
+    this.#at += RECORD_HEADER;
+    this.#head = head;
+  }
+
+  /** The record's body so far; shares memory with what is written until the writer is used again. */
+  get body(): Buffer {
+    return this.#buffer.subarray(this.#item + ITEM_HEADER + RECORD_HEADER, this.#at);
+  }
+
+  /**
+   * Bytes of the record's body.
+   *
+   * @param known what was not known when it began: the chain, say, goes over the body
+   */
+  endRecord(known: Partial<RecordHead> = {}): number {
+    writeRecordHeader(this.#buffer, this.#item + ITEM_HEADER, { ...this.#head, ...known });
+    return this.endChunk() - RECORD_HEADER;
+  }
+
+  /** Takes the record that was begun out again, for `record` to write later. */
+  keepRecord(known: Partial<RecordHead> = {}): RecordItem {
+    const body = Buffer.from(this.body);
+    const sequence = this.#buffer.readUInt32LE(this.#item + 1);
+    const turn = this.#buffer.readUInt32LE(this.#item + 5);
+    this.dropChunk();
+    return { kind: 'record', sequence, turn, ...this.#head, ...known, body };
+  }
+
+  /** A record that was kept. Bytes of its body. */
+  record(item: RecordItem): number {
+    const { sequence, turn, field, flags, point, chain, body } = item;
+    this.beginRecord(sequence, turn, { field, flags, point, chain });
+    this.bytes(body);
+    return this.endRecord();
+  }
+
+  /**
+   * Serialized fields.
+   *
+   * @throws CabstandError MESSAGE_TOO_LARGE where the record would be larger than any message may be.
+   */
+  bytes(serialized: Uint8Array): void {
+    this.#checkRoom(serialized.length);
+    this.#reserve(serialized.length);
+    this.#copy(serialized, 0, serialized.length);
+  }
+
+  held(item: Omit<HeldItem, 'kind'>): void {
+    this.#begin(ItemKind.held, item.sequence, item.turn);
+    this.bytes(heldBody(item));
+    this.endChunk();
+  }
+
+  notice(notice: Omit<NoticeItem, 'kind'>): void {
+    this.#begin(ItemKind.notice, notice.sequence, notice.turn);
+    this.bytes(noticeBody(notice));
+    this.endChunk();
+  }
+
   /**
    * One output tensor: what `tensorPrefix` made, then its bytes.
    *
    * @throws CabstandError MESSAGE_TOO_LARGE where the chunk would be larger than any message may be.
    */
   tensor(prefix: Buffer, bytes: Uint8Array, start: number, end: number): void {
-    const length = this.#at - this.#item + prefix.length + end - start;
-    if (length > this.#largestChunk)
-      throw new CabstandError(
-        'MESSAGE_TOO_LARGE',
-        `the model answers with ${length} bytes or more, a record has at most ${this.#largestChunk}`,
-        {
-          metadata: {
-            field: 'record',
-            value: String(length),
-            expected: String(this.#largestChunk),
-          },
-        },
-      );
+    this.#checkRoom(prefix.length + end - start);
     this.#reserve(prefix.length + end - start);
     this.#copy(prefix, 0, prefix.length);
     this.#copy(bytes, start, end);
@@ -79,7 +150,7 @@ export class StepWriter {
     this.#at += this.#buffer.write(text, this.#at);
   }
 
-  /** Takes back the chunk that was begun. */
+  /** Takes back the chunk or record that was begun. */
   dropChunk(): void {
     this.#at = this.#item;
     this.#count -= 1;
@@ -130,7 +201,7 @@ export class StepWriter {
     bytes.writeUInt32LE(batch, PREFIX + 8);
     bytes.writeUInt32LE(this.#count, PREFIX + 12);
     // Steps of a running batch are much alike in size.
-    this.#buffer = Buffer.allocUnsafe(Math.max(SMALLEST, this.#at + (this.#at >> 3)));
+    this.#buffer = this.#memory.take(Math.max(SMALLEST, this.#at + (this.#at >> 3)));
     this.#at = STEP_HEADER;
     this.#count = 0;
     return bytes;
@@ -147,6 +218,22 @@ export class StepWriter {
     this.#at += ITEM_HEADER;
   }
 
+  #checkRoom(bytes: number): void {
+    const length = this.#at - this.#item + bytes;
+    if (length <= this.#largestChunk) return;
+    throw new CabstandError(
+      'MESSAGE_TOO_LARGE',
+      `the model answers with ${length} bytes or more, a record has at most ${this.#largestChunk}`,
+      {
+        metadata: {
+          field: 'record',
+          value: String(length),
+          expected: String(this.#largestChunk),
+        },
+      },
+    );
+  }
+
   #copy(source: Uint8Array, start: number, end: number): void {
     const buffer = this.#buffer;
     let at = this.#at;
@@ -161,7 +248,7 @@ export class StepWriter {
 
   #reserve(bytes: number): void {
     if (this.#at + bytes <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#at + bytes));
+    const larger = this.#memory.take(Math.max(this.#buffer.length * 2, this.#at + bytes));
     this.#buffer.copy(larger, 0, 0, this.#at);
     this.#buffer = larger;
   }
@@ -175,9 +262,9 @@ export function tensorPrefix(
   byteLength: number,
 ): Buffer {
   const head = tensorHead(name, dtype, shape);
-  const dataHead = [TAG.data, ...varint(byteLength)];
+  const dataHead = bytesHead(TAG.data, byteLength);
   const length = head.length + dataHead.length + byteLength;
-  return Buffer.from([TAG.outputs, ...varint(length), ...head, ...dataHead]);
+  return Buffer.concat([bytesHead(TAG.outputs, length), head, dataHead]);
 }
 
 /** A chunk's whole output tensor of strings. */
@@ -189,38 +276,19 @@ export function stringTensorBytes(
   const body = [tensorHead(name, 'string', shape)];
   for (const text of strings) {
     const bytes = Buffer.from(text);
-    body.push(Buffer.from([TAG.strings, ...varint(bytes.length)]), bytes);
+    body.push(bytesHead(TAG.strings, bytes.length), bytes);
   }
   const bytes = Buffer.concat(body);
-  return Buffer.concat([Buffer.from([TAG.outputs, ...varint(bytes.length)]), bytes]);
+  return Buffer.concat([bytesHead(TAG.outputs, bytes.length), bytes]);
 }
 
 function tensorHead(name: string, dtype: DType, shape: readonly number[]): Buffer {
   const nameBytes = Buffer.from(name);
-  const sizes = shape.flatMap((size) => varint(size));
-  return Buffer.from([
-    TAG.name,
-    ...varint(nameBytes.length),
-    ...nameBytes,
-    TAG.dtype,
-    DTYPE_NUMBERS[dtype],
-    ...(sizes.length === 0 ? [] : [TAG.shape, ...varint(sizes.length), ...sizes]),
+  const sizes = Buffer.concat(shape.map(varint));
+  return Buffer.concat([
+    bytesHead(TAG.name, nameBytes.length),
+    nameBytes,
+    Buffer.from([TAG.dtype, DTYPE_NUMBERS[dtype]]),
+    ...(sizes.length === 0 ? [] : [bytesHead(TAG.shape, sizes.length), sizes]),
   ]);
-}
-
-function varint(value: number): number[] {
-  const bytes: number[] = [];
-  let left = value;
-  while (left > 0x7f) {
-    bytes.push((left % 0x80) | 0x80);
-    left = Math.floor(left / 0x80);
-  }
-  bytes.push(left);
-  return bytes;
-}
-
-function writeVarint(buffer: Buffer, at: number, value: number): number {
-  let position = at;
-  for (const byte of varint(value)) buffer[position++] = byte;
-  return position;
 }

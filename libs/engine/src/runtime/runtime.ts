@@ -1,4 +1,5 @@
 /** What an engine process serves its model with, whatever the kind. */
+import type { CommandFrame, ReadersFrame, StopFrame } from '../frames/module-frames';
 import type {
   CancelFrame,
   CloseFrame,
@@ -14,8 +15,12 @@ import type {
 
 /** Where frames that were made already go. */
 export interface FrameSink {
-  /** Writes a frame; false where the reader is behind: `drained` resolves when it has caught up. */
-  write(frame: Buffer): boolean;
+  /**
+   * Writes a frame; false where the reader is behind: `drained` resolves when it has caught up.
+   *
+   * @param written called once the frame's memory may be used again
+   */
+  write(frame: Buffer, written?: () => void): boolean;
   drained(): Promise<void>;
 }
 
@@ -25,7 +30,16 @@ export interface RuntimeHost extends FrameSink {
 }
 
 export type WorkFrame =
-  OpenFrame | TurnFrame | InputFrame | CreditsFrame | CancelFrame | CloseFrame | SnapshotFrame;
+  | OpenFrame
+  | TurnFrame
+  | InputFrame
+  | CreditsFrame
+  | CancelFrame
+  | CloseFrame
+  | SnapshotFrame
+  | CommandFrame
+  | StopFrame
+  | ReadersFrame;
 
 /** What STATS says of the model; the rest is the process's. */
 export type RuntimeStats = Omit<StatsFrame, 'type' | 'rssBytes' | 'cpuSeconds'>;
@@ -36,6 +50,11 @@ export interface Runtime {
   readonly stats: RuntimeStats;
   /** Takes a frame from main. Never throws for a caller's mistake: that ends the turn. */
   handle(frame: WorkFrame): void;
-  /** Serves until aborted. */
+  /** Serves until aborted. Rejects with what ends the engine. */
   run(signal: AbortSignal): Promise<void>;
+  /**
+   * Ends what runs, in order, before the process exits. False: something of it does not end, and the process
+   * has to be killed.
+   */
+  unload(): Promise<boolean>;
 }

@@ -29,25 +29,14 @@ export class Scheduler<S extends Sequence> {
     for (const sequence of sequences) {
       if (!isReady(this.#stepper, sequence)) continue;
       ready.push(sequence);
-      if (lead === undefined || this.#before(sequence, lead)) lead = sequence;
+      if (lead === undefined || leads(this.#owners, sequence, lead)) lead = sequence;
     }
     if (lead === undefined) return ready;
     const batch = this.#fill(ready, lead);
     this.#step += 1;
-    if (batch.length < ready.length) {
-      for (const sequence of ready) sequence.waited += 1;
-      this.#owners.count(lead, batch, this.#stepper);
-    }
-    for (const sequence of batch) {
-      sequence.lastStep = this.#step;
-      sequence.waited = 0;
-    }
+    if (batch.length < ready.length) this.#owners.count(lead, batch, this.#stepper);
+    noteStep(this.#step, batch, ready);
     return batch;
-  }
-
-  #before(a: S, b: S): boolean {
-    const difference = this.#owners.compare(a.owner, b.owner);
-    return difference === 0 ? before(a, b) : difference < 0;
   }
 
   #fill(ready: S[], lead: S): S[] {
@@ -68,7 +57,7 @@ export class Scheduler<S extends Sequence> {
       if (together.length * 2 >= room && together.length >= Math.min(cohort.length + 1, room))
         return inOrder(together, ready);
     }
-    others.sort((a, b) => (before(a, b) ? -1 : before(b, a) ? 1 : 0));
+    others.sort((a, b) => (goesBefore(a, b) ? -1 : goesBefore(b, a) ? 1 : 0));
     return inOrder(this.#take(this.#owners.inTurn([lead, ...others]), room), ready);
   }
 
@@ -109,9 +98,29 @@ function urgency({ priority, waited }: Sequence): number {
   return priority + Math.floor(waited / AGING_STEPS);
 }
 
-function before(a: Sequence, b: Sequence): boolean {
+/** Whether `a` is more urgent: by priority, which waiting raises, then by who was served longest ago. */
+export function goesBefore(a: Sequence, b: Sequence): boolean {
   const difference = urgency(a) - urgency(b);
   return difference === 0 ? a.lastStep < b.lastStep : difference > 0;
+}
+
+/** Whether `a` leads rather than `b`: whose owner was given least, then who is more urgent. */
+export function leads(owners: OwnerTurns, a: Sequence, b: Sequence): boolean {
+  const difference = owners.compare(a.owner, b.owner);
+  return difference === 0 ? goesBefore(a, b) : difference < 0;
+}
+
+/** A batch has this step; of those that are ready, the others wait for one more. */
+export function noteStep(
+  step: number,
+  batch: readonly Sequence[],
+  ready: readonly Sequence[],
+): void {
+  if (batch.length < ready.length) for (const sequence of ready) sequence.waited += 1;
+  for (const sequence of batch) {
+    sequence.lastStep = step;
+    sequence.waited = 0;
+  }
 }
 
 /** In the order of `all`: equal sets come out equal, and their layout is found again. */

@@ -1,6 +1,7 @@
 import type { CabstandError } from '@cabstand/core';
+import type { Generation } from '../frames/language-frames';
 import type { InputFrame, TurnEnd, TurnFrame } from '../frames/types';
-import type { Progress } from '../snapshot/format';
+import type { Position } from '../snapshot/header';
 import type { RunTap } from '../graphs/joint-run';
 import type { StepWriter } from '../output/step-writer';
 
@@ -15,6 +16,8 @@ export interface ActiveTurn {
   cancelled: boolean;
   /** Ends the turn before its next step, too. */
   failure?: CabstandError;
+  /** Told with its end: what became of an answer of a language model. */
+  readonly generation?: Generation;
 }
 
 /** One session's state in the engine. */
@@ -41,7 +44,7 @@ export interface Sequence {
   /** It was to begin from a snapshot that is none: there is no state to run a turn on. */
   broken: CabstandError | undefined;
   /** It was restored within a turn, which is to be continued. */
-  resume: Progress | undefined;
+  resume: Position | undefined;
 }
 
 /** A sequence before its first turn. */
@@ -77,6 +80,13 @@ export interface Stepper<S extends Sequence = Sequence> {
   readonly splits: number;
   /** Sees joint runs. */
   tap: RunTap | undefined;
+  /**
+   * Set by the loop, for steppers that prepare a turn after `begin`: to be told when a sequence has become
+   * ready, or its turn has failed, outside of steps and frames.
+   */
+  changed?: ((sequence: S) => void) | undefined;
+  /** Chooses what runs next, of all sequences with a turn. Default: batches of one group, owners in turn. */
+  readonly scheduler?: { next(sequences: Iterable<S>): S[] };
   open(id: number, priority: number): S;
   /**
    * Makes a sequence that was just opened the one that a snapshot was taken of. If that was within a
@@ -123,7 +133,7 @@ export function endTurn<S extends Sequence>(
   if (sequence.closed) return;
   if (sequence.snapshots || sequence.snapshotAsked)
     writeSnapshot(stepper, sequence, out, turn, true);
-  out.end(sequence.id, turn.number, turnEnd(how, turn.steps));
+  out.end(sequence.id, turn.number, turnEnd(how, turn.steps, turn.generation));
 }
 
 /** Writes a snapshot of a sequence that no step holds. @param turn that runs, or has just ended */
@@ -144,8 +154,10 @@ export function writeSnapshot<S extends Sequence>(
 export function turnEnd(
   how: 'completed' | 'stopped' | 'cancelled' | CabstandError,
   steps: number,
+  generation?: Generation,
 ): TurnEnd {
-  if (typeof how === 'string') return { reason: how, steps };
+  if (typeof how === 'string')
+    return { reason: how, steps, ...(generation === undefined ? {} : { generation }) };
   const { reason, message, metadata } = how;
   return { reason: 'error', steps, error: { reason, message, metadata: { ...metadata } } };
 }

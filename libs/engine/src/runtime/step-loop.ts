@@ -33,7 +33,7 @@ export interface LoopStats {
 
 export class StepLoop<S extends Sequence> {
   readonly #stepper: Stepper<S>;
-  readonly #scheduler: Scheduler<S>;
+  readonly #scheduler: Pick<Scheduler<S>, 'next'>;
   readonly #sink: FrameSink;
   readonly #maxSequences: number;
   readonly #spare: SpareWork | undefined;
@@ -47,10 +47,14 @@ export class StepLoop<S extends Sequence> {
   constructor(stepper: Stepper<S>, sink: FrameSink, maxSequences: number, spare?: SpareWork) {
     this.#stepper = stepper;
     this.#out = new StepWriter(stepper.messageBytes);
-    this.#scheduler = new Scheduler(stepper);
+    this.#scheduler = stepper.scheduler ?? new Scheduler(stepper);
     this.#sink = sink;
     this.#maxSequences = maxSequences;
     this.#spare = spare;
+    stepper.changed = (sequence) => {
+      this.#settle(sequence);
+      this.#wake?.();
+    };
   }
 
   get stats(): LoopStats {
@@ -63,7 +67,9 @@ export class StepLoop<S extends Sequence> {
   handle(frame: WorkFrame): void {
     if (frame.type === 'OPEN') this.#open(frame);
     else if (frame.type === 'CREDITS') this.#credit(frame);
-    else this.#forSequence(frame);
+    // For modules: a hoster sends them to no other model.
+    else if (frame.type !== 'COMMAND' && frame.type !== 'STOP' && frame.type !== 'READERS')
+      this.#forSequence(frame);
     this.#wake?.();
   }
 
@@ -106,8 +112,9 @@ export class StepLoop<S extends Sequence> {
     else if (cancelled === true) endTurn(this.#stepper, sequence, this.#out, 'cancelled');
     else if (this.#stepper.done(sequence)) endTurn(this.#stepper, sequence, this.#out, 'completed');
     if (sequence.closed) {
-      sequence.turn = undefined;
+      // What threads keep for its turn is given up with it.
       this.#stepper.release(sequence);
+      sequence.turn = undefined;
     }
     if (sequence.turn === undefined) this.#active.delete(sequence);
     else if (sequence.snapshotAsked)
@@ -115,7 +122,9 @@ export class StepLoop<S extends Sequence> {
   }
 
   async #flush(batch: number, seconds: number): Promise<void> {
-    if (this.#out.empty) return;
+    // A step that made no record, of a part of a long prompt say, is told of, too: the hoster takes an engine that
+    // has work and makes no steps for hung.
+    if (this.#out.empty && batch === 0) return;
     for (const frame of this.#out.take(batch, seconds))
       if (!this.#sink.write(frame)) await this.#sink.drained();
   }

@@ -1,35 +1,43 @@
 /** Serves models that are computed in steps: graphs with a manifest that says how they are driven. */
+import type { Manifest } from '@cabstand/model';
 import { auditReason } from '../frames/audit-reason';
+import type { LanguageFigures } from '../frames/language-frames';
 import type { LoadFrame, LoadedFrame } from '../frames/types';
 import { loadModel } from '../load';
 import { Auditor } from '../verify/audit';
 import type { Runtime, RuntimeHost, RuntimeStats, WorkFrame } from './runtime';
-import type { Sequence } from './sequence';
+import type { Sequence, Stepper } from './sequence';
 import { StepLoop } from './step-loop';
+
+/** What a step loop serves with. */
+interface Served {
+  readonly loaded: LoadedFrame;
+  readonly stepper: Stepper;
+  /** Bytes of state of all sequences; `sequences` are open. */
+  readonly stateBytes: (sequences: number) => number;
+  /** Of rows that ran among others; undefined where none do. */
+  readonly auditor?: Auditor;
+  /** Of language models. */
+  readonly language?: () => LanguageFigures;
+}
 
 export class StepRuntime implements Runtime {
   readonly loaded: LoadedFrame;
   readonly #loop: StepLoop<Sequence>;
-  readonly #auditor: Auditor;
-  readonly #stateBytes: number;
+  readonly #served: Served;
 
-  private constructor(
-    loaded: LoadedFrame,
-    loop: StepLoop<Sequence>,
-    auditor: Auditor,
-    stateBytes: number,
-  ) {
-    this.loaded = loaded;
-    this.#loop = loop;
-    this.#auditor = auditor;
-    this.#stateBytes = stateBytes;
+  constructor(served: Served, host: RuntimeHost, maxSequences: number) {
+    this.loaded = served.loaded;
+    this.#loop = new StepLoop(served.stepper, host, maxSequences, served.auditor);
+    this.#served = served;
   }
 
-  /** Loads and verifies the model. Throws what `loadModel` throws. */
-  static async load(frame: LoadFrame, host: RuntimeHost): Promise<StepRuntime> {
+  /** Loads and verifies a model of graphs. Throws what `loadModel` throws. */
+  static async load(frame: LoadFrame, manifest: Manifest, host: RuntimeHost): Promise<StepRuntime> {
     const { model, stepper, stateBytes, loaded, rememberUnbatched } = await loadModel(
       frame,
       (stage) => host.send({ type: 'PROGRESS', stage }),
+      manifest,
     );
     const auditor = new Auditor(stepper, {
       batchClass: loaded.batchClass,
@@ -40,15 +48,22 @@ export class StepRuntime implements Runtime {
         void rememberUnbatched(auditReason(finding)).finally(() => host.send(finding));
       },
     });
-    const loop = new StepLoop(stepper, host, frame.maxSequences, auditor);
-    return new StepRuntime(loaded, loop, auditor, stateBytes);
+    const served = {
+      ...{ loaded, stepper, auditor },
+      stateBytes: (sequences: number) => sequences * stateBytes,
+    };
+    return new StepRuntime(served, host, frame.maxSequences);
   }
 
   get stats(): RuntimeStats {
     const { busySeconds, sequences, ready } = this.#loop.stats;
-    const stateBytes = sequences * this.#stateBytes;
-    const { passed: audits, seconds: auditSeconds } = this.#auditor;
-    return { busySeconds, sequences, stateBytes, ready, audits, auditSeconds };
+    const { auditor, language, stateBytes } = this.#served;
+    const { passed: audits, seconds: auditSeconds } = auditor ?? { passed: 0, seconds: 0 };
+    return {
+      ...{ busySeconds, sequences, stateBytes: stateBytes(sequences), ready },
+      ...{ audits, auditSeconds },
+      ...(language !== undefined && { language: language() }),
+    };
   }
 
   handle(frame: WorkFrame): void {
@@ -57,5 +72,10 @@ export class StepRuntime implements Runtime {
 
   run(signal: AbortSignal): Promise<void> {
     return this.#loop.run(signal);
+  }
+
+  /** A step that runs is of no use to anybody, and harms nobody. */
+  unload(): Promise<boolean> {
+    return Promise.resolve(true);
   }
 }

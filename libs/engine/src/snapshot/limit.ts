@@ -7,6 +7,11 @@ import { CabstandError } from '@cabstand/core';
  */
 const AROUND_BYTES = 64 * 1024;
 
+/** Bytes of the largest snapshot that messages of `messageBytes` hold. */
+export function snapshotRoom(messageBytes: number): number {
+  return Math.max(0, messageBytes - AROUND_BYTES);
+}
+
 /**
  * Throws MODEL_FAILED where snapshots of a model may be too large for messages of `messageBytes`.
  *

@@ -1,9 +1,8 @@
-/** How far a turn is, as a snapshot within it says. */
+/** How far a turn of a model with state is, beside its position. */
 import type { ByteReader } from './bytes';
+import type { Position } from './header';
 
-/** Bytes of the hash that tells a turn's parameters. */
-export const FINGERPRINT = 16;
-const FIXED_BYTES = 11 * 4 + FINGERPRINT;
+const FIXED_BYTES = 8 * 4;
 const USE_BYTES = 8;
 
 /** How much of one stream of input a turn has used. */
@@ -15,11 +14,7 @@ export interface InputUse {
 }
 
 /** How far a turn is. Counts are of the turn as a whole, not since a restore. */
-export interface Progress extends InputUse {
-  readonly turn: number;
-  /** Chunks. */
-  readonly records: number;
-  readonly steps: number;
+export interface Progress extends Position, InputUse {
   /** Live parts below this number are used up. */
   readonly partsTaken: number;
   readonly stage: number;
@@ -28,8 +23,6 @@ export interface Progress extends InputUse {
   readonly item: number;
   readonly token: number;
   readonly tokens: number;
-  /** Tells the parameters of the turn, the seed among them. */
-  readonly fingerprint: Buffer;
   /** Use of the second framed input and those after it. */
   readonly others?: readonly InputUse[];
 }
@@ -40,14 +33,12 @@ export function progressBytes(framed: number): number {
 }
 
 export function encodeProgress(progress: Progress): Buffer {
-  const { turn, records, steps, partsTaken, partUsed, inputUsed } = progress;
-  const { stage, items, item, token, tokens, fingerprint, others = [] } = progress;
+  const { partsTaken, partUsed, inputUsed, others = [] } = progress;
+  const { stage, items, item, token, tokens } = progress;
   const bytes = Buffer.allocUnsafe(progressBytes(1 + others.length));
   let at = 0;
-  for (const value of [turn, records, steps, partsTaken, partUsed, inputUsed])
+  for (const value of [partsTaken, partUsed, inputUsed, stage, items, item, token, tokens])
     at = bytes.writeUInt32LE(value, at);
-  for (const value of [stage, items, item, token, tokens]) at = bytes.writeUInt32LE(value, at);
-  at += fingerprint.copy(bytes, at);
   for (const use of others) {
     at = bytes.writeUInt32LE(use.partUsed, at);
     at = bytes.writeUInt32LE(use.inputUsed, at);
@@ -55,14 +46,18 @@ export function encodeProgress(progress: Progress): Buffer {
   return bytes;
 }
 
-export function readProgress(reader: ByteReader, framed: number): Progress {
-  const [turn, records, steps] = [reader.u32(), reader.u32(), reader.u32()];
-  const [partsTaken, partUsed, inputUsed] = [reader.u32(), reader.u32(), reader.u32()];
-  const [stage, items, item] = [reader.u32(), reader.u32(), reader.u32()];
-  const [token, tokens, fingerprint] = [reader.u32(), reader.u32(), reader.take(FINGERPRINT)];
+/** @param position what the header said */
+export function readProgress(reader: ByteReader, framed: number, position: Position): Progress {
   const progress = {
-    ...{ turn, records, steps, partsTaken, partUsed, inputUsed },
-    ...{ stage, items, item, token, tokens, fingerprint: Buffer.from(fingerprint) },
+    ...position,
+    partsTaken: reader.u32(),
+    partUsed: reader.u32(),
+    inputUsed: reader.u32(),
+    stage: reader.u32(),
+    items: reader.u32(),
+    item: reader.u32(),
+    token: reader.u32(),
+    tokens: reader.u32(),
   };
   if (framed < 2) return progress;
   const others = Array.from({ length: framed - 1 }, (): InputUse => ({

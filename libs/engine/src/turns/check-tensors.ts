@@ -1,6 +1,6 @@
 /** What memory safety needs of a turn's tensors. Everything else about them was checked by main. */
 import { invalid } from '@cabstand/core';
-import { KINDS } from '@cabstand/model';
+import { isReplaced, readsText } from '@cabstand/model';
 import type { Manifest } from '@cabstand/model';
 import { DTYPES, elementCount } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
@@ -13,9 +13,15 @@ import type { InputFrame, TurnFrame } from '../frames/types';
  */
 export function checkTurn(manifest: Manifest, { inputs, prompt, live }: TurnFrame): void {
   for (const tensor of inputs) checkTensor(manifest, tensor);
-  const spoken = KINDS[manifest.kind].generates && prompt !== '';
-  for (const { name, media } of manifest.inputs) {
-    const mayLack = (media?.kind === 'text' && spoken) || (live && isStreamed(manifest, name));
+  const spoken = readsText(manifest) && prompt !== '';
+  const given = new Set(inputs.map(({ name }) => name));
+  for (const input of manifest.inputs) {
+    const { name, media, replaces } = input;
+    const mayLack =
+      (media?.kind === 'text' && spoken) ||
+      (live && isStreamed(manifest, name)) ||
+      replaces !== undefined ||
+      isReplaced(manifest, input, given);
     if (!mayLack) wantTensor(inputs, name);
   }
   // Without framing a live turn brings a whole step's input, or leaves it to the parts.

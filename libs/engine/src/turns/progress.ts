@@ -1,8 +1,7 @@
 /** How far a turn of a model with state is: what a snapshot within a turn holds, and going on from it. */
-import { createHash } from 'node:crypto';
 import type { BoundModel } from '../graphs/bound';
 import { unfit } from '../snapshot/bytes';
-import { FINGERPRINT } from '../snapshot/progress';
+import { fingerprintOf } from '../snapshot/header';
 import type { Progress } from '../snapshot/progress';
 import type { SourceUse } from './input-source';
 import type { StagePlan } from './plan';
@@ -12,7 +11,7 @@ export function progressOf(turn: RecurrentTurn, use: SourceUse): Progress {
   const { number, records, steps, stage, item, token, tokens } = turn;
   return {
     ...{ turn: number, records, steps, ...use, stage, items: turn.items.length, item },
-    ...{ token, tokens, fingerprint: fingerprintOf(turn) },
+    ...{ token, tokens, fingerprint: turnFingerprint(turn) },
   };
 }
 
@@ -56,7 +55,7 @@ export function continueTurn(turn: RecurrentTurn, progress: Progress): void {
   const { tokens } = progress;
   if (tokens > 0 && tokens >= turn.maxTokens)
     throw unfit('turn', `${tokens} tokens of at most ${turn.maxTokens} are there already`);
-  if (!fingerprintOf(turn).equals(progress.fingerprint))
+  if (!turnFingerprint(turn).equals(progress.fingerprint))
     throw unfit('turn', 'the parameters are not those that it began with');
   turn.stage = progress.stage;
   turn.steps = progress.steps;
@@ -68,11 +67,7 @@ export function continueTurn(turn: RecurrentTurn, progress: Progress): void {
   turn.tokens = tokens;
 }
 
-/** Tells one turn's parameters from another's; the seed is one of them. */
-function fingerprintOf(turn: RecurrentTurn): Buffer {
-  turn.fingerprint ??= createHash('sha256')
-    .update(JSON.stringify(turn.parameters))
-    .digest()
-    .subarray(0, FINGERPRINT);
+function turnFingerprint(turn: RecurrentTurn): Buffer {
+  turn.fingerprint ??= fingerprintOf(turn.parameters);
   return turn.fingerprint;
 }

@@ -53,7 +53,12 @@ export function newTurn(
     token: generation?.start ?? 0,
     tokens: 0,
     maxTokens: generation === undefined ? 0 : number('max_tokens'),
-    sampling: { temperature: number('temperature'), topK: number('top_k'), seed: number('seed') },
+    sampling: {
+      temperature: number('temperature'),
+      topK: number('top_k'),
+      topP: 1,
+      seed: number('seed'),
+    },
     ignoreStop: false,
     fingerprint: undefined,
   };

@@ -38,7 +38,8 @@ function decodeTensor(bytes: Buffer): Tensor {
   return dtype === 'string' ? { name, dtype, shape, data, strings } : { name, dtype, shape, data };
 }
 
-function* fieldsOf(bytes: Buffer): Generator<{ field: number; value: Buffer | number }> {
+/** Fields of a serialized message: numbers, and what has a length. */
+export function* fieldsOf(bytes: Buffer): Generator<{ field: number; value: Buffer | number }> {
   let at = 0;
   while (at < bytes.length) {
     let tag = 0;

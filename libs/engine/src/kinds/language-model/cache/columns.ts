@@ -1,0 +1,64 @@
+/** Keys and values of tokens: for each tensor of a cache [heads, columns, size], a column for each token. */
+import { Tensor as OrtTensor } from 'onnxruntime-node';
+import type { CacheLayout, CacheTensor } from '@cabstand/model';
+import { DTYPES } from '@cabstand/tensor';
+
+/** Elements of a cache. float16 elements are their bits. */
+export type Elements = Float32Array | Uint16Array;
+
+/** Columns of one row, by tensor of the layout. */
+export interface Columns {
+  readonly arrays: readonly Elements[];
+  /** Columns that the arrays have room for. */
+  readonly capacity: number;
+}
+
+/** Capacities are multiples of this: a step costs by capacity, and each growth a copy. */
+const BUCKET = 64;
+
+/** The smallest capacity that holds so many columns. */
+export function bucketOf(columns: number): number {
+  return Math.max(1, Math.ceil(columns / BUCKET)) * BUCKET;
+}
+
+export function bytesPerToken({ dtype, tensors }: CacheLayout): number {
+  let elements = 0;
+  for (const { heads, size } of tensors) elements += heads * size;
+  return elements * DTYPES[dtype].bytes;
+}
+
+export function newElements({ dtype }: CacheLayout, count: number): Elements {
+  return dtype === 'float16' ? new Uint16Array(count) : new Float32Array(count);
+}
+
+export function cacheTensor(
+  { dtype }: CacheLayout,
+  data: Elements,
+  dims: readonly number[],
+): OrtTensor {
+  return dtype === 'float16'
+    ? new OrtTensor('float16', data as Uint16Array, dims)
+    : new OrtTensor('float32', data as Float32Array, dims);
+}
+
+/** Where columns of one row are: the row begins at `offset`, and its heads are `capacity` columns apart. */
+export interface Place {
+  readonly array: Elements;
+  readonly offset: number;
+  readonly capacity: number;
+  readonly column: number;
+}
+
+/** Copies so many columns of one row of one tensor. */
+export function copyColumns(
+  { heads, size }: CacheTensor,
+  to: Place,
+  from: Place,
+  count: number,
+): void {
+  for (let head = 0; head < heads; head += 1) {
+    const source = from.offset + (head * from.capacity + from.column) * size;
+    const target = to.offset + (head * to.capacity + to.column) * size;
+    to.array.set(from.array.subarray(source, source + count * size), target);
+  }
+}

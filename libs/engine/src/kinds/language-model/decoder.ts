@@ -1,0 +1,162 @@
+/** Runs the graph of a language model: some more tokens of sequences in, scores of the next ones out. */
+import { Tensor as OrtTensor } from 'onnxruntime-node';
+import type { InferenceSession } from 'onnxruntime-node';
+import { CabstandError } from '@cabstand/core';
+import type { LanguageModelProgram } from '@cabstand/model';
+import { float16Numbers } from '@cabstand/tensor';
+import { valuesOf } from '../../graphs/rows';
+import { QUIET } from '../../graphs/session';
+import type { ScoreRange } from '../../output/scores';
+import type { CacheBuffer } from './cache/cache-buffer';
+import type { Elements } from './cache/columns';
+import { LAST_SCORES, freshName } from './cache/tail';
+
+/** Rows side by side in a buffer, and how many columns of each are in use. */
+export interface RowsOfBuffer {
+  readonly buffer: CacheBuffer;
+  readonly from: number;
+  readonly lengths: readonly number[];
+}
+
+export class Decoder {
+  readonly program: LanguageModelProgram;
+  readonly #session: InferenceSession;
+  readonly #tailed: boolean;
+  /** The mask alone says how long each row is; columns are written where they follow. */
+  readonly #isFixed: boolean;
+  /**
+   * Rows of several lengths may run together, with columns that are not in use masked. Otherwise each runs alone, on
+   * a copy as long as its tokens.
+   */
+  ragged: boolean;
+
+  /** @param tailed the session has the outputs of the tail */
+  constructor(session: InferenceSession, program: LanguageModelProgram, tailed = false) {
+    this.program = program;
+    this.#session = session;
+    this.#tailed = tailed;
+    this.#isFixed = program.cache.kind === 'fixed';
+    this.ragged = program.takesMask && (this.#isFixed || program.takesPositions);
+  }
+
+  /**
+   * Computes the tokens that follow those in the cache, and writes their columns behind those in use, where there has
+   * to be room for them. Answers the scores of the token after them, by row; none where they are not wanted. Where
+   * it throws, no column in use was changed.
+   *
+   * @param ids by row: at least one, each below the vocabulary's size, equally many
+   */
+  async run(
+    rows: RowsOfBuffer,
+    ids: readonly (readonly number[])[],
+    wantsScores = true,
+  ): Promise<ScoreRange[]> {
+    const { tensors } = this.program.cache;
+    const tokens = ids[0]?.length ?? 0;
+    const scores = wantsScores ? [this.#tailed ? LAST_SCORES : 'logits'] : [];
+    const columns = tensors.map(({ present }) => (this.#tailed ? freshName(present) : present));
+    const feeds = this.#feeds(rows, ids, tokens);
+    const results: Results = await this.#session.run(feeds, [...scores, ...columns], QUIET);
+    const [name] = scores;
+    const ranges = name === undefined ? [] : this.#scores(results[name], name, ids.length, tokens);
+    this.#keep(results, columns, rows, tokens);
+    return ranges;
+  }
+
+  #feeds(
+    { buffer, from, lengths }: RowsOfBuffer,
+    ids: readonly (readonly number[])[],
+    tokens: number,
+  ): Record<string, OrtTensor> {
+    const { takesMask, takesPositions } = this.program;
+    const count = lengths.length;
+    const inPlace = this.ragged || this.#isFixed;
+    const before = this.#isFixed
+      ? Math.max(...lengths)
+      : this.ragged
+        ? buffer.capacity
+        : (lengths[0] ?? 0);
+    const feeds = inPlace ? buffer.feeds(from, count) : buffer.exactFeeds(from, before);
+    feeds['input_ids'] = int64(count, tokens, (row, at) => ids[row]?.[at] ?? 0);
+    if (takesMask) {
+      const width = before + tokens;
+      const mask = new BigInt64Array(count * width);
+      lengths.forEach((length, row) => {
+        if (this.#isFixed) mask.fill(1n, row * width, row * width + length + tokens);
+        else {
+          mask.fill(1n, row * width, row * width + length);
+          mask.fill(1n, row * width + before, (row + 1) * width);
+        }
+      });
+      feeds['attention_mask'] = new OrtTensor('int64', mask, [count, width]);
+    }
+    if (takesPositions)
+      feeds['position_ids'] = int64(count, tokens, (row, at) => (lengths[row] ?? 0) + at);
+    return feeds;
+  }
+
+  /** Exports pad the scores to a round size: what is beyond the vocabulary is no token. */
+  #scores(logits: OrtTensor | undefined, name: string, rows: number, tokens: number): ScoreRange[] {
+    const { vocabularySize: count, logitsDtype } = this.program;
+    const positions = this.#tailed ? 1 : tokens;
+    const [given, places, width = 0] = logits?.dims ?? [];
+    if (logits === undefined || given !== rows || places !== positions || width < count)
+      throw new CabstandError(
+        'MODEL_FAILED',
+        `output ${name} has shape [${logits?.dims.join(', ')}], expected [${rows}, ${positions}, ${count} or more]`,
+      );
+    const values = valuesOf(logits) as Elements;
+    return Array.from({ length: rows }, (_, row) => {
+      const offset = ((row + 1) * positions - 1) * width;
+      if (logitsDtype === 'float32') return { scores: values as Float32Array, offset, count };
+      const bits = values.subarray(offset, offset + count) as Uint16Array;
+      return { scores: float16Numbers(bits), offset: 0, count };
+    });
+  }
+
+  /** Writes what a run added into the buffer, once all of it is known to be what it should be. */
+  #keep(
+    results: Results,
+    names: readonly string[],
+    { buffer, from, lengths }: RowsOfBuffer,
+    tokens: number,
+  ): void {
+    const { tensors } = this.program.cache;
+    // What the graph was given stands before what it adds, or around it.
+    const skipped = this.#tailed ? 0 : this.ragged ? buffer.capacity : (lengths[0] ?? 0);
+    const isWhole = this.#isFixed && !this.#tailed;
+    const capacity = isWhole ? buffer.capacity : skipped + tokens;
+    const given = tensors.map(({ heads, size }, index) => {
+      const name = names[index] ?? '';
+      const tensor = results[name];
+      const expected = [lengths.length, heads, capacity, size];
+      if (tensor?.dims.length !== 4 || expected.some((size, axis) => tensor.dims[axis] !== size))
+        throw new CabstandError(
+          'MODEL_FAILED',
+          `output ${name} has shape [${tensor?.dims.join(', ')}], expected [${expected.join(', ')}]`,
+        );
+      return valuesOf(tensor) as Elements;
+    });
+    given.forEach((array, index) => {
+      const { heads, size } = tensors[index] ?? { heads: 0, size: 0 };
+      lengths.forEach((length, row) => {
+        const column = isWhole ? length : skipped;
+        const place = { array, offset: row * heads * capacity * size, capacity, column };
+        buffer.write(index, from + row, length, place, tokens);
+      });
+    });
+  }
+}
+
+type Results = Readonly<Record<string, OrtTensor | undefined>>;
+
+function int64(
+  rows: number,
+  width: number,
+  valueAt: (row: number, at: number) => number,
+): OrtTensor {
+  const values = new BigInt64Array(rows * width);
+  for (let row = 0; row < rows; row += 1)
+    for (let at = 0; at < width; at += 1) values[row * width + at] = BigInt(valueAt(row, at));
+  return new OrtTensor('int64', values, [rows, width]);
+}

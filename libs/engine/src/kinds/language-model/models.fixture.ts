@@ -1,0 +1,43 @@
+/** The language models of test/language-models, and what they must answer. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TokenizerFiles } from './prompt-reader';
+import { TextCodec } from './tokenizer';
+
+const FOLDER = join(__dirname, '../../../../../test/language-models');
+
+export const NAMES = ['gpt2', 'llama'] as const;
+/** Another llama, with caches of a fixed size (GroupQueryAttention). */
+export const ALL_NAMES = [...NAMES, 'llama-gqa'] as const;
+export type Name = (typeof ALL_NAMES)[number];
+
+/** What transformers answers. */
+export interface Greedy {
+  readonly prompt: readonly number[];
+  readonly tokens: readonly number[];
+}
+
+/** What the tokenizers library says of a text, or of what a model went on with. */
+export interface Text {
+  readonly text?: string;
+  readonly ids: readonly number[];
+  readonly decoded: string;
+  /** Ids of the prompt, where `ids` go on with one. */
+  readonly before?: readonly number[];
+}
+
+/** Folder of a model. */
+export const folderOf = (name: Name): string => join(FOLDER, name);
+export const greedyOf = (name: Name): Greedy[] => read(`${name}-greedy.json`) as Greedy[];
+export const textsOf = (name: Name): Text[] => read(`${name}-texts.json`) as Text[];
+
+export function filesOf(name: Name): TokenizerFiles {
+  const file = (one: string): string => join(FOLDER, name, '1', one);
+  return { file: file('tokenizer.json'), config: file('tokenizer_config.json') };
+}
+
+export const codecOf = (name: Name): Promise<TextCodec> => TextCodec.load(filesOf(name));
+
+export function read(file: string): unknown {
+  return JSON.parse(readFileSync(join(FOLDER, file), 'utf8'));
+}

@@ -1,0 +1,64 @@
+/** A real engine with a language model of the tests. */
+import { arrayOf, tensorOf } from '@cabstand/tensor';
+import type { Tensor } from '@cabstand/tensor';
+import { Engine } from '../../engine.fixture';
+import type { LanguageFigures } from '../../frames/language-frames';
+import type { LoadFrame } from '../../frames/types';
+import { decodeChunk } from '../../verify/decode-chunk';
+import { folderOf } from './models.fixture';
+import type { Name } from './models.fixture';
+
+export const ids = (prompt: readonly number[]): Tensor =>
+  tensorOf('input_ids', BigInt64Array.from(prompt, BigInt), [prompt.length]);
+
+/** Ids of the tokens of a sequence. @param turn default: of all its turns */
+export const tokensOf = (engine: Engine, sequence: number, turn?: number): number[] =>
+  engine.of(sequence).flatMap((item) => {
+    if (item.kind !== 'chunk' || (turn !== undefined && item.turn !== turn)) return [];
+    const [output] = decodeChunk(item.chunk).outputs;
+    return output === undefined ? [] : Array.from(arrayOf(output), Number);
+  });
+
+export const textOf = (engine: Engine, sequence: number): string =>
+  engine
+    .chunks(sequence)
+    .map((chunk) => decodeChunk(chunk).text)
+    .join('');
+
+/** An engine that serves a model, which is verified before unless the options say otherwise. */
+export const started = (name: Name, options: Partial<LoadFrame> = {}): Promise<Engine> =>
+  startedFrom(folderOf(name), options);
+
+export async function startedFrom(
+  folder: string,
+  options: Partial<LoadFrame> = {},
+): Promise<Engine> {
+  const engine = await Engine.start();
+  const loaded = await engine.load(folder, { verify: true, ...options });
+  if (loaded.type === 'FAILED') throw new Error(loaded.message);
+  return engine;
+}
+
+/** What the engine told of its work, so far and with its next report. */
+export async function figuresOf(engine: Engine): Promise<LanguageFigures> {
+  const told = (): LanguageFigures[] =>
+    engine.frames.flatMap((frame) =>
+      frame.type === 'STATS' && frame.language !== undefined ? [frame.language] : [],
+    );
+  const before = told().length;
+  await engine.until(() => told().length > before + 1);
+  const all = told();
+  const last = all.at(-1);
+  if (last === undefined) throw new Error('nothing told');
+  return {
+    ...last,
+    queueSeconds: all.flatMap(({ queueSeconds }) => queueSeconds),
+    firstTokenSeconds: all.flatMap(({ firstTokenSeconds }) => firstTokenSeconds),
+    tokenSeconds: all.flatMap(({ tokenSeconds }) => tokenSeconds),
+  };
+}
+
+/** Bytes of the cache of so many tokens. */
+export const bytesOf = (name: Name, tokens: number): number =>
+  tokens *
+  { gpt2: 2 * 2 * 4 * 12 * 4, llama: 3 * 2 * 2 * 12 * 4, 'llama-gqa': 3 * 2 * 2 * 16 * 4 }[name];

@@ -1,0 +1,71 @@
+/** Answers of many sequences at once, which join and leave at random, are those of each alone. */
+import type { Engine } from '../../engine.fixture';
+import { ALL_NAMES, greedyOf } from './models.fixture';
+import type { Greedy } from './models.fixture';
+import { bytesOf, figuresOf, ids, started, tokensOf } from './served.fixture';
+
+jest.setTimeout(120_000);
+
+/** Numbers from 0 to below `most`, the same ones for the same seed. */
+function draws(seed: number): (most: number) => number {
+  let state = seed;
+  return (most) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * most);
+  };
+}
+
+/** Runs so many turns, 16 at a time, each with an answer that is cut at a random place or cancelled. */
+async function runMany(engine: Engine, answers: readonly Greedy[], turns: number): Promise<void> {
+  const draw = draws(20);
+  const one = async (sequence: number): Promise<void> => {
+    const { prompt, tokens } = answers[draw(answers.length)] ?? { prompt: [], tokens: [] };
+    const max_tokens = 1 + draw(48);
+    const gone = draw(4) === 0 ? 1 + draw(max_tokens) : Infinity;
+    engine.open(sequence, 1e6, 1e12, { owner: `owner ${draw(3)}` });
+    engine.turn(sequence, [ids(prompt)], { parameters: { max_tokens } });
+    if (gone < Infinity) {
+      await engine.until(
+        () =>
+          engine.chunks(sequence).length >= Math.min(gone, tokens.length, max_tokens) ||
+          engine.of(sequence).some(({ kind }) => kind === 'end'),
+      );
+      engine.send({ type: 'CANCEL', sequence, turn: 0 });
+    }
+    const { end } = await engine.ended(sequence);
+    const got = tokensOf(engine, sequence);
+    const whole = tokens.slice(0, max_tokens);
+    if (end.reason === 'cancelled') expect(got).toEqual(whole.slice(0, got.length));
+    else {
+      expect(end.reason).toBe('completed');
+      expect(got).toEqual(whole);
+    }
+    engine.send({ type: 'CLOSE', sequence });
+  };
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < turns) await one(next++);
+  };
+  await Promise.all(Array.from({ length: 16 }, lane));
+}
+
+test.each(ALL_NAMES)(
+  '%s: sequences that join and leave at random answer as alone',
+  async (name) => {
+    await using engine = await started(name);
+    await runMany(engine, greedyOf(name), 60);
+    expect(Math.max(...engine.batches)).toBeGreaterThan(8);
+  },
+);
+
+test.each(ALL_NAMES)(
+  '%s: where memory is short, rows are given up and computed again',
+  async (name) => {
+    await using engine = await started(name, { maxStateBytes: bytesOf(name, 1024) });
+    await runMany(engine, greedyOf(name), 40);
+    const { queueSeconds, firstTokenSeconds, generatedTokens } = await figuresOf(engine);
+    expect(queueSeconds).toHaveLength(40);
+    expect(firstTokenSeconds).toHaveLength(40);
+    expect(generatedTokens).toBeGreaterThan(40);
+  },
+);
