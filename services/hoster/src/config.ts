@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { addressSchema, commonSections } from '@cabstand/service';
+import { addressSchema, auditSection, commonSections, inferenceSection } from '@cabstand/service';
 import { ENGINE_LIMITS } from './engines/options';
-import { MOST_MS } from './limits';
-import type { Limit } from './limits';
+import { MOST_BYTES, MOST_MS } from '@cabstand/core';
+import type { Limit } from '@cabstand/core';
 import { STANDARD_DRAIN_MS } from './models/options';
-import { SESSION_LIMITS } from './sessions/options';
+import { SESSION_LIMITS } from '@cabstand/sessions';
 
 /** A limit as a plain number. */
 function number([standard, least, most, share]: Limit) {
@@ -31,14 +31,22 @@ const BOUNDED = [
 const limitsSchema = z
   .strictObject({
     max_sessions: number(SESSION_LIMITS.maxSessions).describe(
-      'Sessions open at once, over all models.',
+      'Sessions open at once, idle ones too, over all models.',
     ),
     max_sessions_per_model: number(ENGINE_LIMITS.sessionsPerModel).describe(
-      'Sessions open at once in one model.',
+      'Sessions of one model that compute at once: all but those that are idle.',
     ),
     max_sessions_per_principal: number(SESSION_LIMITS.maxSessionsPerPrincipal).describe(
-      'Sessions of one principal, those without a reader too; by default as many as there may be.',
+      'Sessions of one principal, idle ones and those without a reader too; by default as many as there may be.',
     ),
+    max_held_bytes: z
+      .int()
+      .min(1)
+      .max(MOST_BYTES)
+      .optional()
+      .describe(
+        'Bytes that all sessions may hold in the main process; above it the longest idle go back to their checkpoints. Default: 40 % of what the machine or container has.',
+      ),
     resume_headroom: number(SESSION_LIMITS.resumeHeadroom).describe(
       'Share of a model’s slots, rounded down, that only sessions which go on from elsewhere may take.',
     ),
@@ -46,6 +54,12 @@ const limitsSchema = z
       'Records of a session kept, or computed ahead of its reader, at most.',
     ),
     journal_bytes: number(SESSION_LIMITS.journalBytes).describe('The same in bytes.'),
+    journal_commands: number(SESSION_LIMITS.journalCommands).describe(
+      'Commands to a module whose records are kept beyond that, so that it hears of them though its reader is behind.',
+    ),
+    journal_command_bytes: number(SESSION_LIMITS.journalCommandBytes).describe(
+      'The same in bytes of their records.',
+    ),
     live_parts: number(SESSION_LIMITS.liveParts).describe(
       'Parts of live input that wait for the engine, for each session.',
     ),
@@ -57,11 +71,20 @@ const limitsSchema = z
     orphan_timeout_seconds: seconds(SESSION_LIMITS.orphanTimeoutMs).describe(
       'A durable session that lost its reader within a turn ends after this.',
     ),
+    orphan_min_seconds: seconds(SESSION_LIMITS.orphanMinMs).describe(
+      'A session that has its model to itself keeps it for so long without a reader where somebody else wants it.',
+    ),
     idle_timeout_seconds: seconds(SESSION_LIMITS.idleTimeoutMs).describe(
       'A session between turns ends after this.',
     ),
     live_idle_timeout_seconds: seconds(SESSION_LIMITS.liveIdleTimeoutMs).describe(
       'A live turn that waits for input while its reader is there ends after this.',
+    ),
+    viewers: number(SESSION_LIMITS.viewers).describe(
+      'Calls that watch one session besides its reader, at most.',
+    ),
+    viewer_bytes: number(SESSION_LIMITS.viewerBytes).describe(
+      'Newest records of a session kept for those who watch it, in bytes.',
     ),
     max_priority: number(SESSION_LIMITS.maxPriority).describe(
       'Highest priority of callers without the admin role; a higher one is lowered to it.',
@@ -156,6 +179,7 @@ const enginesSchema = z.strictObject({
 /** The hoster's configuration: file, `CABSTAND_*` variables, flags. */
 export const hosterConfigSchema = z.strictObject({
   ...commonSections({ listen: '127.0.0.1:50051', admin: '127.0.0.1:8051' }),
+  audit: auditSection,
   advertise: addressSchema
     .optional()
     .describe('host:port that clients dial. Default: the address that is listened on.'),
@@ -192,6 +216,7 @@ export const hosterConfigSchema = z.strictObject({
   ),
   limits: limitsSchema.prefault({}).describe('how many sessions, and how much is kept of each'),
   engines: enginesSchema.prefault({}).describe('the processes that run models'),
+  inference: inferenceSection,
 });
 
 export type HosterConfig = z.output<typeof hosterConfigSchema>;

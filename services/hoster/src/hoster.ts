@@ -1,24 +1,40 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { CabstandError, every, systemClock } from '@cabstand/core';
+import { channelCredentials, serverCredentials } from '@cabstand/auth';
 import {
-  channelCredentials,
   createClientAuthorizer,
   createSealer,
   authWarnings,
   createServerAuthorizer,
   createTicketVerifier,
-  serverCredentials,
-} from '@cabstand/auth';
+} from '@cabstand/auth-admin';
 import { runtimeVersion } from '@cabstand/engine';
+import {
+  INFERENCE_SERVICE,
+  InferenceService,
+  inferenceHandlers,
+  openInference,
+  serveInferenceHttp,
+} from '@cabstand/doors';
 import { HosterService, RpcClient } from '@cabstand/rpc';
-import { certificateExpiry, packageVersion, serveRpc } from '@cabstand/service';
+import {
+  certificateExpiry,
+  openAuditLog,
+  packageVersion,
+  retiredKeyUse,
+  serveRpc,
+} from '@cabstand/service';
 import type { ServeOptions, ServiceContext, Subjects } from '@cabstand/service';
+import type { ModelHost } from './models/model-host';
 import type { HosterConfig } from './config';
-import type { ModelHost } from './engines/contract';
+import type { Observe } from '@cabstand/sessions';
 import { defaultCache, usableCache } from './models/verification-cache';
+import { HosterServing } from './doors/serving';
 import { hosterHandlers } from './handlers';
-import type { HandlerContext, NodeIdentity } from './handlers';
+import type { HandlerContext } from './handlers';
+import type { NodeIdentity } from '@cabstand/hosting';
+import { machineMemory } from './engines/options';
 import { engineMetrics } from './metrics/engine-metrics';
 import { sessionMetrics } from './metrics/session-metrics';
 import { stateMetrics } from './metrics/state-metrics';
@@ -26,10 +42,9 @@ import { openModelHost } from './models/host';
 import { someServe } from './models/started';
 import { Presence } from './presence/presence';
 import { rehearse } from './rehearsal/rehearse';
+import { sessionAudit } from './audit';
 import { sessionLog } from './session-log';
-import { observers } from './sessions/observer';
-import type { SessionObserver } from './sessions/observer';
-import { Sessions } from './sessions/sessions';
+import { Sessions } from '@cabstand/sessions';
 
 /** Beyond the deadline of a stop: to freeze sessions and to deliver what they have left. */
 const CLOSE_MARGIN_MS = 3500;
@@ -48,12 +63,17 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   const host = await openHost(context, models);
   closers.add('engines', 10_000, () => host.stop());
 
-  const watching: SessionObserver[] = [sessionMetrics(metrics, models), sessionLog(logger)];
+  const audit = openAuditLog(context, config.audit, 'hoster');
+  const watching: Observe[] = [
+    sessionMetrics(metrics, models),
+    sessionLog(logger),
+    sessionAudit(audit),
+  ];
   const sealer = createSealer(config.auth, { onWarning: (message) => logger.warn(message) });
   const sessions = new Sessions({
     host,
     clock: systemClock,
-    observer: observers(watching),
+    observe: (event) => watching.forEach((observe) => observe(event)),
     sealer,
     options: sessionOptions(config),
     onDrained: () => context.end('drained: the last session has left'),
@@ -74,34 +94,40 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
     version,
   });
   let presence: Presence | undefined = undefined as Presence | undefined;
+  const authorizer = createServerAuthorizer(config.auth, {
+    audiences: () => [config.listen, address],
+    onKey: retiredKeyUse(metrics),
+    onProblem: ({ reason, message }) =>
+      logger.warn({ reason }, `${message}; the keys read before stay in force`),
+  });
+  const handlers: HandlerContext = {
+    sessions,
+    host,
+    audit,
+    get identity() {
+      return identity();
+    },
+    tickets: createTicketVerifier(config.auth),
+    leaseConsumed: (leaseId) => presence?.leaseConsumed(leaseId),
+    limits: { maxMessageBytes: config.rpc.max_message_bytes },
+    unloadDeadlineMs: config.replace_drain_seconds * 1000,
+  };
+  const inference = openInference(context, new HosterServing(handlers));
   const { port } = await serveRpc(context, {
-    authorizer: createServerAuthorizer(config.auth, {
-      audiences: () => [config.listen, address],
-      onProblem: ({ reason, message }) =>
-        logger.warn({ reason }, `${message}; the keys read before stay in force`),
-    }),
+    authorizer,
     credentials: serverCredentials(config.tls, {
       onWarning: (message) => logger.warn(message),
       onCertificate: certificateExpiry(metrics),
     }),
-    services: [SERVICE],
+    services: config.inference.grpc ? [SERVICE, INFERENCE_SERVICE] : [SERVICE],
     health: modelHealth(host),
     register: (server) => {
-      const handlers: HandlerContext = {
-        sessions,
-        host,
-        get identity() {
-          return identity();
-        },
-        tickets: createTicketVerifier(config.auth),
-        leaseConsumed: (leaseId) => presence?.leaseConsumed(leaseId),
-        limits: { maxMessageBytes: config.rpc.max_message_bytes },
-        unloadDeadlineMs: config.replace_drain_seconds * 1000,
-      };
       server.addService(HosterService, hosterHandlers(handlers));
+      if (config.inference.grpc) server.addService(InferenceService, inferenceHandlers(inference));
     },
   });
   if (advertised === undefined) address = withPort(config.listen, port);
+  await serveInferenceHttp(context, inference, authorizer);
 
   presence = new Presence(
     config.routers.map((router) => ({
@@ -128,7 +154,7 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
       },
     })),
   );
-  watching.push(presence);
+  watching.push(presence.observe);
   const routers = presence;
   closers.add('presence', 3000, () => routers.stop('the hoster stops'));
   closers.add('sessions', config.shutdown_seconds * 1000 + CLOSE_MARGIN_MS, async () => {
@@ -214,6 +240,7 @@ async function openHost(
           ? {}
           : { maxMemoryBytes: engines.max_memory_bytes }),
         sessionsPerModel: limits.max_sessions_per_model,
+        sequencesPerModel: limits.max_sessions,
         maxStateBytes: limits.max_state_bytes,
         maxMessageBytes: rpc.max_message_bytes,
         stallMs: Math.ceil(engines.stall_seconds * 1000),
@@ -239,6 +266,9 @@ async function openHost(
   }
 }
 
+/** Of the memory there is: engines and what is on its way need the rest. */
+const HELD_SHARE = 0.4;
+
 function sessionOptions({
   limits,
   rpc,
@@ -246,17 +276,23 @@ function sessionOptions({
   return {
     journalRecords: limits.journal_records,
     journalBytes: limits.journal_bytes,
+    journalCommands: limits.journal_commands,
+    journalCommandBytes: limits.journal_command_bytes,
     messageBytes: rpc.max_message_bytes,
     liveParts: limits.live_parts,
     liveBytes: limits.live_bytes,
     maxSessions: limits.max_sessions,
     maxSessionsPerPrincipal: Math.min(limits.max_sessions_per_principal, limits.max_sessions),
+    maxHeldBytes: limits.max_held_bytes ?? Math.floor(machineMemory() * HELD_SHARE),
     resumeHeadroom: limits.resume_headroom,
     queueLength: limits.queue_length,
     queueWaitMs: Math.ceil(limits.queue_wait_seconds * 1000),
     orphanTimeoutMs: Math.ceil(limits.orphan_timeout_seconds * 1000),
+    orphanMinMs: Math.ceil(limits.orphan_min_seconds * 1000),
     idleTimeoutMs: Math.ceil(limits.idle_timeout_seconds * 1000),
     liveIdleTimeoutMs: Math.ceil(limits.live_idle_timeout_seconds * 1000),
+    viewers: limits.viewers,
+    viewerBytes: limits.viewer_bytes,
     maxPriority: limits.max_priority,
     closeTimeoutMs: Math.ceil(limits.close_timeout_seconds * 1000),
     endedRemembered: limits.ended_remembered,

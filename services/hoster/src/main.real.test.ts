@@ -76,9 +76,9 @@ test('serves, says which models are healthy, and lets a running turn finish when
     expect(metrics).toMatch(
       /^cabstand_model_info\{.*model="silero-vad".*batch_class="exact",reference="golden".*\} 1$/m,
     );
-    expect(metrics).toMatch(/^cabstand_slots\{.*model="silero-vad".*\} 64$/m);
-    expect(metrics).toMatch(/^cabstand_free_slots\{.*model="silero-vad".*\} 61$/m);
-    expect(metrics).toMatch(/^cabstand_resume_slots\{.*model="silero-vad".*\} 3$/m);
+    expect(metrics).toMatch(/^cabstand_slots\{.*model="silero-vad".*\} 1024$/m);
+    expect(metrics).toMatch(/^cabstand_free_slots\{.*model="silero-vad".*\} 973$/m);
+    expect(metrics).toMatch(/^cabstand_resume_slots\{.*model="silero-vad".*\} 51$/m);
 
     const audio = speech();
     const long = new Float32Array(FRAME * 3000);

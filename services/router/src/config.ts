@@ -1,4 +1,4 @@
-import { commonSections } from '@cabstand/service';
+import { auditSection, commonSections } from '@cabstand/service';
 import { z } from 'zod';
 import { ROUTER_LIMITS } from './options';
 import { isAllowEntry } from './probing/allowance';
@@ -45,7 +45,12 @@ function within<Limits>(part: keyof Limits & string, whole: keyof Limits & strin
 
 /** The router's configuration. */
 export const routerConfigSchema = z.strictObject({
-  ...commonSections({ listen: '127.0.0.1:50050', admin: '127.0.0.1:8050' }),
+  ...commonSections({
+    ...{ listen: '127.0.0.1:50050', admin: '127.0.0.1:8050' },
+    // Each node has a connection with a stream, as have those who watch: registry.max_nodes, watch.max_watchers.
+    rpc: { calls: 25_000, connections: 20_000 },
+  }),
+  audit: auditSection,
   registry: z
     .strictObject({
       max_nodes: number('maxNodes').describe('Nodes known at once, offline ones included.'),

@@ -80,6 +80,16 @@ test('a router that has just started does not say that nobody has certain weight
   );
 });
 
+test('where none of certain weights can take a session, those that have others are counted', () => {
+  const { core } = stand();
+  const digest = `sha256:${'0'.repeat(64)}`;
+  join(core, 'a', { offers: [offer('m', { digest })] });
+  join(core, 'b', { offers: [offer('m', { digest: `sha256:${'1'.repeat(64)}` })] });
+  expect(() => core.acquire(wanted({ digest, block: ['a'] }), CLIENT)).toThrow(
+    refusal('NO_NODE', { other_digests: '1' }),
+  );
+});
+
 test('nothing of a node’s conditions is left when it goes', () => {
   const { core } = stand({ forgetAfterMs: 0 });
   join(core, 'a', { offers: [], others: [other('m', 'loading'), other('m', 'failed')] });

@@ -140,8 +140,12 @@ export class HandOuts {
       });
     }
     const { counts } = placed;
+    const { pools } = this.parts;
+    // Where those that have the digest are gone, this is what a session of theirs may end of.
+    const others = (pools.get(model)?.fit ?? 0) - (pools.get(model, digest)?.fit ?? 0);
     const metadata = {
       model,
+      ...(others > 0 && { other_digests: String(others) }),
       nodes: String(counts.withModel),
       full: String(counts.full),
       banned: String(counts.banned),

@@ -1,5 +1,5 @@
 import { namesOf } from '@cabstand/service';
-import type { Logger, Metrics } from '@cabstand/service';
+import type { AuditLog, Logger, Metrics } from '@cabstand/service';
 import { NODE_STATES } from './health/state';
 import type { RouterCore } from './core';
 import type { LeaseEnd } from './leases/leases';
@@ -23,7 +23,7 @@ const LEASE_ENDS = namesOf<LeaseEnd>({
 });
 
 /** What the core does, as metrics and log lines. Labels are few and fixed: never a node or a session. */
-export function observe(metrics: Metrics, logger: Logger): RouterObserver {
+export function observe(metrics: Metrics, logger: Logger, audit: AuditLog): RouterObserver {
   const handOuts = metrics.counter({
     name: 'cabstand_handouts_total',
     help: 'Requests of clients for a hoster (rpc_acquire) by result; "full" and "no_node" mean that the subnet lacks room or hosters.',
@@ -70,9 +70,11 @@ export function observe(metrics: Metrics, logger: Logger): RouterObserver {
         'the address that a hoster advertises cannot be reached from this router: check the ' +
           "hoster's `advertise`, name resolution and firewalls",
       ),
-    banned: ({ id, bannedUntil }) => {
+    banned: ({ id, incarnation, address, bannedUntil }) => {
       bans.inc();
-      logger.warn({ node: id, until: new Date(bannedUntil ?? 0).toISOString() }, 'node banned');
+      const until = new Date(bannedUntil ?? 0).toISOString();
+      audit.record('node_banned', { node: id, incarnation, address, until });
+      logger.warn({ node: id, until }, 'node banned');
     },
     reported: ({ id }, reason) => {
       reports.inc();

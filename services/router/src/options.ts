@@ -28,7 +28,7 @@ export interface RouterLimits {
   readonly maxModelNames?: number;
   /** Sessions whose whereabouts are known. Default 100000. */
   readonly maxClaims?: number;
-  /** Sessions a node may claim. Default 10000. */
+  /** Sessions a node may claim. Default 20000. */
   readonly maxClaimsPerNode?: number;
 
   /** Longest time a probe may take. Default 2000. */
@@ -121,7 +121,7 @@ export const ROUTER_LIMITS: Readonly<
   maxModelsPerNode: [64, 1, 10_000, true],
   maxModelNames: [10_000, 1, 1e7, true],
   maxClaims: [100_000, 1, 1e7, true],
-  maxClaimsPerNode: [10_000, 1, 1e7, true],
+  maxClaimsPerNode: [20_000, 1, 1e7, true],
   probeTimeoutMs: [2000, 1, 600_000, false],
   maxConcurrentProbes: [32, 1, 10_000, true],
   probeIntervalMs: [1000, 1, 600_000, false],

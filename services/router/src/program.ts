@@ -1,16 +1,21 @@
 import path from 'node:path';
+import { channelCredentials, serverCredentials } from '@cabstand/auth';
 import {
-  channelCredentials,
   createClientAuthorizer,
   authWarnings,
   createServerAuthorizer,
   createTicketSigner,
-  serverCredentials,
-} from '@cabstand/auth';
+} from '@cabstand/auth-admin';
 import { abortReason, systemClock } from '@cabstand/core';
 import type { CabstandError } from '@cabstand/core';
 import { RouterService } from '@cabstand/rpc';
-import { certificateExpiry, packageVersion, serveRpc } from '@cabstand/service';
+import {
+  certificateExpiry,
+  openAuditLog,
+  packageVersion,
+  retiredKeyUse,
+  serveRpc,
+} from '@cabstand/service';
 import { limitsOf, routerConfigSchema } from './config';
 import { createRouterCore } from './core';
 import { routerHandlers } from './handlers/handlers';
@@ -51,6 +56,7 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
   let port = portOf(config.listen);
   const authorizer = createServerAuthorizer(auth, {
     audiences: () => [withPort(config.listen, port)],
+    onKey: retiredKeyUse(metrics),
     onProblem,
   });
   const tlsOptions = {
@@ -66,10 +72,11 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
     credentials: channelCredentials(config.tls, tlsOptions),
     connectTimeoutMs: Math.ceil(config.probes.timeout_seconds * 1000),
   });
+  const audit = openAuditLog(context, config.audit, 'router');
   const core = createRouterCore(limitsOf(config), {
     prober,
     allowed,
-    observer: observe(metrics, logger),
+    observer: observe(metrics, logger, audit),
   });
   exportSizes(metrics, core);
   // Before the server waits for open calls: watches and heartbeats would never end by themselves.
@@ -81,6 +88,7 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
     core,
     tickets: createTicketSigner(auth),
     clock: systemClock,
+    audit,
     stopping,
     warn: (message, facts) => logger.warn(facts, message),
   });

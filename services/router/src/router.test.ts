@@ -9,13 +9,13 @@ import {
   createTicketVerifier,
   generateSubnetKeys,
   subnetPaths,
-} from '@cabstand/auth';
+} from '@cabstand/auth-admin';
 import { sleep } from '@cabstand/core';
 import { HealthService, RouterService, RpcClient, RpcServer } from '@cabstand/rpc';
 import { ExitCode, superviseService } from '@cabstand/service';
 import { pageFaults } from '@cabstand/testing';
 import { routerProgram } from './program';
-import type { AuthConfig } from '@cabstand/auth';
+import type { AuthConfig } from '@cabstand/auth-admin';
 import type { BidiStream, v1 } from '@cabstand/rpc';
 
 let folder: string;
@@ -278,6 +278,18 @@ test('register, heartbeat, watch, acquire, consume, locate, report, drain, goodb
   await expect(
     client.unary(RouterService.rpc_acquire, { model: 'silero-vad' }),
   ).rejects.toMatchObject({ reason: 'NO_NODE', metadata: { offline: '1' } });
+});
+
+test('heartbeats on which there is nothing new to say are not answered', async () => {
+  const router = await startRouter();
+  const hoster = await startHoster(router.address);
+  await until(() => hoster.answers.at(-1)?.state === 'NODE_STATE_ONLINE');
+  hoster.silence();
+  const before = hoster.answers.length;
+  for (let i = 0; i < 20; i++) hoster.beat();
+  hoster.beat({ draining: true });
+  await until(() => hoster.answers.at(-1)?.state === 'NODE_STATE_DRAINING');
+  expect(hoster.answers.length - before).toBe(1);
 });
 
 test('nobody without credentials, nobody in another’s role, nobody at another’s node', async () => {

@@ -8,7 +8,10 @@ import type { ResolvedEngineOptions } from './options';
  * engine has refused what no checkpoint can hold before it verified anything; others may not.
  */
 export function checkState(
-  { stateBytesPerSequence: bytes }: Pick<LoadedFrame, 'stateBytesPerSequence'>,
+  {
+    stateBytesPerSequence: bytes,
+    snapshotBytes = bytes,
+  }: Pick<LoadedFrame, 'stateBytesPerSequence' | 'snapshotBytes'>,
   {
     maxStateBytes,
     maxMessageBytes,
@@ -19,5 +22,5 @@ export function checkState(
       'MODEL_FAILED',
       `one session's state is ${bytes} bytes, limits.max_state_bytes allows ${maxStateBytes}`,
     );
-  checkSnapshotFits(bytes, bytes, maxMessageBytes);
+  checkSnapshotFits(bytes, snapshotBytes, maxMessageBytes);
 }

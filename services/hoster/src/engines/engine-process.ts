@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import { PROTOCOL_VERSION, encodeFrameInPieces, largestFrame } from '@cabstand/engine';
+import { PROTOCOLS, encodeFrameInPieces, largestFrame, packerFor } from '@cabstand/engine';
 import type { FromEngine, HelloFrame } from '@cabstand/engine';
 import { Link } from './link';
 import type { EngineExit } from './link';
@@ -65,7 +65,7 @@ export class EngineProcess {
         };
         started.onFrame = (frame) => {
           done();
-          if (frame.type === 'HELLO' && frame.protocol === PROTOCOL_VERSION) resolve(frame);
+          if (frame.type === 'HELLO' && PROTOCOLS.includes(frame.protocol)) resolve(frame);
           else reject(wrongHello(frame));
         };
         void started.exited.then((exit) => {
@@ -81,7 +81,8 @@ export class EngineProcess {
       const outbox = new Outbox(link.socket, {
         maxBytes: options.maxOutgoingBytes,
         maxFrameBytes: largestFrame(options.maxMessageBytes),
-        encode: encodeFrameInPieces,
+        encode: (frame) => encodeFrameInPieces(frame, hello.protocol),
+        pack: packerFor(hello.protocol),
       });
       return new EngineProcess(link, hello, outbox);
     } catch (error) {
@@ -104,8 +105,12 @@ export class EngineProcess {
     this.#link.kill(cause, error);
   }
 
-  /** Asks it to stop, and kills it when it does not. Resolves when it is gone. */
-  async stop(): Promise<void> {
+  /**
+   * Asks it to stop, and kills it when it does not. Resolves when it is gone.
+   *
+   * @param graceMs how long a module's code may take to come to its end, before the engine begins to
+   */
+  async stop(graceMs = 0): Promise<void> {
     this.#link.stopping = true;
     this.outbox.send({ type: 'SHUTDOWN' });
     this.outbox.flush();
@@ -113,7 +118,7 @@ export class EngineProcess {
     const { clock, options } = this.#link;
     const timer = clock.setTimer(() => {
       this.#link.signal('SIGKILL');
-    }, options.stopMs);
+    }, graceMs + options.stopMs);
     await this.exited;
     timer.cancel();
   }
@@ -123,7 +128,7 @@ function wrongHello(frame: FromEngine): CabstandError {
   return frame.type === 'HELLO'
     ? new CabstandError(
         'MODEL_FAILED',
-        `the engine speaks frame protocol ${frame.protocol}, this hoster ${PROTOCOL_VERSION}`,
+        `the engine speaks frame protocol ${frame.protocol}, this hoster ${PROTOCOLS.join(' and ')}`,
       )
     : new CabstandError('MODEL_FAILED', `the engine began with ${frame.type} instead of HELLO`);
 }

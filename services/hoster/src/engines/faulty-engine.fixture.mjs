@@ -12,7 +12,11 @@ const [fault, , path] = process.argv.slice(2);
 const TYPES = { HELLO: 64, PROGRESS: 65, LOADED: 66, FAILED: 67, STEP: 68, STATS: 69, AUDIT: 70 };
 const LOAD = 1;
 const TURN = 3;
+const INPUT = 4;
 const SHUTDOWN = 8;
+const PACKED_INPUT = 14;
+/** What it says that it speaks. */
+const protocol = { old: 99, 'adds-packed': 4 }[fault] ?? 3;
 
 const socket = connect(path);
 socket.on('close', () => process.exit(0));
@@ -97,6 +101,7 @@ function turn({ sequence, turn }) {
   else if (fault === 'garbage') socket.write(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'));
   else if (fault === 'names-paths')
     send('FAILED', { reason: 'INTERNAL', message: `no ${tmpdir()}/x/y.bin`, metadata: {} });
+  else if (fault.startsWith('adds')) sum = 0;
   else if (fault === 'mute') setInterval(() => stats(1), 50);
   else if (fault === 'leaks') {
     const finding = {
@@ -112,11 +117,43 @@ function turn({ sequence, turn }) {
   } else completed(sequence, turn);
 }
 
-function completed(sequence, turn) {
+function completed(sequence, turn, steps = 1) {
   step([
     item(1, sequence, turn, Buffer.from('chunk')),
-    item(2, sequence, turn, Buffer.from(JSON.stringify({ reason: 'completed', steps: 1 }))),
+    item(2, sequence, turn, Buffer.from(JSON.stringify({ reason: 'completed', steps }))),
   ]);
+}
+
+/** Adds up the int16 elements of a turn's parts: its end tells their sum as its steps. */
+let sum = 0;
+function add(samples) {
+  for (let at = 0; at < samples.length; at += 2) sum += samples.readInt16LE(at);
+}
+
+function input(payload) {
+  const length = payload.readUInt32LE(0);
+  const { sequence, turn, inputs, last } = JSON.parse(payload.toString('utf8', 4, 4 + length));
+  const blobs = Math.ceil((9 + length) / 8) * 8 - 5;
+  for (const { offset, bytes } of inputs)
+    add(payload.subarray(blobs + offset, blobs + offset + bytes));
+  if (last) completed(sequence, turn, sum);
+}
+
+function packedInput(payload) {
+  const tensors = [];
+  let at = 15;
+  for (let left = payload.readUInt16LE(1); left > 0; left -= 1) {
+    const bytes = payload.readUInt32LE(at + 4);
+    const rank = payload[at + 1];
+    tensors.push(bytes);
+    at += 8 + 8 * rank + payload.readUInt16LE(at + 2);
+  }
+  for (const bytes of tensors) {
+    at = Math.ceil((5 + at) / 8) * 8 - 5;
+    add(payload.subarray(at, at + bytes));
+    at += bytes;
+  }
+  if (payload[0] === 1) completed(payload.readUInt32LE(3), payload.readUInt32LE(7), sum);
 }
 
 let pending = Buffer.alloc(0);
@@ -132,9 +169,10 @@ socket.on('data', (bytes) => {
     const header = () => JSON.parse(payload.toString('utf8', 4, 4 + payload.readUInt32LE(0)));
     if (type === LOAD) load(header());
     else if (type === TURN) turn(header());
+    else if (type === INPUT && protocol === 3) input(payload);
+    else if (type === PACKED_INPUT && protocol === 4) packedInput(payload);
     else if (type === SHUTDOWN && fault !== 'stubborn') process.exit(0);
   }
 });
 
-if (fault !== 'says-nothing')
-  send('HELLO', { protocol: fault === 'old' ? 99 : 2, pid: process.pid, runtime: 'none' });
+if (fault !== 'says-nothing') send('HELLO', { protocol, pid: process.pid, runtime: 'none' });

@@ -51,7 +51,7 @@ export async function launchEngine(
 async function loadInto(
   process: EngineProcess,
   firstMs: number,
-  { clock, options }: LaunchDeps,
+  { clock, options, log }: LaunchDeps,
   load: LoadFrame,
   onStage: (stage: string) => void,
   signal: AbortSignal,
@@ -89,6 +89,12 @@ async function loadInto(
         timer.cancel();
         timer = silenceOf(options.loadTimeoutMs);
         if (frame.type === 'PROGRESS') onStage(frame.stage);
+        // What a module's code says while it loads, and the line that it failed at.
+        else if (frame.type === 'LOG')
+          log[frame.level](
+            { folder: load.folder, version: load.version },
+            `module: ${frame.message}`,
+          );
         else if (frame.type === 'LOADED') resolve(frame);
         else if (frame.type === 'FAILED') reject(failureOf(frame));
         else if (frame.type === 'STATS' && frame.rssBytes > options.maxMemoryBytes)

@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { CabstandError, isOutOfDescriptors } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
-import { FrameReader, largestFrame } from '@cabstand/engine';
+import { EXIT_STALLED, FrameReader, largestFrame } from '@cabstand/engine';
 import type { Frame, FromEngine } from '@cabstand/engine';
 import { engineEnvironment } from './confine';
 import type { EngineDeath, EngineLog } from './observer';
@@ -136,15 +136,20 @@ export class Link {
   #ownExit(): EngineExit {
     const { code, signal } = this.#exit ?? { code: null, signal: null };
     const how = signal === null ? `exit code ${code ?? 'unknown'}` : `signal ${signal}`;
+    const gaveUp = code === EXIT_STALLED;
     return {
       cause: this.stopping ? 'stopped' : 'exited',
-      error: new CabstandError('ENGINE_CRASHED', `the model's engine ended (${how})`, {
-        metadata: {
-          cause: 'exited',
-          ...(code === null ? {} : { exit_code: String(code) }),
-          ...(signal === null ? {} : { signal }),
+      error: new CabstandError(
+        gaveUp ? 'ENGINE_STALLED' : 'ENGINE_CRASHED',
+        `the model's engine ended (${how})`,
+        {
+          metadata: {
+            cause: gaveUp ? 'silent' : 'exited',
+            ...(code === null ? {} : { exit_code: String(code) }),
+            ...(signal === null ? {} : { signal }),
+          },
         },
-      }),
+      ),
     };
   }
 }
@@ -167,6 +172,7 @@ const FROM_ENGINE: ReadonlySet<string> = new Set<FromEngine['type']>([
   'STEP',
   'STATS',
   'AUDIT',
+  'LOG',
 ]);
 
 function fromEngine(frame: Frame): FromEngine {

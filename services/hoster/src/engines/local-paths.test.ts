@@ -3,7 +3,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { CabstandError } from '@cabstand/core';
 import type { TurnEnd } from '@cabstand/engine';
-import { publicText, withoutLocalPaths, withoutPathsTo } from './local-paths';
+import { publicText, WithoutPaths, withoutLocalPaths } from './local-paths';
 
 const model = '/srv/models/vad';
 const folders = { model };
@@ -97,9 +97,10 @@ test('whatever an error says, of the folders of this machine it names none', () 
 
 test('what an engine says of a turn or at its end reaches its session without paths', () => {
   const told: unknown[] = [];
-  const sink = withoutPathsTo(
+  const sink = new WithoutPaths(
     {
       ...{ chunk: () => undefined, inputTaken: () => undefined, snapshot: () => undefined },
+      ...{ record: () => undefined, held: () => undefined, notice: () => undefined },
       endOfTurn: (_turn, end) => void told.push(end),
       failed: (error) => void told.push(error),
     },

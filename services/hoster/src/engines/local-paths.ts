@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import type { TurnEnd } from '@cabstand/engine';
-import type { SequenceSink } from './contract';
+import type { SequenceSink } from '@cabstand/sessions';
 
 /** Where this program lies, with all that it runs. */
 const INSTALLED = path.resolve(__dirname, '../../../..');
@@ -63,14 +63,46 @@ export function publicText(text: string, { model, others = [] }: LocalFolders): 
 }
 
 /** Tells a session what its engine says, without paths. */
-export function withoutPathsTo(sink: SequenceSink, folders: LocalFolders): SequenceSink {
-  return {
-    chunk: (turn, chunk) => sink.chunk(turn, chunk),
-    inputTaken: (turn, parts) => sink.inputTaken(turn, parts),
-    snapshot: (turn, snapshot) => sink.snapshot(turn, snapshot),
-    endOfTurn: (turn, end) => sink.endOfTurn(turn, publicEnd(end, folders)),
-    failed: (error) => sink.failed(withoutLocalPaths(error, folders)),
-  };
+export class WithoutPaths implements SequenceSink {
+  readonly #sink: SequenceSink;
+  readonly #folders: LocalFolders;
+
+  constructor(sink: SequenceSink, folders: LocalFolders) {
+    this.#sink = sink;
+    this.#folders = folders;
+  }
+
+  chunk(...args: Parameters<SequenceSink['chunk']>): void {
+    this.#sink.chunk(...args);
+  }
+
+  inputTaken(...args: Parameters<SequenceSink['inputTaken']>): void {
+    this.#sink.inputTaken(...args);
+  }
+
+  snapshot(...args: Parameters<SequenceSink['snapshot']>): void {
+    this.#sink.snapshot(...args);
+  }
+
+  record(...args: Parameters<SequenceSink['record']>): void {
+    this.#sink.record(...args);
+  }
+
+  held(...args: Parameters<SequenceSink['held']>): void {
+    this.#sink.held(...args);
+  }
+
+  notice(...args: Parameters<SequenceSink['notice']>): void {
+    this.#sink.notice(...args);
+  }
+
+  endOfTurn(turn: number, end: TurnEnd): void {
+    this.#sink.endOfTurn(turn, publicEnd(end, this.#folders));
+  }
+
+  failed(error: CabstandError): void {
+    this.#sink.failed(withoutLocalPaths(error, this.#folders));
+  }
 }
 
 function publicEnd(end: TurnEnd, folders: LocalFolders): TurnEnd {

@@ -1,3 +1,5 @@
+import type { LanguageFigures } from '@cabstand/engine';
+
 /** What runs, for metrics and logs. Values are in base units. */
 export interface EngineLabels {
   readonly model: string;
@@ -20,8 +22,14 @@ export interface EngineObserver {
       readonly sequences: number;
       readonly stateBytes: number;
       readonly ready: number;
+      /** Of modules: longest time that the code of a session gave no sign of life; 0 where none is silent. */
+      readonly silentSeconds: number;
     },
   ): void;
+  /** What the engine of a language model did since it told before. */
+  language(engine: EngineLabels, figures: LanguageFigures): void;
+  /** The code of a module went on past the end of its session. */
+  stray(engine: EngineLabels): void;
   /** What an engine has spent since it was told before: time on processors, and in audits. */
   spent(engine: EngineLabels, spent: EngineSpending): void;
   /** Rows that ran among others were run again alone, `count` times. */
@@ -58,6 +66,8 @@ export const silentLog: EngineLog = {
 export const noObserver: EngineObserver = {
   step: nothing,
   stats: nothing,
+  language: nothing,
+  stray: nothing,
   spent: nothing,
   audited: nothing,
   died: nothing,

@@ -4,7 +4,7 @@ import { resolveEngineOptions } from './options';
 test('defaults are complete and within what they allow', () => {
   const options = resolveEngineOptions();
   expect(options.command[0]).toBe(process.execPath);
-  expect(options).toMatchObject({ threads: 1, nice: 5, sessionsPerModel: 64, stallMs: 2_000 });
+  expect(options).toMatchObject({ threads: 1, nice: 5, sessionsPerModel: 1024, stallMs: 2_000 });
   expect(options.maxMemoryBytes).toBeGreaterThan(0);
   // One engine never has all that the machine has.
   expect(options.maxMemoryBytes).toBeLessThanOrEqual(totalmem() * 0.8);

@@ -1,9 +1,9 @@
 import { cpus, totalmem } from 'node:os';
 import path from 'node:path';
-import { invalid } from '@cabstand/core';
+import { invalid, MIB, MOST_BYTES, MOST_COUNT, MOST_MS, withinLimits } from '@cabstand/core';
 import { DEFAULT_MESSAGE_BYTES } from '@cabstand/engine';
-import { MIB, MOST_BYTES, MOST_COUNT, MOST_MS, withinLimits } from '../limits';
-import type { Limit } from '../limits';
+import type { Limit } from '@cabstand/core';
+import type { ModelSignature } from '@cabstand/model';
 import type { Sandbox } from './confine';
 
 /** How engines are run. Times in milliseconds, sizes in bytes. */
@@ -21,8 +21,10 @@ export interface EngineOptions {
   readonly cores?: number;
   /** Added to an engine's niceness, 0 to 19. Default 5. */
   readonly nice?: number;
-  /** Sequences that may be open at once in one model. Default 64. */
+  /** Sessions that may compute at once in one model. Default 1024. */
   readonly sessionsPerModel?: number;
+  /** Sequences that may be open at once in one model, those of idle sessions too. Default 16,384. */
+  readonly sequencesPerModel?: number;
   /** Bounds the sequences of a model by the bytes of their state. Default 1 GiB. */
   readonly maxStateBytes?: number;
   /** An engine with more resident memory is killed. Default: 80 % of the memory of this machine or container. */
@@ -46,7 +48,7 @@ export interface EngineOptions {
   readonly firstStepMs?: number;
   /** An engine that sends nothing for this long is killed even if it has no work. Default 10 s. */
   readonly silenceMs?: number;
-  /** How long an engine may take to stop by itself. Default 2 s. */
+  /** How long an engine may take to stop by itself, beyond the grace of a module's sessions. Default 2 s. */
   readonly stopMs?: number;
   /** First delay between restarts (the very first restart is immediate). Default 200 ms. */
   readonly restartMs?: number;
@@ -88,7 +90,8 @@ export const ENGINE_LIMITS: Readonly<Record<keyof Numbers, Limit>> = {
   threads: [1, 1, MOST_COUNT],
   cores: [Math.max(1, cpus().length), 1, MOST_COUNT],
   nice: [5, 0, 19],
-  sessionsPerModel: [64, 1, MOST_COUNT],
+  sessionsPerModel: [1024, 1, MOST_COUNT],
+  sequencesPerModel: [16_384, 1, MOST_COUNT],
   maxStateBytes: [1024 * MIB, 1, MOST_BYTES],
   maxMemoryBytes: [Math.floor(machineMemory() * MEMORY_SHARE), 1, MOST_BYTES],
   maxMessageBytes: [DEFAULT_MESSAGE_BYTES, 1, 1024 * MIB],
@@ -125,8 +128,20 @@ export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngin
   return { command, verificationCache, sandbox, environment, ...numbers };
 }
 
+/**
+ * Sequences that may be open at once in one model, whatever their states take. Sessions of a module end with their
+ * only turn: none of them is ever idle.
+ */
+export function sequencesOf(
+  { sessions }: Pick<ModelSignature, 'sessions'>,
+  { sessionsPerModel, sequencesPerModel }: Pick<Numbers, 'sessionsPerModel' | 'sequencesPerModel'>,
+): number {
+  if (sessions !== undefined) return sessionsPerModel;
+  return Math.max(sessionsPerModel, sequencesPerModel);
+}
+
 /** Memory of the container (its control group, of version 1 or 2) where that is less than the machine's. */
-function machineMemory(): number {
+export function machineMemory(): number {
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : totalmem();
 }

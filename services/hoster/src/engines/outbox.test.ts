@@ -5,39 +5,63 @@ import { Outbox } from './outbox';
 
 const FRAME_BYTES = 500;
 const LARGE = 300_000;
+const PREFIX = 5;
 
 function setUp(maxBytes = 100, maxFrameBytes = FRAME_BYTES) {
+  /** What each tick wrote. */
   const writes: ToEngine[][] = [];
   let current: ToEngine[] = [];
-  const encoded = new Map<ArrayBufferLike, ToEngine>();
+  /** By the number that an encoded frame begins with. */
+  const encoded: { readonly frame: ToEngine; readonly bytes: Uint8Array }[] = [];
   const deferred: (() => void)[] = [];
-  /** Called when a large frame has been written. */
-  const large: (() => void)[] = [];
+  /** Called when the socket holds what was written no more. */
+  const written: (() => void)[] = [];
   const socket = {
     writableLength: 0,
-    cork: () => void (current = []),
-    uncork: () => void writes.push(current),
-    write: (bytes: Uint8Array, written?: () => void) => {
+    cork: () => undefined,
+    uncork: () => undefined,
+    write: (bytes: Uint8Array, done?: () => void) => {
+      if (done !== undefined) written.push(done);
+      const whole = encoded.find((one) => one.bytes.buffer === bytes.buffer);
+      if (whole !== undefined) current.push(whole.frame);
       // Of a fragment the pieces are views of its frame, but for the prefix.
-      const frame = encoded.get(bytes.buffer);
-      if (frame !== undefined) current.push(frame);
-      if (written !== undefined) large.push(written);
+      else if (bytes.byteLength !== PREFIX) current.push(...framesIn(bytes));
       return true;
     },
+  };
+  const framesIn = (bytes: Uint8Array): ToEngine[] => {
+    const frames: ToEngine[] = [];
+    for (let at = 0; at < bytes.byteLength;) {
+      const one = encoded[Buffer.from(bytes).readUInt32LE(at)];
+      if (one === undefined) throw new Error(`no frame begins at byte ${at}`);
+      frames.push(one.frame);
+      at += one.bytes.byteLength;
+    }
+    return frames;
   };
   const outbox = new Outbox(socket, {
     maxBytes,
     maxFrameBytes,
     encode: (frame) => {
-      const size = frame.type === 'TURN' ? frame.prompt.length : 8;
-      const bytes = new Uint8Array(size);
-      encoded.set(bytes.buffer, structuredClone(frame));
-      return [bytes];
+      const bytes = Buffer.alloc(frame.type === 'TURN' ? frame.prompt.length : 8);
+      if (bytes.length >= 4) bytes.writeUInt32LE(encoded.length);
+      encoded.push({ frame: structuredClone(frame), bytes: new Uint8Array(bytes) });
+      return [encoded.at(-1)?.bytes ?? bytes];
     },
     defer: (callback) => void deferred.push(callback),
   });
-  const all = (calls: (() => void)[]) => (): void => calls.splice(0).forEach((call) => call());
-  return { outbox, socket, writes, tick: all(deferred), written: all(large) };
+  const tick = (): void => {
+    deferred.splice(0).forEach((call) => call());
+    if (current.length > 0) writes.push(current);
+    current = [];
+  };
+  return {
+    outbox,
+    socket,
+    writes,
+    tick,
+    written: () => written.splice(0).forEach((call) => call()),
+  };
 }
 
 const turn = (bytes: number): ToEngine => ({

@@ -1,16 +1,16 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import { fragmentsOf } from '@cabstand/engine';
-import type { ToEngine } from '@cabstand/engine';
+import type { InputFrame, ToEngine } from '@cabstand/engine';
 import { HeldFrames, isLarge } from './held-frames';
 import type { OutgoingFrame } from './held-frames';
+import { WriteBatch } from './write-batch';
+import type { Writable } from './write-batch';
 
 /** The part of a socket that is needed. */
-export interface OutboxSocket {
+export interface OutboxSocket extends Writable {
   readonly writableLength: number;
   cork(): void;
   uncork(): void;
-  /** `written` is called when the socket holds the bytes no more. */
-  write(bytes: Uint8Array, written?: () => void): boolean;
 }
 
 export interface OutboxOptions {
@@ -20,9 +20,17 @@ export interface OutboxOptions {
   readonly maxFrameBytes: number;
   /** A frame in pieces, whose memory stays as it is. */
   readonly encode: (frame: ToEngine) => readonly Uint8Array[];
+  /**
+   * Writes an INPUT into memory, and answers where it ends; -1 where there is no room. Default: INPUT is encoded
+   * as all frames are.
+   */
+  readonly pack?: ((frame: InputFrame, into: Buffer, at: number) => number) | undefined;
   /** Calls back once at the end of this tick. Default setImmediate. */
   readonly defer?: (callback: () => void) => void;
 }
+
+/** Inputs of more bytes are not copied. */
+const PACKED = 32 * 1024;
 
 /** A large frame that is on its way. */
 interface Departing {
@@ -42,15 +50,14 @@ interface Credit {
 
 /**
  * Frames on their way to an engine. Whatever is sent in one tick of the event loop leaves in one
- * write, and all its credits in one frame: with hundreds of sessions acknowledging, a frame each would
+ * write from one place, and all its credits in one frame: with hundreds of sessions acknowledging, a frame each would
  * cost more than the model. Of large frames only one is on its way at a time, in fragments.
  */
 export class Outbox {
   readonly #socket: OutboxSocket;
   readonly #options: OutboxOptions;
   readonly #defer: (callback: () => void) => void;
-  #frames: OutgoingFrame[] = [];
-  #frameBytes = 0;
+  readonly #batch = new WriteBatch();
   readonly #held = new HeldFrames();
   #large: Departing | undefined;
   readonly #credits = new Map<number, Credit>();
@@ -68,7 +75,7 @@ export class Outbox {
 
   /** Bytes that wait, here and in the socket. */
   get pendingBytes(): number {
-    const waiting = this.#frameBytes + this.#held.bytes + (this.#large?.left ?? 0);
+    const waiting = this.#batch.bytes + this.#held.bytes + (this.#large?.left ?? 0);
     return waiting + this.#socket.writableLength;
   }
 
@@ -85,25 +92,15 @@ export class Outbox {
   sendInput(frame: ToEngine): void {
     if (this.#closed) return;
     const waiting = this.pendingBytes;
+    const packed = frame.type === 'INPUT' ? this.#pack(frame) : undefined;
+    if (packed !== undefined) {
+      this.#checkRoom(packed, waiting);
+      this.#batch.keep(packed);
+      this.#schedule();
+      return;
+    }
     const encoded = this.#encode(frame);
-    const { maxFrameBytes } = this.#options;
-    if (encoded.bytes > maxFrameBytes)
-      throw invalid(
-        'MESSAGE_TOO_LARGE',
-        'input',
-        encoded.bytes,
-        `at most ${maxFrameBytes} bytes on its way to the engine`,
-      );
-    // With nothing waiting it always goes, else an input larger than the limit never could.
-    if (waiting > 0 && waiting + encoded.bytes > this.#options.maxBytes)
-      throw new CabstandError(
-        'HOSTER_FULL',
-        `the engine has ${waiting} bytes of input to read and takes at most ${this.#options.maxBytes}`,
-        {
-          metadata: { pending_bytes: String(waiting), limit: String(this.#options.maxBytes) },
-          retryAfterMs: 100,
-        },
-      );
+    this.#checkRoom(encoded.bytes, waiting);
     this.#queue(encoded);
   }
 
@@ -137,13 +134,15 @@ export class Outbox {
     if (this.#closed) return;
     // Behind the frames: a credit may be for a sequence that one of them opens.
     this.#pushCredits();
-    const frames = this.#frames;
     const large = this.#large?.writing === false ? this.#large : undefined;
-    if (frames.length === 0 && large === undefined) return;
-    this.#frames = [];
-    this.#frameBytes = 0;
+    const { writes } = this.#batch;
+    if (writes === 1 && large === undefined) {
+      this.#batch.writeTo(this.#socket);
+      return;
+    }
+    if (writes === 0 && large === undefined) return;
     this.#socket.cork();
-    for (const { pieces } of frames) for (const piece of pieces) this.#socket.write(piece);
+    this.#batch.writeTo(this.#socket);
     if (large !== undefined) this.#writeFragment(large);
     this.#socket.uncork();
   }
@@ -151,8 +150,7 @@ export class Outbox {
   /** Drops what waits; nothing is taken any more. */
   close(): void {
     this.#closed = true;
-    this.#frames = [];
-    this.#frameBytes = 0;
+    this.#batch.clear();
     this.#large = undefined;
     this.#held.clear();
     this.#credits.clear();
@@ -169,13 +167,49 @@ export class Outbox {
       credits.push(credit);
       this.#credits.delete(sequence);
     }
-    if (credits.length > 0) this.#push(this.#encode({ type: 'CREDITS', credits }));
+    if (credits.length === 0) return;
+    const { pieces, bytes } = this.#encode({ type: 'CREDITS', credits });
+    this.#batch.add(pieces, bytes);
   }
 
   /** Whether frames of the sequence are on their way, so that what follows must wait. */
   #isBehind(sequence: number | undefined): boolean {
     if (sequence === undefined) return false;
     return sequence === this.#large?.sequence || this.#held.holds(sequence);
+  }
+
+  /**
+   * Writes an input to where it may leave from, and answers its bytes. Undefined where it goes another way, or
+   * waits for what is on its way of its sequence.
+   */
+  #pack(frame: InputFrame): number | undefined {
+    const { pack } = this.#options;
+    if (pack === undefined || this.#isBehind(frame.sequence)) return undefined;
+    let bytes = 0;
+    for (const { data } of frame.inputs) bytes += data.byteLength;
+    return bytes > PACKED ? undefined : this.#batch.pack(pack, frame);
+  }
+
+  /** Throws where an input of so many bytes may not be queued. */
+  #checkRoom(bytes: number, waiting: number): void {
+    const { maxBytes, maxFrameBytes } = this.#options;
+    if (bytes > maxFrameBytes)
+      throw invalid(
+        'MESSAGE_TOO_LARGE',
+        'input',
+        bytes,
+        `at most ${maxFrameBytes} bytes on its way to the engine`,
+      );
+    // With nothing waiting it always goes, else an input larger than the limit never could.
+    if (waiting > 0 && waiting + bytes > maxBytes)
+      throw new CabstandError(
+        'HOSTER_FULL',
+        `the engine has ${waiting} bytes of input to read and takes at most ${maxBytes}`,
+        {
+          metadata: { pending_bytes: String(waiting), limit: String(maxBytes) },
+          retryAfterMs: 100,
+        },
+      );
   }
 
   #encode(frame: ToEngine): OutgoingFrame {
@@ -198,17 +232,12 @@ export class Outbox {
   }
 
   #depart(frame: OutgoingFrame): void {
+    const { sequence, pieces, bytes } = frame;
     if (!isLarge(frame)) {
-      this.#push(frame);
+      this.#batch.add(pieces, bytes);
       return;
     }
-    const { sequence, pieces, bytes } = frame;
     this.#large = { sequence, fragments: fragmentsOf(pieces), left: bytes, writing: false };
-  }
-
-  #push(frame: OutgoingFrame): void {
-    this.#frames.push(frame);
-    this.#frameBytes += frame.bytes;
   }
 
   #writeFragment(large: Departing): void {

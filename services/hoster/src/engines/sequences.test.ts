@@ -1,6 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { ToEngine } from '@cabstand/engine';
-import type { EngineSnapshot, SequenceSink } from './contract';
+import type { EngineSnapshot, ModuleRecord, SequenceSink } from '@cabstand/sessions';
 import { silentLog } from './observer';
 import type { Outbox } from './outbox';
 import { Sequences } from './sequences';
@@ -20,12 +20,22 @@ class Recorder implements SequenceSink {
   inputTaken(turn: number, parts: number): void {
     this.got.push(['taken', turn, parts]);
   }
+  record(turn: number, { field, body, more, key }: ModuleRecord): void {
+    this.got.push(['record', turn, field, body.toString(), { more, key }]);
+  }
+  held(turn: number, number: number, bytes: number): void {
+    this.got.push(['held', turn, number, bytes]);
+  }
+
+  notice(turn: number, name: string, json: string): void {
+    this.got.push(['notice', turn, name, json]);
+  }
   failed(error: CabstandError): void {
     this.got.push(['failed', error.reason]);
   }
 }
 
-function setUp(oneRun = true) {
+function setUp(oneRun = true, graceMs?: number) {
   const sent: ToEngine[] = [];
   const outbox = {
     send: (frame: ToEngine) => void sent.push(frame),
@@ -35,7 +45,7 @@ function setUp(oneRun = true) {
     forget: () => undefined,
   } as unknown as Outbox;
   let emptied = 0;
-  const sequences = new Sequences(outbox, silentLog, () => (emptied += 1), oneRun);
+  const sequences = new Sequences(outbox, silentLog, () => (emptied += 1), oneRun, graceMs);
   return { sent, sequences, emptied: () => emptied };
 }
 
@@ -108,6 +118,9 @@ test('a sink that throws harms itself only', () => {
     },
     endOfTurn: () => undefined,
     inputTaken: () => undefined,
+    record: () => undefined,
+    held: () => undefined,
+    notice: () => undefined,
     snapshot: () => undefined,
     failed: (error) => {
       failures.push(error.reason);
@@ -167,4 +180,63 @@ test('where a turn has many steps, how much it brings says nothing of one', () =
   const tensors = [{ name: 'x', dtype: 'uint8', shape: [data.length], data } as const];
   sequence.startTurn(0, { prompt: '', parameters: {}, tensors, live: false });
   expect(sequences.unusual).toBe(false);
+});
+
+describe('sequences of a module', () => {
+  const record = { kind: 'record', sequence: 1, turn: 0, field: 8, point: 3, chain: 7 } as const;
+  const end = { kind: 'end', sequence: 1, turn: 0, end: { reason: 'stopped', steps: 0 } } as const;
+
+  test('get records and notices, and use credit for records alone', () => {
+    const { sequences, sent } = setUp(false, 1000);
+    const sink = new Recorder();
+    const sequence = sequences.open(sink, { priority: 0, owner: 'alice', session: 's', seed: 5 });
+    expect(sent[0]).toMatchObject({ session: 's', seed: 5 });
+    expect(sequences.factsOf(1)).toEqual({ session_id: 's', principal: 'alice' });
+    sequence.startTurn(0, INPUT);
+    sequence.credit(1, 100);
+    sequences.dispatch([
+      { kind: 'notice', sequence: 1, turn: 0, name: 'level', json: '1' },
+      { kind: 'held', sequence: 1, turn: 0, number: 2, bytes: 30 },
+      { ...record, flags: 3, body: Buffer.from('x') },
+    ]);
+    expect(sequences.hasWork).toBe(false);
+    expect(sink.got).toEqual([
+      ['notice', 0, 'level', '1'],
+      ['held', 0, 2, 30],
+      ['record', 0, 8, 'x', { more: true, key: true }],
+    ]);
+  });
+
+  test('leave when the code has ended, not when they are closed', () => {
+    const { sequences, sent, emptied } = setUp(false, 1000);
+    const sink = new Recorder();
+    const sequence = sequences.open(sink, { priority: 0 });
+    sequence.startTurn(0, INPUT);
+    sequence.close('cancelled');
+    sequence.close();
+    expect(sent.at(-1)).toEqual({ type: 'STOP', sequence: 1, reason: 'cancelled', graceMs: 1000 });
+    sequences.dispatch([{ ...record, flags: 0, body: Buffer.from('x') }]);
+    expect([sequences.size, emptied()]).toEqual([1, 0]);
+    sequences.dispatch([end]);
+    expect(sent.at(-1)).toEqual({ type: 'CLOSE', sequence: 1 });
+    expect([sequences.size, emptied()]).toEqual([0, 1]);
+    expect(sink.got).toEqual([]);
+  });
+
+  test('that are to leave do not hear of the death of their engine', () => {
+    const { sequences } = setUp(false, 1000);
+    const sink = new Recorder();
+    const sequence = sequences.open(sink, { priority: 0 });
+    sequence.startTurn(0, INPUT);
+    sequence.close();
+    expect(sequences.failAll(CRASH)).toBe(0);
+    expect(sink.got).toEqual([]);
+  });
+
+  test('without a turn are gone at once', () => {
+    const { sequences, sent } = setUp(false, 1000);
+    sequences.open(new Recorder(), { priority: 0 }).close();
+    expect(sent.at(-1)).toEqual({ type: 'CLOSE', sequence: 1 });
+    expect(sequences.size).toBe(0);
+  });
 });

@@ -1,7 +1,16 @@
 import { CabstandError } from '@cabstand/core';
-import type { StepItem } from '@cabstand/engine';
+import { RecordFlag } from '@cabstand/engine';
+import { toldFailure } from '@cabstand/service';
+import type { Replay, StepItem, StopReason } from '@cabstand/engine';
 import type { Tensor } from '@cabstand/tensor';
-import type { Sequence, SequenceOptions, SequenceSink, TurnStart } from './contract';
+import type {
+  Readers,
+  Sequence,
+  SequenceOptions,
+  SequenceSink,
+  SessionCommand,
+  TurnStart,
+} from '@cabstand/sessions';
 import type { EngineLog } from './observer';
 import type { Outbox } from './outbox';
 
@@ -12,6 +21,7 @@ export class Sequences {
   readonly #log: EngineLog;
   readonly #onEmpty: () => void;
   readonly #oneRun: boolean;
+  readonly #graceMs: number | undefined;
   #next = 1;
   /** Moving average of what turns that ended had brought. */
   #typicalBytes = 0;
@@ -19,12 +29,20 @@ export class Sequences {
   /**
    * @param onEmpty is called when the last sequence was closed
    * @param oneRun a turn of the model is one step, however much it brings
+   * @param graceMs of modules: how long an author's code may take to come to its end
    */
-  constructor(outbox: Outbox, log: EngineLog, onEmpty: () => void, oneRun: boolean) {
+  constructor(
+    outbox: Outbox,
+    log: EngineLog,
+    onEmpty: () => void,
+    oneRun: boolean,
+    graceMs?: number,
+  ) {
     this.#outbox = outbox;
     this.#log = log;
     this.#onEmpty = onEmpty;
     this.#oneRun = oneRun;
+    this.#graceMs = graceMs;
   }
 
   get size(): number {
@@ -51,12 +69,22 @@ export class Sequences {
 
   open(sink: SequenceSink, options: SequenceOptions): Sequence {
     const number = this.#next++;
-    const sequence = new OpenSequence(number, sink, this.#outbox, (closed) => {
-      this.#open.delete(closed);
-      if (this.#open.size === 0) this.#onEmpty();
+    const { priority, owner, restore, snapshots = false, session, seed } = options;
+    const graceMs = this.#graceMs;
+    const facts = { session_id: session, principal: owner };
+    const sequence = new OpenSequence({
+      number,
+      sink,
+      graceMs,
+      facts,
+      outbox: this.#outbox,
+      onClose: (closed, left) => {
+        this.#open.delete(closed);
+        // Whoever waits for the place of one that has left could not have it before.
+        if (this.#open.size === 0 || left) this.#onEmpty();
+      },
     });
     this.#open.set(number, sequence);
-    const { priority, owner, restore, snapshots = false } = options;
     this.#outbox.send({
       type: 'OPEN',
       sequence: number,
@@ -64,8 +92,15 @@ export class Sequences {
       ...(owner === undefined ? {} : { owner }),
       ...(restore === undefined ? {} : { restore }),
       ...(snapshots ? { snapshots } : {}),
+      ...(graceMs === undefined || session === undefined ? {} : { session }),
+      ...(graceMs === undefined || seed === undefined ? {} : { seed }),
     });
     return sequence;
+  }
+
+  /** What to log of a sequence: whose session it is. */
+  factsOf(sequence: number | undefined): object {
+    return sequence === undefined ? {} : (this.#open.get(sequence)?.facts ?? {});
   }
 
   /** Hands what a step gave to the sinks. The hot path: one look-up an item, no promise. */
@@ -81,7 +116,7 @@ export class Sequences {
       } catch (error) {
         // A sink that throws must not take down its neighbours in the batch.
         this.#log.error(
-          { err: error, sequence: item.sequence },
+          { err: toldFailure(error), sequence: item.sequence },
           'a session failed on its engine output',
         );
         sequence.close();
@@ -92,7 +127,8 @@ export class Sequences {
 
   /** Tells all that nothing more comes. Returns how many there were. */
   failAll(error: CabstandError): number {
-    const sequences = [...this.#open.values()];
+    // Nobody waits for those whose code was only to come to its end.
+    const sequences = [...this.#open.values()].filter(({ leaving }) => !leaving);
     this.#open.clear();
     for (const sequence of sequences) this.#fail(sequence, error);
     return sequences.length;
@@ -102,7 +138,7 @@ export class Sequences {
     try {
       sequence.fail(error);
     } catch (thrown) {
-      this.#log.error({ err: thrown }, 'a session failed on the end of its sequence');
+      this.#log.error({ err: toldFailure(thrown) }, 'a session failed on the end of its sequence');
     }
   }
 }
@@ -115,35 +151,49 @@ const SMALL_TURN = 64 * 1024;
 /** Times what is typical. */
 const UNUSUAL = 4;
 
+interface OpenSequenceInit {
+  readonly number: number;
+  readonly sink: SequenceSink;
+  readonly outbox: Outbox;
+  readonly graceMs: number | undefined;
+  readonly facts: object;
+  /** `left`: it was closed before, and is gone only now. */
+  readonly onClose: (number: number, left: boolean) => void;
+}
+
 class OpenSequence implements Sequence {
+  readonly #init: OpenSequenceInit;
   readonly #number: number;
   readonly #sink: SequenceSink;
   readonly #outbox: Outbox;
-  readonly #onClose: (number: number) => void;
-  #state: 'open' | 'closed' | 'failed' = 'open';
+  /** `leaving`: nobody wants anything of it any more, but the author's code has not come to its end. */
+  #state: 'open' | 'leaving' | 'closed' | 'failed' = 'open';
   /** The newest turn that has not ended. */
   #turn = NO_TURN;
   #records = 0;
   /** Bytes of the tensors that the newest turn brought. */
   turnBytes = 0;
 
-  constructor(
-    number: number,
-    sink: SequenceSink,
-    outbox: Outbox,
-    onClose: (number: number) => void,
-  ) {
-    this.#number = number;
-    this.#sink = sink;
-    this.#outbox = outbox;
-    this.#onClose = onClose;
+  constructor(init: OpenSequenceInit) {
+    this.#init = init;
+    this.#number = init.number;
+    this.#sink = init.sink;
+    this.#outbox = init.outbox;
+  }
+
+  get facts(): object {
+    return this.#init.facts;
+  }
+
+  get leaving(): boolean {
+    return this.#state === 'leaving';
   }
 
   get hasWork(): boolean {
     return this.#turn !== NO_TURN && this.#records > 0;
   }
 
-  startTurn(turn: number, input: TurnStart, continued = false): void {
+  startTurn(turn: number, input: TurnStart, continued = false, replay?: Replay): void {
     if (this.#state !== 'open') return;
     this.#outbox.sendInput({
       type: 'TURN',
@@ -154,6 +204,7 @@ class OpenSequence implements Sequence {
       inputs: input.tensors,
       live: input.live,
       ...(continued ? { continued } : {}),
+      ...(replay === undefined ? {} : { replay }),
     });
     this.#turn = turn;
     this.turnBytes = input.tensors.reduce((sum, { data }) => sum + data.byteLength, 0);
@@ -182,20 +233,57 @@ class OpenSequence implements Sequence {
     this.#outbox.send({ type: 'CANCEL', sequence: this.#number, turn });
   }
 
+  command(turn: number, { number, name, arguments: json }: SessionCommand): void {
+    if (this.#state !== 'open') return;
+    this.#outbox.sendInput({
+      ...{ type: 'COMMAND', sequence: this.#number, turn },
+      ...{ number, name, arguments: json },
+    });
+  }
+
+  readers(readers: Readers): void {
+    if (this.#state === 'open')
+      this.#outbox.send({ type: 'READERS', sequence: this.#number, ...readers });
+  }
+
+  stop(turn: number, reason: StopReason): void {
+    if (this.#state === 'open' && turn === this.#turn) this.#stop(reason);
+  }
+
+  #stop(reason: StopReason): void {
+    const { graceMs } = this.#init;
+    if (graceMs !== undefined)
+      this.#outbox.send({ type: 'STOP', sequence: this.#number, reason, graceMs });
+  }
+
   snapshot(): void {
     if (this.#state !== 'open') return;
     this.#outbox.sendAfterCredits({ type: 'SNAPSHOT', sequence: this.#number });
   }
 
-  close(): void {
+  close(reason: StopReason = 'stopped'): void {
     if (this.#state !== 'open') return;
-    this.#state = 'closed';
     this.#outbox.forget(this.#number);
+    if (this.#init.graceMs === undefined || this.#turn === NO_TURN) {
+      this.#gone(false);
+      return;
+    }
+    this.#state = 'leaving';
+    this.#stop(reason);
+  }
+
+  #gone(left: boolean): void {
+    this.#state = 'closed';
     this.#outbox.send({ type: 'CLOSE', sequence: this.#number });
-    this.#onClose(this.#number);
+    this.#init.onClose(this.#number, left);
   }
 
   deliver(item: StepItem): void {
+    // Nobody listens, but its place is free only when its author's code has ended.
+    if (this.#state !== 'open') {
+      if (item.kind === 'end') this.#gone(true);
+      return;
+    }
     switch (item.kind) {
       case 'chunk':
         this.#records -= 1;
@@ -210,6 +298,20 @@ class OpenSequence implements Sequence {
         return;
       case 'snapshot':
         this.#sink.snapshot(item.turn, item);
+        return;
+      case 'record':
+        this.#records -= 1;
+        this.#sink.record(item.turn, {
+          ...{ field: item.field, point: item.point, chain: item.chain, body: item.body },
+          more: (item.flags & RecordFlag.more) !== 0,
+          key: (item.flags & RecordFlag.key) !== 0,
+        });
+        return;
+      case 'held':
+        this.#sink.held(item.turn, item.number, item.bytes);
+        return;
+      case 'notice':
+        this.#sink.notice(item.turn, item.name, item.json);
         return;
     }
   }

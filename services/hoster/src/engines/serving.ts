@@ -1,5 +1,13 @@
 import { CabstandError, every } from '@cabstand/core';
-import type { AuditFrame, FromEngine, StatsFrame } from '@cabstand/engine';
+import type {
+  AuditFrame,
+  FromEngine,
+  LanguageFigures,
+  LogFrame,
+  SilentSequence,
+  StatsFrame,
+} from '@cabstand/engine';
+import type { ModuleProgram } from '@cabstand/model';
 import type { EngineProcess, EngineProcessDeps } from './engine-process';
 import { failureOf, memoryError } from './launch';
 import type { EngineLabels, EngineObserver, EngineSpending } from './observer';
@@ -12,6 +20,8 @@ export interface ServingDeps extends EngineProcessDeps {
   readonly onChange: () => void;
   /** A turn of the model is one step, however much it brings. */
   readonly oneRun: boolean;
+  /** Undefined for models of other kinds. */
+  readonly module: Pick<ModuleProgram, 'stopGraceSeconds' | 'silentSeconds'> | undefined;
   /** Called when an audit has found that rows depend on one another. */
   readonly onAudit: (finding: AuditFrame) => void;
 }
@@ -29,6 +39,7 @@ export class Serving {
   /** Audits that were counted. */
   #audits = 0;
   /** What was told to the observer, of all that this engine has spent since it started. */
+  #language: LanguageFigures | undefined;
   #spent: EngineSpending = { cpuSeconds: 0, auditSeconds: 0 };
 
   constructor(
@@ -38,7 +49,9 @@ export class Serving {
     deps: ServingDeps,
   ) {
     this.process = process;
-    this.sequences = new Sequences(process.outbox, deps.log, deps.onChange, deps.oneRun);
+    const { log, onChange, oneRun, module } = deps;
+    const graceMs = module && module.stopGraceSeconds * 1000;
+    this.sequences = new Sequences(process.outbox, log, onChange, oneRun, graceMs);
     this.#labels = labels;
     this.#stepTime = stepTime;
     this.#deps = deps;
@@ -75,8 +88,11 @@ export class Serving {
         return;
       case 'STATS':
         this.#watchdog.reported(frame.ready);
-        observer.stats(this.#labels, frame);
+        this.#watchSilent(frame.silent ?? []);
+        observer.stats(this.#labels, { ...frame, silentSeconds: longestOf(frame) });
         observer.spent(this.#labels, this.#newlySpent(frame));
+        if (frame.language !== undefined)
+          observer.language(this.#labels, this.#newFigures(frame.language));
         if (frame.audits > this.#audits)
           observer.audited(this.#labels, 'passed', frame.audits - this.#audits);
         this.#audits = frame.audits;
@@ -87,6 +103,11 @@ export class Serving {
         this.#watchdog.heard();
         observer.audited(this.#labels, 'failed', 1);
         this.#deps.onAudit(frame);
+        return;
+      case 'LOG':
+        this.#watchdog.heard();
+        this.#write(frame);
+        if (frame.stray === true) observer.stray(this.#labels);
         return;
       case 'FAILED':
         this.process.kill('exited', failureOf(frame));
@@ -99,6 +120,30 @@ export class Serving {
     }
   }
 
+  /** The engine stops who is silent for too long, and gives up who does not stop; this is for one that does neither. */
+  #watchSilent(silent: readonly SilentSequence[]): void {
+    const { module } = this.#deps;
+    if (module === undefined) return;
+    const { silentSeconds, stopGraceSeconds } = module;
+    const limitMs = (silentSeconds + stopGraceSeconds) * 1000 + LENIENCE_MS;
+    const longest = silent.find(({ ms }) => ms > limitMs);
+    if (longest === undefined) return;
+    this.process.kill(
+      'stalled',
+      new CabstandError(
+        'ENGINE_STALLED',
+        `the module's code called nothing for ${Math.round(longest.ms)} ms and was killed`,
+        { metadata: { cause: 'silent', limit_ms: String(limitMs) } },
+      ),
+    );
+  }
+
+  /** What an author's code writes is the operator's to read; callers never see it. */
+  #write({ level, sequence, message }: LogFrame): void {
+    const facts = { ...this.#labels, ...this.sequences.factsOf(sequence) };
+    this.#deps.log[level](facts, `module: ${message.slice(0, LONGEST_MESSAGE)}`);
+  }
+
   // An engine of another make may report less than before, or nothing: counters only go up.
   #newlySpent({ cpuSeconds = 0, auditSeconds }: StatsFrame): EngineSpending {
     const before = this.#spent;
@@ -109,6 +154,19 @@ export class Serving {
     return {
       cpuSeconds: this.#spent.cpuSeconds - before.cpuSeconds,
       auditSeconds: this.#spent.auditSeconds - before.auditSeconds,
+    };
+  }
+
+  #newFigures(figures: LanguageFigures): LanguageFigures {
+    const before = this.#language;
+    this.#language = figures;
+    const since = (name: Counted): number => Math.max(0, figures[name] - (before?.[name] ?? 0));
+    return {
+      ...figures,
+      promptTokens: since('promptTokens'),
+      cachedPromptTokens: since('cachedPromptTokens'),
+      generatedTokens: since('generatedTokens'),
+      preemptions: since('preemptions'),
     };
   }
 
@@ -129,6 +187,17 @@ export class Serving {
     );
   }
 }
+
+/** Of a language model's figures those that only grow. */
+type Counted = 'promptTokens' | 'cachedPromptTokens' | 'generatedTokens' | 'preemptions';
+
+function longestOf({ silent = [] }: StatsFrame): number {
+  return Math.max(0, ...silent.map(({ ms }) => ms)) / 1000;
+}
+
+const LONGEST_MESSAGE = 8_000;
+/** Beyond what the engine itself grants the author of a module. */
+const LENIENCE_MS = 5_000;
 
 /** Weight of the newest step. */
 const STEP_WEIGHT = 0.1;

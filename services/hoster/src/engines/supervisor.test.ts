@@ -9,7 +9,7 @@ import { noObserver } from './observer';
 import { resolveEngineOptions } from './options';
 import type { EngineOptions } from './options';
 import { EngineProcess } from './engine-process';
-import { SocketFolder } from './socket-folder';
+import { SocketFolder, isAlive } from './socket-folder';
 import { Spares } from './spares';
 import { EngineSupervisor } from './supervisor';
 
@@ -125,6 +125,9 @@ function runTurn(supervisor: EngineSupervisor): Promise<TurnEnd | CabstandError>
       {
         chunk: () => undefined,
         inputTaken: () => undefined,
+        record: () => undefined,
+        held: () => undefined,
+        notice: () => undefined,
         snapshot: () => undefined,
         endOfTurn: (_turn, end) => resolve(end),
         failed: resolve,
@@ -135,14 +138,6 @@ function runTurn(supervisor: EngineSupervisor): Promise<TurnEnd | CabstandError>
     sequence.credit(10, 10_000);
   });
 }
-
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 test('an engine that speaks the protocol serves, and leaves no process behind', async () => {
   const { supervisor } = supervise('none');
@@ -232,6 +227,9 @@ test('kill -9 fails its sequences at once and it serves again', async () => {
       {
         chunk: () => undefined,
         inputTaken: () => undefined,
+        record: () => undefined,
+        held: () => undefined,
+        notice: () => undefined,
         snapshot: () => undefined,
         endOfTurn: () => undefined,
         failed: resolve,
@@ -245,7 +243,8 @@ test('kill -9 fails its sequences at once and it serves again', async () => {
     reason: 'ENGINE_CRASHED',
     metadata: { signal: 'SIGKILL' },
   });
-  expect(performance.now() - before).toBeLessThan(150);
+  // One that stands still is found later.
+  expect(performance.now() - before).toBeLessThan(1_500);
   expect(() => supervisor.openSequence({} as never, { priority: 0 })).toThrow(
     expect.objectContaining({ reason: 'ENGINE_CRASHED' }) as Error,
   );

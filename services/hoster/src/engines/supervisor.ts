@@ -5,14 +5,15 @@ import type { AuditFrame, LoadedFrame } from '@cabstand/engine';
 import { KINDS } from '@cabstand/model';
 import type { Manifest, Provider } from '@cabstand/model';
 import { checkState } from './check-state';
-import type { Sequence, SequenceOptions, SequenceSink } from './contract';
+import type { Sequence, SequenceOptions, SequenceSink } from '@cabstand/sessions';
 import type { EngineProcess } from './engine-process';
 import { launchEngine } from './launch';
 import type { LaunchDeps } from './launch';
 import type { EngineExit } from './link';
 import type { EngineLabels, EngineObserver } from './observer';
-import { withoutPathsTo } from './local-paths';
+import { WithoutPaths } from './local-paths';
 import type { LocalFolders } from './local-paths';
+import { sequencesOf } from './options';
 import { firstProvider } from './providers';
 import { Restarts } from './restarts';
 import { MovingAverage, Serving } from './serving';
@@ -38,11 +39,13 @@ const LASTING: ReadonlySet<Reason> = new Set<Reason>([
   'MANIFEST_INVALID',
   'VERIFICATION_FAILED',
   'MODEL_FAILED',
+  'MODULE_FAILED',
 ]);
 
 /** Keeps one engine running for one version of a model. */
 export class EngineSupervisor {
   readonly #manifest: Manifest;
+  readonly #folders: LocalFolders;
   readonly #labels: EngineLabels;
   readonly #deps: SupervisorDeps;
   readonly #restarts: Restarts;
@@ -63,6 +66,7 @@ export class EngineSupervisor {
     this.#manifest = manifest;
     this.#labels = { model: manifest.name, version: manifest.version };
     this.#deps = deps;
+    this.#folders = { model: manifest.folder, others: [deps.folder.path] };
     this.#restarts = new Restarts(deps.options);
   }
 
@@ -109,7 +113,7 @@ export class EngineSupervisor {
   openSequence(sink: SequenceSink, options: SequenceOptions): Sequence {
     if (this.#state.state !== 'serving')
       throw whyNot(this.#manifest.name, this.#state, this.#deps.clock.monotonic());
-    return this.#state.serving.sequences.open(withoutPathsTo(sink, this.#folders), options);
+    return this.#state.serving.sequences.open(new WithoutPaths(sink, this.#folders), options);
   }
 
   /** Fails what is open with `error` and ends the process. Answers how many sequences failed. */
@@ -122,7 +126,7 @@ export class EngineSupervisor {
     let failed = 0;
     if (before.state === 'serving') {
       failed = before.serving.sequences.failAll(error);
-      await before.serving.process.stop();
+      await before.serving.process.stop((this.#manifest.module?.stopGraceSeconds ?? 0) * 1000);
     }
     await this.#work;
     this.#setState({ state: 'stopped' });
@@ -183,8 +187,9 @@ export class EngineSupervisor {
         ...(options.verificationCache === '' ? {} : { cache: options.verificationCache }),
         audit: options.auditShare,
         maxBatch: this.#audited === undefined ? manifest.batching.maxBatch : 1,
-        maxSequences: options.sessionsPerModel,
+        maxSequences: sequencesOf(manifest, options),
         maxMessageBytes: options.maxMessageBytes,
+        maxStateBytes: options.maxStateBytes,
       },
       (stage) => {
         log.debug({ ...this.#labels, provider, stage }, 'model load goes on');
@@ -228,6 +233,7 @@ export class EngineSupervisor {
     const serving = new Serving(process, this.#labels, this.#stepTime, {
       ...this.#deps,
       oneRun: KINDS[this.#manifest.kind].oneGraph,
+      module: this.#manifest.module,
       onAudit: (finding) => {
         this.#onAudit(finding);
       },
@@ -322,10 +328,6 @@ export class EngineSupervisor {
   /** What callers hear of a load that failed, or of a death. */
   #told(thrown: unknown, otherwise: Reason): CabstandError {
     return toldToCallers(CabstandError.from(thrown, otherwise), this.#folders);
-  }
-
-  get #folders(): LocalFolders {
-    return { model: this.#manifest.folder, others: [this.#deps.folder.path] };
   }
 
   #fail(error: CabstandError, retry: boolean): void {

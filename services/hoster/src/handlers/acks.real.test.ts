@@ -8,7 +8,7 @@ import { HosterService } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import { tensorOf, toWire } from '@cabstand/tensor';
 import { onnxModel } from '@cabstand/testing';
-import type { ModelHost } from '../engines/contract';
+import type { ModelHost } from '../models/model-host';
 import { openModelHost } from '../models/host';
 import { BUNDLED, Harness, epoch, introducing, uniqueId, until } from './harness.fixture';
 
@@ -98,7 +98,7 @@ async function withSession(
   const remote = new RemoteManager({ hosters: [`127.0.0.1:${port}`], authorizer });
   const sessions = new SessionManager(remote, { authorizer });
   try {
-    await use(await sessions.session({ model }));
+    await use(sessions.session({ model }));
   } finally {
     await sessions.close();
     await remote.close();

@@ -6,7 +6,7 @@ import type { Ticket } from '@cabstand/auth';
 import { HosterService } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import { tensorOf, toWire } from '@cabstand/tensor';
-import type { ModelHost } from '../engines/contract';
+import type { ModelHost } from '../models/model-host';
 import { openModelHost } from '../models/host';
 import {
   BUNDLED,
@@ -329,7 +329,16 @@ test('info tells everything a caller needs', async () => {
     frame_hop: 512,
     framing: [{ input: 'audio', axis: 0, frame: 512, hop: 512, remainder: 'keep' }],
     inputs: [
-      { name: 'audio', dtype: 'DATA_TYPE_FLOAT32', shape: [-1], audio: { sample_rate: 16000 } },
+      {
+        ...{
+          name: 'audio',
+          dtype: 'DATA_TYPE_FLOAT32',
+          shape: [-1],
+          audio: { sample_rate: 16000 },
+        },
+        accepted_dtypes: ['DATA_TYPE_FLOAT32', 'DATA_TYPE_INT16'],
+        ...{ minimum: -1, maximum: 1 },
+      },
     ],
     outputs: [{ name: 'speech_probability', dtype: 'DATA_TYPE_FLOAT32' }],
   });

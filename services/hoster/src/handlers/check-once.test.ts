@@ -4,7 +4,7 @@ import { validateLiveInput, validateTurnInput } from '@cabstand/model';
 import { HosterService } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import { tensorOf, toWire } from '@cabstand/tensor';
-import { StatefulHost } from '../sessions/engine.fixture';
+import { StatefulHost } from '@cabstand/testing';
 import { Harness, epoch, hear, uniqueId, until } from './harness.fixture';
 
 jest.mock('@cabstand/model', () => {
@@ -35,9 +35,9 @@ const partsChecked = (): unknown[] =>
 
 const x = (value: number): v1.Tensor[] => [toWire(tensorOf('x', Uint8Array.of(value)))];
 const inputOf = (value: number): v1.TurnInput => ({ prompt: '', inputs: x(value), parameters: '' });
-const part = (turn: number, sequence: number, value: number, last = false): v1.LiveInput => ({
+const part = (turn: number, number: number, value: number, last = false): v1.LiveInput => ({
   turn,
-  sequence,
+  part: number,
   inputs: x(value),
   last,
 });

@@ -2,7 +2,8 @@
 import { CabstandError } from '@cabstand/core';
 import { HosterService } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
-import type { ModelHost } from '../engines/contract';
+import { refusalOf } from '@cabstand/testing';
+import type { ModelHost } from '../models/model-host';
 import type { ModelInstance } from '../models/instance';
 import { openModelHost } from '../models/host';
 import {
@@ -17,6 +18,7 @@ import {
   until,
 } from './harness.fixture';
 import type { Heard } from './harness.fixture';
+import { checkpointOf, resumeAfter } from './resuming.fixture';
 
 const FRAME = 512;
 const FRAMES = 120;
@@ -69,41 +71,48 @@ function call(
   );
 }
 
-async function reasonOf(promise: Promise<unknown>): Promise<CabstandError> {
-  try {
-    await promise;
-  } catch (error) {
-    return CabstandError.from(error);
-  }
-  throw new Error('nothing thrown');
-}
-
-/** What a client keeps: the newest checkpoint that is not ahead of the records. */
-function checkpointOf(heard: Heard): v1.Checkpoint | undefined {
-  const next = (heard.records.at(-1)?.position ?? -1) + 1;
-  return [
-    ...heard.notices.flatMap(({ checkpoint }) => checkpoint?.checkpoint ?? []),
-    ...heard.records.flatMap(({ end_of_turn: end }) => end?.checkpoint ?? []),
-  ]
-    .filter(({ position }) => position <= next)
-    .sort((a, b) => a.position - b.position)
-    .at(-1);
-}
-
-function resumeAfter(heard: Heard, turn: number): v1.Resume {
-  return {
-    checkpoint: checkpointOf(heard) ?? null,
-    replay: [],
-    delivered_position: heard.records.at(-1)?.position ?? -1,
-    turn,
-  };
-}
-
 const positions = (...parts: Heard[]): number[] =>
   parts.flatMap(({ records }) => records.map(({ position }) => position));
 const counting = (count: number): number[] => [...Array(count).keys()];
 const enginePid = (host: ModelHost, model: string): number =>
   (host.models().find(({ name }) => name === model) as ModelInstance).enginePid ?? 0;
+
+describe('the command stop', () => {
+  const stop = (harness: Harness, session_id: string) =>
+    harness.client().unary(HosterService.rpc_session_update, {
+      ...{ session_id, command: { sequence: -1, name: 'stop', turn: 0 } },
+    });
+
+  it('is undone with the hoster that its end did not leave, and then ends the turn once, where its state is', async () => {
+    const named = { session_id: uniqueId(), epoch: epoch(), durable: true };
+    const many =
+      (count: number) =>
+      ({ records }: Heard): boolean =>
+        records.length === count;
+    // Nobody reads: the turn stands, and nothing of its end leaves.
+    const first = await call(one, audioTurn(audio, named), many(20));
+    const { result } = await stop(one, named.session_id);
+    expect(result?.value).toBe('{"stopped":true}');
+    const again = { ...named, epoch: epoch(2) };
+    const resume = resumeAfter(first, 0);
+    const second = await call(two, audioTurn(audio, { ...again, resume }), many(10));
+    expect((await stop(two, named.session_id)).result?.value).toBe('{"stopped":true}');
+    const third = await call(two, audioTurn(audio, { ...again, from_position: 30 }));
+    const all = [first, second, third];
+    expect(positions(...all)).toEqual(counting(positions(...all).length));
+    const records = all.flatMap((heard) => heard.records);
+    expect(records.map(({ applied }) => applied?.name).filter((name) => name)).toEqual(['stop']);
+    expect(records.at(-1)?.end_of_turn?.reason).toBe('END_REASON_STOPPED');
+    const before = probabilities(records);
+    expect(before.length).toBeLessThan(FRAMES);
+    expect(before).toEqual(expected.slice(0, before.length));
+    // The next turn begins where the state says that this one came to.
+    const rest = audio.subarray(before.length * FRAME);
+    const from = { turn: 1, from_position: records.length };
+    const next = await call(two, audioTurn(rest, { ...again, ...from }));
+    expect(probabilities(next.records)).toEqual(expected.slice(before.length));
+  });
+});
 
 describe('a durable session', () => {
   it.each([0, 1, 15, 16, 17, 40, 119, 120])(
@@ -246,7 +255,7 @@ describe('a durable session', () => {
       epoch: epoch(2),
       resume: { delivered_position: 0 },
     });
-    expect((await reasonOf(call(one, again))).reason).toBe('TURN_POISONED');
+    expect((await refusalOf(call(one, again))).reason).toBe('TURN_POISONED');
     // Others are served.
     expect(probabilities((await call(one, audioTurn(audio))).records)).toEqual(expected);
   });
@@ -261,7 +270,7 @@ describe('a durable session', () => {
     const resume = resumeAfter(first, 0);
     const taken = audioTurn(audio, { ...named, epoch: epoch(2), resume });
     const refused = async (harness: Harness, who: string): Promise<CabstandError> =>
-      await reasonOf(call(harness, taken, undefined, who));
+      await refusalOf(call(harness, taken, undefined, who));
     for (const harness of [one, two])
       expect(await refused(harness, 'mallory')).toMatchObject({
         reason: 'CHECKPOINT_INVALID',
@@ -270,9 +279,9 @@ describe('a durable session', () => {
     const rest = await call(one, taken);
     expect([...probabilities(first.records), ...probabilities(rest.records)]).toEqual(expected);
     const late = audioTurn(audio, { ...named, from_position: first.records.length });
-    expect((await reasonOf(call(one, late))).reason).toBe('EPOCH_FENCED');
+    expect((await refusalOf(call(one, late))).reason).toBe('EPOCH_FENCED');
     const stale = audioTurn(audio, { ...named, resume });
-    expect((await reasonOf(call(one, stale))).reason).toBe('EPOCH_FENCED');
+    expect((await refusalOf(call(one, stale))).reason).toBe('EPOCH_FENCED');
   });
 
   it('moves when it is asked to: no step is computed twice', async () => {
@@ -329,7 +338,7 @@ describe('a durable session', () => {
     const part = (i: number): v1.SessionStreamRequest => ({
       input: {
         turn: 0,
-        sequence: i,
+        part: i,
         inputs: audioTurn(audio.subarray(i * 800, (i + 1) * 800)).inputs ?? [],
         last: i === PARTS - 1,
       },
@@ -357,7 +366,7 @@ describe('a durable session', () => {
     const all = [...records, ...rest.records];
     expect(all.map(({ position }) => position)).toEqual(counting(all.length));
     expect(probabilities(all)).toEqual(expected);
-    expect(all.flatMap(({ input }) => input?.sequence ?? [])).toEqual(counting(PARTS));
+    expect(all.flatMap(({ input }) => input?.part ?? [])).toEqual(counting(PARTS));
   });
 });
 

@@ -1,16 +1,18 @@
 /** The hoster's handlers behind a real server, on real engines, with callers who only say who they are. */
+import { NO_AUDIT } from '@cabstand/service';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '@cabstand/core';
-import { authConfigSchema, createSealer, ticketVerifier } from '@cabstand/auth';
+import { ticketVerifier } from '@cabstand/auth';
+import { authConfigSchema, createSealer } from '@cabstand/auth-admin';
 import type { TicketVerifier } from '@cabstand/auth';
 import { HosterService, RpcClient, RpcServer } from '@cabstand/rpc';
 import type { Authorizer, v1 } from '@cabstand/rpc';
 import { float32Of, fromWire, tensorOf, toWire } from '@cabstand/tensor';
-import type { ModelHost } from '../engines/contract';
-import type { SessionOptions } from '../sessions/options';
-import { Sessions } from '../sessions/sessions';
+import type { SessionOptions } from '@cabstand/sessions';
+import { Sessions } from '@cabstand/sessions';
+import type { ModelHost } from '../models/model-host';
 import { hosterHandlers } from './index';
 
 export const BUNDLED = path.resolve(__dirname, '../../../../models');
@@ -49,7 +51,7 @@ export class Harness {
     tickets: TicketVerifier = ticketVerifier(),
   ): Promise<Harness> {
     const sealer = createSealer(authConfigSchema.parse({}));
-    const sessions = new Sessions({ host, clock: systemClock, observer: {}, sealer, options });
+    const sessions = new Sessions({ host, clock: systemClock, sealer, options });
     const server = new RpcServer({ authorizer: bySelfIntroduction });
     const harness = { current: undefined as Harness | undefined };
     server.addService(
@@ -57,6 +59,7 @@ export class Harness {
       hosterHandlers({
         sessions,
         host,
+        audit: NO_AUDIT,
         identity,
         tickets,
         leaseConsumed: (lease) => harness.current?.leases.push(lease),

@@ -1,7 +1,7 @@
 /** Kept sessions that have to make room, over a real socket and a real engine. */
 import { CabstandError } from '@cabstand/core';
 import { HosterService } from '@cabstand/rpc';
-import type { ModelHost } from '../engines/contract';
+import type { ModelHost } from '../models/model-host';
 import { openModelHost } from '../models/host';
 import { BUNDLED, Harness, epoch, hear, uniqueId } from './harness.fixture';
 

@@ -1,22 +1,27 @@
+import { sessionHandlers } from '@cabstand/hosting';
 import type { HosterHandlers } from '@cabstand/rpc';
 import type { HandlerContext } from './context';
-import { inferenceStream } from './inference-stream';
+import { audited } from '@cabstand/service';
+import { attachAudit } from '../audit';
 import { info, loadModel, unloadModel } from './models';
-import { closeSession, sessionStatus, sessionUpdate } from './session-calls';
-import { sessionStream } from './session-stream';
 
-export type { HandlerContext, NodeIdentity } from './context';
+export type { HandlerContext } from './context';
 
 /** The handlers of cabstand.v1.HosterService. */
 export function hosterHandlers(context: HandlerContext): HosterHandlers {
+  const { audit } = context;
+  const sessions = sessionHandlers(context);
   return {
+    ...sessions,
+    rpc_session_stream: attachAudit(audit, sessions.rpc_session_stream),
     rpc_info: info(context),
-    rpc_inference_stream: inferenceStream(context),
-    rpc_session_stream: sessionStream(context),
-    rpc_session_update: sessionUpdate(context),
-    rpc_session_status: sessionStatus(context),
-    rpc_close_session: closeSession(context),
-    rpc_load_model: loadModel(context),
-    rpc_unload_model: unloadModel(context),
+    rpc_load_model: audited(audit, loadModel(context), ({ model, version }) => ({
+      event: 'model_loaded',
+      facts: { model, version },
+    })),
+    rpc_unload_model: audited(audit, unloadModel(context), ({ model, version }) => ({
+      event: 'model_unloaded',
+      facts: { model, version },
+    })),
   };
 }

@@ -1,10 +1,11 @@
 import { CabstandError, invalid } from '@cabstand/core';
+import { modelInfo } from '@cabstand/hosting';
 import { fromDuration } from '@cabstand/rpc';
 import type { UnaryHandler, v1 } from '@cabstand/rpc';
-import type { ModelHost } from '../engines/contract';
-import { wholeError } from '../engines/told';
+import type { ModelHost } from '../models/model-host';
+import { wholeError, wholeText } from '../engines/told';
 import type { HandlerContext } from './context';
-import { brokenInfo, modelInfo } from './model-info';
+import { brokenInfo, failureText } from './broken-info';
 
 const LONGEST_DEADLINE_MS = 24 * 3_600_000;
 
@@ -26,7 +27,9 @@ export function info(
         ...host
           .models()
           .filter(wanted)
-          .map((model) => modelInfo(model, sessions.freeSlots(model), whole)),
+          .map((model) =>
+            modelInfo(model, sessions.freeSlots(model), (error) => failureText(error, whole)),
+          ),
         ...host
           .broken()
           .filter(wanted)
@@ -57,7 +60,7 @@ export function loadModel(
       // Only administrators load models.
       throw wholeError(CabstandError.from(error));
     });
-    return { model: modelInfo(model, context.sessions.freeSlots(model), true) };
+    return { model: modelInfo(model, context.sessions.freeSlots(model), wholeText) };
   };
 }
 

@@ -1,7 +1,7 @@
 /** Resumes of turns whose records the caller has, all of them. */
 import { HosterService } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
-import { StatefulHost } from '../sessions/engine.fixture';
+import { StatefulHost } from '@cabstand/testing';
 import { Harness, epoch, hear, uniqueId, until } from './harness.fixture';
 import type { Heard } from './harness.fixture';
 

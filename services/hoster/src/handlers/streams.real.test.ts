@@ -3,7 +3,7 @@ import { CabstandError } from '@cabstand/core';
 import { HosterService } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import { tensorOf, toWire } from '@cabstand/tensor';
-import type { ModelHost } from '../engines/contract';
+import type { ModelHost } from '../models/model-host';
 import { openModelHost } from '../models/host';
 import {
   BUNDLED,
@@ -225,9 +225,9 @@ describe('a session on one stream', () => {
     const sending = (async () => {
       for (let i = 0; i < parts; i++) {
         await stream.send({
-          input: { turn: 0, sequence: i, inputs: [part(i)], last: i === parts - 1 },
+          input: { turn: 0, part: i, inputs: [part(i)], last: i === parts - 1 },
         });
-        if (i % 10 === 0) await stream.send({ input: { turn: 0, sequence: i, inputs: [part(i)] } });
+        if (i % 10 === 0) await stream.send({ input: { turn: 0, part: i, inputs: [part(i)] } });
       }
     })();
     const got: v1.Record__Output[] = [];
@@ -235,7 +235,7 @@ describe('a session on one stream', () => {
     let taken = 0;
     for await (const response of stream.responses) {
       if (response.record) got.push(response.record);
-      if (response.notice?.accepted) taken = response.notice.accepted.next_input_sequence;
+      if (response.notice?.accepted) taken = response.notice.accepted.next_part;
       if (response.record?.end_of_turn) await stream.send({ close: {} });
       if (response.closed) closed = response.closed;
     }
@@ -264,7 +264,7 @@ describe('a session on one stream', () => {
     await stream.send({ open: { model: 'silero-vad' } });
     await stream.send({ turn: { turn: 0, live: true } });
     for (let i = 0; i < 120; i++)
-      await stream.send({ input: { turn: 0, sequence: i, inputs: [part(i)] } });
+      await stream.send({ input: { turn: 0, part: i, inputs: [part(i)] } });
     await leave(stream);
     const { records } = await hear(stream.responses);
     expect(probabilities(records)).toEqual(expected);
@@ -311,23 +311,21 @@ describe('a session on one stream', () => {
       open: { model: 'silero-vad', session_id: id, epoch: epoch(), durable: true },
     });
     await first.send({ turn: { turn: 0, live: true } });
-    await first.send({ input: { turn: 0, sequence: 0, inputs: [part(0)] } });
-    await first.send({ input: { turn: 0, sequence: 1, inputs: [part(1)] } });
+    await first.send({ input: { turn: 0, part: 0, inputs: [part(0)] } });
+    await first.send({ input: { turn: 0, part: 1, inputs: [part(1)] } });
     await hear(first.responses, ({ records }) => records.filter((r) => r.chunk).length === 2).catch(
       () => undefined,
     );
     const second = harness.client().bidi(HosterService.rpc_session_stream);
     await second.send({ attach: { session_id: id, epoch: epoch(2), from_position: 0 } });
-    await second.send({ input: { turn: 0, sequence: 1, inputs: [part(1)] } });
-    await second.send({ input: { turn: 0, sequence: 2, inputs: [part(2)], last: true } });
+    await second.send({ input: { turn: 0, part: 1, inputs: [part(1)] } });
+    await second.send({ input: { turn: 0, part: 2, inputs: [part(2)], last: true } });
     const { records, notices } = await hear(second.responses, (heard) =>
       heard.records.some(({ end_of_turn }) => end_of_turn),
     );
     expect(records.map(({ position }) => position)).toEqual([...records.keys()]);
     expect(probabilities(records)).toEqual(expected.slice(0, 3));
-    expect(records.filter(({ input }) => input).map(({ input }) => input?.sequence)).toEqual([
-      0, 1, 2,
-    ]);
+    expect(records.filter(({ input }) => input).map(({ input }) => input?.part)).toEqual([0, 1, 2]);
     expect(notices[0]?.opened?.ack_every).toBeGreaterThan(0);
     const late = harness.client().bidi(HosterService.rpc_session_stream);
     await late.send({ attach: { session_id: id, epoch: epoch(1), from_position: 0 } });
@@ -346,7 +344,7 @@ describe('a session on one stream', () => {
       [
         { open: { model: 'silero-vad' } },
         { turn: { turn: 0, live: true } },
-        { input: { turn: 0, sequence: 3, inputs: [part(0)] } },
+        { input: { turn: 0, part: 3, inputs: [part(0)] } },
       ],
     ],
     [
@@ -357,7 +355,7 @@ describe('a session on one stream', () => {
         {
           input: {
             turn: 0,
-            sequence: 0,
+            part: 0,
             inputs: [toWire(tensorOf('audio', new Float32Array(FRAME).fill(NaN)))],
           },
         },

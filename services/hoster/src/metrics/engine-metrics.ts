@@ -2,6 +2,7 @@ import { namesOf } from '@cabstand/service';
 import type { Subjects } from '@cabstand/service';
 import type { EngineDeath, EngineLabels, EngineObserver } from '../engines/observer';
 import { BATCHES, LATENCY, LOADS } from './buckets';
+import { languageMetrics } from './language-metrics';
 
 const DEATHS = namesOf<EngineDeath>({
   exited: true,
@@ -84,8 +85,18 @@ export function engineMetrics(models: Subjects): EngineObserver {
     'cabstand_engine_ready_sequences',
     'Sequences that have input and room for output and so run or wait for their next step, by model version.',
   );
+  const silent = gauge(
+    'cabstand_module_silent_seconds',
+    'Longest time that the code of a session of a module gave no sign of life though its reader had room, in seconds; 0 where that is less than a second.',
+  );
+  const strays = models.counter({
+    name: 'cabstand_module_strays_total',
+    help: 'Sessions of a module whose code went on past the grace of their stop, and was left alone, by model.',
+  });
+  const language = languageMetrics(models);
   const forget = ({ model, version }: EngineLabels): void => {
-    for (const each of [rss, state, sequences, ready]) each.remove({ model, version });
+    for (const each of [rss, state, sequences, ready, silent]) each.remove({ model, version });
+    language.forget({ model, version });
   };
   return {
     step: ({ model }, batch, took) => {
@@ -99,7 +110,10 @@ export function engineMetrics(models: Subjects): EngineObserver {
       state.set({ model, version }, stats.stateBytes);
       sequences.set({ model, version }, stats.sequences);
       ready.set({ model, version }, stats.ready);
+      silent.set({ model, version }, stats.silentSeconds);
     },
+    language: language.told,
+    stray: ({ model }) => strays.inc(model),
     spent: ({ model }, { cpuSeconds, auditSeconds }) => {
       cpu.inc(model, {}, cpuSeconds);
       auditing.inc(model, {}, auditSeconds);

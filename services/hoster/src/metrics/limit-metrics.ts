@@ -1,5 +1,5 @@
 import type { Metrics } from '@cabstand/service';
-import type { Sessions } from '../sessions/sessions';
+import type { Sessions } from '@cabstand/sessions';
 
 /** The limits of the session core, as configured, each as a gauge of its own unit. */
 export function limitMetrics(metrics: Metrics, { options }: Sessions): void {
@@ -14,6 +14,17 @@ export function limitMetrics(metrics: Metrics, { options }: Sessions): void {
     'live_idle_seconds',
     'Seconds that a live turn whose reader is there may wait for input',
     options.liveIdleTimeoutMs / 1000,
+  );
+  limit(
+    'orphan_min_seconds',
+    'Seconds that a session which has its model to itself keeps it without a reader where somebody wants it',
+    options.orphanMinMs / 1000,
+  );
+  limit('session_viewers', 'Calls that may watch one session besides its reader', options.viewers);
+  limit(
+    'session_viewer_bytes',
+    'Bytes of the newest records of a session that are kept for those who watch it',
+    options.viewerBytes,
   );
   limit('priority', 'Highest priority of callers without the admin role', options.maxPriority);
   limit(
@@ -30,6 +41,16 @@ export function limitMetrics(metrics: Metrics, { options }: Sessions): void {
     'session_journal_bytes',
     'Bytes of records of one session that are kept, or that its engine may run ahead',
     options.journalBytes,
+  );
+  limit(
+    'session_journal_commands',
+    'Commands to the module of one session whose records are kept beyond its journal',
+    options.journalCommands,
+  );
+  limit(
+    'session_journal_command_bytes',
+    'Bytes of records of commands of one session that are kept beyond its journal',
+    options.journalCommandBytes,
   );
   limit(
     'session_live_parts',

@@ -1,11 +1,10 @@
 import { FakeClock } from '@cabstand/core';
 import { HosterService } from '@cabstand/rpc';
 import { Metrics } from '@cabstand/service';
-import { pageFaults } from '@cabstand/testing';
+import { FakeHost, FakeModel, pageFaults, testSealer } from '@cabstand/testing';
 import type { EngineDeath } from '../engines/observer';
-import type { ServedModel } from '../engines/contract';
-import { FakeHost, FakeModel, testSealer } from '../sessions/host.fixture';
-import { Sessions } from '../sessions/sessions';
+import type { ServedModel } from '@cabstand/sessions';
+import { Sessions } from '@cabstand/sessions';
 import { engineMetrics } from './engine-metrics';
 import { sessionMetrics } from './session-metrics';
 import { stateMetrics } from './state-metrics';
@@ -19,9 +18,9 @@ function bench() {
   const clock = new FakeClock();
   const host = new FakeHost(1);
   const models = metrics.subjects('model');
-  const observer = sessionMetrics(metrics, models);
+  const observe = sessionMetrics(metrics, models);
   const options = { queueLength: 2, queueWaitMs: 500 };
-  const sessions = new Sessions({ host, clock, observer, sealer: testSealer(), options });
+  const sessions = new Sessions({ host, clock, observe, sealer: testSealer(), options });
   const engines = engineMetrics(models);
   const loaded: ServedModel[] = [host.model];
   stateMetrics(metrics, models, sessions, { models: () => loaded, broken: () => [] }, () => 1);
@@ -37,7 +36,7 @@ function bench() {
       },
       forever,
     );
-  return { metrics, clock, host, sessions, observer, engines, loaded, open };
+  return { metrics, clock, host, sessions, observe, engines, loaded, open };
 }
 
 /** The series of a page, without their values. */
@@ -71,8 +70,8 @@ test('each metric says what it is, and has its series before anything happens', 
 
 test('nothing that happens makes a series of a counter or histogram that was not there', async () => {
   const b = bench();
-  const { engines, observer } = b;
-  const stats = { rssBytes: 1, sequences: 1, stateBytes: 1, ready: 1 };
+  const { engines, observe } = b;
+  const stats = { rssBytes: 1, sequences: 1, stateBytes: 1, ready: 1, silentSeconds: 2 };
   engines.stats(engine, stats);
   const before = seriesOf(await b.metrics.render());
 
@@ -80,21 +79,23 @@ test('nothing that happens makes a series of a counter or histogram that was not
   const waiting = b.open('bob').catch((error: unknown) => error);
   await b.clock.advance(500);
   await waiting;
-  observer.resumed?.(session);
-  observer.rebuilt?.(session, 'ENGINE_CRASHED', 0.1);
-  observer.rebuilt?.(session, 'ENGINE_STALLED', 0.1);
-  observer.checkpoint?.(session, 100);
-  observer.poisoned?.(session);
-  observer.record?.(session);
-  observer.firstChunk?.(session, 0.1);
-  observer.betweenChunks?.(session, 0.1);
-  for (const reason of ['completed', 'stopped', 'cancelled', 'error'])
-    observer.turnEnded?.(session, reason, 1);
+  for (const kind of ['resumed', 'poisoned', 'record', 'message'] as const)
+    observe({ kind, session });
+  for (const cause of ['ENGINE_CRASHED', 'ENGINE_STALLED'] as const)
+    observe({ kind: 'rebuilt', session, cause, seconds: 0.1 });
+  observe({ kind: 'checkpoint', session, bytes: 100 });
+  for (const kind of ['first_chunk', 'between_chunks'] as const)
+    observe({ kind, session, seconds: 0.1 });
+  for (const outcome of ['done', 'rejected', 'invalid', 'unknown', 'failed'] as const)
+    observe({ kind: 'command', session, outcome });
+  engines.stray(engine);
+  for (const reason of ['completed', 'stopped', 'cancelled', 'timed_out', 'evicted', 'error'])
+    observe({ kind: 'turn_ended', session, reason });
   for (const reason of [
     ...(['completed', 'stopped', 'cancelled', 'timed_out'] as const),
     ...(['evicted', 'migrated', 'lost', 'error'] as const),
   ])
-    observer.ended?.(session, { reason }, 1);
+    observe({ kind: 'ended', session, end: { reason }, seconds: 1 });
   for (const cause of ['exited', 'stalled', 'memory', 'protocol', 'load'] as EngineDeath[])
     engines.died(engine, cause);
   engines.step(engine, 3, 0.01);
@@ -109,6 +110,10 @@ test('nothing that happens makes a series of a counter or histogram that was not
   const made = [...seriesOf(page)].filter((series) => !before.has(series));
   expect(made).toEqual([]);
   expect(value(page, /^cabstand_engine_cpu_seconds_total\{/)).toBe(2);
+  expect(value(page, /^cabstand_commands_total\{model="fake",outcome="rejected"/)).toBe(1);
+  expect(value(page, /^cabstand_messages_total\{/)).toBe(1);
+  expect(value(page, /^cabstand_module_strays_total\{/)).toBe(1);
+  expect(value(page, /^cabstand_module_silent_seconds\{/)).toBe(2);
   expect(value(page, /^cabstand_queue_wait_seconds_count\{/)).toBe(2);
   expect(value(page, /^cabstand_queue_wait_seconds_sum\{/)).toBe(0.5);
   expect(value(page, /^cabstand_sessions_refused_total\{reason="HOSTER_FULL"/)).toBe(1);
@@ -118,7 +123,9 @@ test('nothing that happens makes a series of a counter or histogram that was not
 
 test('a model that is unloaded takes its series with it, one that comes begins at zero', async () => {
   const b = bench();
-  b.engines.stats(engine, { rssBytes: 1, sequences: 1, stateBytes: 1, ready: 1 });
+  b.engines.stats(engine, {
+    ...{ rssBytes: 1, sequences: 1, stateBytes: 1, ready: 1, silentSeconds: 0 },
+  });
   b.engines.step(engine, 1, 0.01);
   const full = await b.metrics.render();
   expect(full).toContain('model="fake"');
@@ -131,7 +138,7 @@ test('a model that is unloaded takes its series with it, one that comes begins a
 
 test('two versions of a model have a gauge each, and the older one leaves no trace', async () => {
   const { metrics, engines } = bench();
-  const stats = { sequences: 1, stateBytes: 1, ready: 1 };
+  const stats = { sequences: 1, stateBytes: 1, ready: 1, silentSeconds: 0 };
   engines.stats(engine, { ...stats, rssBytes: 100 });
   engines.stats({ ...engine, version: '2' }, { ...stats, rssBytes: 200 });
   engines.gone(engine);

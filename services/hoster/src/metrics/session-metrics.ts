@@ -1,8 +1,7 @@
 import { REASONS } from '@cabstand/core';
 import { namesOf } from '@cabstand/service';
 import type { Metrics, Subjects } from '@cabstand/service';
-import type { SessionObserver } from '../sessions/observer';
-import type { EndReason } from '../sessions/types';
+import type { CommandOutcome, EndReason, Observe } from '@cabstand/sessions';
 import { LATENCY, LIFETIMES, WAITS } from './buckets';
 
 const END_REASONS = namesOf<EndReason>({
@@ -17,7 +16,15 @@ const END_REASONS = namesOf<EndReason>({
 });
 
 /** What a turn ends with; the others end sessions. */
-const TURN_ENDS = ['completed', 'stopped', 'cancelled', 'error'];
+const TURN_ENDS = ['completed', 'stopped', 'cancelled', 'timed_out', 'evicted', 'error'];
+
+const COMMAND_OUTCOMES = namesOf<CommandOutcome>({
+  done: true,
+  rejected: true,
+  invalid: true,
+  unknown: true,
+  failed: true,
+});
 
 /** Why a session went on: it came from another hoster, its engine died, or its engine hung. */
 type ResumeCause = 'elsewhere' | 'crashed' | 'stalled';
@@ -25,7 +32,7 @@ type ResumeCause = 'elsewhere' | 'crashed' | 'stalled';
 const RESUME_CAUSES = namesOf<ResumeCause>({ elsewhere: true, crashed: true, stalled: true });
 
 /** What the hoster counts of its sessions. Labels are models and reasons only, never callers or ids. */
-export function sessionMetrics(metrics: Metrics, models: Subjects): SessionObserver {
+export function sessionMetrics(metrics: Metrics, models: Subjects): Observe {
   const opened = models.counter({
     name: 'cabstand_sessions_opened_total',
     help: 'Sessions that were opened on this hoster, by model; goes up when a session gets its slot.',
@@ -102,28 +109,70 @@ export function sessionMetrics(metrics: Metrics, models: Subjects): SessionObser
     name: 'cabstand_turns_poisoned_total',
     help: 'Turns that were ended since they had killed two engines at the same position, by model.',
   });
-  return {
-    resumed: ({ model }) => resumes.inc(model.name, { cause: 'elsewhere' }),
-    rebuilt: ({ model }, why, seconds) => {
-      const cause: ResumeCause = why === 'ENGINE_STALLED' ? 'stalled' : 'crashed';
-      resumes.inc(model.name, { cause });
-      rebuilds.observe(model.name, seconds);
-    },
-    checkpoint: ({ model }, bytes) => {
-      checkpoints.inc(model.name);
-      checkpointBytes.inc(model.name, {}, bytes);
-    },
-    poisoned: ({ model }) => poisoned.inc(model.name),
-    opened: ({ model }) => opened.inc(model.name),
-    ended: ({ model }, { reason }, seconds) => {
-      ended.inc(model.name, { reason });
-      lifetime.observe(model.name, seconds);
-    },
-    refused: (_model, { reason }) => refused.inc({ reason }),
-    waited: (model, seconds) => waits.observe(model, seconds),
-    turnEnded: ({ model }, reason) => turns.inc(model.name, { reason }),
-    record: ({ model }) => records.inc(model.name),
-    firstChunk: ({ model }, seconds) => first.observe(model.name, seconds),
-    betweenChunks: ({ model }, seconds) => between.observe(model.name, seconds),
+  const commands = models.counter({
+    name: 'cabstand_commands_total',
+    help: 'Commands that sessions of modules carried out, by model and outcome; "rejected" is what the author refused, "failed" what his code threw.',
+    labels: { outcome: COMMAND_OUTCOMES },
+  });
+  const messages = models.counter({
+    name: 'cabstand_messages_total',
+    help: 'Messages that sessions of modules sent to their callers beside their frames, by model.',
+  });
+  return (event) => {
+    if (event.kind === 'refused') {
+      refused.inc({ reason: event.error.reason });
+      return;
+    }
+    if (event.kind === 'waited') {
+      waits.observe(event.model, event.seconds);
+      return;
+    }
+    const { name } = event.session.model;
+    switch (event.kind) {
+      case 'resumed':
+        resumes.inc(name, { cause: 'elsewhere' });
+        return;
+      case 'rebuilt': {
+        const cause: ResumeCause = event.cause === 'ENGINE_STALLED' ? 'stalled' : 'crashed';
+        resumes.inc(name, { cause });
+        rebuilds.observe(name, event.seconds);
+        return;
+      }
+      case 'checkpoint':
+        checkpoints.inc(name);
+        checkpointBytes.inc(name, {}, event.bytes);
+        return;
+      case 'poisoned':
+        poisoned.inc(name);
+        return;
+      case 'opened':
+        opened.inc(name);
+        return;
+      case 'ended':
+        ended.inc(name, { reason: event.end.reason });
+        lifetime.observe(name, event.seconds);
+        return;
+      case 'turn_ended':
+        turns.inc(name, { reason: event.reason });
+        return;
+      case 'command':
+        commands.inc(name, { outcome: event.outcome });
+        return;
+      case 'message':
+        messages.inc(name);
+        return;
+      case 'record':
+        records.inc(name);
+        return;
+      case 'first_chunk':
+        first.observe(name, event.seconds);
+        return;
+      case 'between_chunks':
+        between.observe(name, event.seconds);
+        return;
+      case 'epoch_raised':
+      case 'rested':
+      case 'stirred':
+    }
   };
 }

@@ -1,9 +1,7 @@
 import { namesOf } from '@cabstand/service';
 import type { Metrics, Subjects } from '@cabstand/service';
-import type { ModelHost, ServedModel } from '../engines/contract';
-import type { Session } from '../sessions/session';
-import type { Sessions } from '../sessions/sessions';
-import type { SessionState } from '../sessions/types';
+import type { ServedModel, Session, Sessions, SessionState } from '@cabstand/sessions';
+import type { ModelHost } from '../models/model-host';
 import { limitMetrics } from './limit-metrics';
 
 /** States of a session that holds a slot. */
@@ -39,6 +37,20 @@ export function stateMetrics(
     () => sessions.size,
     options.maxSessions,
     'Sessions that may be open on this hoster at once, over all models, as configured.',
+  );
+  gauge(
+    'cabstand_idle_sessions',
+    'Open sessions that are idle: between turns, without a reader; they hold memory and no slot.',
+    () => sessions.idle,
+  );
+  metrics.bounded(
+    {
+      name: 'cabstand_held_bytes',
+      help: 'Bytes that all sessions hold in this process, counted once a second: themselves, their journals, and what they keep to go on in another engine.',
+    },
+    () => sessions.heldBytes,
+    options.maxHeldBytes,
+    'Bytes that all sessions may hold in this process, as configured; above it the longest idle ones end.',
   );
   metrics.bounded(
     {
@@ -120,7 +132,7 @@ function modelMetrics(
   );
   const capacity = gauge(
     'cabstand_slots',
-    'Sessions of a model that may be open at once, in all its versions that are loaded.',
+    'Sessions of a model that may compute at once, in all its versions that are loaded; idle ones take no slot.',
   );
   const queue = gauge(
     'cabstand_queue_depth',

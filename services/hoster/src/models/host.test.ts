@@ -12,7 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { CabstandError } from '@cabstand/core';
-import type { ModelHost, SequenceSink } from '../engines/contract';
+import type { SequenceSink } from '@cabstand/sessions';
+import type { ModelHost } from './model-host';
 import { openModelHost } from './host';
 import type { ModelHostOptions } from './options';
 
@@ -71,6 +72,9 @@ function sink(onFailed: (error: CabstandError) => void = () => undefined): Seque
     chunk: () => undefined,
     endOfTurn: () => undefined,
     inputTaken: () => undefined,
+    record: () => undefined,
+    held: () => undefined,
+    notice: () => undefined,
     snapshot: () => undefined,
     failed: onFailed,
   };
@@ -98,7 +102,7 @@ test('the newest version of each model is loaded and takes sessions', async () =
   // In the order in which they were ready.
   expect(served.sort()).toEqual(['one 10 ready', 'two 1 ready']);
   const model = host.resolve('one');
-  expect(model).toMatchObject({ provider: 'cpu', batchClass: 'exact', capacity: 64 });
+  expect(model).toMatchObject({ provider: 'cpu', batchClass: 'exact', capacity: 1024 });
   expect(model.digest).toMatch(/^sha256:[0-9a-f]{64}$/);
   const sequence = model.openSequence(sink(), { priority: 0 });
   expect(model.openSequences).toBe(1);
@@ -163,8 +167,8 @@ test('a pipe and a device in the folder of a model hold up no other, nor the sto
   await host.settled();
   expect(host.resolve('good').status.state).toBe('ready');
   expect(host.broken().map(({ name, error }) => [name, error.message])).toEqual([
-    ['pipe', 'pipe/model.yaml: 1/more.bin: got "a pipe", expected a regular file'],
     ['device', 'device/model.yaml: 1/more.bin: got "a link to a device", expected a regular file'],
+    ['pipe', 'pipe/model.yaml: 1/more.bin: got "a pipe", expected a regular file'],
   ]);
 });
 

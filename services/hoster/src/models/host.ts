@@ -1,8 +1,8 @@
 import { CabstandError, abortReason, invalid } from '@cabstand/core';
 import { loadManifest } from '@cabstand/model';
 import type { Manifest, ModelEntry } from '@cabstand/model';
+import type { BrokenModel, ModelHost } from './model-host';
 import { confinement } from '../engines/confine';
-import type { BrokenModel, ModelHost } from '../engines/contract';
 import { EngineProcess } from '../engines/engine-process';
 import { SocketFolder } from '../engines/socket-folder';
 import { Spares } from '../engines/spares';
@@ -105,8 +105,9 @@ class Host implements ModelHost {
     return [...this.#instances];
   }
 
+  /** By name: the order in which loads fail says nothing. */
   broken(): readonly BrokenModel[] {
-    return [...this.#broken.values()];
+    return [...this.#broken.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   resolve(model: string): ModelInstance {
@@ -135,7 +136,7 @@ class Host implements ModelHost {
   async settled(): Promise<void> {
     while (this.#loads.size > 0) await Promise.allSettled(this.#loads);
     if (!this.#options.strict) return;
-    for (const { error } of this.#broken.values()) throw error;
+    for (const { error } of this.broken()) throw error;
     for (const { status } of this.#instances) if (status.state === 'failed') throw status.error;
   }
 

@@ -1,6 +1,11 @@
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { LoadedFrame, OutputMetadata, ReferenceKind } from '@cabstand/engine';
+import type {
+  CommandDescription,
+  LoadedFrame,
+  OutputMetadata,
+  ReferenceKind,
+} from '@cabstand/engine';
 import type { BatchClass, Manifest, ModelSignature, Provider } from '@cabstand/model';
 import type {
   ModelStatus,
@@ -8,8 +13,9 @@ import type {
   SequenceOptions,
   SequenceSink,
   ServedModel,
-} from '../engines/contract';
+} from '@cabstand/sessions';
 import { publicText } from '../engines/local-paths';
+import { sequencesOf } from '../engines/options';
 import { whyNot } from '../engines/state';
 import { EngineSupervisor } from '../engines/supervisor';
 import type { SupervisorDeps } from '../engines/supervisor';
@@ -19,8 +25,7 @@ export class ModelInstance implements ServedModel {
   readonly manifest: Manifest;
   readonly #supervisor: EngineSupervisor;
   readonly #clock: Clock;
-  readonly #sessionsPerModel: number;
-  readonly #maxStateBytes: number;
+  readonly #options: SupervisorDeps['options'];
   #draining = false;
   #retired: Promise<number> | undefined;
   #onIdle: () => void = () => undefined;
@@ -28,8 +33,7 @@ export class ModelInstance implements ServedModel {
   constructor(manifest: Manifest, deps: SupervisorDeps) {
     this.manifest = manifest;
     this.#clock = deps.clock;
-    this.#sessionsPerModel = deps.options.sessionsPerModel;
-    this.#maxStateBytes = deps.options.maxStateBytes;
+    this.#options = deps.options;
     this.#supervisor = new EngineSupervisor(manifest, {
       ...deps,
       onChange: () => {
@@ -102,13 +106,26 @@ export class ModelInstance implements ServedModel {
     return this.#supervisor.loaded?.outputs ?? [];
   }
 
+  get commands(): readonly CommandDescription[] {
+    return this.#supervisor.loaded?.module?.commands ?? [];
+  }
+
   get capacity(): number {
+    if (this.signature.sessions?.exclusive === true)
+      return this.#supervisor.loaded === undefined ? 0 : 1;
+    return Math.min(this.#options.sessionsPerModel, this.#statesThatFit);
+  }
+
+  get places(): number {
+    if (this.signature.sessions?.exclusive === true) return this.capacity;
+    return Math.min(sequencesOf(this.signature, this.#options), this.#statesThatFit);
+  }
+
+  /** 0 until loaded. */
+  get #statesThatFit(): number {
     const bytes = this.#supervisor.loaded?.stateBytesPerSequence;
     if (bytes === undefined) return 0;
-    return Math.min(
-      this.#sessionsPerModel,
-      bytes === 0 ? Infinity : Math.floor(this.#maxStateBytes / bytes),
-    );
+    return bytes === 0 ? Infinity : Math.floor(this.#options.maxStateBytes / bytes);
   }
 
   get openSequences(): number {
@@ -131,10 +148,10 @@ export class ModelInstance implements ServedModel {
   openSequence(sink: SequenceSink, options: SequenceOptions): Sequence {
     if (this.#draining)
       throw new CabstandError('DRAINING', `${this.name} version ${this.version} is being unloaded`);
-    const { capacity, openSequences } = this;
-    if (this.#supervisor.state.state === 'serving' && openSequences >= capacity)
-      throw new CabstandError('HOSTER_FULL', `${this.name} serves ${capacity} sessions already`, {
-        metadata: { model: this.name, capacity: String(capacity) },
+    const { places, openSequences } = this;
+    if (this.#supervisor.state.state === 'serving' && openSequences >= places)
+      throw new CabstandError('HOSTER_FULL', `${this.name} has ${places} sessions already`, {
+        metadata: { model: this.name, capacity: String(places) },
         retryAfterMs: 1_000,
       });
     return this.#supervisor.openSequence(sink, options);

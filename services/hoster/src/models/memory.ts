@@ -17,7 +17,10 @@ export function availableMemory(): number {
   return Math.min(process.availableMemory(), freemem());
 }
 
-/** An estimate of what an engine for this model needs. Weights may lie in files of their own. */
+/**
+ * An estimate of what an engine for this model needs. Weights may lie in files of their own; what the code of a
+ * module loads besides its heap nobody knows.
+ */
 export async function memoryNeeded(manifest: Manifest): Promise<number> {
   const files = new Set<string>();
   for (const { file } of manifest.graphs) {
@@ -27,8 +30,9 @@ export async function memoryNeeded(manifest: Manifest): Promise<number> {
   }
   let weights = 0;
   for (const file of files) weights += (await stat(file).catch(() => undefined))?.size ?? 0;
+  const heap = (manifest.module?.heapMb ?? 0) * 1024 * 1024;
   const own = manifest.golden.file === undefined ? REFERENCE_FACTOR : 0;
-  return ENGINE_BYTES + (WEIGHTS_FACTOR + own) * weights;
+  return ENGINE_BYTES + heap + (WEIGHTS_FACTOR + own) * weights;
 }
 
 /** Throws OUT_OF_MEMORY when another engine would not fit: better than to have the kernel choose a victim. */

@@ -1,6 +1,6 @@
 /** A model that never finishes loading does not keep the others from being announced. */
 import { FakeClock } from '@cabstand/core';
-import type { ModelStatus } from '../engines/contract';
+import type { ModelStatus } from '@cabstand/sessions';
 import { someServe } from './started';
 import type { LoadingHost } from './started';
 

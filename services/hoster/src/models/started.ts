@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '@cabstand/core';
-import type { ModelHost, ServedModel } from '../engines/contract';
+import type { ServedModel } from '@cabstand/sessions';
+import type { ModelHost } from './model-host';
 
 /** What is asked of a host that loads its models. */
 export interface LoadingHost extends Pick<ModelHost, 'settled' | 'onChange'> {

@@ -1,8 +1,8 @@
 import { toDuration } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
-import type { ModelHost, ServedModel } from '../engines/contract';
-import { modelOffer, wireModelState } from '../handlers/model-info';
-import type { Sessions } from '../sessions/sessions';
+import type { ServedModel, Sessions } from '@cabstand/sessions';
+import type { ModelHost } from '../models/model-host';
+import { modelOffer, wireModelState } from '@cabstand/hosting';
 
 /** What a heartbeat tells about this hoster. */
 export interface PresenceSource {

@@ -1,7 +1,7 @@
 import { CabstandError, systemClock } from '@cabstand/core';
 import { RpcClient, toDuration } from '@cabstand/rpc';
-import { FakeHost, testSealer } from '../sessions/host.fixture';
-import { Sessions } from '../sessions/sessions';
+import { FakeHost, testSealer } from '@cabstand/testing';
+import { Sessions } from '@cabstand/sessions';
 import { News } from './news';
 import { Presence } from './presence';
 import { ScriptedRouter } from './router.fixture';
@@ -49,11 +49,7 @@ function bench(addresses: readonly string[]): Bench {
     host,
     options: { resumeHeadroom: 0.25 },
     clock: systemClock,
-    observer: {
-      opened: (session) => presence?.opened(session),
-      ended: (session) => presence?.ended(session),
-      epochRaised: (session) => presence?.epochRaised(session),
-    },
+    observe: (event) => presence?.observe(event),
   });
   presence = new Presence(
     addresses.map((address) => ({
@@ -116,7 +112,7 @@ test('a router that is down disturbs nobody, and hears everything when it comes'
   const two = await router(address);
   await until(() => two.beats.length > 0);
   expect(two.beats[0]?.sessions_opened).toEqual([
-    { session_id: 's1', epoch: 1, principal: 'p', model: 'fake' },
+    { session_id: 's1', epoch: 1, principal: 'p', model: 'fake', idle: false },
   ]);
 });
 
@@ -138,12 +134,14 @@ test('news are told once; a router that forgot is told everything again', async 
   one.wish({ reregister: true });
   await until(() => one.registered.length === 2 && one.beats.length > before + 2);
   const after = one.beats.slice(before).flatMap((beat) => beat.sessions_opened);
-  expect(after).toEqual([{ session_id: 's2', epoch: 1, principal: 'p', model: 'fake' }]);
+  expect(after).toEqual([
+    { session_id: 's2', epoch: 1, principal: 'p', model: 'fake', idle: false },
+  ]);
 });
 
 test('sessions of two principals with one id are told apart', async () => {
   const news = new News();
-  const hers = { sessionId: 's', epoch: 1, principal: 'alice', model: 'fake' };
+  const hers = { sessionId: 's', epoch: 1, principal: 'alice', model: 'fake', idle: false };
   const his = { ...hers, principal: 'bob' };
   news.sessionOpened(hers);
   news.sessionOpened(his);
@@ -234,4 +232,31 @@ test('says good-bye when it stops', async () => {
   ]);
   expect(b.presence.registered).toBe(0);
   expect(b.host.listeners.size).toBe(1);
+});
+
+test('a session that becomes idle is told of, and one that only does for a moment is not', () => {
+  const news = new News();
+  const session = { sessionId: 's', epoch: 1, principal: 'alice', model: 'fake', idle: false };
+  const idle = { ...session, idle: true };
+  news.sessionOpened(session);
+  news.sessionFlipped(idle);
+  expect(news.take().opened).toEqual([idle]);
+  news.sessionFlipped(session);
+  news.sessionFlipped(idle);
+  expect(news.take().opened).toEqual([]);
+  news.sessionFlipped(session);
+  news.sessionClosed(session);
+  expect(news.take()).toMatchObject({ opened: [], closed: [session] });
+  expect(news.size).toBe(0);
+});
+
+test('many sessions that become idle at once are told of in several heartbeats', () => {
+  const news = new News();
+  const idle = (i: number) => ({
+    ...{ sessionId: `s${i}`, epoch: 1, principal: 'alice', model: 'fake', idle: true },
+  });
+  for (let i = 0; i < 1100; i++) news.sessionFlipped(idle(i));
+  const told = [news.take(), news.take(), news.take(), news.take()].map(({ opened }) => opened);
+  expect(told.map(({ length }) => length)).toEqual([500, 500, 100, 0]);
+  expect(told.flat()).toEqual(Array.from({ length: 1100 }, (_, i) => idle(i)));
 });

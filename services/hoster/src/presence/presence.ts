@@ -1,6 +1,5 @@
 import { BoundedMap } from '@cabstand/core';
-import type { SessionFacts } from '../sessions/session-facts';
-import type { SessionObserver } from '../sessions/observer';
+import type { Observe } from '@cabstand/sessions';
 import { claimOf } from './news';
 import { RouterLink } from './router-link';
 import type { RouterLinkOptions } from './router-link';
@@ -8,7 +7,7 @@ import type { RouterLinkOptions } from './router-link';
 const MOST_USED = 10_000;
 
 /** Keeps this hoster known to all its routers, each on its own: the loss of one disturbs nothing. */
-export class Presence implements SessionObserver {
+export class Presence {
   readonly #links: readonly RouterLink[];
   /** The leases that were used last: tickets do not live for so many others. */
   readonly #used = new BoundedMap<string, true>(MOST_USED);
@@ -46,17 +45,17 @@ export class Presence implements SessionObserver {
     for (const { news } of this.#links) news.leaseConsumed(leaseId);
   }
 
-  opened(session: SessionFacts): void {
-    if (session.durable) for (const { news } of this.#links) news.sessionOpened(claimOf(session));
-  }
-
-  epochRaised(session: SessionFacts): void {
-    this.opened(session);
-  }
-
-  ended(session: SessionFacts): void {
-    if (session.durable) for (const { news } of this.#links) news.sessionClosed(claimOf(session));
-  }
+  /** Tells routers which durable sessions are here. */
+  readonly observe: Observe = (event) => {
+    if (event.kind === 'opened' || event.kind === 'epoch_raised') {
+      if (event.session.durable)
+        for (const { news } of this.#links) news.sessionOpened(claimOf(event.session));
+    } else if (event.kind === 'rested' || event.kind === 'stirred') {
+      if (event.session.durable)
+        for (const { news } of this.#links) news.sessionFlipped(claimOf(event.session));
+    } else if (event.kind === 'ended' && event.session.durable)
+      for (const { news } of this.#links) news.sessionClosed(claimOf(event.session));
+  };
 
   #beatNow(offersChanged: boolean): void {
     for (const link of this.#links) link.beatNow(offersChanged);

@@ -9,7 +9,7 @@ import {
 import type { Clock } from '@cabstand/core';
 import { RouterService, fromDuration } from '@cabstand/rpc';
 import type { BidiStream, RpcClient, v1 } from '@cabstand/rpc';
-import type { NodeIdentity } from '../handlers/context';
+import type { NodeIdentity } from '@cabstand/hosting';
 import { load, offers, otherModels, timestamp } from './load';
 import type { PresenceSource } from './load';
 import { News, claimOf } from './news';
@@ -252,8 +252,8 @@ export class RouterLink {
   }
 }
 
-function toClaim({ sessionId, epoch, principal, model }: ToldSession): v1.SessionClaim {
-  return { session_id: sessionId, epoch, principal, model };
+function toClaim({ sessionId, epoch, principal, model, idle }: ToldSession): v1.SessionClaim {
+  return { session_id: sessionId, epoch, principal, model, idle };
 }
 
 function* durableSessions(source: PresenceSource): Generator<ToldSession> {

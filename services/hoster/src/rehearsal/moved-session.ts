@@ -35,9 +35,9 @@ export async function moveSession(
   const open = (counter: number, resume: v1.Resume | null): v1.SessionStreamRequest => ({
     open: { session_id, epoch: { counter, owner }, durable: true, model, resume },
   });
-  const part = (sequence: number, inputs: readonly v1.Tensor[], last: boolean): v1.LiveInput => ({
+  const part = (number: number, inputs: readonly v1.Tensor[], last: boolean): v1.LiveInput => ({
     turn: 0,
-    sequence,
+    part: number,
     inputs: [...inputs],
     last,
   });

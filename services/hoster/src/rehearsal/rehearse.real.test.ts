@@ -1,8 +1,8 @@
 /** Moves of sessions between real engines of one process, before it serves anybody. */
-import { authConfigSchema, createSealer } from '@cabstand/auth';
+import { authConfigSchema, createSealer } from '@cabstand/auth-admin';
 import type { Sealer } from '@cabstand/auth';
 import { CabstandError } from '@cabstand/core';
-import type { ModelHost } from '../engines/contract';
+import type { ModelHost } from '../models/model-host';
 import { BUNDLED } from '../handlers/harness.fixture';
 import { openModelHost } from '../models/host';
 import { rehearse } from './rehearse';
@@ -23,10 +23,13 @@ beforeAll(async () => {
   await host.settled();
 }, 60_000);
 beforeEach(() => (warnings.length = 0));
-afterEach(() => expect(host.models().map((model) => model.openSequences)).toEqual([0, 0, 0]));
+afterEach(() => {
+  const open = host.models().filter((model) => model.openSequences > 0);
+  expect(open.map(({ name }) => name)).toEqual([]);
+});
 afterAll(() => host.stop());
 
-test('sessions of every kind of model are moved in the middle of a turn, and nothing stays', async () => {
+test('sessions of all models but modules are moved in the middle of a turn, and nothing stays', async () => {
   let moved = 0;
   const counting: Sealer = { ...bound(sealer), open: (...args) => (moved++, sealer.open(...args)) };
   await rehearse({
@@ -38,7 +41,8 @@ test('sessions of every kind of model are moved in the middle of a turn, and not
   });
   expect(warnings).toEqual([]);
   expect(moved).toBeGreaterThanOrEqual(2);
-  expect(host.models().map((model) => model.stepSeconds)).toEqual([0, 0, 0]);
+  const slow = host.models().filter((model) => model.stepSeconds > 0);
+  expect(slow.map(({ name }) => name)).toEqual([]);
 });
 
 test('a hoster that cannot take up a session says so, by model', async () => {

@@ -3,6 +3,7 @@
  * that comes here from a hoster that died would wait, in the middle of its stream, for code that has
  * never run to be compiled; and a hoster where sessions cannot go on would be found out only then.
  */
+import { NO_AUDIT } from '@cabstand/service';
 import { CabstandError, linkSignals, systemClock } from '@cabstand/core';
 import { ticketVerifier } from '@cabstand/auth';
 import type { Sealer } from '@cabstand/auth';
@@ -10,9 +11,10 @@ import { exampleTurns, readGolden } from '@cabstand/model';
 import type { GoldenTurn } from '@cabstand/model';
 import type { RpcClient } from '@cabstand/rpc';
 import { toWire } from '@cabstand/tensor';
-import type { ModelHost, ServedModel } from '../engines/contract';
+import type { ServedModel } from '@cabstand/sessions';
+import type { ModelHost } from '../models/model-host';
 import type { EngineLog } from '../engines/observer';
-import { Sessions } from '../sessions/sessions';
+import { Sessions } from '@cabstand/sessions';
 import { moveSession } from './moved-session';
 import type { RehearsedTurn } from './moved-session';
 import { withPrivateServer } from './private-server';
@@ -40,10 +42,11 @@ export async function rehearse({
   signal,
 }: RehearsalInit): Promise<void> {
   const options = { messageBytes };
-  const sessions = new Sessions({ host, clock: systemClock, observer: {}, sealer, options });
+  const sessions = new Sessions({ host, clock: systemClock, sealer, options });
   const context = {
     sessions,
     host,
+    audit: NO_AUDIT,
     identity: { nodeId: 'rehearsal', incarnation: '', version: '' },
     tickets: ticketVerifier(),
     leaseConsumed: () => undefined,
@@ -55,16 +58,19 @@ export async function rehearse({
     await withPrivateServer(context, async (client) => {
       for (const model of host.models()) {
         if (model.status.state !== 'ready') continue;
+        // What the code of a module does, outside too, is not for rehearsals.
+        if (model.signature.sessions !== undefined) continue;
         await rehearseModel(client, model, signal, log);
-        // Routers compare hosters by their steps; first ones are slow.
-        model.forgetSteps();
       }
     });
     log.info({ ms: Math.round(performance.now() - began) }, 'moves of sessions were rehearsed');
   } catch (thrown) {
     log.warn({ err: thrown }, 'moves of sessions could not be rehearsed');
   } finally {
+    // A session whose time was up goes on at its engine until it is stopped.
     await sessions.stop(0);
+    // Routers compare hosters by their steps; first ones are slow.
+    for (const model of host.models()) model.forgetSteps();
   }
 }
 

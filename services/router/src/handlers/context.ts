@@ -1,5 +1,6 @@
 import type { Clock } from '@cabstand/core';
 import type { RouterCore } from '../core';
+import type { AuditLog } from '@cabstand/service';
 import type { TicketSigner } from '../leases/ticket';
 
 /** What all handlers work with. */
@@ -7,6 +8,7 @@ export interface HandlerContext {
   readonly core: RouterCore;
   readonly tickets: TicketSigner;
   readonly clock: Clock;
+  readonly audit: AuditLog;
   /** Aborts, with the reason that callers are told, when the router begins to stop. */
   readonly stopping: AbortSignal;
   /** Something an operator should know. */

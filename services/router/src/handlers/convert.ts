@@ -71,12 +71,15 @@ export function fromHeartbeat(request: v1.HeartbeatRequest__Output): Beat {
     incarnation: request.incarnation,
     load: request.load === null ? undefined : fromLoad(request.load),
     consumedLeaseIds: request.consumed_lease_ids,
-    sessionsOpened: request.sessions_opened.map(({ session_id, epoch, principal, model }) => ({
-      sessionId: session_id,
-      epoch,
-      principal,
-      model,
-    })),
+    sessionsOpened: request.sessions_opened.map(
+      ({ session_id, epoch, principal, model, idle }) => ({
+        sessionId: session_id,
+        epoch,
+        principal,
+        model,
+        idle,
+      }),
+    ),
     sessionsClosed:
       request.sessions_ended.length > 0
         ? request.sessions_ended.map(({ session_id, principal }) => ({

@@ -1,4 +1,5 @@
 import { invalid } from '@cabstand/core';
+import { callerOf } from '@cabstand/service';
 import { clip } from '../registry/validate';
 import { toNodeInfo, toTimestamp } from './convert';
 import type { RouterHandlers } from '@cabstand/rpc';
@@ -8,7 +9,7 @@ import type { HandlerContext } from './context';
 export function handOutHandlers(
   context: HandlerContext,
 ): Pick<Required<RouterHandlers>, 'rpc_acquire' | 'rpc_locate' | 'rpc_report'> {
-  const { core, tickets } = context;
+  const { core, tickets, audit } = context;
   return {
     rpc_acquire: async (request, call) => {
       const wanted = {
@@ -56,6 +57,8 @@ export function handOutHandlers(
           request.message === '' ? request.reason : `${request.reason} (${clip(request.message)})`,
       };
       core.report(report, call.principal.id);
+      const { node_id: node, incarnation, reason } = request;
+      audit.record('node_reported', { ...callerOf(call), node, incarnation, reason });
       return {};
     },
   };

@@ -30,10 +30,12 @@ export function heartbeatHandler(
   };
 }
 
-/** Sends answers down; while the reader is slow only the newest waits. */
+/** Sends down answers that say anything new; while the reader is slow only the newest waits. */
 class Answers implements BeatStream {
   #waiting: BeatAnswer | undefined;
   #sending = false;
+  /** The state that was told last. */
+  #told: BeatAnswer['state'];
 
   constructor(
     private readonly out: StreamWriter<v1.HeartbeatResponse>,
@@ -41,10 +43,21 @@ class Answers implements BeatStream {
   ) {}
 
   send(answer: BeatAnswer): void {
+    if (!this.#isNews(answer)) return;
+    this.#told = answer.state;
     const { periodMs = this.#waiting?.periodMs } = answer;
     const undrain = answer.undrain || (!answer.drain && this.#waiting?.undrain === true);
     this.#waiting = { ...answer, periodMs, undrain };
     if (!this.#sending) void this.#drain();
+  }
+
+  /** Wishes are told until a heartbeat says that they are met. */
+  #isNews({ reregister, drain, undrain, periodMs, state }: BeatAnswer): boolean {
+    if (reregister || drain || undrain || periodMs !== undefined || this.#told === undefined)
+      return true;
+    return (
+      state?.kind !== this.#told.kind || state.reasons.join('\n') !== this.#told.reasons.join('\n')
+    );
   }
 
   async #drain(): Promise<void> {

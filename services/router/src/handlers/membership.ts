@@ -1,7 +1,8 @@
 import { toDuration } from '@cabstand/rpc';
+import { audited } from '@cabstand/service';
 import { clip } from '../registry/validate';
 import { fromRegister, fromTimestamp, toNodeDetail, toTimestamp } from './convert';
-import type { RouterHandlers } from '@cabstand/rpc';
+import type { RouterHandlers, v1 } from '@cabstand/rpc';
 import type { HandlerContext } from './context';
 
 /** A hoster's clock that is off by more than this is worth a line in the log. */
@@ -11,7 +12,7 @@ const CLOCK_OFF_MS = 5000;
 export function membershipHandlers(
   context: HandlerContext,
 ): Pick<Required<RouterHandlers>, 'rpc_register' | 'rpc_deregister' | 'rpc_drain'> {
-  const { core, clock } = context;
+  const { core, clock, audit } = context;
   return {
     rpc_register: async (request, call) => {
       const node = await core.admit(fromRegister(request), call.principal.id);
@@ -35,12 +36,21 @@ export function membershipHandlers(
       );
       return {};
     },
-    rpc_drain: (request) => {
-      const { deadline } = request;
-      if (request.undo) return { node: toNodeDetail(core.undrain(request.node_id)) };
-      const ms =
-        deadline === null ? undefined : deadline.seconds * 1000 + Math.round(deadline.nanos / 1e6);
-      return { node: toNodeDetail(core.drain(request.node_id, ms)) };
-    },
+    rpc_drain: audited(
+      audit,
+      (request: v1.DrainRequest__Output): v1.DrainResponse => {
+        const { deadline } = request;
+        if (request.undo) return { node: toNodeDetail(core.undrain(request.node_id)) };
+        const ms =
+          deadline === null
+            ? undefined
+            : deadline.seconds * 1000 + Math.round(deadline.nanos / 1e6);
+        return { node: toNodeDetail(core.drain(request.node_id, ms)) };
+      },
+      ({ node_id: node, undo }) => ({
+        event: undo ? 'node_undrained' : 'node_drained',
+        facts: { node },
+      }),
+    ),
   };
 }

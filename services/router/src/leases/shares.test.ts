@@ -127,6 +127,21 @@ describe('nodes that are full of sessions', () => {
     core.acquire(wanted({ model: 'other' }), 'alice');
   });
 
+  test('do not count sessions that are idle, before they run again', () => {
+    const { core } = held();
+    const { lease, node } = core.acquire(wanted(), 'alice');
+    const mine = (idle: boolean) =>
+      Array.from({ length: 20 }, (_, i) => ({ ...claim(`s${i}`, 1, 'alice'), idle }));
+    const told0 = { load: told(0), consumedLeaseIds: [lease.leaseId] };
+    core.heartbeat(beat(node.id, { ...told0, sessionsOpened: mine(false) }), HOSTER);
+    expect(() => core.acquire(wanted(), 'alice')).toThrow(full);
+    core.heartbeat(beat(node.id, { load: told(0), sessionsOpened: mine(true) }), HOSTER);
+    for (let i = 0; i < 4; i++) core.acquire(wanted(), 'alice');
+    expect(() => core.acquire(wanted(), 'alice')).toThrow(full);
+    core.heartbeat(beat(node.id, { load: told(0), sessionsOpened: mine(false) }), HOSTER);
+    expect(() => core.acquire(wanted(), 'alice')).toThrow(full);
+  });
+
   test('are not denied to somebody by sessions that a hoster makes up', () => {
     const { core } = held();
     const hers = Array.from({ length: 20 }, (_, i) => claim(`s${i}`, 1, 'alice'));

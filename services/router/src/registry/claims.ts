@@ -10,6 +10,8 @@ export interface SessionClaim {
   readonly principal: string;
   /** '' where the hoster does not say. */
   readonly model: string;
+  /** It holds no slot there. Default false. */
+  readonly idle?: boolean;
 }
 
 export interface ClosedSession {
@@ -38,7 +40,7 @@ interface Claimed {
   /** Node and the epoch that it says, in the order in which the nodes first claimed the session. */
   readonly owners: Map<Node, number>;
   readonly model: string;
-  /** It is where its principal has used a lease: it counts as a session that the principal has. */
+  /** It runs where its principal has used a lease: it counts as a session that the principal has. */
   counted: boolean;
 }
 
@@ -74,13 +76,13 @@ export class Claims {
     return this.#sessions.size;
   }
 
-  /** Sessions of the model that the principal has, where it has used leases. */
+  /** Sessions of the model that the principal has and that hold slots, where it has used leases. */
   of(model: string, principal: string): number {
     return this.#models.get(model)?.get(principal) ?? 0;
   }
 
   /**
-   * Other principals that have sessions of the model where they have used leases. One, if hosters only
+   * Other principals that have such sessions. One, if hosters only
    * say so of any: that somebody is there is believed more easily than how many.
    */
   others(model: string, principal: string): number {
@@ -108,7 +110,7 @@ export class Claims {
     return this.#leased.get(node)?.has(principal) === true;
   }
 
-  opened(node: Node, { sessionId, epoch, principal, model }: SessionClaim): void {
+  opened(node: Node, { sessionId, epoch, principal, model, idle = false }: SessionClaim): void {
     if (!isSessionId(sessionId) || !Number.isSafeInteger(epoch) || epoch < 0) return;
     if (principal === '' || principal.length > MOST_PRINCIPAL) return;
     const listed = node.claims.get(sessionId);
@@ -129,11 +131,7 @@ export class Claims {
     else listed.add(principal);
     if (known === undefined) this.#principals.add(principal, 1);
     this.#sessions.set(key, claimed);
-    if (claimed.counted || !this.hasUsed(node, principal)) return;
-    claimed.counted = true;
-    let tally = this.#models.get(claimed.model);
-    if (tally === undefined) this.#models.set(claimed.model, (tally = new Tally()));
-    tally.add(principal, 1);
+    if (this.hasUsed(node, principal)) this.#count(principal, claimed, !idle);
   }
 
   /** The node has the session no more. */
@@ -177,12 +175,19 @@ export class Claims {
       });
   }
 
-  #discount(principal: string, { model, counted }: Claimed): void {
+  /** Whether the session counts among those that its principal has. */
+  #count(principal: string, claimed: Claimed, counts: boolean): void {
+    if (claimed.counted === counts) return;
+    claimed.counted = counts;
+    const tally = this.#models.get(claimed.model) ?? new Tally();
+    tally.add(principal, counts ? 1 : -1);
+    if (tally.size === 0) this.#models.delete(claimed.model);
+    else this.#models.set(claimed.model, tally);
+  }
+
+  #discount(principal: string, claimed: Claimed): void {
     this.#principals.add(principal, -1);
-    if (!counted) return;
-    const tally = this.#models.get(model);
-    tally?.add(principal, -1);
-    if (tally?.size === 0) this.#models.delete(model);
+    this.#count(principal, claimed, false);
   }
 }
 

@@ -82,7 +82,7 @@ export class WatchHub {
   async watch(wanted: WatchWanted, principal: string, signal: AbortSignal): Promise<Watch> {
     this.#check(wanted);
     const refusal = this.#makeRoom(principal);
-    if (refusal !== undefined) return this.#refused.hold(refusal, signal);
+    if (refusal !== undefined) return this.#refused.hold(refusal, principal, signal);
     const watcher = this.#open(wanted, principal);
     const until = (done: Promise<void>): Promise<void> => watcher.until(done);
     return Object.assign(this.#run(watcher, signal), { until });

@@ -1,38 +1,41 @@
+import { Counts, LateRefusals } from '@cabstand/core';
 import type { CabstandError, Clock } from '@cabstand/core';
+
+/** So many refusals of one principal that wait add the mean time to what the next one waits… */
+const WAITING_A_TIME = 100;
+/** …up to so many times. */
+const LONGEST_TIMES = 6;
 
 /**
  * Holds refused watches for a while, each for another time: a caller that does not heed the advice when
- * to come again would otherwise come at once, and to refuse it costs more than to let it wait.
+ * to come again would otherwise come at once, and to refuse it costs more than to let it wait. One with many
+ * that wait already waits longer.
  */
 export class Refused {
-  readonly #waiting = new Set<() => void>();
+  readonly #late: LateRefusals;
+  readonly #byPrincipal = new Counts<string>();
 
   constructor(
-    private readonly clock: Clock,
+    clock: Clock,
     private readonly random: () => number,
     private readonly meanMs: number,
-  ) {}
-
-  get size(): number {
-    return this.#waiting.size;
+  ) {
+    this.#late = new LateRefusals(clock);
   }
 
-  /** Rejects with the refusal, in half to one and a half of the mean time, or once the signal aborts. */
-  hold(refusal: CabstandError, signal: AbortSignal): Promise<never> {
-    return new Promise((_, reject) => {
-      const end = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', end);
-        this.#waiting.delete(end);
-        reject(refusal);
-      };
-      const timer = this.clock.setTimer(end, this.meanMs * (0.5 + this.random()), { unref: true });
-      signal.addEventListener('abort', end, { once: true });
-      this.#waiting.add(end);
-    });
+  get size(): number {
+    return this.#late.size;
+  }
+
+  /** Rejects with the refusal, in half to one and a half of its time, or once the signal aborts. */
+  hold(refusal: CabstandError, principal: string, signal: AbortSignal): Promise<never> {
+    const times = 1 + Math.floor(this.#byPrincipal.of(principal) / WAITING_A_TIME);
+    const waitMs = this.meanMs * Math.min(times, LONGEST_TIMES) * (0.5 + this.random());
+    this.#byPrincipal.add(principal);
+    return this.#late.hold(refusal, waitMs, signal, () => this.#byPrincipal.remove(principal));
   }
 
   close(): void {
-    for (const end of this.#waiting) end();
+    this.#late.close();
   }
 }
