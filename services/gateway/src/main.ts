@@ -1,0 +1,4 @@
+import { runService } from '@cabstand/service';
+import { gatewayProgram } from './program';
+
+void runService(gatewayProgram);
