@@ -47,6 +47,11 @@ export function inheritConnection(
   return { ...connectionOf(parent ?? {}), ...connectionOf(own) };
 }
 
+/** Whether anything is said of connecting. */
+export function saysHow(options: ConnectionOptions): boolean {
+  return Object.keys(connectionOf(options)).length > 0;
+}
+
 /** What is said of connecting; managers have other options, too. */
 function connectionOf(options: ConnectionOptions): ConnectionOptions {
   return Object.fromEntries(

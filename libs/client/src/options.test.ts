@@ -1,4 +1,4 @@
-import { MockProtocol } from './mock/protocol';
+import { MockProtocol } from '@cabstand/testing';
 import { RemoteManager } from './remote/manager';
 import { SessionManager } from './session/manager';
 import { GrpcProtocol } from './grpc/protocol';
@@ -68,15 +68,10 @@ test.each<[string, string, string, () => unknown]>([
     'runProtocolTask()',
     'paramters',
     'parameters',
-    async () => (await session()).runProtocolTask('', {}, untyped({ paramters: { a: 1 } })),
+    () => session().runProtocolTask('', {}, untyped({ paramters: { a: 1 } })),
   ],
-  ['live()', 'promt', 'prompt', async () => (await session()).live(untyped({ promt: 'a' }))],
-  [
-    'continueTurn()',
-    'sinal',
-    'signal',
-    async () => (await session()).continueTurn(untyped({ sinal: 1 })),
-  ],
+  ['live()', 'promt', 'prompt', () => session().live(untyped({ promt: 'a' }))],
+  ['continueTurn()', 'sinal', 'signal', () => session().continueTurn(untyped({ sinal: 1 }))],
   ['info()', 'model', 'models', () => remote.info('127.0.0.1:1', untyped({ model: [] }))],
   ['new MockProtocol', 'anwser', 'answer', () => new MockProtocol(untyped({ anwser: 1 }))],
   ['fail()', 'time', 'times', () => mock.fail(untyped({ kind: 'die', time: 2 }))],
@@ -106,7 +101,7 @@ test('what is no object of options is refused as such', async () => {
 
 test('options that are undefined are not given, whatever their name', async () => {
   const options = { model: 'm', priority: undefined, prioritty: undefined };
-  await (await sessions.session(untyped(options))).close();
+  await sessions.session(untyped(options)).close();
 });
 
 describe('lists', () => {
@@ -118,7 +113,7 @@ describe('lists', () => {
       'h1:1',
       'h2:2',
     ]);
-    const blocked = await sessions.session({ model: 'm', block: 'mock-1:1, mock-2:1' });
+    const blocked = sessions.session({ model: 'm', block: 'mock-1:1, mock-2:1' });
     await expect(blocked.runProtocolTask('a').next()).rejects.toMatchObject({ reason: 'NO_NODE' });
   });
 

@@ -19,7 +19,7 @@ export interface TimeoutOptions {
   readonly turnMs?: number;
   /**
    * From the start of a session's first turn to its first record, all hosters tried and all pauses
-   * between them included. The last hoster's error after it. Default 30000.
+   * between them included. A progress notice starts it anew. The last hoster's error after it. Default 30000.
    */
   readonly placeMs?: number;
   /** Goodbyes: closing a session, cancelling a turn. What has not answered is left. Default 2000. */

@@ -3,14 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ChannelCredentials } from '@grpc/grpc-js';
-import {
-  channelCredentials,
-  generateSubnetKeys,
-  serverCredentials,
-  subnetPaths,
-} from '@cabstand/auth';
+import { channelCredentials, serverCredentials } from '@cabstand/auth';
+import { generateSubnetKeys, subnetPaths } from '@cabstand/auth-admin';
 import { HosterService, RpcServer } from '@cabstand/rpc';
-import { trusting } from './grpc/mock-server.fixture';
+import { trusting } from '@cabstand/testing';
 import { RemoteManager } from './remote/manager';
 import type { RemoteManagerOptions } from './remote/options';
 

@@ -1,5 +1,5 @@
 import { CabstandError, toReason } from '@cabstand/core';
-import { fromDuration } from '@cabstand/rpc';
+import { fromDuration, generationFromWire } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import { fromWire } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
@@ -10,14 +10,15 @@ import type {
   NoticeEvent,
   ProtocolEvent,
   RecordEvent,
+  Survival,
 } from '../protocol/events';
 import type { SessionStatus } from '../protocol/types';
 import { isSet } from '../is-set';
 
+type Response = v1.InferenceStreamResponse__Output | v1.SessionStreamResponse__Output;
+
 /** Reads what hosters send. A reply that breaks the contract is NODE_BAD_REPLY: theirs, not the caller's. */
-export function eventFromWire(
-  response: v1.InferenceStreamResponse__Output | v1.SessionStreamResponse__Output,
-): ProtocolEvent | undefined {
+export function eventFromWire(response: Response): ProtocolEvent | undefined {
   if (isSet(response.record)) return recordFromWire(response.record);
   if (isSet(response.notice)) return noticeFromWire(response.notice);
   if ('closed' in response && isSet(response.closed))
@@ -30,11 +31,20 @@ export function eventFromWire(
 }
 
 function recordFromWire(record: v1.Record__Output): RecordEvent {
+  const { position, turn, epoch, chunk, point, chain } = record;
+  // Nearly all of them are this: written out, as spreads cost more than all else here.
+  if (isSet(chunk) && point === 0 && chain === 0)
+    if (!record.more && !record.key && !isSet(record.checkpoint)) {
+      const tensors = chunk.outputs.map(tensorFromWire);
+      const { text } = chunk;
+      return { type: 'record', position, turn, epoch, body: 'chunk', tensors, text };
+    }
   const base = {
     type: 'record',
     position: record.position,
     turn: record.turn,
     epoch: record.epoch,
+    ...moduleFields(record),
   } as const;
   if (isSet(record.chunk))
     return {
@@ -44,7 +54,7 @@ function recordFromWire(record: v1.Record__Output): RecordEvent {
       text: record.chunk.text,
     };
   if (isSet(record.end_of_turn)) {
-    const { reason, error, steps, checkpoint, note } = record.end_of_turn;
+    const { reason, error, steps, checkpoint, note, generation } = record.end_of_turn;
     return {
       ...base,
       body: 'end',
@@ -52,6 +62,7 @@ function recordFromWire(record: v1.Record__Output): RecordEvent {
       error: errorFromWire(error),
       steps,
       note,
+      ...(isSet(generation) ? { generation: generationFromWire(generation) } : {}),
       checkpoint: checkpointFromWire(checkpoint),
     };
   }
@@ -63,8 +74,42 @@ function recordFromWire(record: v1.Record__Output): RecordEvent {
       name: record.applied.name,
       arguments: record.applied.arguments,
     };
-  if (isSet(record.input)) return { ...base, body: 'input', sequence: record.input.sequence };
-  throw new CabstandError('NODE_BAD_REPLY', `the record at position ${record.position} is empty`);
+  if (isSet(record.input)) return { ...base, body: 'input', sequence: record.input.part };
+  if (isSet(record.message)) {
+    const { name, json } = record.message;
+    return { ...base, body: 'message', name, value: jsonFromWire(json, `message ${name}`) };
+  }
+  if (isSet(record.result)) {
+    const { sequence, value, error: detail } = record.result;
+    const error = errorFromWire(detail);
+    const result = error === undefined ? jsonFromWire(value ?? '', 'the result') : undefined;
+    return { ...base, body: 'result', sequence, value: result, error };
+  }
+  if (isSet(record.recorded))
+    return { ...base, body: 'recorded', name: record.recorded.name, json: record.recorded.json };
+  return { ...base, body: 'unknown' };
+}
+
+/** Fields that only modules set, where they are. */
+function moduleFields({ point, chain, more, key, checkpoint }: v1.Record__Output) {
+  const sealed = checkpointFromWire(checkpoint);
+  return {
+    ...(point === 0 ? {} : { point }),
+    ...(chain === 0 ? {} : { chain }),
+    ...(more ? { more } : {}),
+    ...(key ? { key } : {}),
+    ...(sealed === undefined ? {} : { sealed }),
+  };
+}
+
+/** Nothing where nothing is told. */
+function jsonFromWire(json: string, what: string): unknown {
+  if (json === '') return undefined;
+  try {
+    return JSON.parse(json) as unknown;
+  } catch (cause) {
+    throw new CabstandError('NODE_BAD_REPLY', `the hoster sent ${what} as no JSON`, { cause });
+  }
 }
 
 function noticeFromWire(notice: v1.Notice__Output): NoticeEvent | undefined {
@@ -72,8 +117,8 @@ function noticeFromWire(notice: v1.Notice__Output): NoticeEvent | undefined {
     return {
       type: 'accepted',
       turn: notice.accepted.turn,
-      nextPart: notice.accepted.next_input_sequence,
-      wanted: notice.accepted.wanted_input_sequence,
+      nextPart: notice.accepted.next_part,
+      wanted: notice.accepted.wanted_part,
     };
   if (isSet(notice.progress))
     return { type: 'progress', done: notice.progress.done, total: notice.progress.total };
@@ -91,10 +136,17 @@ function noticeFromWire(notice: v1.Notice__Output): NoticeEvent | undefined {
       ackEvery: opened.ack_every,
       ackRecords: opened.ack_records,
       ackBytes: opened.ack_bytes,
+      survival: SURVIVALS[opened.survival],
+      nextCommand: opened.next_command_sequence,
       nodeId: opened.node_id,
       incarnation: opened.incarnation,
     };
   }
+  if (isSet(notice.module)) {
+    const { name, json } = notice.module;
+    return { type: 'module', name, value: jsonFromWire(json, `notice ${name}`) };
+  }
+  if (isSet(notice.skipped)) return { type: 'skipped', records: notice.skipped.records };
   if (isSet(notice.ack_wanted)) return { type: 'ackWanted', position: notice.ack_wanted.position };
   if (isSet(notice.draining))
     return { type: 'draining', deadlineMs: fromDuration(notice.draining.deadline) ?? 0 };
@@ -133,6 +185,12 @@ function endReason(wire: string): EndReason {
   return known;
 }
 
+const SURVIVALS: Readonly<Record<string, Survival>> = {
+  SURVIVAL_NONE: 'none',
+  SURVIVAL_REPLAY: 'replay',
+  SURVIVAL_COMMIT: 'commit',
+};
+
 const SESSION_STATES = ['waiting', 'streaming', 'orphaned', 'closing', 'ended'] as const;
 
 export function statusFromWire(wire: v1.SessionStatusResponse__Output): SessionStatus {
@@ -141,6 +199,7 @@ export function statusFromWire(wire: v1.SessionStatusResponse__Output): SessionS
     state: SESSION_STATES.find((state) => state === name) ?? 'unknown',
     position: wire.position,
     turn: wire.turn,
+    turnRuns: wire.turn_runs,
     acknowledgedPosition: wire.acknowledged_position,
     epoch: wire.epoch,
     model: wire.model,

@@ -1,201 +1,45 @@
-import { CabstandError, checkOptions } from '@cabstand/core';
+import { checkOptions } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import { HosterService, warmCodecsByAndBy } from '@cabstand/rpc';
-import type { BidiStream, RpcClient, RpcClientPool, v1 } from '@cabstand/rpc';
+import { RpcClientPool, warmCodecsByAndBy } from '@cabstand/rpc';
+import type { RpcClient } from '@cabstand/rpc';
 import { CONNECTION_NAMES, makePool } from '../connection';
 import type { ConnectionOptions } from '../connection';
-import { EventQueue } from '../protocol/event-queue';
-import type {
-  ChannelMessage,
-  ChannelStart,
-  Epoch,
-  EventSource,
-  ModelInputs,
-  PreparedChannel,
-  SessionChannel,
-  SessionProtocol,
-  SessionStatus,
-  SessionUpdate,
-  Target,
-  TurnRequest,
-  UnaryOptions,
-} from '../protocol/types';
-import { infoFromWire, modelInputs } from '../remote/info';
-import { eventFromWire, statusFromWire } from './from-wire';
-import { GrpcSource } from './source';
-import { epochToWire, messageToWire, startToWire, turnToWire, updateToWire } from './to-wire';
+import type { SessionProtocol } from '../protocol/types';
+import { WireProtocol } from './wire-protocol';
+import type { Calls } from './wire-protocol';
 
-interface SessionName {
-  readonly sessionId: string;
-  readonly epoch: Epoch;
-}
-
-/** Sessions over cabstand.v1.HosterService; one connection per hoster. */
-export class GrpcProtocol implements SessionProtocol {
+/** Sessions over gRPC; one connection per hoster. */
+export class GrpcProtocol extends WireProtocol {
   readonly #pool: RpcClientPool;
+  readonly #ownsPool: boolean;
 
-  constructor(options: ConnectionOptions = {}, clock?: Clock) {
-    checkOptions('new GrpcProtocol', options, CONNECTION_NAMES);
-    this.#pool = makePool(options, clock);
+  /** `options`: a pool stays whose it is: `close` leaves it open. */
+  constructor(options: ConnectionOptions | RpcClientPool = {}, clock?: Clock) {
+    const given = options instanceof RpcClientPool;
+    if (!given) checkOptions('new GrpcProtocol', options, CONNECTION_NAMES);
+    const pool = given ? options : makePool(options, clock);
+    super((address) => pool.get(address));
+    this.#pool = pool;
+    this.#ownsPool = !given;
     // Recovering takes messages that nothing before has used.
     warmCodecsByAndBy();
   }
 
-  runTurn(target: Target, request: TurnRequest): EventSource {
-    return this.#stream((client) => {
-      const responses = client.serverStream(
-        HosterService.rpc_inference_stream,
-        turnToWire(request),
-      );
-      return new GrpcSource(responses, eventFromWire);
-    }, target);
+  /** The same over the same connections, for somebody whom this process, a gateway, speaks for. */
+  onBehalfOf(principal: string): SessionProtocol {
+    return new WireProtocol((address) => speakingFor(principal, this.#pool.get(address)));
   }
 
-  openChannel(target: Target, start: ChannelStart): SessionChannel {
-    return this.prepareChannel(target).begin(start);
-  }
-
-  prepareChannel(target: Target): PreparedChannel {
-    try {
-      const stream = this.#client(target).bidi(HosterService.rpc_session_stream);
-      return {
-        ready: stream.accepted,
-        cancel: (error) => stream.cancel(error),
-        begin: (start) => {
-          const channel = new GrpcChannel(stream);
-          channel.begin(start);
-          return channel;
-        },
-      };
-    } catch (thrown) {
-      const error = CabstandError.from(thrown);
-      const ready = Promise.reject(error);
-      ready.catch(() => undefined);
-      return { ready, cancel: () => undefined, begin: () => new FailedChannel(error) };
-    }
-  }
-
-  async update(
-    target: Target,
-    session: SessionName,
-    update: SessionUpdate,
-    options: UnaryOptions,
-  ): Promise<void> {
-    await this.#client(target).unary(
-      HosterService.rpc_session_update,
-      {
-        session_id: session.sessionId,
-        epoch: epochToWire(session.epoch),
-        ...updateToWire(update),
-      },
-      callOptions(options),
-    );
-  }
-
-  async status(target: Target, sessionId: string, options: UnaryOptions): Promise<SessionStatus> {
-    return statusFromWire(
-      await this.#client(target).unary(
-        HosterService.rpc_session_status,
-        { session_id: sessionId },
-        callOptions(options),
-      ),
-    );
-  }
-
-  async closeSession(target: Target, session: SessionName, options: UnaryOptions): Promise<void> {
-    await this.#client(target).unary(
-      HosterService.rpc_close_session,
-      { session_id: session.sessionId, epoch: epochToWire(session.epoch) },
-      callOptions(options),
-    );
-  }
-
-  async modelInputs(
-    target: Target,
-    model: { readonly model: string; readonly digest: string },
-    options: UnaryOptions,
-  ): Promise<ModelInputs | undefined> {
-    const info = await this.#client(target).unary(
-      HosterService.rpc_info,
-      { models: [model.model] },
-      callOptions(options),
-    );
-    return modelInputs(infoFromWire(target.address, info), model);
-  }
-
-  close(): Promise<void> {
-    this.#pool.close();
+  override close(): Promise<void> {
+    if (this.#ownsPool) this.#pool.close();
     return Promise.resolve();
-  }
-
-  #client(target: Target): RpcClient {
-    return this.#pool.get(target.address);
-  }
-
-  #stream(start: (client: RpcClient) => EventSource, target: Target): EventSource {
-    try {
-      return start(this.#client(target));
-    } catch (thrown) {
-      return new FailedChannel(CabstandError.from(thrown));
-    }
   }
 }
 
-function callOptions(options: UnaryOptions) {
+function speakingFor(onBehalfOf: string, client: RpcClient): Calls {
   return {
-    signal: options.signal,
-    timeoutMs: Number.isFinite(options.deadlineMs) ? options.deadlineMs : undefined,
+    unary: (method, request, options) => client.unary(method, request, { ...options, onBehalfOf }),
+    serverStream: (method, request) => client.serverStream(method, request, { onBehalfOf }),
+    bidi: (method) => client.bidi(method, { onBehalfOf }),
   };
-}
-
-class GrpcChannel extends GrpcSource<v1.SessionStreamResponse__Output> implements SessionChannel {
-  readonly #stream: BidiStream<v1.SessionStreamRequest, v1.SessionStreamResponse__Output>;
-  #drained: Promise<void> = Promise.resolve();
-  #unsent = 0;
-
-  constructor(stream: BidiStream<v1.SessionStreamRequest, v1.SessionStreamResponse__Output>) {
-    super(stream.responses, eventFromWire);
-    this.#stream = stream;
-  }
-
-  begin(start: ChannelStart): void {
-    this.#send(startToWire(start));
-  }
-
-  send(message: ChannelMessage): boolean {
-    this.#send(messageToWire(message));
-    return this.#unsent < MOST_UNSENT;
-  }
-
-  drained(): Promise<void> {
-    return this.#drained;
-  }
-
-  #send(message: v1.SessionStreamRequest): void {
-    this.#unsent++;
-    this.#drained = this.#stream.send(message).then(() => {
-      this.#unsent--;
-    });
-    // The stream's own end tells why; nobody has to wait for this.
-    this.#drained.catch(() => undefined);
-  }
-}
-
-/** Messages that may wait for the network before a sender should. */
-const MOST_UNSENT = 8;
-
-/** A stream that could not be started. */
-class FailedChannel extends EventQueue implements SessionChannel {
-  constructor(error: CabstandError) {
-    super(1);
-    this.end(error);
-  }
-
-  send(): boolean {
-    return true;
-  }
-
-  drained(): Promise<void> {
-    return Promise.resolve();
-  }
 }

@@ -10,24 +10,46 @@ export interface Responses<Res> {
 }
 
 /** Events of a stream of responses: read when asked for, so that the network waits for the reader. */
-export class GrpcSource<Res> implements EventSource {
+export class WireSource<Res> implements EventSource {
   readonly #responses: Responses<Res>;
   readonly #toEvent: (response: Res) => ProtocolEvent | undefined;
+  readonly #behind: (response: Res) => readonly Res[];
+  /** Of the newest bundle, and how many of them were given. */
+  #bundle: readonly Res[] = [];
+  #given = 0;
   #waiting: Promise<boolean> | undefined;
 
-  constructor(responses: Responses<Res>, toEvent: (response: Res) => ProtocolEvent | undefined) {
+  /**
+   * @param toEvent undefined for what only a newer client knows
+   * @param behind responses that came bundled with this one
+   */
+  constructor(
+    responses: Responses<Res>,
+    toEvent: (response: Res) => ProtocolEvent | undefined,
+    behind: (response: Res) => readonly Res[],
+  ) {
     this.#responses = responses;
     this.#toEvent = toEvent;
+    this.#behind = behind;
   }
 
   poll(): ProtocolEvent | undefined {
     for (;;) {
-      const response = this.#responses.read();
+      const response = this.#next();
       if (response === undefined) return undefined;
       const event = this.#toEvent(response);
-      // Something that only a newer client knows.
       if (event !== undefined) return event;
     }
+  }
+
+  /** One by one: what cannot be read takes nothing along that came before it. */
+  #next(): Res | undefined {
+    const bundled = this.#bundle[this.#given++];
+    if (bundled !== undefined) return bundled;
+    const response = this.#responses.read();
+    this.#bundle = response === undefined ? [] : this.#behind(response);
+    this.#given = 0;
+    return response;
   }
 
   wait(): Promise<boolean> {
@@ -42,6 +64,7 @@ export class GrpcSource<Res> implements EventSource {
   }
 
   cancel(error: CabstandError): void {
+    this.#bundle = [];
     this.#responses.cancel(error);
   }
 }

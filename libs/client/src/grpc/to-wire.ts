@@ -5,6 +5,7 @@ import type {
   ChannelMessage,
   ChannelStart,
   Epoch,
+  GivenRecord,
   LivePart,
   OpenFields,
   ResumeRequest,
@@ -31,7 +32,7 @@ function inputToWire(input: TurnInput): v1.TurnInput {
 function partToWire(part: LivePart): v1.LiveInput {
   return {
     turn: part.turn,
-    sequence: part.sequence,
+    part: part.sequence,
     inputs: part.tensors.map(tensorToWire),
     last: part.last,
   };
@@ -47,13 +48,35 @@ function resumeToWire(resume: ResumeRequest): v1.Resume {
     replay: resume.replay.map((entry) => ({
       turn: entry.turn,
       position: entry.position,
-      ...('input' in entry
-        ? { input: inputToWire(entry.input) }
-        : { live_input: partToWire(entry.part) }),
+      ...replayToWire(entry),
     })),
     delivered_position: resume.deliveredPosition,
     turn: resume.turn,
+    chain: resume.chain,
+    served_epoch: resume.servedEpoch,
   };
+}
+
+function replayToWire(entry: ResumeRequest['replay'][number]): v1.Replay {
+  if ('input' in entry) return { input: inputToWire(entry.input) };
+  if ('part' in entry) return { live_input: partToWire(entry.part) };
+  return { record: recordToWire(entry.record) };
+}
+
+/** As it was received. */
+function recordToWire(record: GivenRecord): v1.Record {
+  const { position, turn, epoch, point = 0, chain = 0, more = false, key = false } = record;
+  const fields = { position, turn, epoch, point, chain, more, key };
+  switch (record.body) {
+    case 'command': {
+      const { sequence, name } = record;
+      return { ...fields, applied: { sequence, name, arguments: record.arguments } };
+    }
+    case 'input':
+      return { ...fields, input: { part: record.sequence } };
+    case 'recorded':
+      return { ...fields, recorded: { name: record.name, json: record.json } };
+  }
 }
 
 function openToWire(open: OpenFields) {
@@ -79,12 +102,16 @@ export function turnToWire(request: TurnRequest): v1.InferenceStreamRequest {
 }
 
 export function startToWire(start: ChannelStart): v1.SessionStreamRequest {
-  if (start.kind === 'open') return { open: openToWire(start) };
+  if (start.kind === 'open') return { open: { ...openToWire(start), bundles: true } };
+  if (start.kind === 'view')
+    return { attach: { session_id: start.sessionId, role: 'ATTACH_ROLE_VIEWER' } };
   return {
     attach: {
       session_id: start.sessionId,
       epoch: epochToWire(start.epoch),
       from_position: start.fromPosition,
+      served_epoch: start.servedEpoch,
+      bundles: true,
     },
   };
 }
@@ -95,6 +122,11 @@ export function updateToWire(update: SessionUpdate) {
       return { ack: { position: update.position } };
     case 'cancel':
       return { cancel_turn: { turn: update.turn } };
+    case 'command': {
+      const { number, name, turn } = update;
+      const command = { sequence: number, name, arguments: update.arguments };
+      return { command: turn === undefined ? command : { ...command, turn } };
+    }
     case 'handover':
       return { handover: {} };
   }

@@ -1,6 +1,6 @@
 import type { CabstandError } from '@cabstand/core';
 import type { DType, Tensor } from '@cabstand/tensor';
-import type { Checkpoint, ProtocolEvent } from './events';
+import type { Checkpoint, ProtocolEvent, RecordEvent } from './events';
 
 /** The hoster that a call is for. */
 export interface Target {
@@ -56,11 +56,19 @@ export interface ResumeRequest {
   readonly replay: readonly (
     | { readonly turn: number; readonly position: number; readonly input: TurnInput }
     | { readonly turn: number; readonly position: number; readonly part: LivePart }
+    | { readonly turn: number; readonly position: number; readonly record: GivenRecord }
   )[];
   /** The last position that the consumer has; -1 for none. */
   readonly deliveredPosition: number;
   readonly turn: number;
+  /** `chain` of the last record that the consumer has; 0 for none. */
+  readonly chain: number;
+  /** Counter of the epoch of the stream that brought records last; 0 for none. */
+  readonly servedEpoch: number;
 }
+
+/** A record that tells what a module was given. */
+export type GivenRecord = Extract<RecordEvent, { body: 'command' | 'input' | 'recorded' }>;
 
 /** A part of a live turn's input. */
 export interface LivePart {
@@ -70,6 +78,21 @@ export interface LivePart {
   readonly tensors: readonly Tensor[];
   readonly last: boolean;
 }
+
+/** What a session is told while its turn runs. */
+export interface Command {
+  /** Number of the command in its session, from 0; -1 for `stop`. */
+  readonly number: number;
+  readonly name: string;
+  /** JSON. */
+  readonly arguments: string;
+  /** The turn that it is for. */
+  readonly turn?: number | undefined;
+}
+
+/** The command that models of every kind know. It has no number: it is once for each turn. */
+export const STOP = 'stop';
+export const UNNUMBERED = -1;
 
 /** What opens a session, whichever way it is then used. */
 export interface OpenFields {
@@ -102,8 +125,13 @@ export type ChannelStart =
       readonly kind: 'attach';
       readonly sessionId: string;
       readonly epoch: Epoch;
+      /** -1 for the oldest record that is kept. */
       readonly fromPosition: number;
-    };
+      /** See `ResumeRequest`. */
+      readonly servedEpoch: number;
+    }
+  /** Only watches. */
+  | { readonly kind: 'view'; readonly sessionId: string };
 
 /** What goes up a session's own stream. */
 export type ChannelMessage =
@@ -121,6 +149,7 @@ export type ChannelMessage =
 export type SessionUpdate =
   | { readonly kind: 'ack'; readonly position: number }
   | { readonly kind: 'cancel'; readonly turn: number }
+  | ({ readonly kind: 'command' } & Command)
   /** The consumer has a place elsewhere: stop at a step boundary, flush, give the checkpoint. */
   | { readonly kind: 'handover' };
 
@@ -130,6 +159,8 @@ export interface SessionStatus {
   /** The next position to be produced. */
   readonly position: number;
   readonly turn: number;
+  /** Whether it has not come to its end. */
+  readonly turnRuns: boolean;
   readonly acknowledgedPosition: number;
   readonly epoch: number;
   readonly model: string;
@@ -157,6 +188,8 @@ export interface SessionChannel extends EventSource {
   /** Queues a message; false if `drained` should be awaited before the next. */
   send(message: ChannelMessage): boolean;
   drained(): Promise<void>;
+  /** No message follows: the hoster ends the stream once it has said its last, and keeps a durable session. */
+  finish(): void;
 }
 
 /** A stream to a hoster with nothing said yet. */

@@ -7,7 +7,7 @@ import type { NodeModel } from './types';
 import { isSet } from '../is-set';
 
 /** A public input or output of a model. */
-export interface TensorSpec {
+interface TensorSpec {
   readonly name: string;
   readonly dtype: DType;
   /** Sizes; -1 where any size is taken. */
@@ -15,6 +15,11 @@ export interface TensorSpec {
   /** Names of the dimensions, where the manifest gives them. */
   readonly dimensionNames: readonly string[];
   readonly description: string;
+  /** Inputs: every dtype that is taken, `dtype` first; int16 samples stand for themselves divided by 32768. */
+  readonly acceptedDtypes: readonly DType[];
+  /** Inputs: least and greatest value of an element; undefined where any is taken. */
+  readonly minimum: number | undefined;
+  readonly maximum: number | undefined;
   /** One name per element of the last dimension, for classifiers. */
   readonly labels: readonly string[];
   /** What the tensor holds, so that it can be made from a file. */
@@ -36,7 +41,7 @@ export interface TensorSpec {
 }
 
 /** A model as its hoster describes it. */
-export interface ModelInfo extends Omit<NodeModel, 'queueDepth' | 'stepSeconds'> {
+interface ModelInfo extends Omit<NodeModel, 'queueDepth' | 'stepSeconds'> {
   readonly state: 'loading' | 'verifying' | 'ready' | 'draining' | 'failed' | 'unknown';
   readonly description: string;
   readonly inputs: readonly TensorSpec[];
@@ -166,6 +171,9 @@ function specFromWire(wire: v1.TensorSpec__Output): TensorSpec {
     shape: wire.shape,
     dimensionNames: wire.dimension_names,
     description: wire.description,
+    acceptedDtypes: wire.accepted_dtypes.flatMap((name) => dtypeFromWire(name) ?? []),
+    minimum: wire.minimum,
+    maximum: wire.maximum,
     labels: wire.labels,
     media: mediaFromWire(wire),
   };

@@ -1,7 +1,6 @@
 import { CabstandError, systemClock } from '@cabstand/core';
 import { fromStatus } from '@cabstand/rpc';
-import { serveMock, trusting } from '../grpc/mock-server.fixture';
-import { MockProtocol } from '../mock/protocol';
+import { MockProtocol, serveMock, trusting } from '@cabstand/testing';
 import { SessionManager } from '../session/manager';
 import { RemoteManager } from './manager';
 import type { RemoteManagerOptions } from './options';
@@ -277,7 +276,7 @@ test('a hoster whose port goes dead before the first record costs a retry and no
   const sessions = new SessionManager(remote, { authorizer: trusting });
   closers.push(() => sessions.close());
   await served[0]?.server.shutdown(0);
-  const session = await sessions.session({ model: 'm' });
+  const session = sessions.session({ model: 'm' });
   const texts: string[] = [];
   for await (const chunk of session.runProtocolTask('a b')) texts.push(chunk.text);
   expect(texts).toEqual(['a', 'b']);

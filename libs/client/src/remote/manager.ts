@@ -14,6 +14,7 @@ import type { Target } from '../protocol/types';
 import { nodeKey } from '../retry/exclusions';
 import type { NodeRef } from '../retry/exclusions';
 import { nodeFromWire } from './from-wire';
+import { askHosters } from './ask-hosters';
 import { NodeHealth, allBroken } from './health';
 import { infoFromWire } from './info';
 import type { HosterInfo } from './info';
@@ -49,8 +50,9 @@ export class RemoteManager
 {
   /** Its own options: a `SessionManager` connects in the same way unless it is told otherwise. */
   readonly connection: ConnectionOptions;
+  /** Its connections: a `SessionManager` that is not told otherwise uses them too. */
+  readonly pool: RpcClientPool;
   readonly #settings: RemoteSettings;
-  readonly #pool: RpcClientPool;
   readonly #routers: Routers;
   readonly #health: NodeHealth;
   readonly #cache: NodeCache;
@@ -63,10 +65,10 @@ export class RemoteManager
     this.connection = options;
     this.#settings = settings;
     const { clock, random, acquireMs } = settings;
-    this.#pool = makePool(options, clock);
+    this.pool = makePool(options, clock);
     this.#routers = new Routers(
       { addresses: settings.routers, acquireMs, openMs: settings.breakerMs },
-      this.#pool,
+      this.pool,
       clock,
       random,
     );
@@ -94,7 +96,10 @@ export class RemoteManager
    * each for its info.
    */
   async nodes(signal?: AbortSignal): Promise<readonly RemoteNode[]> {
-    if (this.#routers.size === 0) return this.#askHosters(signal);
+    if (this.#routers.size === 0)
+      return askHosters(this.#settings.hosters, (address) =>
+        this.info(address, signal === undefined ? {} : { signal }),
+      );
     await this.#firstWord(signal);
     return this.#cache.nodes;
   }
@@ -105,7 +110,7 @@ export class RemoteManager
     options: { readonly models?: readonly string[]; readonly signal?: AbortSignal } = {},
   ): Promise<HosterInfo> {
     checkOptions('info()', options, { models: true, signal: true });
-    const response = await this.#pool
+    const response = await this.pool
       .get(address)
       .unary(
         HosterService.rpc_info,
@@ -150,11 +155,16 @@ export class RemoteManager
    * Hosters that claim a durable session, as the routers know it; the one with the highest epoch first.
    * Empty where none does. Throws ROUTER_UNREACHABLE.
    */
-  async locate(sessionId: string, signal?: AbortSignal): Promise<readonly RemoteNode[]> {
+  async locate(
+    sessionId: string,
+    signal?: AbortSignal,
+    onBehalfOf?: string,
+  ): Promise<readonly RemoteNode[]> {
     if (this.#routers.size === 0) return [];
+    const request = { session_id: sessionId };
     const response = await this.#routers.ask(
       (client, options) =>
-        client.unary(RouterService.rpc_locate, { session_id: sessionId }, options),
+        client.unary(RouterService.rpc_locate, request, { ...options, onBehalfOf }),
       signal,
     );
     return response.locations.flatMap(({ node }) => (isSet(node) ? [nodeFromWire(node)] : []));
@@ -182,7 +192,7 @@ export class RemoteManager
     this.#closing.abort(new CabstandError('CANCELLED', 'the remote manager was closed'));
     this.#routers.close();
     await this.#watch?.over;
-    this.#pool.close();
+    this.pool.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -226,7 +236,11 @@ export class RemoteManager
       session_id: request.sessionId ?? '',
     };
     const response = await this.#routers.ask(
-      (client, options) => client.unary(RouterService.rpc_acquire, wire, options),
+      (client, options) =>
+        client.unary(RouterService.rpc_acquire, wire, {
+          ...options,
+          onBehalfOf: request.onBehalfOf,
+        }),
       request.signal,
       // What was seen last is better than waiting for a router that is known to say nothing.
       candidates(this.#cache.nodes, request, () => false).length === 0,
@@ -353,44 +367,6 @@ export class RemoteManager
       clock,
     });
     await abortable(this.#startWatch().first, link.signal);
-  }
-
-  async #askHosters(signal: AbortSignal | undefined): Promise<RemoteNode[]> {
-    return Promise.all(
-      this.#settings.hosters.map(async (address): Promise<RemoteNode> => {
-        const base = {
-          address,
-          stateReasons: [],
-          registeredAt: undefined,
-          lastHeartbeatAt: undefined,
-          bannedUntil: undefined,
-        };
-        try {
-          const info = await this.info(address, signal === undefined ? {} : { signal });
-          return {
-            ...base,
-            nodeId: info.nodeId,
-            incarnation: info.incarnation,
-            state: info.draining ? 'draining' : 'online',
-            models: info.models.map((model) => ({ ...model, queueDepth: 0, stepSeconds: 0 })),
-            openSessions: info.openSessions,
-            version: info.version,
-          };
-        } catch (thrown) {
-          const error = CabstandError.from(thrown);
-          return {
-            ...base,
-            nodeId: address,
-            incarnation: '',
-            state: 'offline',
-            stateReasons: [error.message],
-            models: [],
-            openSessions: 0,
-            version: '',
-          };
-        }
-      }),
-    );
   }
 }
 

@@ -29,7 +29,7 @@ export interface RemoteManagerOptions extends ConnectionOptions {
   readonly random?: () => number;
 }
 
-const NAMES = {
+export const REMOTE_NAMES = {
   ...CONNECTION_NAMES,
   routers: true,
   hosters: true,
@@ -59,7 +59,7 @@ export interface RemoteSettings {
 }
 
 export function withRemoteDefaults(options: RemoteManagerOptions): RemoteSettings {
-  checkOptions('new RemoteManager', options, NAMES);
+  checkOptions('new RemoteManager', options, REMOTE_NAMES);
   const routers = checkAddresses('routers', options.routers ?? []);
   const hosters = checkAddresses('hosters', options.hosters ?? []);
   if (routers.length + hosters.length === 0)

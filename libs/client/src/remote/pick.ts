@@ -1,6 +1,6 @@
 import type { PlacementRequest, RemoteNode } from './types';
 
-/** Nodes of the cache that may serve a request, without those for which `out` is true. */
+/** Nodes of the cache that may serve a request, without those for which `out` is true. An empty model is any. */
 export function candidates(
   nodes: readonly RemoteNode[],
   request: Pick<PlacementRequest, 'model' | 'digest' | 'allow' | 'block'>,
@@ -11,7 +11,9 @@ export function candidates(
     (node) =>
       (node.state === 'online' || node.state === 'suspect') &&
       node.models.some(
-        (offer) => offer.name === model && (digest === undefined || offer.digest === digest),
+        (offer) =>
+          (model === '' || offer.name === model) &&
+          (digest === undefined || offer.digest === digest),
       ) &&
       (allow.length === 0 || allow.includes(node.nodeId)) &&
       !block.includes(node.nodeId) &&

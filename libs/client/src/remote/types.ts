@@ -1,4 +1,5 @@
 import type { CabstandError } from '@cabstand/core';
+import type { RpcClientPool } from '@cabstand/rpc';
 import type { ConnectionOptions } from '../connection';
 import type { Target } from '../protocol/types';
 import type { NodeRef } from '../retry/exclusions';
@@ -68,6 +69,8 @@ export interface PlacementRequest {
   readonly sessionId?: string;
   /** Time counts: a node that is known to have room will do, without a reservation. */
   readonly known?: boolean;
+  /** The principal that it is for, where a gateway asks. */
+  readonly onBehalfOf?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -84,6 +87,8 @@ export type Outcome =
 export interface PlacementSource {
   /** How it connects: sessions do the same where they are not told otherwise. */
   readonly connection?: ConnectionOptions;
+  /** Its connections, which sessions share then. Whoever made them closes them. */
+  readonly pool?: RpcClientPool;
   acquire(request: PlacementRequest): Promise<Placement>;
   /** False if the node must not be called now; otherwise `settle` must follow. */
   enter(node: Target): boolean;

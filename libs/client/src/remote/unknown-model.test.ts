@@ -18,7 +18,7 @@ test('an unknown model is told with those that the subnet has, on the first call
   one.refuse = unknown();
   const remote = remoteFor({ routers: [one.address] });
   await using sessions = new SessionManager(remote);
-  const session = await sessions.session({ model: 'silero-vda' });
+  const session = sessions.session({ model: 'silero-vda' });
   await expect(session.runProtocolTask('a').next()).rejects.toMatchObject({
     reason: 'MODEL_UNKNOWN',
     message:

@@ -111,9 +111,23 @@ export function trustEnded(error: CabstandError): boolean {
   return error.reason === 'CREDENTIALS_EXPIRED' && error.metadata['open_call'] === 'ended';
 }
 
+/**
+ * The hoster of a session has as many commands of it as may wait, perhaps of whoever had the session before: it takes
+ * others when its reader has read on. The session is well, and nowhere else.
+ */
+export function commandsWait({ reason, metadata }: CabstandError): boolean {
+  return reason === 'RATE_LIMITED' && metadata['limited_by'] === 'commands_waiting';
+}
+
+/** A module that survives nothing, or that gives something else when it is run again. */
+const LOST_FOR_GOOD: ReadonlySet<string> = new Set(['no_survival', 'not_deterministic']);
+
 function decideResume(error: CabstandError): RetryDecision {
+  if (error.reason === 'SESSION_LOST' && LOST_FOR_GOOD.has(error.metadata['problem'] ?? ''))
+    return THROW;
   if (goneAtHoster(error)) return { action: 'resume', reattach: false };
-  if (overtaken(error) || trustEnded(error)) return { action: 'resume', reattach: true };
+  if (overtaken(error) || trustEnded(error) || commandsWait(error))
+    return { action: 'resume', reattach: true };
   switch (error.class) {
     case 'session':
     case 'overload':

@@ -81,6 +81,23 @@ test('pauses grow with full jitter', async () => {
   expect(notices.map((notice) => notice.waitMs)).toEqual([50, 100, 150, 150]);
 });
 
+test('a hoster that ended the session to go is waited for where there is no other one yet', async () => {
+  const none = failure('NO_NODE');
+  const { open, clock } = setup([place('a'), none, none, place('b')], { initialMs: 10 });
+  const opened = open({ a: failure('SESSION_EVICTED') });
+  await clock.advance(0);
+  await clock.advance(10_000);
+  expect((await opened).value).toBe('b');
+});
+
+test('whoever gives up is told why the last hoster ended the session', async () => {
+  const { open, clock } = setup([place('a')], { attempts: 3 });
+  const opened = open({ a: failure('SESSION_EVICTED') }).catch((error: unknown) => error);
+  await clock.advance(0);
+  await clock.advance(10_000);
+  expect(await opened).toMatchObject({ reason: 'SESSION_EVICTED' });
+});
+
 test('a failed node is blamed; the caller learns what the last one said, not that none is left', async () => {
   const { open, clock, outcomes } = setup([place('a')], { attempts: 3 });
   const opened = open({ a: failure('ENGINE_CRASHED') }).catch((error: unknown) => error);

@@ -30,7 +30,7 @@ export interface RetryContext {
   readonly resumable?: boolean;
 }
 
-/** Decides, draws on the budget, pauses. Throws the error where it is final. */
+/** Decides, draws on the budget, pauses. Throws what the caller is told where the error is final. */
 class Retrier {
   #attempts = 0;
 
@@ -44,6 +44,7 @@ class Retrier {
     phase: FailureFacts['phase'],
     node: Target | undefined,
     elsewhereAtOnce: boolean,
+    told = error,
   ): Promise<void> {
     const { settings, budget, clock, random, onRetry } = this.context;
     throwIfAborted(this.signal);
@@ -54,12 +55,12 @@ class Retrier {
       maxAttempts: settings.attempts,
       resumable: this.context.resumable ?? false,
     });
-    if (decision.action === 'throw' || decision.action === 'resume') throw error;
-    if (!budget.take()) throw error;
+    if (decision.action === 'throw' || decision.action === 'resume') throw told;
+    if (!budget.take()) throw told;
     const backoff = backoffDelay(this.#attempts - 1, { ...settings, random });
     // An untried hoster is at hand: its neighbour's trouble is no reason to wait.
-    const waitMs = elsewhereAtOnce ? 0 : Math.max(backoff, error.retryAfterMs ?? 0);
-    onRetry({ error, attempt: this.#attempts, waitMs, node });
+    const waitMs = elsewhereAtOnce ? 0 : Math.max(backoff, told.retryAfterMs ?? 0);
+    onRetry({ error: told, attempt: this.#attempts, waitMs, node });
     if (waitMs > 0) await sleep(waitMs, this.signal, clock);
   }
 }
@@ -89,7 +90,7 @@ export async function openSomewhere<T>(
         const error = CabstandError.from(thrown);
         // What a hoster said explains more than that there is no other one.
         const told = error.reason === 'NO_NODE' ? withWait(fromHoster, error) : error;
-        await retrier.after(told ?? error, 'placing', undefined, false);
+        await retrier.after(unplaced(told, error), 'placing', undefined, false, told);
         continue;
       }
     }
@@ -97,7 +98,7 @@ export async function openSomewhere<T>(
     if (!source.enter(node)) {
       if (candidates.length > 0) continue;
       const error = new CabstandError('NODE_UNREACHABLE', `${node.address} failed too often`);
-      await retrier.after(fromHoster ?? error, 'placing', undefined, false);
+      await retrier.after(unplaced(fromHoster, error), 'placing', undefined, false, fromHoster);
       continue;
     }
     try {
@@ -123,6 +124,14 @@ export async function openSomewhere<T>(
       await retrier.after(error, phase, node, candidates.length > 0);
     }
   }
+}
+
+/**
+ * Why there is no hoster. One that ended the session before its first record, to go, leaves nothing to go on from:
+ * that is no reason to give up.
+ */
+function unplaced(told: CabstandError | undefined, error: CabstandError): CabstandError {
+  return told === undefined || told.class === 'session' ? error : told;
 }
 
 function withWait(

@@ -1,5 +1,5 @@
 /** The ways in which an application lets go of a turn: all do the same, whatever the turn. */
-import type { MockRecord } from '../mock/types';
+import type { MockRecord } from '@cabstand/testing';
 import type { Chunk, TurnResult } from './chunk';
 import type { LiveTurn } from './live-turn';
 import { mocked, texts } from './mocked.fixture';
@@ -74,6 +74,72 @@ describe.each(['mock', 'grpc'] as const)('over %s', (protocol) => {
       expect([mock.turns.length, session.state]).toEqual([0, 'idle']);
       expect(await texts(session.runProtocolTask('next'))).toBe('next');
     });
+
+    test.each([
+      ['its signal', undefined],
+      ['its signal, under a name', 'a-name'],
+    ])('%s before the first record: no hoster keeps the session', async (_what, id) => {
+      const { session, mock } = await mocked(
+        protocol,
+        { answer },
+        {},
+        id === undefined ? {} : { id },
+      );
+      const { signal, abort } = controlled();
+      let opened = 0;
+      session.once('opened', () => {
+        opened = mock.openSessions();
+        abort(new Error('the user left'));
+      });
+      await expect(start(session, { signal }).next()).rejects.toMatchObject({
+        reason: 'CANCELLED',
+      });
+      expect(opened).toBe(1);
+      await session.close();
+      expect(mock.openSessions()).toBe(0);
+    });
+
+    test('closing the session before the first record: no hoster keeps it', async () => {
+      const { session, mock } = await setup();
+      const closed = new Promise<void>((resolve) => {
+        session.once('opened', () => resolve(session.close()));
+      });
+      await expect(start(session).next()).rejects.toMatchObject({ reason: 'CANCELLED' });
+      await closed;
+      expect(mock.openSessions()).toBe(0);
+    });
+
+    test.each([
+      ['its own turn', undefined],
+      ['its own turn, under a name', 'a-name'],
+    ])('a mistake in %s: no hoster keeps the session once it is closed', async (_what, id) => {
+      const { session, mock } = await mocked(
+        protocol,
+        { answer },
+        {},
+        id === undefined ? {} : { id },
+      );
+      mock.fail({ kind: 'refuse', error: 'INPUT_SHAPE' });
+      await expect(start(session).next()).rejects.toMatchObject({ reason: 'INPUT_SHAPE' });
+      await session.close();
+      expect(mock.openSessions()).toBe(0);
+    });
+
+    test.each(['INPUT_SHAPE', 'HOSTER_FULL'] as const)(
+      'refused before the first record with %s: only what it went on with is open',
+      async (error) => {
+        const { session, mock } = await setup();
+        mock.fail({ kind: 'refuse', error });
+        if (error === 'INPUT_SHAPE')
+          await expect(start(session).next()).rejects.toMatchObject({ reason: error });
+        const turn = start(session);
+        expect((await turn.next()).value).toMatchObject({ turn: 0, index: 0 });
+        await turn.return?.();
+        await usable(session);
+        await session.close();
+        expect(mock.openSessions()).toBe(0);
+      },
+    );
 
     test('leaving the loop', async () => {
       const { session } = await setup();

@@ -27,6 +27,8 @@ export class Acker {
   readonly #clock: Clock;
   #delivered = -1;
   #acknowledged = -1;
+  /** Position of the newest end of a turn: acknowledged at once, or behind the ack that is under way. */
+  #turnEnd = -1;
   /** Of the records since the last ack. */
   #bytes = 0;
   #busy = false;
@@ -46,7 +48,8 @@ export class Acker {
 
   turnEnded(position: number): void {
     this.#delivered = Math.max(this.#delivered, position);
-    if (this.wish.records > 0 && this.#delivered > this.#acknowledged) this.#flush();
+    this.#turnEnd = position;
+    if (this.#due) this.#flush();
   }
 
   /** The hoster waits for an ack. One that says nothing new still says that the consumer lives. */
@@ -57,7 +60,8 @@ export class Acker {
   get #due(): boolean {
     const { records, bytes } = this.wish;
     const waiting = this.#delivered - this.#acknowledged;
-    return records > 0 && waiting > 0 && (waiting >= records || this.#bytes >= bytes);
+    const turnEnded = this.#turnEnd > this.#acknowledged;
+    return records > 0 && waiting > 0 && (turnEnded || waiting >= records || this.#bytes >= bytes);
   }
 
   #flush(): void {

@@ -1,9 +1,10 @@
 import { CabstandError, abortable } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { ProtocolEvent, RecordEvent } from '../protocol/events';
-import type { EventSource, SessionChannel, TurnInput } from '../protocol/types';
+import type { EventSource, SessionChannel, Target, TurnInput } from '../protocol/types';
 import type { Timeouts } from '../timeouts';
 import { closedError, isGone } from './endings';
+import { Group } from './group';
 import { Watchdog } from './watchdog';
 
 /** The live input of a turn, to those who send it. */
@@ -24,7 +25,10 @@ export interface LiveInputSource {
 
 /** What a turn is, to the core. */
 export interface TurnSpec {
-  readonly input: TurnInput;
+  /** Undefined for the rest of a turn that runs, of which this process does not have the input. */
+  readonly input: TurnInput | undefined;
+  /** Nobody changes the memory of the input. Default false. */
+  readonly shared?: boolean;
   /** Chunks that the process before this one had. Default 0. */
   readonly chunksBefore?: number;
   /** Set for a turn whose input comes in parts. */
@@ -36,8 +40,10 @@ export interface TurnHost {
   readonly clock: Clock;
   readonly timeouts: Timeouts;
   readonly durable: boolean;
-  /** False for a record that was here before. Throws NODE_BAD_REPLY for one that cannot be. */
-  accept(record: RecordEvent, turn: ActiveTurn): boolean;
+  /** Whether silence is as it should be: modules speak when they like. */
+  readonly patient: boolean;
+  /** Those that were not here before. Throws NODE_BAD_REPLY where one cannot be. */
+  accept(records: readonly RecordEvent[], turn: ActiveTurn): readonly RecordEvent[];
   /** What is not a record. Throws where the session has ended. */
   notice(event: Exclude<ProtocolEvent, RecordEvent>, turn: ActiveTurn): void;
   /** A stream that goes on where this one broke. Throws where there is none: the session is lost. */
@@ -67,9 +73,17 @@ export class ActiveTurn {
   cancelled = false;
   /** A hoster has sent a record of it. */
   taken = false;
+  /** The hoster that has it, or is asked to. */
+  node: Target | undefined;
+  /** Called when its hoster says that it computes. */
+  onProgress: (() => void) | undefined;
   readonly #host: TurnHost;
   #source: EventSource | undefined;
-  #peeked: RecordEvent | undefined;
+  readonly #group = new Group();
+  /** Accepted, and not yet given to its reader. */
+  #ready: RecordEvent[] = [];
+  /** Its end has come. */
+  #ended = false;
   #broken: CabstandError | undefined;
   #recovers = false;
   /** A notice has come since the stream began. */
@@ -90,7 +104,7 @@ export class ActiveTurn {
     this.live = spec.live;
     this.watchdog = new Watchdog({
       clock: host.clock,
-      paused: () => this.#opened && spec.live?.paused() === true,
+      paused: () => this.#opened && (host.patient || spec.live?.paused() === true),
     });
     spec.live?.watch(this.watchdog);
   }
@@ -100,14 +114,21 @@ export class ActiveTurn {
     return this.#source;
   }
 
+  /** Whether records are here that its reader has not asked for. */
+  get readAhead(): boolean {
+    return this.#ready.length > 0;
+  }
+
   /** Whether a failure of the stream is its session's to mend. Until then it is thrown. */
   set recovers(value: boolean) {
     this.#recovers = value;
   }
 
   /** It is read from this stream from now on. */
-  use(source: EventSource): void {
+  use(source: EventSource, node?: Target): void {
     this.#source = source;
+    this.node = node ?? this.node;
+    this.#group.drop();
     this.#broken = undefined;
     this.#opened = false;
     this.#fresh = true;
@@ -115,48 +136,60 @@ export class ActiveTurn {
 
   /** Waits for the first record, which `poll` then gives. On failure the stream is cancelled. */
   async begin(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const record = this.poll();
-      if (record !== undefined) {
-        this.#peeked = record;
-        return;
-      }
-      await this.wait(signal);
-    }
+    while (!this.#fill()) await this.wait(signal);
+  }
+
+  /** Reads on for somebody who waits for what a record tells, while its reader may not read. */
+  async lookAhead(most: number, wanted: () => boolean): Promise<void> {
+    while (wanted() && !this.#ended && this.#ready.length < most)
+      if (!this.#fill()) await this.wait(undefined);
   }
 
   /** The next record, if it is here. A failure shows in `wait`. */
   poll(): RecordEvent | undefined {
-    const peeked = this.#peeked;
-    if (peeked !== undefined) {
-      this.#peeked = undefined;
-      return peeked;
-    }
+    if (this.#ready.length === 0) this.#fill();
+    const record = this.#ready.shift();
+    if (record?.body === 'chunk') this.chunks++;
+    return record;
+  }
+
+  /** Takes the next records that belong together off the stream. Answers whether there were any. */
+  #fill(): boolean {
     const source = this.#source;
-    if (source === undefined || this.#broken !== undefined) return undefined;
+    if (source === undefined || this.#broken !== undefined) return false;
     try {
       for (;;) {
         const event = source.poll();
-        if (event === undefined) return undefined;
+        if (event === undefined) return false;
         if (event.type !== 'record') {
           this.watchdog.touch();
           this.#opened = true;
+          if (event.type === 'progress') this.onProgress?.();
           this.#host.notice(event, this);
           continue;
         }
         this.#checkGone(event);
-        if (!this.#host.accept(event, this)) continue;
-        this.watchdog.leave();
-        this.#fresh = false;
-        this.taken = true;
-        if (event.body === 'chunk') this.chunks++;
-        if (event.body === 'input') this.live?.applied(event.sequence, event.position);
-        return event;
+        const whole = this.#group.add(event);
+        if (whole === undefined) this.watchdog.touch();
+        else if (this.#accept(whole)) return true;
       }
     } catch (thrown) {
       this.break(CabstandError.from(thrown));
-      return undefined;
+      return false;
     }
+  }
+
+  #accept(whole: readonly RecordEvent[]): boolean {
+    const fresh = this.#host.accept(whole, this);
+    if (fresh.length === 0) return false;
+    this.watchdog.leave();
+    this.#fresh = false;
+    this.taken = true;
+    for (const record of fresh) {
+      if (record.body === 'end') this.#ended = true;
+      this.#ready.push(record);
+    }
+    return true;
   }
 
   /**

@@ -31,6 +31,8 @@ export interface GoingOn {
   readonly signal: AbortSignal;
   /** What stood in the way last. */
   last: CabstandError;
+  /** The weights or the code that the session began with are gone: whatever else stands in the way, this is why. */
+  exchanged: CabstandError | undefined;
 }
 
 /** Throws TURN_POISONED for the second engine that died at one position: a third would, too. */

@@ -1,7 +1,7 @@
 import { invalid } from '@cabstand/core';
+import { float32Of } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
-import type { EndReason, RecordEvent } from '../protocol/events';
-import { inputBytes } from './input';
+import type { EndReason, Generation, RecordEvent } from '../protocol/events';
 
 /** The output of one model step. */
 export class Chunk {
@@ -26,25 +26,33 @@ export class Chunk {
     this.tensors = record.tensors;
   }
 
-  /** The output of that name. Throws INPUT_UNKNOWN, naming the outputs there are. */
+  /** The output of that name. Throws INVALID_ARGUMENT, naming the outputs there are. */
   tensor(name: string): Tensor {
     for (const tensor of this.tensors) if (tensor.name === name) return tensor;
     throw invalid(
-      'INPUT_UNKNOWN',
+      'INVALID_ARGUMENT',
       'output',
       name,
       this.tensors.map((tensor) => tensor.name).join(', ') || 'text only: there are no tensors',
     );
   }
 
+  /** The numbers of a float32 output. Throws INVALID_ARGUMENT for an output that there is not, or of another dtype. */
+  float32(name: string): Float32Array {
+    const tensor = this.tensor(name);
+    if (tensor.dtype !== 'float32')
+      throw invalid(
+        'INVALID_ARGUMENT',
+        `output ${name}`,
+        tensor.dtype,
+        'float32: numbersOf(chunk.tensor(…)) gives the numbers of any dtype',
+      );
+    return float32Of(tensor);
+  }
+
   has(name: string): boolean {
     return this.tensors.some((tensor) => tensor.name === name);
   }
-}
-
-/** Bytes of a chunk's content. */
-export function chunkBytes({ tensors, text }: Chunk): number {
-  return inputBytes(tensors) + text.length;
 }
 
 /** How a turn ended. */
@@ -58,4 +66,6 @@ export interface TurnResult {
   readonly chunks: number;
   /** Why a turn in good order computed nothing: its input was shorter than one frame, say. */
   readonly note?: string;
+  /** Language models, and models of texts, only: these tell `prompt` alone. */
+  readonly generation?: Generation;
 }

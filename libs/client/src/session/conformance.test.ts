@@ -1,6 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import { float32Of } from '@cabstand/tensor';
-import type { MockFailure, MockRecord } from '../mock/types';
+import type { MockFailure, MockRecord } from '@cabstand/testing';
 import type { RetryNotice } from '../retry/opener';
 import { collect, mocked, texts } from './mocked.fixture';
 
@@ -35,7 +35,12 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
     expect(() => second!.tensor('y')).toThrow(/"y", expected x/);
     expect(mock.turns[1]?.parameters).toEqual({ p: 1 });
     expect(session.lastTurn).toEqual({ turn: 1, reason: 'completed', steps: 1, chunks: 1 });
-    expect(await session.status()).toMatchObject({ position: 5, turn: 2, model: 'm' });
+    expect(await session.status()).toMatchObject({
+      position: 5,
+      turn: 1,
+      turnRuns: false,
+      model: 'm',
+    });
     expect(session.state).toBe('open');
   });
 
@@ -134,14 +139,14 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
   test('when all hosters are full, the error says so and when to come back', async () => {
     const { sessions } = await setup({ capacity: 1 }, { retry: { attempts: 3 } });
     const open = async () => {
-      const session = await sessions.session({ model: 'm', timeouts: { placeMs: 400 } });
+      const session = sessions.session({ model: 'm', timeouts: { placeMs: 400 } });
       return texts(session.runProtocolTask('a'));
     };
     expect([await open(), await open()]).toEqual(['a', 'a']);
     await expect(open()).rejects.toMatchObject({
       reason: 'HOSTER_FULL',
       class: 'overload',
-      retryAfterMs: 100,
+      retryAfterMs: 1000,
     });
   });
 
@@ -196,7 +201,7 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
   test('a whole turn has a deadline where one is set', async () => {
     const { session: other, sessions } = await setup({ answer: endless });
     await other.close();
-    const session = await sessions.session({ model: 'm', timeouts: { turnMs: 100 } });
+    const session = sessions.session({ model: 'm', timeouts: { turnMs: 100 } });
     await expect(texts(session.runProtocolTask('x'))).rejects.toMatchObject({
       reason: 'DEADLINE_EXCEEDED',
     });
@@ -351,7 +356,7 @@ describe.each(['mock', 'grpc'] as const)('a session over %s', (kind) => {
     const { sessions, session: other, mock } = await setup();
     await other.close();
     {
-      await using session = await sessions.session({ model: 'm' });
+      await using session = sessions.session({ model: 'm' });
       const live = session.live();
       await live.write({ x: new Float32Array([1]) });
       await live.end();

@@ -35,15 +35,15 @@ test('a checkpoint at the end of a turn covers it and all before; one within a t
   kept.ended(1, 3, input('b'), false, checkpoint(7));
   expect(kept.resume(running(2), 6)).toMatchObject({ checkpoint: { position: 7 }, replay: [] });
   kept.ended(2, 7, input('c'), false, undefined);
-  expect(kept.offer(checkpoint(12), 3, 12)).toBe(true);
+  expect(kept.offer(checkpoint(12), 12)).toBe(true);
   expect(kept.resume(running(3), 14)).toMatchObject({ checkpoint: { position: 12 }, replay: [] });
 });
 
 test('a checkpoint ahead of what arrived, or older than the newest, is not taken', () => {
   const kept = new Continuation(100);
-  expect(kept.offer(checkpoint(5), 0, 4)).toBe(false);
-  expect(kept.offer(checkpoint(4), 0, 4)).toBe(true);
-  expect(kept.offer(checkpoint(3), 0, 9)).toBe(false);
+  expect(kept.offer(checkpoint(5), 4)).toBe(false);
+  expect(kept.offer(checkpoint(4), 4)).toBe(true);
+  expect(kept.offer(checkpoint(3), 9)).toBe(false);
   expect(kept.checkpoint?.position).toBe(4);
 });
 
@@ -66,13 +66,27 @@ test('bytes are counted over turns, and what is kept is a copy', () => {
   expect(copy?.tensors[0]?.data[0]).toBe(0);
   kept.ended(0, 0, copy, false, undefined);
   expect([kept.roomBytes, kept.keep(input('', 5))]).toEqual([4, undefined]);
-  expect(kept.offer(checkpoint(3), 1, 3)).toBe(true);
+  expect(kept.offer(checkpoint(3), 3)).toBe(true);
   expect(kept.roomBytes).toBe(10);
 });
 
 test('what a hoster gave that never came to a record is not for the next one', () => {
   const kept = new Continuation(100);
-  expect(kept.offer(checkpoint(0), 0, 0)).toBe(true);
+  expect(kept.offer(checkpoint(0), 0)).toBe(true);
   kept.openedAnew();
   expect(kept.resume(running(0), 0)).toMatchObject({ checkpoint: undefined, replay: [] });
+});
+
+test('input that nobody changes is not copied, but where it would hold other memory', () => {
+  const kept = new Continuation(10_000);
+  const data = new Uint8Array(1000);
+  const [whole, part] = [data, data.subarray(10, 20)].map((bytes) => tensorOf('x', bytes));
+  const tensors = [whole!, part!];
+  const shared = kept.keep({ ...input(''), tensors }, true);
+  expect(shared?.tensors.map((tensor) => tensor.data.buffer === data.buffer)).toEqual([
+    true,
+    false,
+  ]);
+  const copied = kept.keep({ ...input(''), tensors });
+  expect(copied?.tensors.some((tensor) => tensor.data.buffer === data.buffer)).toBe(false);
 });

@@ -1,14 +1,30 @@
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, ReplayLog } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
-import type { Checkpoint } from '../protocol/events';
-import type { ResumeRequest, TurnInput } from '../protocol/types';
+import type { Checkpoint, RecordEvent, Survival } from '../protocol/events';
+import type { GivenRecord, ResumeRequest, TurnInput } from '../protocol/types';
 import type { KeptTurn } from './handle';
 import { inputBytes } from './input';
 
-/** A turn that has ended and that no checkpoint covers. */
-interface PastTurn extends KeptTurn {
+/** A turn that has ended. */
+interface PastTurn {
+  readonly turn: number;
+  readonly position: number;
+  readonly input: TurnInput;
   readonly bytes: number;
 }
+
+/** What a module was given, as it was told. */
+interface Given {
+  readonly turn: number;
+  readonly position: number;
+  readonly record: GivenRecord;
+  readonly bytes: number;
+}
+
+/** Most entries that hosters take with a resume. */
+const MOST_GIVEN = 10_000;
+/** Bytes of an entry beside its content: an estimate. */
+const GIVEN_BYTES = 64;
 
 /** The turn that runs, as far as resuming needs it. */
 export interface RunningInput {
@@ -27,11 +43,19 @@ export interface RunningInput {
 export class Continuation {
   readonly #maxBytes: number;
   #checkpoint: Checkpoint | undefined;
-  #past: PastTurn[] = [];
-  #pastBytes = 0;
+  readonly #past: ReplayLog<PastTurn>;
+  /** The first turn since the checkpoint that was not kept: nothing helps after it but a checkpoint. */
+  #lost: KeptTurn | undefined;
+
+  /** Of modules that survive by replay. */
+  readonly #given: ReplayLog<Given>;
+  /** Of the last record that arrived. */
+  #chain = 0;
 
   constructor(maxBytes: number, checkpoint?: Checkpoint, past: readonly KeptTurn[] = []) {
     this.#maxBytes = maxBytes;
+    this.#given = new ReplayLog({ items: MOST_GIVEN, bytes: maxBytes });
+    this.#past = new ReplayLog({ bytes: maxBytes });
     this.#checkpoint = checkpoint;
     for (const { turn, position, input } of past)
       this.ended(turn, position, input, false, undefined);
@@ -39,7 +63,18 @@ export class Continuation {
 
   /** Turns that the checkpoint does not cover. */
   get past(): readonly KeptTurn[] {
-    return this.#past;
+    const kept = this.#past.since();
+    return this.#lost === undefined ? kept : [...kept, this.#lost];
+  }
+
+  /** What a module was given since the checkpoint. Undefined where not all of it is here. */
+  get given(): readonly GivenRecord[] | undefined {
+    return this.#given.complete ? this.#given.since().map(({ record }) => record) : undefined;
+  }
+
+  /** `chain` of the last record that arrived; 0 for none. */
+  get chain(): number {
+    return this.#chain;
   }
 
   get checkpoint(): Checkpoint | undefined {
@@ -48,13 +83,18 @@ export class Continuation {
 
   /** Bytes that may still be kept. */
   get roomBytes(): number {
-    return Math.max(0, this.#maxBytes - this.#pastBytes);
+    return this.#past.roomBytes;
   }
 
-  /** A copy of a turn's input, which its owner may change once the turn has started. */
-  keep(input: TurnInput): TurnInput | undefined {
+  /**
+   * A copy of a turn's input, which its owner may change once the turn has started.
+   *
+   * @param shared it does not: memory is copied only where it would hold much else
+   */
+  keep(input: TurnInput, shared = false): TurnInput | undefined {
     if (turnBytes(input) > this.roomBytes) return undefined;
-    return { ...input, tensors: input.tensors.map(copyTensor) };
+    const kept = (tensor: Tensor) => (shared && fillsMemory(tensor) ? tensor : copyTensor(tensor));
+    return { ...input, tensors: input.tensors.map(kept) };
   }
 
   /** The session is opened once more, under another name: what a hoster gave before is of no use. */
@@ -62,13 +102,35 @@ export class Continuation {
     this.#checkpoint = undefined;
   }
 
-  /** A checkpoint within turn `running`, of which records below `next` have arrived. */
-  offer(checkpoint: Checkpoint, running: number, next: number): boolean {
+  /** A record arrived, and counts. */
+  arrived(record: RecordEvent, survival: Survival | undefined): void {
+    this.#chain = record.chain ?? 0;
+    if (survival !== 'replay') return;
+    const { turn, position } = record;
+    switch (record.body) {
+      case 'command':
+      case 'input':
+      case 'recorded':
+        this.#given.append({ turn, position, record, bytes: GIVEN_BYTES + contentOf(record) });
+        return;
+      default:
+    }
+  }
+
+  /** Another process had the session: what arrived there. `given` undefined: it was too much. */
+  takeOver(given: readonly GivenRecord[] | undefined, chain: number, position: number): void {
+    for (const record of given ?? []) this.arrived(record, 'replay');
+    if (given === undefined) this.#given.skip(position - 1);
+    this.#chain = chain;
+  }
+
+  /** A checkpoint within the turn that runs, of which records below `next` have arrived. */
+  offer(checkpoint: Checkpoint, next: number): boolean {
     const { position } = checkpoint;
     // One ahead of what has arrived would leave records out.
     if (position > next || position <= (this.#checkpoint?.position ?? -1)) return false;
     this.#checkpoint = checkpoint;
-    this.#forget((past) => past.turn < running && past.position < position);
+    this.#covered(position);
     return true;
   }
 
@@ -82,52 +144,70 @@ export class Continuation {
   ): void {
     if (checkpoint !== undefined) {
       this.#checkpoint = checkpoint;
-      this.#forget(() => true);
+      this.#covered(checkpoint.position);
       return;
     }
-    const kept = live ? undefined : input;
-    const bytes = kept === undefined ? 0 : turnBytes(kept);
-    const last = this.#past.at(-1);
-    // After a turn that was not kept nothing helps but a checkpoint.
-    if (last !== undefined && last.input === undefined) return;
-    this.#past.push({ turn, position, input: kept, bytes });
-    this.#pastBytes += bytes;
+    if (this.#lost !== undefined) return;
+    if (live || input === undefined) {
+      this.#lost = { turn, position, input: undefined };
+      this.#past.skip(position);
+    } else this.#past.append({ turn, position, input, bytes: turnBytes(input) });
   }
 
   /**
    * What to send, besides the turn that runs, which follows. Throws SESSION_LOST where something is
    * missing.
    */
-  resume(running: RunningInput, deliveredPosition: number): ResumeRequest {
+  resume(running: RunningInput, deliveredPosition: number): Omit<ResumeRequest, 'servedEpoch'> {
     const { turn, input, replayable } = running;
-    const lost = this.#past.find((past) => past.input === undefined);
-    if (lost !== undefined || input === undefined || !replayable)
+    if (!this.#given.complete)
       throw new CabstandError(
         'SESSION_LOST',
-        `the hoster is lost, and the input of turn ${lost?.turn ?? turn} was not kept: no checkpoint ` +
+        `the hoster is lost, and what the module of turn ${turn} was given was not kept: no checkpoint covers ` +
+          `it and it is more than maxReplayBytes (${this.#maxBytes}), or more than ${MOST_GIVEN} entries`,
+        { metadata: { field: 'maxReplayBytes', value: String(this.#maxBytes) } },
+      );
+    if (!this.#past.complete || input === undefined || !replayable)
+      throw new CabstandError(
+        'SESSION_LOST',
+        `the hoster is lost, and the input of turn ${this.#lost?.turn ?? turn} was not kept: no checkpoint ` +
           `covers it and it is more than maxReplayBytes (${this.#maxBytes})`,
         { metadata: { field: 'maxReplayBytes', value: String(this.#maxBytes) } },
       );
     return {
       checkpoint: this.#checkpoint,
-      replay: this.#past.flatMap((past) =>
-        past.input === undefined
-          ? []
-          : [{ turn: past.turn, position: past.position, input: past.input }],
-      ),
+      replay: [...this.#past.since(), ...this.#given.since()],
       deliveredPosition,
       turn,
+      chain: this.#chain,
     };
   }
 
-  #forget(covered: (past: PastTurn) => boolean): void {
-    this.#past = this.#past.filter((past) => !covered(past));
-    this.#pastBytes = this.#past.reduce((sum, { bytes }) => sum + bytes, 0);
+  #covered(position: number): void {
+    this.#past.covered(position);
+    this.#given.covered(position);
+    if (this.#past.complete) this.#lost = undefined;
+  }
+}
+
+function contentOf(record: GivenRecord): number {
+  switch (record.body) {
+    case 'command':
+      return record.name.length + record.arguments.length;
+    case 'recorded':
+      return record.name.length + record.json.length;
+    case 'input':
+      return 0;
   }
 }
 
 function turnBytes(input: TurnInput): number {
   return inputBytes(input.tensors) + input.prompt.length + input.parameters.length;
+}
+
+/** Most of the memory that it lies in is its own: small ones lie in what was read of a connection at once. */
+function fillsMemory({ data }: Tensor): boolean {
+  return data.byteLength * 2 >= data.buffer.byteLength;
 }
 
 /** A tensor whose memory is its own. */

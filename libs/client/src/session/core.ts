@@ -1,29 +1,35 @@
 import { CabstandError, abortable, throwIfAborted } from '@cabstand/core';
 import type { ProtocolEvent, RecordEvent } from '../protocol/events';
-import type { EventSource, SessionChannel } from '../protocol/types';
+import { STOP } from '../protocol/types';
+import type { Command, EventSource, SessionChannel } from '../protocol/types';
 import { Acker } from './acker';
 import { ActiveTurn } from './active-turn';
 import type { TurnHost, TurnSpec } from './active-turn';
 import type { TurnResult } from './chunk';
-import { closedError, endError, isGone, turnRefusal } from './endings';
+import { endError, isGone, sessionClosed, turnRefusal } from './endings';
+import { CommandTeller } from './command-teller';
+import { Commands, commandUnknown } from './commands';
 import { exported } from './export';
 import type { HandleContent, RunningTurn } from './handle';
+import { IdleStream } from './idle-stream';
+import { Intake } from './intake';
 import { Move } from './move';
 import { Opening } from './opening';
 import { Recovery } from './recovery';
 import type { CoreContext, CoreState, Standing } from './standing';
 import { tell } from './telling';
-import { closeOn, drainCall, readToEnd } from './winding-up';
+import { drainCall, endAtHoster, readToEnd } from './winding-up';
 
-/** Acks of a durable session whose hoster does not say how often it wants them. */
-const DURABLE_ACK_EVERY = 16;
-
+/** Records that are read ahead while the application waits for the result of a command. */
+const MOST_AHEAD = 256;
+/** As an application has them, or as JSON that somebody else sent. */
+type CommandArguments = { readonly value: unknown } | { readonly json: string };
 type End = Extract<RecordEvent, { body: 'end' }>;
 
 /** One session's dealings with hosters: opening, turn by turn, and letting go. One turn at a time. */
 export class SessionCore implements TurnHost {
   readonly clock;
-  readonly timeouts;
+  readonly timeouts: CoreContext['settings']['timeouts'];
   readonly durable: boolean;
   readonly #context: CoreContext;
   readonly #standing: Standing;
@@ -31,8 +37,14 @@ export class SessionCore implements TurnHost {
   readonly #move: Move;
   readonly #recovery: Recovery;
   readonly #acker: Acker;
+  readonly #commands: Commands;
+  readonly #teller: CommandTeller;
+  readonly #intake: Intake;
+  readonly #idle: IdleStream;
   /** The turn that runs. */
   #active: ActiveTurn | undefined;
+  /** The turn that is to run, and of which no record has come. */
+  #starting: ActiveTurn | undefined;
   /** The turn before, still being wound up. */
   #settling: Promise<void> = Promise.resolve();
 
@@ -42,10 +54,23 @@ export class SessionCore implements TurnHost {
     this.timeouts = context.settings.timeouts;
     this.durable = context.settings.durable;
     this.#standing = standing;
-    this.#opening = new Opening(context, standing);
+    this.#opening = new Opening(context, standing, () => this.#intake.reused());
     this.#move = new Move(context, standing);
     this.#recovery = new Recovery(context, standing, this.#move);
+    this.#teller = new CommandTeller(context, standing, this.#recovery);
+    this.#idle = new IdleStream(context.clock, standing, this.timeouts.closeMs);
     this.#acker = new Acker((position) => this.#sendAck(position), context.clock);
+    this.#commands = new Commands(
+      (command) => this.#sendCommand(command),
+      context.clock,
+      standing.commands,
+    );
+    this.#intake = new Intake(context, standing, {
+      move: this.#move,
+      recovery: this.#recovery,
+      acker: this.#acker,
+      commands: this.#commands,
+    });
   }
 
   get state(): CoreState {
@@ -59,6 +84,11 @@ export class SessionCore implements TurnHost {
   /** The turn before is wound up: `turn` is the number of the next one. */
   get settled(): Promise<void> {
     return this.#settling;
+  }
+
+  /** A turn runs, or one that was left is not wound up yet. */
+  get turnRuns(): boolean {
+    return this.#active !== undefined;
   }
 
   /** The number of the turn that runs, or of the next one. */
@@ -80,20 +110,10 @@ export class SessionCore implements TurnHost {
   async startTurn(spec: TurnSpec, signal: AbortSignal): Promise<ActiveTurn> {
     await abortable(this.#settling, signal);
     throwIfAborted(signal);
-    const { state } = this;
-    switch (state.kind) {
-      case 'closed':
-        throw new CabstandError('SESSION_ENDED', 'the session is closed');
-      case 'failed':
-        throw new CabstandError('SESSION_LOST', `the session was lost: ${state.error.message}`, {
-          cause: state.error,
-        });
-      case 'idle':
-        return this.#startAnywhere(spec, signal);
-      case 'open':
-      case 'recovering':
-        return this.#startHere(spec, signal);
-    }
+    this.#standing.checkNextTurn();
+    return this.state.kind === 'idle'
+      ? this.#startAnywhere(spec, signal)
+      : this.#startHere(spec, signal);
   }
 
   async #startAnywhere(spec: TurnSpec, signal: AbortSignal): Promise<ActiveTurn> {
@@ -102,11 +122,6 @@ export class SessionCore implements TurnHost {
       () => this.#makeTurn({ ...spec, input: kept ?? spec.input }),
       signal,
     );
-    if (this.state.kind === 'closed') {
-      const error = new CabstandError('SESSION_ENDED', 'the session was closed');
-      turn.break(error);
-      throw error;
-    }
     this.#standing.opened(node, channel);
     return this.#begun(turn, kept !== undefined);
   }
@@ -130,15 +145,20 @@ export class SessionCore implements TurnHost {
 
   #makeTurn(spec: TurnSpec): ActiveTurn {
     const { pending } = this.#standing;
-    return new ActiveTurn(this, this.turn, pending?.start ?? this.position, {
+    const turn = new ActiveTurn(this, this.turn, pending?.start ?? this.position, {
       ...spec,
       chunksBefore: pending?.chunks ?? 0,
     });
+    this.#starting = turn;
+    this.#idle.cancel();
+    return turn;
   }
 
   /** The turn's input as it is kept; undefined where it is not. */
   #kept(spec: TurnSpec) {
-    return this.durable ? this.#standing.continuation.keep(spec.input) : undefined;
+    return this.durable && spec.input
+      ? this.#standing.continuation.keep(spec.input, spec.shared)
+      : undefined;
   }
 
   #begun(turn: ActiveTurn, kept: boolean): ActiveTurn {
@@ -147,6 +167,8 @@ export class SessionCore implements TurnHost {
     if (!this.durable) turn.live?.forget();
     this.#active = turn;
     this.#move.turnBegan();
+    this.#starting = undefined;
+    this.#lookAhead(turn);
     return turn;
   }
 
@@ -157,55 +179,21 @@ export class SessionCore implements TurnHost {
 
   /** What another process needs to go on. Throws where there is nothing to go on with, or it cannot. */
   export(): HandleContent {
-    return exported(this.#context, this.#standing, this.#active);
+    return exported(this.#context, this.#standing, this.#active, this.#commands);
   }
 
   // What a turn's stream needs.
 
-  accept(record: RecordEvent, turn: ActiveTurn): boolean {
-    const { guard, epochCounter } = this.#standing;
-    if (!guard.accept(record, turn.turn, epochCounter)) return false;
-    this.#recovery.recordArrived();
-    this.#move.recordArrived();
-    return true;
+  get patient(): boolean {
+    return this.#standing.survival !== undefined;
+  }
+
+  accept(records: readonly RecordEvent[], turn: ActiveTurn): readonly RecordEvent[] {
+    return this.#intake.accept(records, turn);
   }
 
   notice(event: Exclude<ProtocolEvent, RecordEvent>, turn: ActiveTurn): void {
-    const { emit } = this.#context;
-    const standing = this.#standing;
-    switch (event.type) {
-      case 'opened':
-        standing.openedOn(event.digest);
-        this.#acker.wish = {
-          records: event.ackRecords || event.ackEvery || (this.durable ? DURABLE_ACK_EVERY : 0),
-          bytes: event.ackBytes || Infinity,
-        };
-        emit('opened', event);
-        return;
-      case 'queued':
-        emit('queued', { position: event.position });
-        return;
-      case 'progress':
-        emit('progress', { done: event.done, total: event.total });
-        return;
-      case 'draining':
-        emit('draining', { deadlineMs: event.deadlineMs });
-        if (this.durable) this.#move.begin(event.deadlineMs);
-        return;
-      case 'ackWanted':
-        this.#acker.wanted();
-        return;
-      case 'accepted':
-        if (event.turn === turn.turn) turn.live?.accepted(event.nextPart, event.wanted);
-        return;
-      case 'checkpoint':
-        if (!this.durable) return;
-        if (standing.continuation.offer(event.checkpoint, turn.turn, this.position))
-          turn.live?.checkpoint(event.checkpoint.position);
-        return;
-      case 'closed':
-        throw closedError(event.reason, event.error);
-    }
+    this.#intake.notice(event, turn);
   }
 
   async regain(turn: ActiveTurn, error: CabstandError): Promise<SessionChannel> {
@@ -225,6 +213,14 @@ export class SessionCore implements TurnHost {
     this.#acker.delivered(position, bytes);
   }
 
+  /** The reader of a turn came to a record that is no chunk, and no end. */
+  heard(record: RecordEvent): void {
+    if (record.body === 'message') {
+      const { name, value, position, turn } = record;
+      this.#context.emit('message', { name, message: value, position, turn });
+    }
+  }
+
   /** The end-of-turn record was accepted. Throws where the turn ended in an error. */
   endTurn(turn: ActiveTurn, end: End): TurnResult {
     const { emit } = this.#context;
@@ -239,21 +235,66 @@ export class SessionCore implements TurnHost {
     }
     this.#acker.turnEnded(end.position);
     const { source } = turn;
-    const ends =
+    this.#settling =
       source !== undefined && source !== this.#channel
         ? drainCall(source, this.clock, this.timeouts.closeMs)
-        : undefined;
+        : Promise.resolve();
     this.#recovery.turnEnded();
-    this.#settling = ends ?? Promise.resolve();
-    const { note = '', reason, steps } = end;
-    const { chunks } = turn;
-    const result = { turn: end.turn, reason, steps, chunks, ...(note === '' ? {} : { note }) };
+    if (this.durable) this.#idle.begin();
+    if (standing.survival !== undefined) this.#ended();
+    const { note = '', reason, steps, turn: number, generation } = end;
+    const noted = { ...(note === '' ? {} : { note }), ...(generation && { generation }) };
+    const result = { turn: number, reason, steps, chunks: turn.chunks, ...noted };
     emit('turnEnd', result);
     const error = endError(end);
     // A turn that ends fatally takes its session with it.
     if (error !== undefined && (isGone(end) || error.class === 'fatal')) this.fail(error);
     if (error !== undefined) throw error;
     return result;
+  }
+
+  /** Its hoster ends a module's session with its turn, and the stream of the session with it. */
+  #ended(): void {
+    const channel = this.#channel;
+    this.#standing.ended();
+    this.#move.drop(new CabstandError('SESSION_ENDED', 'the turn is over'));
+    if (channel !== undefined)
+      this.#settling = drainCall(channel, this.clock, this.timeouts.closeMs);
+  }
+
+  /** Sends a command to the turn that runs, or is about to; see `Session.command`. */
+  command(name: string, args: CommandArguments, signal: AbortSignal | undefined): Promise<unknown> {
+    if (this.#active !== undefined && !this.patient && name !== STOP)
+      return Promise.reject(commandUnknown(this.#context.settings.model, name));
+    const result =
+      'json' in args
+        ? this.#commands.runText(name, args.json, signal)
+        : this.#commands.run(name, args.value, signal);
+    if (this.#active !== undefined) this.#lookAhead(this.#active);
+    return result;
+  }
+
+  /** See `Session.commandRoom`. */
+  commandRoom(): Promise<void> | undefined {
+    return this.#commands.room();
+  }
+
+  /** Nobody reads the turn that ran. */
+  turnLeft(): void {
+    this.#starting = undefined;
+    this.#commands.over('the turn was left before its result');
+  }
+
+  /** A result comes behind records that nobody may ask for before it is here. */
+  #lookAhead(turn: ActiveTurn): void {
+    // What goes wrong shows to the reader of the turn, and ends the session.
+    turn.lookAhead(MOST_AHEAD, () => this.#commands.awaited).catch(() => undefined);
+  }
+
+  async #sendCommand(command: Command): Promise<boolean> {
+    const turn = this.#active ?? this.#starting;
+    if (turn === undefined || !this.#intake.hasOpened(turn)) return false;
+    return await this.#teller.tell(turn, command);
   }
 
   /** Nobody reads the turn any more: stops it at the hoster and reads on to its end. */
@@ -299,7 +340,8 @@ export class SessionCore implements TurnHost {
   fail(error: CabstandError): void {
     const { placement, emit } = this.#context;
     const { state } = this;
-    if (state.kind === 'failed' || state.kind === 'closed') return;
+    if (state.kind === 'failed' || state.kind === 'closed' || state.kind === 'ended') return;
+    this.#commands.over('the session is lost', error);
     this.#standing.lost(error);
     this.#move.drop(error);
     this.#active?.stop();
@@ -320,25 +362,21 @@ export class SessionCore implements TurnHost {
     if (state.kind === 'closed') return;
     const standing = this.#standing;
     standing.closed();
-    const { protocol, emit } = this.#context;
-    const { sessionId, epoch } = standing;
-    const goodbye = new CabstandError('CANCELLED', 'the session was closed');
+    this.#commands.over('the session was closed');
+    const { emit } = this.#context;
+    const goodbye = sessionClosed();
     standing.closing.abort(goodbye);
     this.#move.drop(goodbye);
     if (keep) {
       if (state.kind === 'open') state.channel?.cancel(goodbye);
       this.#active?.break(goodbye);
-    } else if (state.kind === 'open' && state.channel !== undefined) {
-      // A hoster finishes what runs before it closes.
-      if (this.#active !== undefined) state.channel.send({ kind: 'cancel', turn: this.turn });
-      await closeOn(state.channel, goodbye, this.clock, this.timeouts.closeMs);
     } else if (state.kind === 'open' || state.kind === 'recovering') {
-      await protocol
-        .closeSession(state.node, { sessionId, epoch }, this.#brief)
-        // It is closed here; at the hoster it ends at the latest when it has been idle too long.
-        .catch(() => undefined);
+      // A hoster finishes what runs before it closes; a module it tells to come to its end.
+      const cancels = this.#active && !this.patient ? this.turn : undefined;
+      await endAtHoster(this.#context, standing, state, cancels);
       this.#active?.break(goodbye);
     }
+    await this.#opening.close(keep);
     await this.#settling;
     emit('closed');
   }

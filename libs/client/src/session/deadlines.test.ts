@@ -1,18 +1,21 @@
 import { FakeClock } from '@cabstand/core';
-import { MockProtocol } from '../mock/protocol';
-import type { MockProtocolOptions } from '../mock/types';
+import { MockProtocol } from '@cabstand/testing';
+import type { MockProtocolOptions } from '@cabstand/testing';
 import { RemoteManager } from '../remote/manager';
 import { SessionManager } from './manager';
 import type { SessionOptions } from './options';
 
 /** The deadlines of going on, in time of their own. */
-async function setup(options: MockProtocolOptions = {}, open: Partial<SessionOptions> = {}) {
-  const clock = new FakeClock();
+async function setup(
+  options: MockProtocolOptions = {},
+  open: Partial<SessionOptions> = {},
+  clock = new FakeClock(),
+) {
   const random = (): number => 0.5;
   const mock = new MockProtocol(options);
   const remote = new RemoteManager({ hosters: mock.hosters, clock, random });
   const sessions = new SessionManager(remote, { protocol: mock, clock, random });
-  const session = await sessions.session({ model: 'm', ...open });
+  const session = sessions.session({ model: 'm', ...open });
   /** Moves time on until the promise is settled, and tells how long that took. */
   const timed = async <T>(promise: Promise<T>): Promise<{ ms: number; outcome: T | Error }> => {
     const since = clock.monotonic();
@@ -98,6 +101,19 @@ test('a model whose steps are long is not taken for a stalled one', async () => 
   for (let i = 5; i < 8; i++)
     expect((await made.timed(turn.next())).outcome).toMatchObject({ value: { position: i } });
   expect(recoveries).toBe(0);
+});
+
+test('a first record that takes longer than placeMs is waited for while its hoster computes', async () => {
+  const clock = new FakeClock();
+  async function* answer() {
+    await new Promise<void>((resolve) => clock.setTimer(resolve, 100_000));
+    yield { text: 'long considered' };
+  }
+  // The hoster lives in its client's time.
+  const { timed, session } = await setup({ clock, answer }, {}, clock);
+  const { ms, outcome } = await timed(session.runProtocolTask('x').next());
+  expect(outcome).toMatchObject({ value: { text: 'long considered' } });
+  expect(ms).toBeGreaterThan(60_000);
 });
 
 test('an application that does not read is never taken for a lost hoster', async () => {

@@ -1,8 +1,8 @@
 import { CabstandError, FakeClock } from '@cabstand/core';
 import { float32Of } from '@cabstand/tensor';
 import fc from 'fast-check';
-import { MockProtocol } from '../mock/protocol';
-import type { MockFailure } from '../mock/types';
+import { MockProtocol } from '@cabstand/testing';
+import type { MockFailure } from '@cabstand/testing';
 import { RemoteManager } from '../remote/manager';
 import type { Chunk } from './chunk';
 import { SessionManager } from './manager';
@@ -110,7 +110,7 @@ class Run {
   }
 
   async work(): Promise<void> {
-    let session = await this.manager().session({ model: 'm' });
+    let session = this.manager().session({ model: 'm' });
     this.#session = session;
     session.on('recovered', () => this.recovered++);
     for (const [index, { live, chunks }] of this.plan.turns.entries()) {
@@ -170,7 +170,7 @@ class Run {
   async #move(session: Session): Promise<Session> {
     const handle = session.export();
     await session.detach();
-    const moved = await this.manager().import(handle);
+    const moved = this.manager().import(handle);
     this.#session = moved;
     moved.on('recovered', () => this.recovered++);
     return moved;

@@ -1,6 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import { float32Of } from '@cabstand/tensor';
-import type { MockFailure, MockRecord } from '../mock/types';
+import type { MockFailure, MockRecord } from '@cabstand/testing';
 import type { Chunk } from './chunk';
 import type { RecoveredNotice, RecoveringNotice } from './events';
 import { collect, mocked, processOf, texts } from './mocked.fixture';
@@ -287,7 +287,7 @@ describe.each(['mock', 'grpc'] as const)('a durable session over %s', (kind) => 
     test('goes on between two turns, and fences the exporting process off', async () => {
       const { session, mock, addresses } = await setup(kind);
       await texts(session.runProtocolTask('a b'));
-      const other = await processOf(kind, { mock, addresses }).sessions.import(session.export());
+      const other = processOf(kind, { mock, addresses }).sessions.import(session.export());
       expect([other.id, other.model, other.position, other.turnPending]).toEqual([
         session.id,
         'm',
@@ -314,7 +314,7 @@ describe.each(['mock', 'grpc'] as const)('a durable session over %s', (kind) => 
         const handle = session.export();
         await session.detach();
         if (fate === 'is lost') mock.stop(mock.turns[0]!.hoster);
-        const other = await processOf(kind, { mock, addresses }).sessions.import(handle);
+        const other = processOf(kind, { mock, addresses }).sessions.import(handle);
         expect(other.turnPending).toBe(true);
         const chunks = await collect(other.continueTurn());
         expect(chunks.map((chunk) => chunk.text).join(' ')).toBe('g h i j');
@@ -337,7 +337,7 @@ describe.each(['mock', 'grpc'] as const)('a durable session over %s', (kind) => 
       await texts(session.runProtocolTask('y'));
       mock.start(mock.turns[0]!.hoster);
       await session.detach();
-      const other = await processOf(kind, { mock, addresses }).sessions.import(handle);
+      const other = processOf(kind, { mock, addresses }).sessions.import(handle);
       const chunks = await collect(other.continueTurn());
       expect(chunks.map((chunk) => chunk.text).join(' ')).toBe('c d e f g h i j');
       expect(positions(chunks)).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
@@ -351,7 +351,7 @@ describe.each(['mock', 'grpc'] as const)('a durable session over %s', (kind) => 
       await live.next();
       expect(() => session.export()).toThrow(/a live turn runs/);
       await live.return();
-      const other = await sessions.session({ model: 'm', durable: false });
+      const other = sessions.session({ model: 'm', durable: false });
       expect(() => other.export()).toThrow(/not durable/);
     });
   });
@@ -361,7 +361,7 @@ test.each(['', 'cabstand-session-1.', 'cabstand-session-1.e30', 'cabstand-sessio
   '%j is no handle',
   async (handle) => {
     const { sessions } = await setup('mock');
-    await expect(sessions.import(handle)).rejects.toMatchObject({
+    await expect((async () => sessions.import(handle))()).rejects.toMatchObject({
       reason: 'INVALID_ARGUMENT',
       metadata: { field: 'handle' },
     });

@@ -56,3 +56,30 @@ export function turnRefusal(error: CabstandError): boolean {
   if (error.reason === 'SESSION_ENDED') return false;
   return error.class === 'caller' || error.class === 'overload' || error.class === 'auth';
 }
+
+/** Why a session that survives nothing cannot go on once its hoster or its engine is lost. */
+export function noSurvival(cause: CabstandError): CabstandError {
+  return new CabstandError(
+    'SESSION_LOST',
+    `the session's hoster or engine is lost, and its model keeps nothing of a session (survival: none): ${cause.message}`,
+    { metadata: { problem: 'no_survival' }, cause },
+  );
+}
+
+/** A hoster says that it has other weights, or other code, than the session began with. */
+export function isExchange({ reason, metadata }: CabstandError): boolean {
+  return reason === 'SESSION_LOST' && metadata['problem'] === 'other_weights';
+}
+
+/** The hoster is lost, and all that there are serve other weights or other code under the name of the model. */
+export function onlyOthers(cause: CabstandError): CabstandError {
+  return new CabstandError(
+    'SESSION_LOST',
+    `the session's hoster is lost, and the others have other weights, or other code, of its model: ${cause.message}`,
+    { metadata: { problem: 'other_weights' }, cause },
+  );
+}
+
+/** What runs is told when the application closes its session. */
+export const sessionClosed = (): CabstandError =>
+  new CabstandError('CANCELLED', 'the session was closed');

@@ -23,6 +23,23 @@ export interface RecoveredNotice extends RecoveringNotice {
   readonly attempts: number;
 }
 
+/** What a module told with `ctx.send`: it is never lost and never comes twice. */
+export interface MessageNotice {
+  readonly name: string;
+  /** What the module sent, as JSON says it. */
+  readonly message: unknown;
+  /** Number of the record: the message comes after all chunks of lower positions. */
+  readonly position: number;
+  readonly turn: number;
+}
+
+/** What a module told with `ctx.notify`: it may be lost. */
+export interface ModuleNotice {
+  readonly name: string;
+  readonly value: unknown;
+  readonly turn: number;
+}
+
 /** What a session tells besides its records. Listeners must not throw. */
 export interface SessionEvents {
   /** A hoster has opened the session. */
@@ -33,6 +50,12 @@ export interface SessionEvents {
   queued: [{ readonly position: number }];
   /** Work goes on though no record comes out. */
   progress: [{ readonly done: number; readonly total: number }];
+  /** A module sent a message: told once all chunks before it were asked for, and before the next one. */
+  message: [MessageNotice];
+  /** A module told something to whoever reads right now. */
+  notice: [ModuleNotice];
+  /** Only for who watches: so many records were left out. */
+  skipped: [{ readonly records: number }];
   /** The hoster wants to go within this time. */
   draining: [{ readonly deadlineMs: number }];
   /** The stream broke, or its hoster wants to go; the session looks for where to go on. */

@@ -22,6 +22,26 @@ export class PositionGuard {
     return this.#next;
   }
 
+  /** Another process had those before. */
+  begin(position: number): void {
+    this.#next = position;
+  }
+
+  /**
+   * Records that belong together: those of them that have not been here before. All of them count, or none:
+   * throws as `accept` does, and is then as it was.
+   */
+  acceptAll<R extends Positioned>(records: readonly R[], turn: number, epoch: number): R[] {
+    const before = { next: this.#next, epoch: this.#epoch };
+    try {
+      return records.filter((record) => this.accept(record, turn, epoch));
+    } catch (error) {
+      this.#next = before.next;
+      this.#epoch = before.epoch;
+      throw error;
+    }
+  }
+
   /**
    * True: the record is the next one. False: it has been here before and is to be dropped. Throws
    * NODE_BAD_REPLY where the hoster left something out, or mixed turns or epochs.

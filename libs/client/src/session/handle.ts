@@ -1,7 +1,8 @@
 import { invalid } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
-import type { Checkpoint } from '../protocol/events';
-import type { Target, TurnInput } from '../protocol/types';
+import type { Checkpoint, Survival } from '../protocol/events';
+import type { GivenRecord, Target, TurnInput } from '../protocol/types';
+import type { KeptCommands } from './commands';
 
 /** What another process needs to go on with a session. */
 export interface HandleContent {
@@ -11,6 +12,8 @@ export interface HandleContent {
   readonly priority: number;
   /** The highest epoch that any hoster was told. */
   readonly epoch: number;
+  /** See `ResumeRequest`; undefined in handles of before. */
+  readonly servedEpoch?: number | undefined;
   /** Where it was last. */
   readonly node: Target;
   /** The next position wanted. */
@@ -22,6 +25,17 @@ export interface HandleContent {
   readonly past: readonly KeptTurn[];
   /** Set while a turn runs. */
   readonly running: RunningTurn | undefined;
+  /** Set for a module's session. */
+  readonly module?: KeptModule | undefined;
+}
+
+/** What a module's session has besides. */
+interface KeptModule {
+  readonly survival: Survival;
+  /** What it was given since the checkpoint; undefined where that was too much. */
+  readonly given: readonly GivenRecord[] | undefined;
+  readonly chain: number;
+  readonly commands: KeptCommands;
 }
 
 export interface KeptTurn {
@@ -84,13 +98,14 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 function isContent(value: unknown): value is HandleContent {
   if (!isRecord(value)) return false;
   const { sessionId, model, digest, priority, epoch, node, position, turn } = value;
-  const { checkpoint, past, running } = value;
+  const { checkpoint, past, running, module, servedEpoch } = value;
   return (
     typeof sessionId === 'string' &&
     typeof model === 'string' &&
     typeof digest === 'string' &&
     isCount(priority) &&
     isCount(epoch) &&
+    (servedEpoch === undefined || isCount(servedEpoch)) &&
     isTarget(node) &&
     isCount(position) &&
     isCount(turn) &&
@@ -98,8 +113,38 @@ function isContent(value: unknown): value is HandleContent {
     Array.isArray(past) &&
     past.every((one) => isRecord(one) && isCount(one['turn']) && isPlaced(one, 'position')) &&
     (running === undefined ||
-      (isRecord(running) && isPlaced(running, 'start') && isCount(running['chunks'])))
+      (isRecord(running) && isPlaced(running, 'start') && isCount(running['chunks']))) &&
+    (module === undefined || isModule(module))
   );
+}
+
+function isModule(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { survival, given, chain, commands } = value;
+  return (
+    (survival === 'none' || survival === 'replay' || survival === 'commit') &&
+    (given === undefined || (Array.isArray(given) && given.every(isGiven))) &&
+    isCount(chain) &&
+    isRecord(commands) &&
+    isCount(commands['next']) &&
+    (commands['guessedFrom'] === undefined || isCount(commands['guessedFrom'])) &&
+    Array.isArray(commands['waiting']) &&
+    commands['waiting'].every((one) => isRecord(one) && isCount(one['number']) && isCommand(one))
+  );
+}
+
+function isGiven(value: unknown): boolean {
+  if (!isRecord(value) || !isCount(value['position']) || !isCount(value['turn'])) return false;
+  const { body } = value;
+  if (body === 'recorded')
+    return typeof value['name'] === 'string' && typeof value['json'] === 'string';
+  return (
+    isCount(value['sequence']) && (body === 'input' || (body === 'command' && isCommand(value)))
+  );
+}
+
+function isCommand(value: Record<string, unknown>): boolean {
+  return typeof value['name'] === 'string' && typeof value['arguments'] === 'string';
 }
 
 function isPlaced(value: Record<string, unknown>, position: string): boolean {

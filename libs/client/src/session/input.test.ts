@@ -4,7 +4,7 @@ import type { DType, Tensor } from '@cabstand/tensor';
 import fc from 'fast-check';
 import { toTensors, turnInput } from './input';
 import { isTyped, typedInputs } from './input-values';
-import type { MockProtocolOptions } from '../mock/types';
+import type { MockProtocolOptions } from '@cabstand/testing';
 import { collect, mocked } from './mocked.fixture';
 
 const edges: readonly Tensor[] = [

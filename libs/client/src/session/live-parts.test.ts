@@ -11,6 +11,7 @@ class Channel implements SessionChannel {
   poll = (): undefined => undefined;
   wait = (): Promise<boolean> => Promise.resolve(false);
   cancel = (): void => undefined;
+  finish = (): void => undefined;
 }
 
 function setup(maxReplayBytes = 1_000) {
@@ -85,6 +86,35 @@ test('room is what the hoster has taken, whoever it is', () => {
   expect(parts.hasRoom).toBe(true);
   attach(true);
   expect(parts.hasRoom).toBe(false);
+});
+
+test('parts that the process before has sent leave room once they are sent again', () => {
+  const { parts, write, attach } = setup(0);
+  const channel = attach(false);
+  parts.accepted(12);
+  for (let i = 0; i < 12; i++) parts.applied(i, i);
+  write(12);
+  expect(channel.sent).toHaveLength(12);
+  expect(parts.hasRoom).toBe(true);
+  write(7);
+  expect(parts.hasRoom).toBe(true);
+  write(1);
+  expect(parts.hasRoom).toBe(false);
+});
+
+test('parts that a checkpoint of the process before holds are written, and not sent elsewhere', () => {
+  const { parts, write, attach } = setup();
+  attach(false);
+  for (let i = 0; i < 4; i++) parts.applied(i, i);
+  parts.checkpoint(4);
+  const next = attach(true);
+  write(1);
+  expect([parts.hasRoom, parts.keptBytes]).toEqual([true, 0]);
+  write(11);
+  expect(next.sent).toEqual([4, 5, 6, 7, 8, 9, 10, 11]);
+  expect(parts.hasRoom).toBe(false);
+  parts.accepted(5);
+  expect(parts.hasRoom).toBe(true);
 });
 
 test('what cannot go elsewhere is not kept', () => {

@@ -1,4 +1,11 @@
+import { ReplayLog } from '@cabstand/core';
+import type { Placed } from '@cabstand/core';
 import type { LivePart, SessionChannel } from '../protocol/types';
+
+/** A part that was applied, and where. */
+interface Applied extends Placed {
+  readonly sequence: number;
+}
 
 interface Kept {
   readonly part: LivePart;
@@ -30,10 +37,16 @@ export class LiveParts {
   /** Of the parts that are neither accepted nor below `#wanted`. */
   #bytesInFlight = 0;
   #sent = 0;
+  /**
+   * What the hoster said, of parts that are yet to be sent as well: it has those that the process before this
+   * one sent, and says so once.
+   */
+  #saidAccepted = 0;
+  #saidWanted = 0;
   /** Parts below are in the newest checkpoint, or will not be needed again. */
   #covered = 0;
   /** At which positions parts were applied; of those kept, and the last one that is not. */
-  #applied: { readonly sequence: number; readonly position: number }[] = [];
+  #applied = new ReplayLog<Applied>();
   #channel: SessionChannel | undefined;
   #draining = false;
   #waiting: (() => void)[] = [];
@@ -70,8 +83,7 @@ export class LiveParts {
   add(part: LivePart, bytes: number): void {
     this.#kept.push({ part, bytes });
     this.#keptBytes += bytes;
-    this.#bytesInFlight += bytes;
-    this.#drop();
+    if (this.#counted < this.#end) this.#bytesInFlight += bytes;
     this.#send();
   }
 
@@ -86,12 +98,14 @@ export class LiveParts {
    */
   attach(channel: SessionChannel, resumed: boolean): void {
     this.#channel = channel;
-    if (resumed) this.#accepted = Math.max(this.#base, this.#covered);
+    if (resumed) {
+      this.#accepted = this.#saidAccepted = Math.max(this.#base, this.#covered);
+      this.#saidWanted = 0;
+    }
     this.#sent = this.#accepted;
     this.#weigh();
     this.#draining = false;
     this.#send();
-    this.#wake();
   }
 
   /** Nothing more is sent. Wakes those who wait. */
@@ -99,31 +113,27 @@ export class LiveParts {
     this.#channel = undefined;
     this.#kept = [];
     this.#keptBytes = 0;
-    this.#applied = [];
+    this.#applied = new ReplayLog();
     this.#wake();
   }
 
   /** The hoster has taken the parts below `nextPart`, or has those below `wanted` and needs more. */
   accepted(nextPart: number, wanted = 0): void {
-    const counted = this.#counted;
-    this.#accepted = Math.max(this.#accepted, Math.min(nextPart, this.#sent));
-    this.#wanted = Math.max(this.#wanted, Math.min(wanted, this.#sent));
-    for (let part = counted; part < this.#counted; part++)
-      this.#bytesInFlight -= this.#kept[part - this.#base]?.bytes ?? 0;
-    this.#drop();
-    this.#wake();
+    this.#saidAccepted = Math.max(this.#saidAccepted, nextPart);
+    this.#saidWanted = Math.max(this.#saidWanted, wanted);
+    this.#heed();
   }
 
   /** A record told that a part was applied. */
   applied(sequence: number, position: number): void {
-    this.#applied.push({ sequence, position });
+    this.#applied.append({ sequence, position, bytes: 0 });
     this.accepted(sequence + 1);
   }
 
   /** A checkpoint holds everything that was applied before `position`. */
   checkpoint(position: number): void {
-    for (const entry of this.#applied)
-      if (entry.position < position) this.#covered = Math.max(this.#covered, entry.sequence + 1);
+    const newest = this.#applied.covered(position);
+    if (newest !== undefined) this.#covered = Math.max(this.#covered, newest.sequence + 1);
     this.#drop();
   }
 
@@ -136,7 +146,7 @@ export class LiveParts {
   // Parts that are not covered are given up rather than bounded memory; parts on their way never.
   #drop(): void {
     let count = 0;
-    while (count < this.#accepted - this.#base) {
+    while (count < Math.min(this.#accepted, this.#end) - this.#base) {
       const { maxReplayBytes } = this.#limits;
       if (this.#base + count >= this.#covered && this.#keptBytes <= maxReplayBytes) break;
       this.#keptBytes -= this.#kept[count]?.bytes ?? 0;
@@ -146,10 +156,26 @@ export class LiveParts {
     this.#kept.splice(0, count);
     this.#base += count;
     const needed = this.#base - 1;
-    this.#applied = this.#applied.filter(({ sequence }) => sequence >= needed);
+    this.#applied.giveUp(({ sequence }) => sequence < needed);
+  }
+
+  /** What was said of parts counts once they are sent. */
+  #heed(): void {
+    const counted = this.#counted;
+    this.#accepted = Math.max(this.#accepted, Math.min(this.#saidAccepted, this.#sent));
+    this.#wanted = Math.max(this.#wanted, Math.min(this.#saidWanted, this.#sent));
+    for (let part = counted; part < this.#counted; part++)
+      this.#bytesInFlight -= this.#kept[part - this.#base]?.bytes ?? 0;
+    this.#drop();
+    this.#wake();
   }
 
   #send(): void {
+    this.#sendUnsent();
+    this.#heed();
+  }
+
+  #sendUnsent(): void {
     const channel = this.#channel;
     if (channel === undefined || this.#draining) return;
     while (this.#sent < this.#end) {

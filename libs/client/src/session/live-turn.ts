@@ -3,8 +3,7 @@ import type { LinkedSignal } from '@cabstand/core';
 import type { RecordEvent } from '../protocol/events';
 import type { LivePart, TurnInput } from '../protocol/types';
 import type { ActiveTurn } from './active-turn';
-import { Chunk, chunkBytes } from './chunk';
-import type { TurnResult } from './chunk';
+import type { Chunk, TurnResult } from './chunk';
 import { copyTensor } from './continuation';
 import { inputBytes, toTensors } from './input';
 import type { TensorInput } from './input';
@@ -13,24 +12,37 @@ import type { Given } from './input-values';
 import { LiveParts } from './live-parts';
 import { Mailbox } from './mailbox';
 import type { LiveSettings } from './options';
+import { recordBytes } from './reading';
+import type { Reading } from './reading';
 import type { RunContext } from './turn-run';
 import type { Watchdog } from './watchdog';
+
+/** Most records that are no chunks and wait for the application to come to them. */
+const MOST_BETWEEN = 4_096;
+
+/** A record, and what its reader is given of it. */
+interface Read<T> {
+  readonly record: RecordEvent;
+  readonly item: T;
+}
 
 /**
  * A turn whose input comes while its output goes: a microphone, say. Write parts, read chunks, at the
  * same time; `end` says that no more input follows. Leaving the `for await` loop cancels the turn.
  */
-export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefined> {
+export class LiveTurn<T = Chunk> implements AsyncIterableIterator<T, TurnResult, undefined> {
   readonly #context: RunContext & { readonly writeMs: number };
   readonly #input: TurnInput;
   readonly #parts: LiveParts;
-  readonly #chunks: Mailbox<Chunk, TurnResult>;
+  readonly #reading: Reading<T>;
+  readonly #chunks: Mailbox<Read<T>, TurnResult>;
   readonly #link: LinkedSignal;
   readonly #copies: boolean;
   #count = 0;
   #sequence = 0;
-  /** Position of the last record that was no chunk. */
-  #applied = -1;
+  /** Records that are no chunks, which the application has not come to. */
+  #between: RecordEvent[] = [];
+  #betweenRoom: () => void = () => undefined;
   #ended = false;
   /** Nobody asks for the next chunk any more, nor wants to hear why there is none. */
   #left = false;
@@ -43,8 +55,10 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
     context: RunContext & { readonly writeMs: number },
     input: TurnInput,
     settings: LiveSettings,
+    reading: Reading<T>,
   ) {
     this.#context = context;
+    this.#reading = reading;
     this.#input = input;
     this.#parts = new LiveParts({
       maxParts: settings.maxPartsInFlight,
@@ -67,6 +81,10 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
    * for `writeMs` because nobody reads the chunks.
    */
   write(tensors: TensorInput): Promise<void> {
+    return this.#write(tensors, false);
+  }
+
+  #write(tensors: TensorInput, last: boolean): Promise<void> {
     let given: readonly Given[];
     try {
       const list = toTensors(tensors);
@@ -79,31 +97,37 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
       return Promise.reject(
         new CabstandError('INVALID_ARGUMENT', 'write: the input of this turn was ended'),
       );
-    return this.#add(given, false);
+    if (last) {
+      this.#ended = true;
+      this.#watchdog?.touch();
+    }
+    return this.#add(given, last);
   }
 
-  /** No more input follows: the turn ends when all of it is used up. */
-  end(): Promise<void> {
-    if (this.#ended) return this.#writes;
-    this.#ended = true;
-    this.#watchdog?.touch();
-    return this.#add([], true);
+  /**
+   * No more input follows: the turn ends when all of it is used up.
+   *
+   * @param tensors the last part; default: the one before was
+   */
+  end(tensors: TensorInput = []): Promise<void> {
+    return this.#ended ? this.#writes : this.#write(tensors, true);
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  next(): Promise<IteratorResult<Chunk, TurnResult>> {
-    if (this.#left) return Promise.resolve({ done: true, value: this.#brokenOff() });
-    return this.#chunks.next((chunk) => {
-      this.#context.core.delivered(chunk.position, chunkBytes(chunk));
-      this.#tellApplied();
+  async next(): Promise<IteratorResult<T, TurnResult>> {
+    if (this.#left) return { done: true, value: this.#brokenOff() };
+    const step = await this.#chunks.next(({ record }) => {
+      this.#context.core.delivered(record.position, recordBytes(record));
+      this.#tellBetween();
     });
+    return step.done === true ? step : { done: false, value: step.value.item };
   }
 
   /** Cancels the turn. The session can start another one. */
-  return(value?: TurnResult): Promise<IteratorResult<Chunk, TurnResult>> {
+  return(value?: TurnResult): Promise<IteratorResult<T, TurnResult>> {
     this.#left = true;
     this.#link.abort(new CabstandError('CANCELLED', 'the turn was left before its end'));
     return Promise.resolve({ done: true, value: value as TurnResult });
@@ -228,23 +252,38 @@ export class LiveTurn implements AsyncIterableIterator<Chunk, TurnResult, undefi
       const result = this.#handle(turn, record);
       if (result !== undefined) return result;
       if (this.#chunks.full) await abortable(this.#chunks.room(), signal);
+      else if (this.#between.length >= MOST_BETWEEN)
+        await abortable(
+          new Promise<void>((resolve) => {
+            this.#betweenRoom = resolve;
+          }),
+          signal,
+        );
     }
   }
 
   #handle(turn: ActiveTurn, record: RecordEvent): TurnResult | undefined {
-    if (record.body === 'chunk') {
-      this.#chunks.push(new Chunk(record, turn.chunksBefore + this.#count++));
-      return undefined;
-    }
+    const item = this.#reading(record, turn.chunksBefore + this.#count);
+    if (record.body === 'chunk') this.#count++;
+    if (item !== undefined) this.#chunks.push({ record, item });
     if (record.body === 'end') return this.#context.core.endTurn(turn, record);
-    this.#applied = record.position;
-    this.#tellApplied();
+    if (item !== undefined) return undefined;
+    this.#between.push(record);
+    if (this.#chunks.idle) this.#tellBetween();
     return undefined;
   }
 
-  /** Records that are no chunks have arrived where the application has had all chunks before them. */
-  #tellApplied(): void {
-    if (this.#applied >= 0 && this.#chunks.idle) this.#context.core.delivered(this.#applied, 0);
+  /** The application comes to the records before the next chunk. */
+  #tellBetween(): void {
+    const until = this.#chunks.first?.record.position ?? Infinity;
+    const { core } = this.#context;
+    for (let next = this.#between[0]; next !== undefined; next = this.#between[0]) {
+      if (next.position > until) return;
+      this.#between.shift();
+      core.heard(next);
+      core.delivered(next.position, 0);
+    }
+    this.#betweenRoom();
   }
 
   #brokenOff(): TurnResult {

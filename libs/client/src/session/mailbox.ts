@@ -31,6 +31,11 @@ export class Mailbox<T, R> {
     return this.#items.length === 0 && this.#taken === undefined;
   }
 
+  /** The next item that its reader gets. */
+  get first(): T | undefined {
+    return this.#items[0];
+  }
+
   get ended(): boolean {
     return this.#state.kind === 'finished';
   }

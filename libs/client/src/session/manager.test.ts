@@ -1,8 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import { HosterService, RpcServer } from '@cabstand/rpc';
 import type { Authorizer } from '@cabstand/rpc';
-import { trusting } from '../grpc/mock-server.fixture';
-import { MockProtocol } from '../mock/protocol';
+import { MockProtocol, trusting } from '@cabstand/testing';
 import { RemoteManager } from '../remote/manager';
 import { SessionManager } from './manager';
 
@@ -20,7 +19,7 @@ describe('how to connect is said once', () => {
   beforeAll(async () => {
     server = new RpcServer({ authorizer: trusting });
     server.addService(HosterService, {
-      rpc_inference_stream: (_request, call) => {
+      rpc_session_stream: (_requests, call) => {
         callers.push(...call.metadata.get('x-name'));
         return Promise.reject(new CabstandError('PERMISSION_DENIED', 'heard you'));
       },
@@ -39,7 +38,7 @@ describe('how to connect is said once', () => {
       remote,
       authorizer === undefined ? {} : { authorizer },
     );
-    const session = await sessions.session({ model: 'm' });
+    const session = sessions.session({ model: 'm' });
     await expect(session.runProtocolTask('a').next()).rejects.toMatchObject({
       reason: 'PERMISSION_DENIED',
     });
@@ -56,7 +55,7 @@ describe('how to connect is said once', () => {
     const mock = new MockProtocol();
     await using remote = new RemoteManager({ hosters: mock.hosters, authorizer: trusting });
     await using sessions = new SessionManager(remote, { protocol: mock });
-    await using session = await sessions.session({ model: 'm' });
+    await using session = sessions.session({ model: 'm' });
     expect((await session.runProtocolTask('a').next()).value).toMatchObject({ text: 'a' });
   });
 });

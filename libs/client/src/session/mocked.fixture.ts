@@ -1,8 +1,9 @@
 /** Sessions at mocked hosters: in memory, or with the mock behind real sockets. */
 import type { RpcServer } from '@cabstand/rpc';
-import { serveMock, trusting } from '../grpc/mock-server.fixture';
-import { MockProtocol } from '../mock/protocol';
-import type { MockProtocolOptions } from '../mock/types';
+import { GrpcProtocol } from '../grpc/protocol';
+import { MockProtocol, serveMock, trusting } from '@cabstand/testing';
+import type { MockProtocolOptions } from '@cabstand/testing';
+import type { SessionProtocol } from '../protocol/types';
 import { RemoteManager } from '../remote/manager';
 import type { Chunk } from './chunk';
 import { SessionManager } from './manager';
@@ -31,9 +32,9 @@ export async function mocked(
   const addresses = served?.map(({ address }) => address) ?? mock.hosters;
   closers.push(() => Promise.all(servers.map((server) => server.shutdown(0))));
   const setting = { mock, addresses };
-  const { remote, sessions } = processOf(kind, setting, manage);
-  const session = await sessions.session({ model: 'm', ...open });
-  return { ...setting, remote, sessions, session, servers };
+  const { remote, sessions, protocol } = processOf(kind, setting, manage);
+  const session = sessions.session({ model: 'm', ...open });
+  return { ...setting, remote, sessions, session, servers, protocol };
 }
 
 /** Another process: managers of its own, for the same hosters. */
@@ -48,16 +49,19 @@ export function processOf(
     authorizer: trusting,
     ...(clock === undefined ? {} : { clock }),
   });
+  const protocol: SessionProtocol =
+    kind === 'grpc' ? new GrpcProtocol({ authorizer: trusting }, clock) : mock;
   const sessions = new SessionManager(remote, {
-    ...(kind === 'grpc' ? { authorizer: trusting } : { protocol: mock }),
+    protocol,
     ...manage,
     retry: { initialMs: 1, maxMs: 5, ...manage.retry },
   });
   closers.push(
+    () => protocol.close(),
     () => remote.close(),
     () => sessions.close(),
   );
-  return { remote, sessions };
+  return { remote, sessions, protocol };
 }
 
 export async function collect(chunks: AsyncIterable<Chunk>): Promise<Chunk[]> {

@@ -4,6 +4,7 @@ import type { Placement } from '../remote/types';
 import { decideRetry } from '../retry/decide';
 import { openAgain, openSomewhere } from '../retry/opener';
 import type { ActiveTurn } from './active-turn';
+import { sessionClosed } from './endings';
 import { sendTurn } from './placing';
 import { refusedOpening } from './refused-opening';
 import type { CoreContext, Standing } from './standing';
@@ -12,15 +13,42 @@ import type { CoreContext, Standing } from './standing';
 export class Opening {
   readonly #context: CoreContext;
   readonly #standing: Standing;
+  readonly #onReused: () => void;
   #opens = 0;
+  #searching: Promise<unknown> = Promise.resolve();
+  /** Hosters where an attempt that was given up has opened the session. */
+  readonly #left = new Map<string, Target>();
+  #closing: Promise<unknown> = Promise.resolve();
 
-  constructor(context: CoreContext, standing: Standing) {
+  /** @param onReused a turn was sent by a stream that is open already */
+  constructor(context: CoreContext, standing: Standing, onReused: () => void) {
     this.#context = context;
     this.#standing = standing;
+    this.#onReused = onReused;
   }
 
-  /** Opens the session anywhere. Resolves once the first record is here. */
-  async anywhere(
+  /**
+   * The session is closed: resolves once nothing is being opened, and what attempts have left at hosters is closed.
+   *
+   * @param keep another process goes on with it: a name that has ended at a hoster could not be taken up there
+   */
+  async close(keep: boolean): Promise<void> {
+    await this.#searching;
+    const left = keep ? [] : [...this.#left.values()];
+    await Promise.all([this.#closing, ...left.map((node) => this.#closeAt(node))]);
+  }
+
+  /** Opens the session anywhere. Resolves once the first record is here. Throws CANCELLED where it was closed meanwhile. */
+  anywhere(
+    makeTurn: () => ActiveTurn,
+    signal: AbortSignal,
+  ): Promise<{ turn: ActiveTurn; node: Target; channel: SessionChannel | undefined }> {
+    const search = this.#search(makeTurn, signal);
+    this.#searching = search.catch(() => undefined);
+    return search;
+  }
+
+  async #search(
     makeTurn: () => ActiveTurn,
     signal: AbortSignal,
   ): Promise<{ turn: ActiveTurn; node: Target; channel: SessionChannel | undefined }> {
@@ -50,6 +78,8 @@ export class Opening {
       (found) => {
         const turn = makeTurn();
         attempted = turn;
+        // A place is found that computes: how long that takes is the model's.
+        turn.onProgress = () => deadline.restart();
         return this.#attempt(found, turn, deadline.signal);
       },
     );
@@ -58,7 +88,14 @@ export class Opening {
       const cause = deadline.signal.aborted && !signal.aborted ? (told.error ?? error) : error;
       throw refusedOpening(cause, settings);
     });
-    return { ...value, node: place.node };
+    const { node } = place;
+    if (this.#standing.state.kind === 'closed') {
+      value.turn.break(sessionClosed());
+      this.#giveUp(node);
+      throw sessionClosed();
+    }
+    this.#left.delete(node.address);
+    return { ...value, node };
   }
 
   async #attempt(
@@ -75,15 +112,45 @@ export class Opening {
     standing.continuation.openedAnew();
     const fields = this.#fields(place.lease?.ticket ?? '');
     let channel: SessionChannel | undefined;
-    if (turn.live === undefined)
-      turn.use(protocol.runTurn(place.node, this.#request(fields, turn)));
+    if (this.#alone(turn))
+      turn.use(protocol.runTurn(place.node, this.#request(fields, turn)), place.node);
     else {
       channel = protocol.openChannel(place.node, { kind: 'open', ...fields });
-      turn.use(channel);
+      turn.use(channel, place.node);
       sendTurn(channel, turn);
     }
-    await beginOrCancel(turn, signal);
+    try {
+      await turn.begin(signal);
+    } catch (thrown) {
+      const error = CabstandError.from(thrown);
+      turn.stop();
+      turn.break(error);
+      // What a hoster refused is the turn: it may have opened the session before.
+      const refused = standing.digest !== '' && error.class !== 'node';
+      if (signal.aborted || refused) this.#giveUp(place.node);
+      throw thrown;
+    }
     return { turn, channel };
+  }
+
+  /**
+   * An attempt is given up of which the hoster may have opened the session: a durable one would wait there for a
+   * consumer that never comes. Under a name of the application's it may be asked for again: it is closed at the end.
+   */
+  #giveUp(node: Target): void {
+    const { settings } = this.#context;
+    if (!settings.durable) return;
+    if (!settings.named) this.#closing = Promise.all([this.#closing, this.#closeAt(node)]);
+    // Until a hoster says that it has opened, the name may be that of another's session.
+    else if (this.#standing.digest !== '') this.#left.set(node.address, node);
+  }
+
+  #closeAt(node: Target): Promise<unknown> {
+    const { settings, protocol } = this.#context;
+    const { sessionId, epoch } = this.#standing;
+    const brief = { signal: undefined, deadlineMs: settings.timeouts.closeMs };
+    // The hoster may not have opened it yet, and will not now.
+    return protocol.closeSession(node, { sessionId, epoch }, brief).catch(() => undefined);
   }
 
   /**
@@ -126,10 +193,11 @@ export class Opening {
     const { protocol } = this.#context;
     const standing = this.#standing;
     let channel = standing.state.kind === 'open' ? standing.state.channel : undefined;
-    if (channel === undefined && turn.live === undefined) {
-      turn.use(protocol.runTurn(node, this.#request(this.#fields(''), turn)));
+    if (channel === undefined && this.#alone(turn)) {
+      turn.use(protocol.runTurn(node, this.#request(this.#fields(''), turn)), node);
       return;
     }
+    const reused = channel !== undefined;
     if (channel === undefined) {
       const { sessionId, epoch, guard } = standing;
       channel = protocol.openChannel(node, {
@@ -137,11 +205,21 @@ export class Opening {
         sessionId,
         epoch,
         fromPosition: guard.next,
+        servedEpoch: standing.servedEpoch,
       });
       standing.opened(node, channel);
     }
-    turn.use(channel);
+    turn.use(channel, node);
     sendTurn(channel, turn);
+    if (reused) this.#onReused();
+  }
+
+  /**
+   * Whether a turn is a call of its own. In durable sessions all goes by one stream: acknowledgements, the next
+   * turns and the end are messages there, and calls with signatures of their own otherwise.
+   */
+  #alone({ live }: ActiveTurn): boolean {
+    return live === undefined && !this.#context.settings.durable;
   }
 
   #fields(ticket: string): OpenFields {
@@ -154,15 +232,5 @@ export class Opening {
   #request(fields: OpenFields, { turn, input }: ActiveTurn): TurnRequest {
     if (input === undefined) throw new CabstandError('INTERNAL', 'a turn was sent without input');
     return { ...fields, turn, input, fromPosition: this.#standing.guard.next, keepSession: true };
-  }
-}
-
-async function beginOrCancel(turn: ActiveTurn, signal: AbortSignal): Promise<void> {
-  try {
-    await turn.begin(signal);
-  } catch (thrown) {
-    turn.stop();
-    turn.break(CabstandError.from(thrown));
-    throw thrown;
   }
 }

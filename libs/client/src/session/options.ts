@@ -39,6 +39,32 @@ export interface SessionOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How a session is found of which only the name is known. */
+export interface FindOptions {
+  /**
+   * The model that the session uses. Needed where routers do not know the session (it is not durable): then all
+   * hosters with the model are asked. Default: none.
+   */
+  readonly model?: string;
+  /** Deadlines that differ from the manager's. */
+  readonly timeouts?: TimeoutOptions;
+}
+
+/** How a session is taken over. */
+export interface AttachOptions extends ImportOptions, FindOptions {
+  /**
+   * What comes first: the oldest record that the hoster keeps, which nobody has acknowledged, the first one
+   * from now on, or the one at a position; those before it are acknowledged. Default `oldest`.
+   */
+  readonly from?: 'oldest' | 'now' | number;
+}
+
+/** How a session is watched. */
+export interface ViewOptions extends FindOptions {
+  /** Ends it. */
+  readonly signal?: AbortSignal;
+}
+
 /** How an imported session is used here; all else is in its handle. */
 export type ImportOptions = Pick<
   SessionOptions,
@@ -52,6 +78,14 @@ export const IMPORT_NAMES = {
   timeouts: TIMEOUT_NAMES,
   signal: true,
 } satisfies NamesOf<ImportOptions>;
+
+export const ATTACH_NAMES = {
+  ...{ ...IMPORT_NAMES, model: true, from: true },
+} satisfies NamesOf<AttachOptions>;
+
+export const VIEW_NAMES = {
+  ...{ model: true, timeouts: TIMEOUT_NAMES, signal: true },
+} satisfies NamesOf<ViewOptions>;
 
 export const SESSION_NAMES = {
   model: true,
@@ -109,6 +143,9 @@ export interface TurnOptions {
   /** Cancels the turn: iterating rejects with the signal's reason, the session stays usable. */
   readonly signal?: AbortSignal;
 }
+
+/** How a command is waited for. */
+export type CommandOptions = Pick<TurnOptions, 'signal'>;
 
 export interface LiveOptions extends TurnOptions {
   /** Text that comes with the turn. Default: none. */

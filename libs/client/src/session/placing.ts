@@ -73,12 +73,14 @@ export function sendInput(channel: SessionChannel, { turn, input, live }: Active
   if (input !== undefined) channel.send({ kind: 'turn', turn, input, live: live !== undefined });
 }
 
-/** What a hoster may lack for a checkpoint that another one takes: weights, keys, a newer version. */
+/** What a hoster may lack for a checkpoint that another one takes: weights, code, keys, a newer version. */
 const HOSTERS_OWN: ReadonlySet<string> = new Set([
   'other_weights',
   'unknown_key',
   'expired_key',
   'other_version',
+  'code_changed',
+  'runtime_differs',
 ]);
 
 /** Whether no other hoster would say anything else. */

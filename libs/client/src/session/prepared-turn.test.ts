@@ -1,7 +1,7 @@
 import { CabstandError } from '@cabstand/core';
 import { float32Of, numbersOf, tensorOf } from '@cabstand/tensor';
 import type { ModelInputs } from '../protocol/types';
-import type { MockTurn } from '../mock/types';
+import type { MockTurn } from '@cabstand/testing';
 import type { Chunk } from './chunk';
 import { collect, mocked } from './mocked.fixture';
 
@@ -146,9 +146,9 @@ test('short input asks nobody; long input asks once for a session', async () => 
   const { mock, session } = await mocked('mock', { inputs: MODEL });
   let asked = 0;
   const ask = mock.modelInputs.bind(mock);
-  mock.modelInputs = (target) => {
+  mock.modelInputs = (...args) => {
     asked++;
-    return ask(target);
+    return ask(...args);
   };
   await collect(session.runProtocolTask(undefined, { audio: Float32Array.of(1) }));
   expect(asked).toBe(0);

@@ -10,6 +10,7 @@ import type { PartedInput } from './input-parts';
 import { isPath, typedInputs } from './input-values';
 import { LiveTurn } from './live-turn';
 import { withLiveDefaults } from './options';
+import { chunksOnly } from './reading';
 import { TurnRun } from './turn-run';
 import type { RunContext } from './turn-run';
 
@@ -109,7 +110,9 @@ export class PreparedTurn implements Turn {
       turnBytes(input) > LONG_BYTES ? inputParts(input.tensors, model?.framing ?? []) : undefined;
     const most = Math.min(this.#preparation.maxMessageBytes, model?.maxMessageBytes ?? Infinity);
     checkSize({ ...input, tensors: parted?.opening ?? input.tensors }, most);
-    return parted === undefined ? new TurnRun(context, input) : sendInParts(context, input, parted);
+    return parted === undefined
+      ? new TurnRun(context, input, chunksOnly)
+      : sendInParts(context, input, parted);
   }
 }
 
@@ -121,6 +124,7 @@ function sendInParts(context: RunContext, input: TurnInput, { opening, parts }: 
     { ...context, writeMs: Infinity, signals: [...context.signals, failed.signal] },
     { ...input, tensors: opening },
     { ...withLiveDefaults({}), copies: false },
+    chunksOnly,
   );
   const send = async (): Promise<void> => {
     for (const part of parts) await turn.write(part);

@@ -47,12 +47,18 @@ async function attachAt(on: GoingOn, node: Target): Promise<SessionChannel | Cab
 async function attach(on: GoingOn, node: Target): Promise<SessionChannel> {
   const { context, standing, turn, broken, signal } = on;
   const { protocol, placement, settings, clock } = context;
-  const { sessionId, epoch, guard } = standing;
+  // Another hoster may have taken it up and was not heard: what it has must not look like the newest.
+  if (broken.attempts > 0) {
+    standing.nextEpoch();
+    standing.raiseEpoch();
+  }
+  const { sessionId, epoch, guard, servedEpoch } = standing;
   const channel = protocol.openChannel(node, {
     kind: 'attach',
     sessionId,
     epoch,
-    fromPosition: guard.next,
+    fromPosition: standing.joins ? -1 : guard.next,
+    servedEpoch,
   });
   // It may not have come to the turn; neither may a resume that was given up, and that arrived.
   const resumed = broken.attempts > 0;

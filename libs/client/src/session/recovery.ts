@@ -1,13 +1,14 @@
 import { CabstandError, backoffDelay, linkSignals, sleep, throwIfAborted } from '@cabstand/core';
 import type { SessionChannel, Target } from '../protocol/types';
 import { unreserved } from '../remote/types';
-import { decideRetry, goneAtHoster, trustEnded } from '../retry/decide';
+import { commandsWait, decideRetry, goneAtHoster, trustEnded } from '../retry/decide';
 import { nodeKey } from '../retry/exclusions';
 import type { ActiveTurn } from './active-turn';
 import { countEngineDeath, tellRetry } from './break';
 import type { Break, GoingOn } from './break';
 import type { Move } from './move';
 import { isFinal, placesFor } from './placing';
+import { isExchange, noSurvival, onlyOthers } from './endings';
 import { reattach } from './reattach';
 import { resumeAt } from './resume';
 import type { CoreContext, Standing } from './standing';
@@ -73,7 +74,10 @@ export class Recovery {
       clock,
     });
     const { signal } = deadline;
-    const on: GoingOn = { context: this.#context, standing, turn, broken, signal, last: error };
+    const on: GoingOn = {
+      ...{ context: this.#context, standing, turn, broken, signal, last: error },
+      exchanged: isExchange(error) ? error : undefined,
+    };
     try {
       if (successor !== undefined) {
         const moved = await resumeAt(on, successor);
@@ -82,7 +86,7 @@ export class Recovery {
       return await this.#search(on, decision.reattach);
     } catch (thrown) {
       // Out of time: what was in the way says more than that.
-      throw signal.aborted && !closing.signal.aborted ? on.last : thrown;
+      throw signal.aborted && !closing.signal.aborted ? (on.exchanged ?? on.last) : thrown;
     }
   }
 
@@ -139,7 +143,7 @@ export class Recovery {
     };
     /** Home answers, but does not have the session. */
     let vacant = false;
-    let alone = broken.inRow === 0;
+    let alone = broken.inRow === 0 || commandsWait(on.last);
     for (let cycle = 0; ; cycle++) {
       throwIfAborted(signal);
       await this.#pause(cycle + broken.inRow, on.last, signal);
@@ -155,6 +159,7 @@ export class Recovery {
         if (!vacant) on.last = attached;
       }
       blame(broken.cause);
+      if (standing.survival === 'none') throw noSurvival(on.last);
       const places = await finding;
       throwIfAborted(signal);
       if (CabstandError.is(places)) {
@@ -162,8 +167,11 @@ export class Recovery {
         // That there is no other hoster says less than why this one is lost.
         if (places.reason !== 'NO_NODE') on.last = places;
         // Home is back with other weights, and nobody has those that the session began with.
-        else if (places.metadata['cause'] === 'digest' && on.last.reason === 'SESSION_LOST')
-          throw on.last;
+        else if (places.metadata['cause'] === 'digest') {
+          if (on.last.reason === 'SESSION_LOST') throw on.last;
+          on.exchanged ??= onlyOthers(on.last);
+        } else if (places.metadata['other_digests'] !== undefined)
+          on.exchanged ??= onlyOthers(on.last);
       }
       const found = CabstandError.is(places) ? [] : places;
       alone = found.every(({ node }) => nodeKey(node) === nodeKey(home));
@@ -176,13 +184,17 @@ export class Recovery {
     }
   }
 
-  /** Waits before all but the first attempt to make a break good. Never gives up for want of budget. */
+  /**
+   * Waits before all but the first attempt to make a break good, and before that where the hoster is well and wants it.
+   * Never gives up for want of budget.
+   */
   async #pause(failures: number, last: CabstandError, signal: AbortSignal): Promise<void> {
-    if (failures === 0) return;
+    const full = commandsWait(last);
+    if (failures === 0 && !full) return;
     const { settings, budget, random } = this.#context.retry;
     // Without budget the pace is that of everybody else whose hosters are gone: slow.
     const ms = budget.take()
-      ? backoffDelay(failures - 1, { ...settings, random })
+      ? backoffDelay(Math.max(0, failures - 1), { ...settings, random })
       : settings.maxMs * (0.5 + random() / 2);
     const asked = last.class === 'overload' ? (last.retryAfterMs ?? 0) : 0;
     await sleep(Math.max(1, ms, asked), signal, this.#context.clock);

@@ -10,12 +10,12 @@ describe.each(['mock', 'grpc'] as const)('over %s', (kind) => {
       { id: 'mine' },
     );
     await texts(session.runProtocolTask('a'));
-    const other = await processOf(kind, { mock, addresses }).sessions.session({
+    const other = processOf(kind, { mock, addresses }).sessions.session({
       model: 'm',
       id: 'mine',
     });
     const error: unknown = await texts(other.runProtocolTask('b')).catch((e: unknown) => e);
-    expect(error).toMatchObject({ reason: 'EPOCH_FENCED', metadata: { field: 'id' } });
+    expect(error).toMatchObject({ reason: 'SESSION_EXISTS', metadata: { field: 'id' } });
     expect(String(error)).toMatch(
       /id mine is taken: another consumer .*another id.*sessions\.import\(\)/,
     );

@@ -9,9 +9,9 @@ export function refusedOpening(
 ): unknown {
   if (!CabstandError.is(thrown)) return thrown;
   const { reason, message, metadata } = thrown;
-  if (reason === 'EPOCH_FENCED' && named)
+  if ((reason === 'EPOCH_FENCED' || reason === 'SESSION_EXISTS') && named)
     return new CabstandError(
-      'EPOCH_FENCED',
+      reason,
       `the session id ${id} is taken: another consumer has this session at its hoster. Give another id, ` +
         `or none, for a new session; session.export() there and sessions.import() here go on with that one (${message})`,
       { metadata: { ...metadata, field: 'id', value: id }, cause: thrown },

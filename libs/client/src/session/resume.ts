@@ -23,10 +23,14 @@ export async function resumeAt(
   const { protocol, placement, settings, clock } = context;
   const { node, lease } = place;
   try {
-    const resume = standing.continuation.resume(
-      { turn: turn.turn, input: turn.input, replayable: turn.live?.replayable() !== false },
-      standing.guard.next - 1,
-    );
+    const running = {
+      ...{ turn: turn.turn, input: turn.input },
+      replayable: turn.live?.replayable() !== false,
+    };
+    const resume = {
+      ...standing.continuation.resume(running, standing.guard.next - 1),
+      servedEpoch: standing.servedEpoch,
+    };
     broken.attempts++;
     const open: ChannelStart = {
       kind: 'open',

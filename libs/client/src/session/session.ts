@@ -1,12 +1,21 @@
 import { EventEmitter } from 'node:events';
 import { CabstandError, checkOptions } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { ModelInputs, SessionProtocol, SessionStatus, Target } from '../protocol/types';
+import type { RecordEvent } from '../protocol/events';
+import type {
+  ModelInputs,
+  SessionProtocol,
+  SessionStatus,
+  Target,
+  TurnInput,
+} from '../protocol/types';
 import type { PlacementSource } from '../remote/types';
 import type { RetryContext } from '../retry/opener';
 import type { Chunk, TurnResult } from './chunk';
 import { SessionCore } from './core';
 import type { SessionEvents } from './events';
+import { GENERATE_NAMES, generateInput, generateParameters, tokens } from './generate';
+import type { GenerateOptions, GeneratedToken } from './generate';
 import { encodeHandle } from './handle';
 import type { HandleContent } from './handle';
 import { turnInput } from './input';
@@ -15,12 +24,14 @@ import { typedInputs } from './input-values';
 import { LiveTurn } from './live-turn';
 import type { KnownModels } from './model-inputs';
 import { LIVE_NAMES, TURN_NAMES, withLiveDefaults } from './options';
-import type { LiveOptions, SessionSettings, TurnOptions } from './options';
+import type { CommandOptions, LiveOptions, SessionSettings, TurnOptions } from './options';
 import { PreparedTurn, isShort } from './prepared-turn';
+import { allRecords, chunksOnly } from './reading';
 import { Standing } from './standing';
 import type { CoreContext } from './standing';
 import { TurnRun } from './turn-run';
 import type { RunContext } from './turn-run';
+import type { Whereabouts } from './whereabouts';
 
 export interface SessionContext {
   readonly protocol: SessionProtocol;
@@ -34,8 +45,18 @@ export interface SessionContext {
   readonly signal: AbortSignal | undefined;
   /** Set for a session that another process had. */
   readonly handle?: HandleContent;
+  /** Set where nothing but its name is known of that session. */
+  readonly joins?: Joining;
   /** The session is closed. */
   readonly released: () => void;
+}
+
+/** A session that is taken over by its name. */
+export interface Joining {
+  /** Records below it are not wanted. */
+  readonly from: number;
+  /** The position of the record that its hoster computes next. */
+  readonly produced: number;
 }
 
 /**
@@ -59,7 +80,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     this.model = context.settings.model;
     this.#context = context;
     const { protocol, placement, clock, settings } = context;
-    this.#standing = new Standing(settings, context.handle);
+    this.#standing = new Standing(settings, context.handle, context.joins?.from);
     const core: CoreContext = {
       protocol,
       placement,
@@ -86,10 +107,11 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    * - `idle`: no hoster has it yet.
    * - `open`: a hoster has it.
    * - `recovering`: its stream broke, or its hoster was lost; it looks for where to go on.
+   * - `ended`: the only turn of a module's session is over; turns throw SESSION_ENDED.
    * - `failed`: it is lost; turns throw SESSION_LOST.
    * - `closed`
    */
-  get state(): 'idle' | 'open' | 'recovering' | 'failed' | 'closed' {
+  get state(): 'idle' | 'open' | 'recovering' | 'ended' | 'failed' | 'closed' {
     return this.#core.state.kind;
   }
 
@@ -101,6 +123,21 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   /** The position of the next record. */
   get position(): number {
     return this.#core.position;
+  }
+
+  /** The position behind the newest record that its hoster is known to have computed. */
+  get produced(): number {
+    return Math.max(this.position, this.#context.joins?.produced ?? 0);
+  }
+
+  /** The number of the turn that runs, or of the next one. */
+  get turn(): number {
+    return this.#core.turn;
+  }
+
+  /** A turn that was left is wound up: `turn` and `position` are those of the next one. Never rejects. */
+  get settled(): Promise<void> {
+    return this.#core.settled;
   }
 
   /** How the last complete turn ended. */
@@ -130,11 +167,23 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     checkOptions('runProtocolTask()', options, TURN_NAMES);
     const input = turnInput(prompt, tensors, options.parameters);
     const context = this.#runContext(options);
-    if (isShort(input)) return new TurnRun(context, input);
+    if (isShort(input)) return new TurnRun(context, input, chunksOnly);
     return new PreparedTurn(context, input, {
       modelInputs: (signal) => this.#modelInputs(signal),
       maxMessageBytes: this.#context.maxMessageBytes,
     });
+  }
+
+  /**
+   * Has a language model go on with a text, or with ids of tokens. As `runProtocolTask`, but gives tokens
+   * with their text. Throws LIMIT_EXCEEDED for what does not fit into the model's context.
+   */
+  generate(options: GenerateOptions): AsyncIterableIterator<GeneratedToken, TurnResult, undefined> {
+    checkOptions('generate()', options, GENERATE_NAMES);
+    const { signal } = options;
+    const { prompt, tensors } = generateInput(options, this.#context.clock.now());
+    const parameters = generateParameters(options);
+    return tokens(this.runProtocolTask(prompt, tensors, { parameters, ...(signal && { signal }) }));
   }
 
   /**
@@ -146,7 +195,28 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const input = { ...turnInput(options.prompt, undefined, options.parameters), tensors: [] };
     const settings = withLiveDefaults(options);
     const { writeMs } = this.#context.settings.timeouts;
-    return new LiveTurn({ ...this.#runContext(options), writeMs }, input, settings);
+    return new LiveTurn({ ...this.#runContext(options), writeMs }, input, settings, chunksOnly);
+  }
+
+  /**
+   * A turn for those who pass it on: as `runProtocolTask`, but gives every record, the end too, before it
+   * resolves or throws as that says. What was given counts as read when the next one is asked for.
+   *
+   * @param input as one message holds it, whose memory must not change; undefined for the rest of a turn that the
+   *   process before this one began
+   */
+  records(
+    input: TurnInput | undefined,
+    options: Pick<TurnOptions, 'signal'> = {},
+  ): AsyncIterableIterator<RecordEvent, TurnResult, undefined> {
+    return new TurnRun({ ...this.#runContext(options), shared: true }, input, allRecords);
+  }
+
+  /** A live turn for those who pass it on: see `records`. Parts are not copied: their memory must not change. */
+  liveRecords(input: TurnInput, options: Pick<TurnOptions, 'signal'> = {}): LiveTurn<RecordEvent> {
+    const settings = { ...withLiveDefaults({}), copies: false };
+    const context = { ...this.#runContext(options), writeMs: Infinity };
+    return new LiveTurn(context, input, settings, allRecords);
   }
 
   /**
@@ -161,6 +231,60 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     else this.#cancel.abort(new CabstandError('CANCELLED', 'the turn was cancelled'));
   }
 
+  /**
+   * Tells a session something while its turn runs, and gives the answer: what its module declares, or `stop`, which
+   * sessions of all models know: the turn comes to its end at its next step, with reason `stopped`. It takes effect once and in the order of
+   * the calls, whatever happens to hosters and streams. The result comes with the records of the turn: awaited
+   * within the loop that reads the chunks, at most 256 records are read ahead.
+   *
+   * @param name as the model declares it
+   * @param args what JSON can say, as the model declares it; at most 65,536 bytes. Default: none
+   * @param options `signal` ends the wait; the command may take effect all the same
+   * @throws CabstandError COMMAND_UNKNOWN, COMMAND_INVALID, COMMAND_REJECTED (with the author's `code` in its
+   *   metadata) or COMMAND_FAILED, after all of which the session goes on; LIMIT_EXCEEDED where 64 commands
+   *   wait for their results; SESSION_ENDED where no turn runs, or it ends before the result
+   */
+  command(name: string, args?: unknown, options: CommandOptions = {}): Promise<unknown> {
+    checkOptions('command()', options, { signal: true });
+    return this.#command(name, { value: args }, options.signal);
+  }
+
+  /**
+   * A command for those who pass it on: as `command`, but with JSON as it came, whatever it says. What is wrong with
+   * it is answered by the session, under its number.
+   */
+  commandText(name: string, json: string, options: CommandOptions = {}): Promise<unknown> {
+    return this.#command(name, { json }, options.signal);
+  }
+
+  /** Resolves when there may be room for another command; undefined where there is. For those who pass them on. */
+  commandRoom(): Promise<void> | undefined {
+    return this.#core.commandRoom();
+  }
+
+  #command(
+    name: string,
+    args: Parameters<SessionCore['command']>[1],
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    if (this.#cancel === undefined)
+      return Promise.reject(
+        new CabstandError('SESSION_ENDED', `command ${name}: no turn of the session runs`, {
+          metadata: { command: name },
+        }),
+      );
+    return this.#core.command(name, args, signal);
+  }
+
+  /** Where it stands, for `SessionManager.goneOn`; undefined before any hoster had it. */
+  get whereabouts(): Whereabouts | undefined {
+    const { home, highestEpoch: epoch } = this.#standing;
+    if (home === undefined) return undefined;
+    const { id: sessionId, model, turn, position } = this;
+    const turnRuns = this.#cancel !== undefined || this.turnPending || this.#core.turnRuns;
+    return { sessionId, model, node: home, epoch, turn, turnRuns, position };
+  }
+
   /** How the session stands at its hoster; undefined while no hoster has it. */
   async status(signal?: AbortSignal): Promise<SessionStatus | undefined> {
     const { node } = this;
@@ -171,21 +295,24 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     });
   }
 
-  /** Whether a turn was under way in the process that exported this session: see `continueTurn`. */
+  /** Whether a turn was under way in the process that had this session before: see `continueTurn`. */
   get turnPending(): boolean {
     return this.#core.pending !== undefined;
   }
 
   /**
-   * The rest of the turn that was under way in the process that exported this session: the chunks from
-   * the exported position on. Running the same turn again does the same, and is what is left where its
+   * The rest of the turn that was under way in the process that had this session before: the chunks from
+   * the exported position on, or those that `SessionManager.attach` asked for. Running the same turn again does the same, and is what is left where its
    * input was more than `maxReplayBytes`. Throws INVALID_ARGUMENT where no turn was under way.
    */
   continueTurn(
     options: Pick<TurnOptions, 'signal'> = {},
   ): AsyncIterableIterator<Chunk, TurnResult, undefined> {
     checkOptions('continueTurn()', options, { signal: true });
-    const input = this.#core.pending?.input;
+    const { pending } = this.#core;
+    const input = pending?.input;
+    if (pending !== undefined && this.#standing.joins)
+      return new TurnRun(this.#runContext(options), undefined, chunksOnly);
     if (input === undefined)
       throw new CabstandError(
         'INVALID_ARGUMENT',
@@ -193,7 +320,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
           ? 'continueTurn: the input was too much to export; run the turn again with the same input'
           : 'continueTurn: no turn was under way',
       );
-    return new TurnRun(this.#runContext(options), input);
+    return new TurnRun(this.#runContext(options), input, chunksOnly);
   }
 
   /**
@@ -261,7 +388,9 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
         this.#cancel = cancel;
       },
       done: () => {
-        if (this.#cancel === cancel) this.#cancel = undefined;
+        if (this.#cancel !== cancel) return;
+        this.#cancel = undefined;
+        this.#core.turnLeft();
       },
     };
   }

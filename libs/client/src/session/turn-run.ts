@@ -4,15 +4,18 @@ import type { Tensor } from '@cabstand/tensor';
 import type { RecordEvent } from '../protocol/events';
 import type { TurnInput } from '../protocol/types';
 import type { ActiveTurn } from './active-turn';
-import { Chunk, chunkBytes } from './chunk';
 import type { TurnResult } from './chunk';
 import type { SessionCore } from './core';
 import type { Given } from './input-values';
+import { recordBytes } from './reading';
+import type { Reading } from './reading';
 
 export interface RunContext {
   readonly core: SessionCore;
   readonly clock: Clock;
   readonly turnMs: number;
+  /** Nobody changes the memory of the input. Default false. */
+  readonly shared?: boolean;
   /** What cancels the turn: the caller's signal, and the session's own. */
   readonly signals: readonly (AbortSignal | undefined)[];
   /** The turn begins: throws SESSION_BUSY if another one runs. */
@@ -31,25 +34,28 @@ type RunState =
   /** `error` is what the next `next` rejects with, where nobody has been told. */
   | { readonly kind: 'over'; readonly result: TurnResult | undefined; error?: CabstandError };
 
-type Step = IteratorResult<Chunk, TurnResult>;
+type Step<T> = IteratorResult<T, TurnResult>;
 
 /**
  * One turn as an async iterator. Sent at the first `next`; leaving a `for await` loop early cancels
- * it. Chunks that are here already cost no wait.
+ * it. What is here already costs no wait.
  */
-export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefined> {
+export class TurnRun<T> implements AsyncIterableIterator<T, TurnResult, undefined> {
   readonly #context: RunContext;
+  readonly #reading: Reading<T>;
+  /** Undefined for the rest of a turn that runs, whose input this process does not have. */
   #input: TurnInput | undefined;
   #state: RunState = { kind: 'new' };
   #link: LinkedSignal | undefined;
   /** The `next` that is waiting. */
-  #pending: Promise<Step> | undefined;
+  #pending: Promise<Step<T>> | undefined;
   #chunks = 0;
   /** What the application has in its hands. */
-  #held: Chunk | undefined;
+  #held: RecordEvent | undefined;
 
-  constructor(context: RunContext, input: TurnInput) {
+  constructor(context: RunContext, input: TurnInput | undefined, reading: Reading<T>) {
     this.#context = context;
+    this.#reading = reading;
     this.#input = input;
   }
 
@@ -57,7 +63,7 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
     return this;
   }
 
-  next(): Promise<Step> {
+  next(): Promise<Step<T>> {
     if (this.#pending !== undefined)
       return this.#track(
         this.#pending.then(
@@ -69,22 +75,23 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
   }
 
   /** Cancels the turn. The session can start another one. */
-  return(value?: TurnResult): Promise<Step> {
+  return(value?: TurnResult): Promise<Step<T>> {
     this.#leave(new CabstandError('CANCELLED', 'the turn was left before its end'));
     // The type asks for a result, and `for await` ignores it.
     return Promise.resolve({ done: true, value: value as TurnResult });
   }
 
-  #step(): Promise<Step> {
+  #step(): Promise<Step<T>> {
     const state = this.#state;
     switch (state.kind) {
       case 'new':
         return this.#track(this.#start());
       case 'streaming': {
-        if (this.#held !== undefined)
-          this.#context.core.delivered(this.#held.position, chunkBytes(this.#held));
+        const held = this.#held;
         this.#held = undefined;
         try {
+          if (held?.body === 'end') return Promise.resolve(this.#end(state.turn, held));
+          if (held !== undefined) this.#context.core.delivered(held.position, recordBytes(held));
           const step = this.#take(state.turn);
           return step === undefined ? this.#track(this.#wait(state.turn)) : Promise.resolve(step);
         } catch (thrown) {
@@ -109,7 +116,7 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
     );
   }
 
-  #track(step: Promise<Step>): Promise<Step> {
+  #track(step: Promise<Step<T>>): Promise<Step<T>> {
     this.#pending = step;
     const clear = (): void => {
       if (this.#pending === step) this.#pending = undefined;
@@ -118,15 +125,15 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
     return step;
   }
 
-  async #start(): Promise<Step> {
-    const { core, clock, signals, turnMs, begin } = this.#context;
+  async #start(): Promise<Step<T>> {
+    const { core, clock, signals, turnMs, begin, shared = false } = this.#context;
     begin();
     this.#state = { kind: 'opening' };
     const link = linkSignals(signals, { ms: turnMs, what: 'the turn', clock });
     this.#link = link;
     let turn: ActiveTurn;
     try {
-      turn = await core.startTurn({ input: this.#takeInput() }, link.signal);
+      turn = await core.startTurn({ input: this.#takeInput(), shared }, link.signal);
     } catch (thrown) {
       throw this.#over(thrown);
     }
@@ -154,15 +161,14 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
   }
 
   /** The turn keeps what it needs of it. */
-  #takeInput(): TurnInput {
+  #takeInput(): TurnInput | undefined {
     const input = this.#input;
-    if (input === undefined) throw new CabstandError('INTERNAL', 'a turn was started twice');
     this.#input = undefined;
     return input;
   }
 
   /** The next chunk or the end, if it is here. */
-  #take(turn: ActiveTurn): Step | undefined {
+  #take(turn: ActiveTurn): Step<T> | undefined {
     for (let record = turn.poll(); record !== undefined; record = turn.poll()) {
       const step = this.#handle(turn, record);
       if (step !== undefined) return step;
@@ -170,21 +176,27 @@ export class TurnRun implements AsyncIterableIterator<Chunk, TurnResult, undefin
     return undefined;
   }
 
-  #handle(turn: ActiveTurn, record: RecordEvent): Step | undefined {
-    if (record.body === 'chunk') {
-      this.#held = new Chunk(record, turn.chunksBefore + this.#chunks++);
-      return { done: false, value: this.#held };
+  #handle(turn: ActiveTurn, record: RecordEvent): Step<T> | undefined {
+    const item = this.#reading(record, turn.chunksBefore + this.#chunks);
+    if (record.body === 'chunk') this.#chunks++;
+    if (item !== undefined) {
+      this.#held = record;
+      return { done: false, value: item };
     }
-    if (record.body !== 'end') {
-      this.#context.core.delivered(record.position, 0);
-      return undefined;
-    }
+    if (record.body === 'end') return this.#end(turn, record);
+    this.#context.core.heard(record);
+    this.#context.core.delivered(record.position, 0);
+    return undefined;
+  }
+
+  /** The turn is over. Throws where it ended in an error. */
+  #end(turn: ActiveTurn, record: Extract<RecordEvent, { body: 'end' }>): Step<T> {
     const result = this.#context.core.endTurn(turn, record);
     this.#settle(result);
     return { done: true, value: result };
   }
 
-  async #wait(turn: ActiveTurn): Promise<Step> {
+  async #wait(turn: ActiveTurn): Promise<Step<T>> {
     try {
       for (;;) {
         await turn.wait(this.#link?.signal);

@@ -1,5 +1,5 @@
 /** A hoster whose model comes back with other weights. */
-import type { MockProtocolOptions, MockTurn } from '../mock/types';
+import type { MockProtocolOptions, MockTurn } from '@cabstand/testing';
 import { collect, mocked, texts } from './mocked.fixture';
 
 const WORDS = 'a b c d e f g h';

@@ -1,0 +1,53 @@
+/** A session of a module that another process takes over while as many commands wait at its hoster as may. */
+import { until } from '@cabstand/testing';
+import type { MockModule } from '@cabstand/testing';
+import { collect, mocked, processOf } from './mocked.fixture';
+
+/** Commands without a result that a client has under way. */
+const MOST = 64;
+
+/** Answers each command with the number of those before it; `finish` ends it. */
+async function count(module: MockModule): Promise<void> {
+  await module.emit({ text: 'began' });
+  for (let given = await module.next(); given?.kind === 'command'; given = await module.next()) {
+    const before = Number(module.state['count'] ?? 0);
+    module.state['count'] = before + 1;
+    await given.answer(before);
+    if (given.name === 'finish') return;
+    await module.checkpoint();
+  }
+}
+
+test.each(['none', 'replay'] as const)(
+  'its command waits until its reader has made room (%s)',
+  async (survival) => {
+    const module = { survival, commands: ['do', 'finish'], run: count };
+    const setting = await mocked('grpc', { hosters: ['a:1'], ackEvery: 1, module });
+    const { session, mock } = setting;
+    const turn = session.runProtocolTask('');
+    await turn.next();
+    // Nobody reads on: what is answered is kept, and then the rest waits.
+    let answered = 0;
+    const told: Promise<unknown>[] = [];
+    const tell = () => {
+      const result = session.command('do').then(() => answered++);
+      result.catch(() => undefined);
+      told.push(result);
+    };
+    const [hoster] = mock.hosters;
+    await until('as many to wait as may', () => {
+      if (told.length - answered < MOST) tell();
+      return mock.commandsWaiting(hoster!) >= MOST - 1 || undefined;
+    });
+    const { sessionId } = mock.turns[0]!;
+    await session.detach();
+
+    const { sessions } = processOf('grpc', setting);
+    const taken = await sessions.attach(sessionId, { model: 'm' });
+    const rest = collect(taken.continueTurn());
+    const own = await Promise.all(['do', 'do', 'do', 'finish'].map((name) => taken.command(name)));
+    expect(own).toEqual([0, 1, 2, 3].map((i) => told.length + i));
+    await rest;
+    expect(taken.lastTurn?.reason).toBe('completed');
+  },
+);
