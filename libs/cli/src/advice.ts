@@ -8,6 +8,11 @@ const ADVICE: Partial<Record<Reason, string>> = {
   NODE_UNREACHABLE: 'See `cabstand nodes` for the hosters that are up.',
   NO_NODE: 'See `cabstand nodes` for hosters, their models and their free slots.',
   MODEL_NOT_HERE: 'See `cabstand nodes` for the models of each hoster.',
+  COMMAND_UNKNOWN: 'See `cabstand info --model NAME` for the commands of a module.',
+  COMMAND_INVALID: 'See `cabstand info --model NAME` for the arguments of each command.',
+  COMMAND_FAILED: 'The session goes on; what the module threw is in the log of its hoster.',
+  SESSION_UNKNOWN:
+    'Sessions end, and are seen by the principal that opened them: pass its --credentials or --key. One that is not durable is found with --hoster only.',
   MODEL_UNKNOWN: 'See `cabstand info` for the models of the subnet.',
   HOSTER_FULL: 'All slots are taken: try again, or start another hoster.',
   RATE_LIMITED: 'Call less often, or raise the limit in the configuration of the service.',

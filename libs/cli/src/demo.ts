@@ -1,11 +1,14 @@
 import { RemoteManager, SessionManager } from '@cabstand/client';
-import type { ConnectionOptions } from '@cabstand/client';
+import type { ConnectionOptions } from '@cabstand/client/protocol';
 import type { v1 } from '@cabstand/rpc';
 import type { Terminal } from './terminal';
 import { describeError } from './errors';
+import { isFilm, runFilm } from './demo-film';
 import { turnsOf } from './media/turns';
 import type { InputFlags } from './media/turns';
-import { rendererFor } from './render/choose';
+import { rendererFor, renderOptions } from './render/choose';
+import { LiveArea } from './render/live-area';
+import { tellMessages } from './render/messages';
 import { printable } from './render/style';
 import { runTurn } from './run-turn';
 import type { Connection } from './subnet/connection';
@@ -28,6 +31,11 @@ const DEMOS: readonly Demo[] = [
   {
     model: 'silero-vad',
     title: 'where somebody speaks in a recording, 32 ms a step',
+    input: asset('wav', 'speech.wav'),
+  },
+  {
+    model: 'voice-events',
+    title: 'the same recording heard by a program: a message for each utterance',
     input: asset('wav', 'speech.wav'),
   },
   {
@@ -69,6 +77,12 @@ export async function runDemo(
       await terminal.out(`\n${terminal.style.bold(demo.model)}  ${demo.title}\n`);
       await attempt(() => runSession(sessions, model, input, terminal));
     }
+    for (const model of info.models.filter(isFilm)) {
+      const { offer, description } = model;
+      const title = `${terminal.style.bold(printable(offer?.name ?? ''))}  ${printable(description)}`;
+      await terminal.out(`\n${title}\n`);
+      await attempt(() => runFilm(sessions, model, terminal));
+    }
   });
   return fine;
 }
@@ -80,7 +94,11 @@ async function runSession(
   terminal: Terminal,
 ): Promise<void> {
   const { signal, style } = terminal;
-  await using session = await sessions.session({ model: model.offer?.name ?? '', signal });
+  await using session = sessions.session({ model: model.offer?.name ?? '', signal });
+  const area = terminal.redraws ? new LiveArea() : undefined;
+  tellMessages(session, style, 'readable', (text) => {
+    void terminal.out(area?.above(text) ?? text);
+  });
   for await (const turn of turnsOf(input, model, process.stdin)) {
     if (turn.kind === 'whole')
       await terminal.out(
@@ -88,12 +106,7 @@ async function runSession(
           ? `${style.dim(turn.label.split('/').at(-1) ?? '')}\n`
           : printable(turn.prompt).padEnd(12),
       );
-    const renderer = rendererFor(model, {
-      format: 'readable',
-      columns: terminal.columns,
-      interactive: terminal.interactive,
-      style,
-    });
+    const renderer = rendererFor(model, renderOptions(terminal, 'readable', area));
     await runTurn(session, turn, renderer, (text) => terminal.out(text), { signal });
   }
 }

@@ -16,3 +16,19 @@ export class Folder {
     rmSync(this.path, { recursive: true, force: true });
   }
 }
+
+/**
+ * The tests of a file stand in an empty folder: commands take keys from `.cabstand/keys` of the
+ * folder that they stand in, and `npm start` leaves some in that of the project.
+ */
+export function standInEmptyFolder(): void {
+  const folder = new Folder();
+  const before = process.cwd();
+  beforeAll(() => {
+    process.chdir(folder.path);
+  });
+  afterAll(() => {
+    process.chdir(before);
+    folder.remove();
+  });
+}

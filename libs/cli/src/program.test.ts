@@ -2,8 +2,9 @@ import { PassThrough } from 'node:stream';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { runCli } from './program';
-import { Folder } from './folder.fixture';
+import { Folder, standInEmptyFolder } from './folder.fixture';
 
+standInEmptyFolder();
 const folder = new Folder();
 afterAll(() => folder.remove());
 
@@ -47,7 +48,10 @@ test.each([
   'serve',
   'up',
   'infer',
+  'chat',
   'nodes',
+  'top',
+  'logs',
   'info',
   'drain',
   'undrain',
@@ -64,7 +68,7 @@ test.each([
   expect(out).toMatch(new RegExp(`Examples?:\n  \\$ .*cabstand ${command}`));
 });
 
-test.each(['init', 'add', 'export', 'remove', 'cert', 'rotate', 'token', 'show'])(
+test.each(['init', 'add', 'export', 'remove', 'cert', 'rotate', 'retire', 'token', 'show'])(
   'keys %s --help too',
   async (command) => {
     expect((await run(['keys', command, '--help'])).out).toMatch(
@@ -94,6 +98,7 @@ test('a command that is mistyped is guessed', async () => {
 test.each([
   [['infer', '--model', 'x', ...NOBODY], /there is no input/],
   [['infer', '--text', 'x'], /--model/],
+  [['chat'], /--model/],
   [['infer', '--model', 'x', '--text', 'a', '--wav', 'b'], /--wav and --text: give one kind/],
   [['infer', '--model', 'x', '--text', 'a', '--base64'], /--base64 goes with --json/],
   [['infer', '--model', 'x', '--tensor', 'nope'], /--tensor nope: expected NAME=FILE/],
@@ -230,6 +235,21 @@ describe('keys of a folder', () => {
     [['cert', 'nobody'], /expected one of issuer, router/],
     [['add', 'x', '--role', 'client', '--host', 'a:1'], /host.*without a port/],
     [['rotate', 'client', '--begins', '2'], /--begins goes with/],
+    [
+      ['rotate', 'client', '--overlap', '0'],
+      /client signs with the old key until it has the new one/,
+    ],
+    [['rotate', 'issuer', '--overlap', '0'], /all tokens of the issuer would be good no more/],
+    [['rotate', 'seal', '--overlap', '0'], /could not go on elsewhere/],
+    [['rotate', 'seal', '--begins', '0'], /hosters that do not have the file yet/],
+    [['remove', 'router'], /router is the only router of the subnet/],
+    [['remove', 'admin'], /admin is the only admin of the subnet/],
+    [['retire', 'nobody'], /expected one of issuer, router/],
+    [['retire', 'client'], /nobody says whether somebody still signs with an old key of client/],
+    [
+      ['retire', 'client', '--metrics', '127.0.0.1:1'],
+      /127\.0\.0\.1:1\/metrics does not say: .*connect/,
+    ],
     [['export', 'nobody', '--to', 'nowhere'], /expected one of router, hoster, client, admin/],
   ])('%j is wrong usage', async (args, message) => {
     const { code, err } = await keys(...args);

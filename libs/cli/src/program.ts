@@ -1,6 +1,9 @@
 import { Command, CommanderError } from 'commander';
 import type { CliContext } from './context';
 import { ExitCode, describeError, exitCodeOf } from './errors';
+import { registerChat } from './commands/chat';
+import { registerCommand } from './commands/command';
+import { registerView } from './commands/view';
 import { registerDemo } from './commands/demo';
 import { registerDoctor } from './commands/doctor';
 import { registerDrain, registerUndrain } from './commands/drain';
@@ -8,10 +11,13 @@ import { registerInfer } from './commands/infer';
 import { registerInfo } from './commands/info';
 import { registerKeys } from './commands/keys/keys';
 import { registerLoad, registerUnload } from './commands/load';
+import { registerLogs } from './commands/logs';
 import { registerModel } from './commands/model';
+import { registerModule } from './commands/module';
 import { registerNodes } from './commands/nodes';
 import { registerServe } from './commands/serve';
 import { registerService } from './commands/service';
+import { registerTop } from './commands/top';
 import { registerUp } from './commands/up';
 import { createTerminal } from './terminal';
 import type { TerminalStream } from './terminal';
@@ -32,7 +38,10 @@ Examples:
   $ cabstand up --demo                                      a local subnet, and one session per model
   $ cabstand infer --model silero-vad --wav speech.wav      where somebody speaks
   $ cabstand infer --model g2p --text "taxi"                how it is spoken
+  $ cabstand chat --model smol                              talk with a language model
+  $ cabstand module init waves                              a model whose sessions are your code
   $ cabstand nodes                                          the hosters and their state
+  $ cabstand top                                            the whole subnet, live
   $ cabstand doctor                                         what is wrong here, and how to mend it
   $ cabstand demo failover                                  a stream survives the death of its hoster
 
@@ -88,17 +97,24 @@ function createProgram(context: CliContext, streams: CliStreams): Command {
   registerServe(program, context);
   registerUp(program, context);
   registerInfer(program, context);
+  registerChat(program, context);
+  registerCommand(program, context);
+  registerView(program, context);
   registerNodes(program, context);
+  registerTop(program, context);
+  registerLogs(program, context);
   registerInfo(program, context);
   registerDrain(program, context);
   registerUndrain(program, context);
   registerLoad(program, context);
   registerUnload(program, context);
   registerModel(program, context);
+  registerModule(program, context);
   registerKeys(program, context);
   registerDoctor(program, context);
   registerDemo(program, context);
   registerService(program, 'router', context);
   registerService(program, 'hoster', context);
+  registerService(program, 'gateway', context);
   return program;
 }

@@ -1,4 +1,5 @@
-import { MockProtocol, RemoteManager, SessionManager } from '@cabstand/client';
+import { RemoteManager, SessionManager } from '@cabstand/client';
+import { MockProtocol } from '@cabstand/testing';
 import type { Session } from '@cabstand/client';
 import { CabstandError } from '@cabstand/core';
 import { tensorOf } from '@cabstand/tensor';
@@ -20,7 +21,7 @@ async function withSession<T>(
   const remote = new RemoteManager({ hosters: protocol.hosters });
   const manager = new SessionManager(remote, { protocol });
   try {
-    return await use(await manager.session({ model: 'm' }), protocol);
+    return await use(manager.session({ model: 'm' }), protocol);
   } finally {
     await manager.close();
     await remote.close();

@@ -14,8 +14,11 @@ export interface Terminal {
    */
   progress(text: string): void;
   readonly columns: number;
+  readonly rows: number;
   /** Results go to a person's terminal. */
   readonly interactive: boolean;
+  /** What was written there can be written over. */
+  readonly redraws: boolean;
   readonly style: Style;
   /** Style for what goes to stderr. */
   readonly noteStyle: Style;
@@ -26,6 +29,7 @@ export interface Terminal {
 export interface TerminalStream extends Writable {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 export interface TerminalOptions {
@@ -36,6 +40,7 @@ export interface TerminalOptions {
 }
 
 const DEFAULT_COLUMNS = 80;
+const DEFAULT_ROWS = 24;
 
 export function createTerminal({ stdout, stderr, env, signal }: TerminalOptions): Terminal {
   return {
@@ -54,7 +59,11 @@ export function createTerminal({ stdout, stderr, env, signal }: TerminalOptions)
     get columns() {
       return stdout.columns || DEFAULT_COLUMNS;
     },
+    get rows() {
+      return stdout.rows || DEFAULT_ROWS;
+    },
     interactive: stdout.isTTY === true,
+    redraws: stdout.isTTY === true && env['TERM'] !== 'dumb',
     style: createStyle(wantsColour(stdout, env)),
     noteStyle: createStyle(wantsColour(stderr, env)),
     signal,

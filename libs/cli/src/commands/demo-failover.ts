@@ -16,7 +16,7 @@ import { addressOf, demoAsset, layout } from '../subnet/layout';
 import type { SubnetLayout } from '../subnet/layout';
 import { makeLocalKeys } from '../subnet/local-keys';
 import { LocalSubnet } from '../subnet/local-subnet';
-import { freePortsFrom } from '../subnet/subnet-ports';
+import { onOwnPorts } from '../subnet/subnet-ports';
 
 type Recovery = SessionEvents['recovered'][0];
 
@@ -36,13 +36,15 @@ const HOSTERS = 2;
 const DRAIN_MS = 2000;
 const GRACE_MS = 5000;
 const CALL_TIMEOUT_MS = 5000;
-const FIRST_PORT = 21_000;
 
 /** Streams, kills, shows, compares. False if the stream was not what it should be. */
-export async function demoFailover(context: CliContext, models: string): Promise<boolean> {
+export function demoFailover(context: CliContext, models: string): Promise<boolean> {
+  return onOwnPorts(2 * (HOSTERS + 1), (port) => demoAt(port, context, models));
+}
+
+async function demoAt(port: number, context: CliContext, models: string): Promise<boolean> {
   const data = mkdtempSync(path.join(tmpdir(), 'cabstand-demo-'));
   try {
-    const port = await freePortsFrom(FIRST_PORT + (process.pid % 1000) * 16, 2 * (HOSTERS + 1));
     const places = layout({ data, port, adminPort: port + HOSTERS + 1, hosters: HOSTERS });
     await makeLocalKeys(places);
     return await withSubnet(context, places, models);
@@ -105,12 +107,12 @@ class Show {
       `\n${style.bold('One session')} hears ${String(Math.round((FRAMES * FRAME_MS) / 1000))} s of a recording as a microphone would give it, 32 ms at a time.`,
       `Each column is the answer to one of these frames: how likely somebody speaks. The model carries state from one to the next.\n`,
     );
-    await using session = await this.#sessions.session({ model: MODEL, durable: true, signal });
+    await using session = this.#sessions.session({ model: MODEL, durable: true, signal });
     let recovered: Recovery | undefined;
     session.on('recovered', (notice) => (recovered = notice));
     const disturbed = await this.#stream(session, samples, () => recovered);
     await this.#say('\nThe same recording through a session that nothing disturbs:');
-    await using calm = await this.#sessions.session({ model: MODEL, durable: true, signal });
+    await using calm = this.#sessions.session({ model: MODEL, durable: true, signal });
     const undisturbed = await collect(calm, samples);
     return await this.#compare(disturbed, undisturbed, recovered);
   }

@@ -1,27 +1,26 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { RemoteManager, SessionManager } from '@cabstand/client';
-import type { Session } from '@cabstand/client';
+import type { SessionManager } from '@cabstand/client';
 import { CabstandError } from '@cabstand/core';
 import type { v1 } from '@cabstand/rpc';
 import { dimension, list, parameter, required } from '../arguments';
 import type { CliContext } from '../context';
 import { UsageError } from '../errors';
+import { openSession } from '../infer-session';
+import type { SessionWishes } from '../infer-session';
 import { exampleInputs, isMisfit } from '../media/examples';
-import { FramedCount } from '../media/short-input';
 import { checkInputFlags, noInput, turnsOf } from '../media/turns';
 import type { InputFlags, TurnSource } from '../media/turns';
-import { rendererFor } from '../render/choose';
 import { commandName } from '../render/guide';
 import { inputGuide } from '../render/input-guide';
 import type { OutputRenderer } from '../render/output';
 import { printable } from '../render/style';
 import { quoted } from '../render/ways';
-import { runTurn } from '../run-turn';
-import { findCredentials, rpcOptions } from '../subnet/credentials';
 import { isUnreachable } from '../subnet/connection';
-import { hosterOf, routersOf, withConnection, withSubnetFlags } from '../subnet/flags';
+import { withSubnetFlags } from '../subnet/flags';
 import type { SubnetFlags } from '../subnet/flags';
+import { modelInfo } from '../subnet/model-info';
+import { openSessions } from '../subnet/sessions';
 import type { Terminal } from '../terminal';
 
 interface InferFlags extends SubnetFlags, InputFlags {
@@ -30,6 +29,7 @@ interface InferFlags extends SubnetFlags, InputFlags {
   readonly size?: Readonly<Record<string, number>>;
   readonly json?: true;
   readonly base64?: true;
+  readonly interactive?: true;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -62,6 +62,10 @@ export function registerInfer(program: Command, context: CliContext): void {
     .option('--example', 'an input made to fit the model; says what it sent')
     .option('--size <name=n>', 'with --example: the size of a free dimension', dimension)
     .option('--param <name=value>', 'a parameter of the turn (JSON, or a string)', parameter)
+    .option(
+      '--interactive',
+      'lines of stdin are commands (of a module: as on a terminal): NAME key=value …',
+    )
     .option('--json', 'one JSON object per record, then {"end": …}')
     .option('--base64', 'with --json: tensors as base64 instead of numbers');
   withSubnetFlags(command, TIMEOUT_MS)
@@ -70,6 +74,7 @@ export function registerInfer(program: Command, context: CliContext): void {
       `
 --wav, --text and --image may be given several times: a turn each, in one session.
 Without any input it says what the model takes, with a command for each way to give it.
+Pictures are drawn in place. On a terminal, what is typed steers a module: \`help\` lists its commands.
 
 Examples:
   $ cabstand infer --model mine                          which inputs there are
@@ -78,6 +83,7 @@ Examples:
   $ arecord -q -t raw -f S16_LE -r 16000 | cabstand infer --model silero-vad --stdin-audio
   $ cabstand infer --model g2p --text taxi --text rank
   $ cabstand infer --model text-orientation --image scan.png --json
+  $ echo 'seed {"seed": 7}' | cabstand infer --model painter --interactive
   $ cabstand infer --model mine --tensor x=in.npy --tensor y=in.bin:float32:1x80x3000`,
     )
     .action((flags: InferFlags) => infer(context, flags));
@@ -90,6 +96,8 @@ async function infer(context: CliContext, flags: InferFlags): Promise<void> {
     throw new UsageError('--base64 goes with --json');
   if (flags.size !== undefined && flags.example !== true)
     throw new UsageError('--size goes with --example');
+  if (flags.interactive === true && flags.stdinAudio === true)
+    throw new UsageError('--interactive and --stdin-audio both read stdin');
   const model = await describeModel(context, flags);
   const takesSomething = model.inputs.length > 0 || model.takes_prompt;
   if (noInput(flags) && takesSomething)
@@ -97,67 +105,37 @@ async function infer(context: CliContext, flags: InferFlags): Promise<void> {
       `${flags.model} needs input`,
       inputGuide(model, commandFor(flags), terminal.noteStyle),
     );
-  const hoster = hosterOf(flags, env);
-  const remote = new RemoteManager({
-    ...(hoster === undefined ? { routers: routersOf(flags, env) } : { hosters: [hoster] }),
-    models: [flags.model],
-    ...rpcOptions(findCredentials(flags, env, 'client'), flags.maxMessageBytes),
-  });
-  const manager = new SessionManager(remote, {
-    timeouts: { placeMs: flags.timeout, firstMs: flags.timeout, stallMs: flags.timeout },
-  });
-  try {
-    if (flags.example === true || noInput(flags)) await runExample(context, flags, model, manager);
-    else {
-      const run = await openSession(context, flags, model, manager);
-      const several = [flags.text, flags.image, flags.wav].some(
-        (items) => (items?.length ?? 0) > 1,
-      );
-      for await (const source of turnsOf(flags, model, stdin)) {
-        if (several && flags.json !== true)
-          await terminal.out(
-            terminal.style.bold(
-              `${printable(source.label)}${source.kind === 'whole' && source.prompt !== undefined ? '  ' : '\n'}`,
-            ),
-          );
-        await run(source);
-      }
+  const wishes = wishesOf(context, flags, model);
+  await using sessions = openSessions(flags, env, flags.model);
+  const { manager } = sessions;
+  if (flags.example === true || noInput(flags))
+    await runExample(context, flags, wishes, model, manager);
+  else {
+    const run = openSession(context, wishes, model, manager);
+    const several = [flags.text, flags.image, flags.wav].some((items) => (items?.length ?? 0) > 1);
+    for await (const source of turnsOf(flags, model, stdin)) {
+      if (several && flags.json !== true)
+        await terminal.out(
+          terminal.style.bold(
+            `${printable(source.label)}${source.kind === 'whole' && source.prompt !== undefined ? '  ' : '\n'}`,
+          ),
+        );
+      await run(source);
     }
-  } finally {
-    await manager.close();
-    await remote.close();
   }
 }
 
-type Run = (
-  source: TurnSource,
-  wrap?: (renderer: OutputRenderer) => OutputRenderer,
-) => Promise<void>;
-
-async function openSession(
-  { terminal }: CliContext,
-  flags: InferFlags,
-  model: v1.ModelInfo__Output,
-  manager: SessionManager,
-): Promise<Run> {
-  const { signal } = terminal;
-  const session = await manager.session({ model: flags.model, signal });
-  if (flags.json !== true) tellProgress(session, terminal);
-  return async (source, wrap = (renderer) => renderer) => {
-    const renderer = rendererFor(model, {
-      format: flags.json !== true ? 'readable' : flags.base64 === true ? 'json-base64' : 'json',
-      columns: terminal.columns,
-      interactive: terminal.interactive,
-      style: terminal.style,
-    });
-    if (source.converted !== undefined) say(terminal, source.converted);
-    const count = new FramedCount(model);
-    const { steps } = await runTurn(session, source, wrap(renderer), (text) => terminal.out(text), {
-      signal,
-      sent: count.add,
-      ...(flags.param === undefined ? {} : { parameters: flags.param }),
-    });
-    if (steps === 0 && count.tooShort !== undefined) say(terminal, count.tooShort);
+function wishesOf(
+  { terminal, stdin }: CliContext,
+  { model, param, json, base64, stdinAudio, interactive }: InferFlags,
+  { survival }: v1.ModelInfo__Output,
+): SessionWishes {
+  const typing = stdin.isTTY && terminal.redraws && json !== true && stdinAudio !== true;
+  return {
+    ...{ model, parameters: param },
+    format: json !== true ? 'readable' : base64 === true ? 'json-base64' : 'json',
+    // Of other models than modules nobody expects that they listen.
+    interactive: interactive === true || (survival !== 'SURVIVAL_UNSPECIFIED' && typing),
   };
 }
 
@@ -165,6 +143,7 @@ async function openSession(
 async function runExample(
   context: CliContext,
   flags: InferFlags,
+  wishes: SessionWishes,
   model: v1.ModelInfo__Output,
   manager: SessionManager,
 ): Promise<void> {
@@ -172,8 +151,13 @@ async function runExample(
   const examples = exampleInputs(model, flags.size ?? {});
   for (const [i, example] of examples.entries())
     try {
-      const run = await openSession(context, flags, model, manager);
-      await run(example, (renderer) => telling(renderer, () => sent(terminal, example)));
+      const run = openSession(context, wishes, model, manager);
+      await run(example, (renderer) =>
+        // There is nothing to tell of nothing, and remarks would go through what is drawn.
+        wishes.interactive && noInput(flags)
+          ? renderer
+          : telling(renderer, () => sent(terminal, example)),
+      );
       return;
     } catch (error) {
       if (!isMisfit(error)) throw error;
@@ -225,17 +209,7 @@ async function describeModel(
   context: CliContext,
   flags: InferFlags,
 ): Promise<v1.ModelInfo__Output> {
-  const asked = withConnection(context, flags, 'client', async (connection, hoster) => {
-    const { address, info } = await connection.anyHoster(hoster, [flags.model]);
-    const model = info.models.find(({ offer }) => offer?.name === flags.model);
-    if (model !== undefined) return model;
-    const others = (await connection.info(address)).models.map(({ offer }) => offer?.name ?? '?');
-    throw new UsageError(
-      `${address} has no model ${flags.model}`,
-      `It has ${others.join(', ') || 'none'}.`,
-    );
-  });
-  return asked.catch((error: unknown) => {
+  return modelInfo(context, flags, flags.model).catch((error: unknown) => {
     if (!noInput(flags) || !isNobody(error)) throw error;
     throw new UsageError(
       'there is no input',
@@ -247,16 +221,4 @@ async function describeModel(
 
 function isNobody(error: unknown): boolean {
   return isUnreachable(error) || (CabstandError.is(error) && error.reason === 'ROUTER_UNREACHABLE');
-}
-
-function tellProgress(session: Session, terminal: Terminal): void {
-  session.on('queued', ({ position }) =>
-    say(terminal, `waiting for a slot, ${position} before this session`),
-  );
-  session.on('retry', ({ error }) => say(terminal, `trying again: ${error.message}`));
-  session.on('draining', () => say(terminal, 'the hoster is draining'));
-}
-
-function say(terminal: Terminal, text: string): void {
-  terminal.note(`${terminal.noteStyle.dim(printable(text))}\n`);
 }

@@ -3,7 +3,10 @@ import { PassThrough } from 'node:stream';
 import { CabstandError } from '@cabstand/core';
 import { HosterService, RouterService, RpcServer } from '@cabstand/rpc';
 import type { Authorizer } from '@cabstand/rpc';
+import { standInEmptyFolder } from '../folder.fixture';
 import { runCli } from '../program';
+
+standInEmptyFolder();
 
 const everybody: Authorizer = {
   signRequest: () => Promise.resolve({}),

@@ -2,17 +2,16 @@ import { spawn } from 'node:child_process';
 import type { Command } from 'commander';
 import type { CliContext } from '../context';
 import { ExitCode } from '../errors';
-import { servicePath } from '../subnet/service-path';
+import { SERVICE_ADDRESS_IN_USE, servicePath } from '../subnet/service-path';
 import type { ServiceName } from '../subnet/service-path';
 
 const SUMMARIES: Readonly<Record<ServiceName, string>> = {
   router: 'run a router: knows which hosters are healthy and hands them out',
   hoster: 'run a hoster: serves the models of a folder',
+  gateway: 'run a gateway: streams to plain callers, and goes on when hosters die',
 };
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** The services' own code for an address in use, which means something else here. */
-const SERVICE_ADDRESS_IN_USE = 3;
 const SIGNAL_NUMBERS: Partial<Record<NodeJS.Signals, number>> = {
   SIGHUP: 1,
   SIGINT: 2,
@@ -20,7 +19,7 @@ const SIGNAL_NUMBERS: Partial<Record<NodeJS.Signals, number>> = {
   SIGTERM: 15,
 };
 
-/** `cabstand router` and `cabstand hoster`: the services' own programs, flags passed through. */
+/** `cabstand router`, `hoster` and `gateway`: the services' own programs, flags passed through. */
 export function registerService(program: Command, name: ServiceName, context: CliContext): void {
   const summary = SUMMARIES[name];
   program

@@ -21,6 +21,9 @@ interface UpFlags {
   readonly adminPort: number;
   readonly data: string;
   readonly auth: boolean;
+  readonly gateway: boolean;
+  readonly httpPort?: number;
+  readonly corsOrigin?: readonly string[];
   readonly drain: number;
 }
 
@@ -33,16 +36,16 @@ const MOST_HOSTERS = 32;
 export function registerUp(program: Command, context: CliContext): void {
   program
     .command('up')
-    .summary('a local subnet in one command: a router and hosters, on loopback')
+    .summary('a local subnet in one command: a router, hosters and a gateway, on loopback')
     .description(
-      'Starts a router and hosters on loopback with authentication on, waits until they serve, and stays until Ctrl-C, which drains them.',
+      'Starts a router, hosters and a gateway on loopback with authentication on, waits until they serve, and stays until Ctrl-C, which drains them.',
     )
     .option('--hosters <n>', 'how many hosters', wholeNumber(1, MOST_HOSTERS), 2)
     .option('--models <dir>', 'model folder', DEFAULT_MODELS)
     .option('--demo', 'stream one session per bundled model to the terminal')
     .option(
       '--port <port>',
-      'the router\u2019s port; hosters have the next ones',
+      'the router\u2019s port; hosters have the next ones, then the gateway',
       wholeNumber(1, 65_000),
       PORT,
     )
@@ -53,6 +56,13 @@ export function registerUp(program: Command, context: CliContext): void {
       ADMIN_PORT,
     )
     .option('--data <dir>', 'keys, configuration and logs', '.cabstand')
+    .option('--no-gateway', 'without a gateway for plain callers')
+    .option(
+      '--http-port <port>',
+      'where the gateway takes browsers and curl; default: nowhere',
+      wholeNumber(1, 65_535),
+    )
+    .option('--cors-origin <origin...>', 'web pages that may call there: http://localhost:8000')
     .option('--no-auth', 'without authentication: every process of this machine may call')
     .addOption(
       timeOption('--drain <time>', 'how long running sessions may take at the end', DRAIN_MS),
@@ -71,6 +81,8 @@ Examples:
 
 async function up(context: CliContext, flags: UpFlags): Promise<void> {
   const { terminal } = context;
+  if (flags.httpPort !== undefined && !flags.gateway)
+    throw new UsageError('--http-port is the gateway\u2019s', 'Leave out --no-gateway.');
   const places = layout(flags);
   makeDataFolder(flags.data);
   const pidFile = new PidFile(flags.data);

@@ -27,7 +27,8 @@ test.each([
 
 test('the bundled models are valid; a broken one is named with its key', async () => {
   const bundled = await checkManifests(path.resolve(__dirname, '../../../../models'));
-  expect(bundled.map(({ status }) => status)).toEqual(['ok', 'ok', 'ok']);
+  expect(bundled.map(({ name }) => name)).toContain('model plasma');
+  expect(bundled.filter(({ status }) => status !== 'ok')).toEqual([]);
   mkdirSync(path.join(folder.path, 'bad', '1'), { recursive: true });
   writeFileSync(path.join(folder.path, 'bad', 'model.yaml'), 'nam: bad\nkind: odd\n');
   expect(await checkManifests(folder.path)).toEqual([

@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { readPrivateKey, readSealKeys } from '@cabstand/auth';
+import { readPrivateKey } from '@cabstand/auth';
+import { readSealKeys } from '@cabstand/auth-admin';
 import { hasSubnetKeys, keyFiles, readFolder } from '../subnet/key-folder';
 import type { KeyFolder } from '../subnet/key-folder';
 import { fail, messageOf, ok, warn } from './finding';
@@ -74,7 +75,14 @@ function checkPrivateKey(file: string, known: KeyFolder): Finding | undefined {
       `${file}: the key ${id} is not good (${entry.until})`,
       `cabstand keys rotate ${principal}`,
     );
-  return undefined;
+  // Whoever uses the file goes on until then, and is shut out after it.
+  return entry.notAfterMs === null
+    ? undefined
+    : warn(
+        'keys',
+        `${file} is a retired key, good until ${new Date(entry.notAfterMs).toISOString().slice(0, 10)}`,
+        `Copy the newest ${path.basename(file)} here, or: cabstand keys rotate ${principal}`,
+      );
 }
 
 function checkSealKeys(file: string): undefined {

@@ -6,9 +6,7 @@ import {
   expectedElement,
   isDType,
   isSize,
-  readElement,
-  stringTensor,
-  tensorFrom,
+  tensorFromJson,
 } from '@cabstand/tensor';
 import type { DType, Tensor } from '@cabstand/tensor';
 import { UsageError } from '../errors';
@@ -51,18 +49,16 @@ export function parseJsonTensor(
     throw new UsageError(
       `${path}: ${flat.length} elements do not fill shape [${shape.join(', ')}]`,
     );
-  if (dtype === 'string')
-    return stringTensor(
-      name,
-      flat.map((element, index) =>
-        typeof element === 'string' ? element : refuse(path, dtype, index, element),
+  return tensorFromJson(
+    name,
+    dtype,
+    flat,
+    shape,
+    (element, index) =>
+      new UsageError(
+        `${path}: element ${index} is ${show(element)}; ${dtype} takes ${expectedElement(dtype)}`,
       ),
-      shape,
-    );
-  const elements = flat.map(
-    (element, index) => readElement(dtype, element) ?? refuse(path, dtype, index, element),
   );
-  return tensorFrom(name, dtype, elements, shape);
 }
 
 /** Puts the elements into `into`; the sizes of the lists, which must be the same at each depth. */
@@ -85,12 +81,6 @@ function flatten(value: unknown, into: unknown[], depth: number, path: string): 
       );
   }
   return [value.length, ...(inner ?? [])];
-}
-
-function refuse(path: string, dtype: DType, index: number, element: unknown): never {
-  throw new UsageError(
-    `${path}: element ${index} is ${show(element)}; ${dtype} takes ${expectedElement(dtype)}`,
-  );
 }
 
 function isShape(shape: unknown): shape is readonly number[] {

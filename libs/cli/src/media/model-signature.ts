@@ -34,11 +34,11 @@ export function signatureOf(model: v1.ModelInfo__Output): ModelSignature {
     takesEmpty: false,
     framed: framedOf(model),
     rows: [],
+    sessions: undefined,
   };
 }
 
 function inputOf(spec: v1.TensorSpec__Output): Input {
-  const audio = spec.media === 'audio' ? (spec.audio ?? undefined) : undefined;
   return {
     name: spec.name,
     dtype: dtypeFromWire(spec.dtype) ?? 'float32',
@@ -47,8 +47,8 @@ function inputOf(spec: v1.TensorSpec__Output): Input {
     shape: spec.shape.map((size, axis) =>
       size === -1 ? spec.dimension_names[axis] || `${spec.name}:${axis}` : size,
     ),
-    minimum: audio === undefined ? undefined : -1,
-    maximum: audio === undefined ? undefined : 1,
+    minimum: spec.minimum,
+    maximum: spec.maximum,
     allowNan: false,
     description: spec.description,
     media: mediaOf(spec),

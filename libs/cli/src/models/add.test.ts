@@ -11,6 +11,7 @@ import type { AddOptions } from './add';
 import type { ModelReport } from './check';
 import { addGolden as addGoldenTo } from './golden';
 import type { Compute, GoldenOptions } from './golden';
+import { initModule } from './init-module';
 import { renewGolden } from './renew-golden';
 
 const root = new Folder();
@@ -34,7 +35,7 @@ const LOADED: LoadedFrame = {
 const failing: ModelReport = { ok: false, name: '', reason: 'MODEL_FAILED', problems: [] };
 const passes: AddOptions['check'] = async ({ name, folder }) => ({
   ...{ ok: true, name, manifest: await loadManifest(folder), seconds: 0 },
-  ...{ audit: undefined, loaded: LOADED },
+  ...{ audit: undefined, others: [], loaded: LOADED },
 });
 /** Whether it holds up matters only where another one would lose its place. */
 const add = (from: string, name?: string, force = false, check = passes) =>
@@ -278,4 +279,12 @@ describe('golden data', () => {
       expect(contentOf(folder)['1/model.onnx']).toBe(before['1/model.onnx']);
     });
   });
+});
+
+test('neither is code added as weights, nor are weights put into a module', async () => {
+  await expect(add(root.write('index.ts', 'export default 1'))).rejects.toThrow(/is code/);
+  const { folder } = await initModule(repository, 'waves');
+  const before = contentOf(folder);
+  await expect(add(file, 'waves', true)).rejects.toThrow(/waves is a module: .*folder 2/);
+  expect(contentOf(folder)).toEqual(before);
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import { inferKind, listVersions, manifestText, readGraph } from '@cabstand/model';
@@ -59,12 +59,22 @@ const GRAPH = 'model.onnx';
  */
 export async function addModel(file: string, options: AddOptions): Promise<Added> {
   const { repository, force, check, renew } = options;
+  if (/\.[mc]?[jt]s$/.test(file))
+    throw new UsageError(
+      `${file} is code: only ONNX files are added`,
+      'A module is a folder of its own: `cabstand module init NAME` makes one, and index.ts goes there.',
+    );
   const model = await singleFile(file, options.name);
   const summary = await readGraph(file).catch((error: unknown) => {
     throw new UsageError(CabstandError.from(error).message, undefined, error);
   });
   const folder = path.join(repository, model.name);
   const versions = (await exists(folder)) ? await listVersions(folder) : [];
+  if (await isModule(folder))
+    throw new UsageError(
+      `${folder} is a module: its next version is a folder ${Number(versions[0] ?? 0) + 1} with code of its own`,
+      'Weights that its code loads are copied into the folder of its version. Or choose another --name.',
+    );
   const files = filesOf(file, model);
   await mustExist(files.values());
   const same = await sameAs(folder, versions, files);
@@ -106,6 +116,11 @@ export async function addModel(file: string, options: AddOptions): Promise<Added
   } finally {
     await staged.discard();
   }
+}
+
+async function isModule(folder: string): Promise<boolean> {
+  const text = await readFile(path.join(folder, MANIFEST), 'utf8').catch(() => '');
+  return /^kind:\s*["']?module\b/m.test(text);
 }
 
 async function goldenIn(folder: string): Promise<string[]> {

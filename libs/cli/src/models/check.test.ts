@@ -4,6 +4,7 @@ import { onnxModel } from '@cabstand/testing';
 import { Folder } from '../folder.fixture';
 import { modelReportJson, modelReportText } from '../render/model-report';
 import { createStyle } from '../render/style';
+import { initModule } from './init-module';
 import { checkAll, isFine, problemsIn } from './check';
 import type { ModelReport } from './check';
 
@@ -85,3 +86,22 @@ test('problems are taken apart, each with its file', () => {
   ]);
   expect(problemsIn('one\nmessage')).toEqual(['one\nmessage']);
 });
+
+test('a module is loaded, and what is said of it is what it is', async () => {
+  const { folder } = await initModule(root.path, 'waves');
+  const [report] = await check(folder, ['nothing.npz']);
+  expect(modelReportText(report!, style)).toMatch(
+    /^ok {4}waves: v1, module, survival replay, commands set_colour: .*`cabstand module test waves`/,
+  );
+  expect(modelReportJson(report!)).toMatchObject({
+    ...{ ok: true, kind: 'module', survival: 'replay' },
+    commands: [{ name: 'set_colour' }],
+  });
+  expect(modelReportJson(report!)).not.toHaveProperty('reference');
+  place('waves/1/index.ts', 'export default class Waves {\n  static load( {}\n}\n');
+  const [broken] = await check(folder);
+  expect(broken).toMatchObject({ ok: false, reason: 'MODULE_FAILED' });
+  expect(broken).toMatchObject({
+    problems: [expect.stringMatching(/^index\.ts:[23]:\d+: .*ParseError/)],
+  });
+}, 30_000);

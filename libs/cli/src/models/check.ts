@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CabstandError } from '@cabstand/core';
 import { checkModel } from '@cabstand/engine';
-import type { AuditResult, LoadedFrame } from '@cabstand/engine';
+import type { AuditResult, LoadedFrame, ProviderCheck } from '@cabstand/engine';
 import { loadManifest } from '@cabstand/model';
 import type { Manifest, ModelEntry } from '@cabstand/model';
 import { goldenAdvice } from '../advice';
@@ -21,6 +21,8 @@ export type ModelReport =
       readonly loaded: LoadedFrame;
       /** Of the recorded inputs, where there were some. */
       readonly audit: AuditResult | undefined;
+      /** The manifest's other providers. */
+      readonly others: readonly ProviderCheck[];
       readonly seconds: number;
     }
   | {
@@ -101,15 +103,18 @@ export async function checkEntry(
   const result = await checkModel(folder, {
     version: manifest.version,
     variant,
-    ...(audit === undefined ? {} : { audit: await recordedTurns(audit, manifest) }),
+    // Of a module's sessions nothing is known by running them again: `cabstand module test` tries them.
+    ...(audit === undefined || manifest.module !== undefined
+      ? {}
+      : { audit: await recordedTurns(audit, manifest) }),
     ...(maxMessageBytes === undefined ? {} : { maxMessageBytes }),
     onProgress: (stage) => progress(`${name}: ${stage}`),
     signal,
   });
   signal.throwIfAborted();
   if (!result.ok) return failed(name, result.error);
-  const { loaded, seconds, audit: audited } = result;
-  return { ok: true, name, manifest, loaded, audit: audited, seconds };
+  const { loaded, seconds, audit: audited, others } = result;
+  return { ok: true, name, manifest, loaded, audit: audited, others, seconds };
 }
 
 function failed(name: string, error: unknown): ModelReport {

@@ -10,9 +10,10 @@ import { Connection } from '../subnet/connection';
 import { rpcOptions } from '../subnet/credentials';
 import { addressOf, layout } from '../subnet/layout';
 import { LocalSubnet } from '../subnet/local-subnet';
-import { freePortsFrom } from '../subnet/subnet-ports';
+import { onOwnPorts } from '../subnet/subnet-ports';
 
-const FIRST_PORT = 21_000;
+/** A router's and a hoster's, and those of their metrics. */
+const PORTS = 4;
 const TIMEOUT_MS = 60_000;
 const DRAIN_MS = 1000;
 const STOP_MS = 5000;
@@ -26,7 +27,16 @@ type Records = GoldenTurn['records'];
  *
  * @throws what the hoster says, where it cannot serve the model or refuses the input.
  */
-export async function computeRecords(
+export function computeRecords(
+  context: CliContext,
+  manifest: Manifest,
+  asked: readonly (readonly Input[])[],
+): Promise<Records[][]> {
+  return onOwnPorts(PORTS, (port) => computeAt(port, context, manifest, asked));
+}
+
+async function computeAt(
+  port: number,
   { terminal, env }: CliContext,
   { name, folder, text: { output } }: Manifest,
   asked: readonly (readonly Input[])[],
@@ -34,7 +44,6 @@ export async function computeRecords(
   const { signal } = terminal;
   const join = output?.join ?? '';
   const data = await mkdtemp(path.join(tmpdir(), 'cabstand-golden-'));
-  const port = await freePortsFrom(FIRST_PORT + (process.pid % 1000) * 16, 4);
   const places = layout({ data, port, adminPort: port + 2, hosters: 1 });
   const routers = [addressOf(places.router)];
   const rpc = rpcOptions({ auth: { mode: 'none' }, tls: undefined, source: 'none' });
@@ -56,7 +65,7 @@ export async function computeRecords(
     await using sessions = new SessionManager(remote);
     const answers: Records[][] = [];
     for (const turns of asked) {
-      await using session = await sessions.session({ model: name, signal });
+      await using session = sessions.session({ model: name, signal });
       const records: Records[] = [];
       for (const turn of turns) records.push(await recordsOf(session, turn, join, signal));
       answers.push(records);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
   goldenNotes,
+  isExported,
   loadManifest,
   readGolden,
   validateTurnInput,
@@ -86,7 +87,18 @@ export async function manifestOf(folder: string): Promise<Manifest> {
       `there is no ${folder}`,
       'Name the repository with --models DIR; `cabstand model add` makes a model in it.',
     );
-  return loadManifest(folder, undefined, { digest: false });
+  const manifest = await loadManifest(folder, undefined, { digest: false });
+  if (manifest.module !== undefined)
+    throw new UsageError(
+      `${folder} is a module, which has no golden data`,
+      '`cabstand module test` runs its sessions, and compares them with one another.',
+    );
+  if (isExported(manifest))
+    throw new UsageError(
+      `${folder} is a model as its exporter wrote it, which has no golden data`,
+      'When it is loaded, texts computed in parts or together are compared with the same texts computed otherwise.',
+    );
+  return manifest;
 }
 
 async function inputOf(manifest: Manifest, options: GoldenOptions): Promise<Input> {

@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { subnetPaths } from '@cabstand/auth';
-import { addressOf, adminUrl } from '../subnet/layout';
+import { subnetPaths } from '@cabstand/auth-admin';
+import { addressOf, adminUrl, servicesOf } from '../subnet/layout';
 import type { SubnetLayout } from '../subnet/layout';
 import type { Style } from './style';
 import { table } from './table';
@@ -25,7 +25,7 @@ export function upGuide(
   const flags = flagsFor(places, auth);
   const token = subnetPaths(places.keys).token('client');
   const authorization = auth ? ` -H "authorization: Bearer $(cat ${token})"` : '';
-  const grpcurl = `grpcurl -plaintext${authorization} -d '{"model": "${SHOWN}", "prompt": "taxi"}' ${hoster === undefined ? router : addressOf(hoster)} cabstand.v1.HosterService/rpc_inference_stream`;
+  const grpcurl = `grpcurl -plaintext${authorization} -d '{"model": "${SHOWN}", "prompt": "taxi"}' ${addressOf(places.gateway ?? hoster ?? places.router)} cabstand.v1.HosterService/rpc_inference_stream`;
   const bundled = models.includes(SHOWN);
   const commands = [
     bundled
@@ -37,6 +37,17 @@ export function upGuide(
   const facts = table([
     [style.dim('router'), router],
     [style.dim('hosters'), places.hosters.map(addressOf).join(', ')],
+    ...(places.gateway === undefined
+      ? []
+      : [
+          [
+            style.dim('gateway'),
+            `${addressOf(places.gateway)} (plain gRPC callers: their streams survive hosters)`,
+          ],
+        ]),
+    ...(places.http === undefined
+      ? []
+      : [[style.dim('http'), `http://127.0.0.1:${places.http.port}/v1/… (browsers and curl)`]]),
     ...(auth
       ? [
           [
@@ -47,7 +58,9 @@ export function upGuide(
       : []),
     [
       style.dim('metrics'),
-      [places.router, ...places.hosters].map((service) => adminUrl(service, 'metrics')).join(' '),
+      servicesOf(places)
+        .map((service) => adminUrl(service, 'metrics'))
+        .join(' '),
     ],
     [style.dim('logs'), places.logs],
     [

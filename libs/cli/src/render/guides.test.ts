@@ -11,7 +11,7 @@ const style = createStyle(false);
 
 const spec = (rest: Partial<v1.TensorSpec__Output>): v1.TensorSpec__Output => ({
   ...{ name: 'x', dtype: 'DATA_TYPE_FLOAT32', shape: [1, -1], dimension_names: ['', 'n'] },
-  ...{ description: '', labels: [] },
+  ...{ description: '', labels: [], accepted_dtypes: [] },
   ...rest,
 });
 

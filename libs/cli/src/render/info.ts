@@ -1,4 +1,5 @@
 import type { v1 } from '@cabstand/rpc';
+import { commandRows, messageRows, moduleTraits } from './module-info';
 import { printable } from './style';
 import type { Style } from './style';
 import { table } from './table';
@@ -30,14 +31,17 @@ function modelText(model: v1.ModelInfo__Output, style: Style): string {
   const state = model.state.replace('MODEL_STATE_', '');
   const about = [
     `${offer?.kind ?? '?'}, on ${offer?.provider === '' ? '?' : (offer?.provider ?? '?')}`,
-    `batching ${batchClass(offer)}`,
-    `reference ${referenceOf(offer)}`,
+    ...(offer?.kind === 'module'
+      ? moduleTraits(model)
+      : [`batching ${batchClass(offer)}`, `reference ${referenceOf(offer)}`]),
     `${model.free_slots} of ${offer?.capacity ?? 0} slots free for new sessions`,
   ].join(', ');
   const rows: string[][] = [];
   for (const columns of inputRows(model)) rows.push([style.dim('in'), ...columns]);
   for (const output of model.outputs) rows.push([style.dim('out'), ...tensorColumns(output)]);
   for (const columns of parameterRows(model.parameters)) rows.push([style.dim('set'), ...columns]);
+  for (const columns of commandRows(model)) rows.push([style.dim('tell'), ...columns]);
+  for (const columns of messageRows(model)) rows.push([style.dim('hear'), ...columns]);
   const version = offer?.version ?? '';
   const title =
     style.bold(printable(offer?.name ?? '')) + (version === '' ? '' : ` v${printable(version)}`);
@@ -84,7 +88,8 @@ function tensorColumns(spec: v1.TensorSpec__Output, frames = ''): string[] {
   const shape = spec.shape.map((size, i) =>
     size === -1 ? (spec.dimension_names[i] ?? '') || '?' : String(size),
   );
-  const dtype = spec.dtype.replace('DATA_TYPE_', '').toLowerCase();
+  const dtypes = spec.accepted_dtypes.length === 0 ? [spec.dtype] : spec.accepted_dtypes;
+  const dtype = dtypes.map((name) => name.replace('DATA_TYPE_', '').toLowerCase()).join(' or ');
   const media =
     spec.media === undefined
       ? ''
@@ -92,6 +97,7 @@ function tensorColumns(spec: v1.TensorSpec__Output, frames = ''): string[] {
   const notes = [
     spec.audio ? `${media} at ${spec.audio.sample_rate} Hz` : media,
     frames,
+    rangeOf(spec),
     spec.labels.length === 0 ? '' : `labels ${spec.labels.slice(0, 8).join(', ')}`,
     spec.description,
   ];
@@ -103,6 +109,12 @@ function tensorColumns(spec: v1.TensorSpec__Output, frames = ''): string[] {
       .map(printable)
       .join('; '),
   ];
+}
+
+/** Values that an input may hold; empty where any may be. */
+function rangeOf({ minimum, maximum }: v1.TensorSpec__Output): string {
+  if (minimum === undefined) return maximum === undefined ? '' : `at most ${maximum}`;
+  return maximum === undefined ? `at least ${minimum}` : `from ${minimum} to ${maximum}`;
 }
 
 /** Rows of name, type with default, meaning. */

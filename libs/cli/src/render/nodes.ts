@@ -1,6 +1,6 @@
 import type { v1 } from '@cabstand/rpc';
 import { batchClass, referenceOf } from './info';
-import { printable, visibleLength } from './style';
+import { clipped, printable, visibleLength } from './style';
 import type { Style } from './style';
 import { table } from './table';
 import { duration } from './units';
@@ -33,6 +33,8 @@ const DISPENSABLE: readonly Column[] = [
   'ADDRESS',
   'REASONS',
 ];
+/** One for all: making one takes long. */
+const byName = new Intl.Collator('en', { numeric: true });
 const GAP = 2;
 /** Cells of these columns are cut where it is narrow, though never shorter than this. */
 const LEAST = { MODEL: 8, REASONS: 16 } as const;
@@ -45,7 +47,7 @@ export function nodesTable(
   width = Infinity,
 ): string {
   const rows = [...nodes]
-    .sort((a, b) => a.node_id.localeCompare(b.node_id, 'en', { numeric: true }))
+    .sort((a, b) => byName.compare(a.node_id, b.node_id))
     .flatMap((node) => nodeRows(node, style, nowMs));
   const widths = new Map(
     COLUMNS.map((title, i) => [
@@ -70,11 +72,6 @@ export function nodesTable(
       shown.has(title) ? [clipped(row[i] ?? '', widths.get(title) ?? 0)] : [],
     );
   return table([kept(COLUMNS).map((title) => style.dim(title)), ...rows.map(kept)]);
-}
-
-/** A cell of no more than this; those that are too long have no colours. */
-function clipped(text: string, most: number): string {
-  return visibleLength(text) > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
 function nodeRows(node: Node, style: Style, nowMs: number): string[][] {

@@ -1,4 +1,4 @@
-import { subnetPaths } from '@cabstand/auth';
+import { subnetPaths } from '@cabstand/auth-admin';
 import type { v1 } from '@cabstand/rpc';
 import { toWire } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
@@ -123,7 +123,7 @@ function typescriptLine(
     ? `import { tensorFrom } from '@cabstand/client'; `
     : '';
   const model = JSON.stringify(offer?.name ?? '');
-  return `${needed}const session = await sessions.session({ model: ${model} }); for await (const chunk of session.runProtocolTask(${given})) console.log(chunk.text, chunk.tensors); // the rest as in README.md`;
+  return `${needed}const session = subnet.session({ model: ${model} }); for await (const chunk of session.runProtocolTask(${given})) console.log(chunk.text, chunk.tensors); // the rest as in README.md`;
 }
 
 function tensorSource({ name, dtype, shape }: Tensor): string {

@@ -1,5 +1,6 @@
 import type { v1 } from '@cabstand/rpc';
 import { rendererFor } from './choose';
+import { FrameRenderer } from './frames';
 import { infoText } from './info';
 import { nodesTable } from './nodes';
 import { LabelRenderer } from './labels';
@@ -18,6 +19,7 @@ const spec = (rest: Partial<v1.TensorSpec__Output>): v1.TensorSpec__Output => ({
   dimension_names: [],
   description: '',
   labels: [],
+  accepted_dtypes: [],
   ...rest,
 });
 
@@ -40,6 +42,7 @@ const model = (kind: string, rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo_
   outputs: [],
   parameters: '',
   takes_prompt: false,
+  gives_text: false,
   takes_live_input: false,
   frame_hop: 0,
   failure: '',
@@ -48,6 +51,10 @@ const model = (kind: string, rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo_
   free_slots: 61,
   batching_note: '',
   framing: [],
+  commands: [],
+  messages: {},
+  survival: 'SURVIVAL_UNSPECIFIED',
+  exclusive: false,
   ...rest,
 });
 
@@ -60,19 +67,62 @@ const audio = spec({
 });
 
 test('each kind of model is shown its own way', () => {
-  const options = { format: 'readable', columns: 80, interactive: false, style } as const;
+  const options = {
+    format: 'readable',
+    columns: 80,
+    rows: 24,
+    interactive: false,
+    area: undefined,
+    style,
+  } as const;
   const of = (kind: string, rest: Partial<v1.ModelInfo__Output>) =>
     rendererFor(model(kind, rest), options);
   expect(of('generator', { outputs: [spec({})] })).toBeInstanceOf(TextRenderer);
   expect(of('stateful', { inputs: [audio], outputs: [spec({})], frame_hop: 512 })).toBeInstanceOf(
     TimelineRenderer,
   );
+  const picture = spec({ dtype: 'DATA_TYPE_UINT8', shape: [36, 64, 3] });
+  expect(of('module', { outputs: [picture] })).toBeInstanceOf(FrameRenderer);
+  expect(
+    of('module', { outputs: [spec({ dtype: 'DATA_TYPE_UINT8', shape: [36, 64] })] }),
+  ).toBeInstanceOf(TensorRenderer);
   expect(
     of('stateless', { outputs: [spec({ labels: ['a', 'b'], shape: [-1, 2] })] }),
   ).toBeInstanceOf(LabelRenderer);
   expect(
     of('stateful', { inputs: [audio], outputs: [spec({ shape: [1, 80] })], frame_hop: 512 }),
   ).toBeInstanceOf(TensorRenderer);
+});
+
+test('a module tells what it survives, what it may be told, and what it tells', () => {
+  const text = infoText(
+    '127.0.0.1:50051',
+    {
+      ...{ version: '', node_id: 'h', incarnation: '', limits: null, open_sessions: 0 },
+      ...{ draining: false, onnxruntime_version: '' },
+      models: [
+        model('module', {
+          survival: 'SURVIVAL_REPLAY',
+          exclusive: true,
+          commands: [
+            {
+              name: 'seed',
+              description: 'Begins again.',
+              arguments: '{"properties":{"seed":{"type":"integer"}},"required":["seed"]}',
+              result: '',
+            },
+          ],
+          messages: { scene: '{"type":"string"}' },
+        }),
+      ],
+    },
+    style,
+  );
+  expect(text).toContain(
+    'module, on cpu, survives by replay, exclusive: one session at a time, 61',
+  );
+  expect(text).toMatch(/tell +seed +seed=integer +Begins again\./);
+  expect(text).toMatch(/hear +scene +string/);
 });
 
 test('a hoster and its models, with what each input is given by', () => {
@@ -84,7 +134,12 @@ test('a hoster and its models, with what each input is given by', () => {
       incarnation: '',
       models: [
         model('stateful', {
-          inputs: [audio],
+          inputs: [
+            {
+              ...audio,
+              ...{ minimum: -1, accepted_dtypes: ['DATA_TYPE_FLOAT32', 'DATA_TYPE_INT16'] },
+            },
+          ],
           framing: [{ input: 'audio', axis: 0, frame: 512, hop: 512, remainder: 'keep' }],
           outputs: [spec({ name: 'p', description: 'How likely.' })],
           parameters: '{"rate":{"dtype":"int64","default":16000,"description":"Hertz."}}',
@@ -105,7 +160,9 @@ test('a hoster and its models, with what each input is given by', () => {
     style,
   );
   expect(text).toContain('hoster-1 at 127.0.0.1:50051 (draining)');
-  expect(text).toMatch(/in +audio +float32 \[samples\] +--wav at 16000 Hz; a frame takes 512\n/);
+  expect(text).toMatch(
+    /in +audio +float32 or int16 \[samples\] +--wav at 16000 Hz; a frame takes 512; at least -1\n/,
+  );
   expect(text).toMatch(/out +p +float32 \[1, 1\] +How likely\./);
   expect(text).toMatch(/set +rate +int64 \(default 16000\) +Hertz\./);
   expect(text).toMatch(/in +prompt +text +--text/);

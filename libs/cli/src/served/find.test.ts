@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { onnxModel } from '@cabstand/testing';
 import { UsageError } from '../errors';
@@ -92,6 +92,38 @@ test('a folder with a manifest and no versions is one version of the name that i
   });
   expect(summary(await findModels(lone))).toEqual({
     words: ['1/letters.json', '1/net.onnx', 'golden.json', 'model.yaml'],
+  });
+});
+
+test('a folder that an exporter of language models wrote is one model, with all that tells of it', async () => {
+  const made = path.resolve(__dirname, '../../../../test/language-models');
+  expect(summary(await findModels(path.join(made, 'llama/1')))).toEqual({
+    llama: [
+      ...['config.json', 'generation_config.json', 'model.onnx', 'tokenizer.json'],
+      'tokenizer_config.json',
+    ].map((file) => `1/${file}`),
+  });
+  const exports = path.join(root.path, 'exports');
+  for (const name of ['gpt2', 'llama'])
+    cpSync(path.join(made, name, '1'), path.join(exports, name), { recursive: true });
+  expect(summary(await findModels(exports))).toMatchObject({
+    gpt2: expect.arrayContaining(['1/config.json']) as [],
+    llama: expect.arrayContaining(['1/tokenizer.json']) as [],
+  });
+});
+
+test('a folder of sentence-transformers comes with its modules, one of Whisper with its feature extractor', async () => {
+  const made = path.resolve(__dirname, '../../../../test/encoder-models');
+  expect(summary(await findModels(path.join(made, 'sentence-bert/1')))).toEqual({
+    'sentence-bert': [
+      ...['1_Pooling/config.json', 'config.json', 'model.onnx', 'modules.json'],
+      ...['sentence_bert_config.json', 'tokenizer.json', 'tokenizer_config.json'],
+    ].map((file) => `1/${file}`),
+  });
+  expect(summary(await findModels(path.join(made, 'whisper/1')))).toMatchObject({
+    whisper: expect.arrayContaining([
+      ...['1/decoder_model_merged.onnx', '1/encoder_model.onnx', '1/preprocessor_config.json'],
+    ]) as [],
   });
 });
 

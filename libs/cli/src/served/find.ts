@@ -1,6 +1,6 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { listModels, listVersions, readGraph } from '@cabstand/model';
+import { exportFiles, listModels, listVersions, readGraph } from '@cabstand/model';
 import type { ModelEntry } from '@cabstand/model';
 import { UsageError } from '../errors';
 import { isModelName, modelName, requireModelName } from './name';
@@ -31,7 +31,7 @@ export interface LooseModel {
 interface Contents {
   readonly folder: string;
   readonly manifest: boolean;
-  /** Those that hold an ONNX file. */
+  /** Those that hold an ONNX file; beside a manifest, the code of a module as well. */
   readonly versions: readonly string[];
   readonly onnx: readonly string[];
   readonly folders: readonly string[];
@@ -64,10 +64,12 @@ export async function findModels(where: string, name?: string): Promise<Found> {
       : loose([await folderModel(contents, name)], name);
   }
   const holds = (child: Contents): boolean => isModel(child) || child.onnx.length > 0;
+  const beside = contents.onnx.length > 0 ? await exportFiles(full) : undefined;
+  if (beside !== undefined) return loose([await exportedModel(contents, beside, name)], name);
   if (contents.onnx.length > 0) {
     // One that cannot be read is no reason not to serve the files.
-    const beside = await Promise.allSettled(contents.folders.map((child) => look(child)));
-    const leftOut = beside.flatMap((one) =>
+    const inner = await Promise.allSettled(contents.folders.map((child) => look(child)));
+    const leftOut = inner.flatMap((one) =>
       one.status === 'fulfilled' && holds(one.value) ? [one.value.folder] : [],
     );
     return loose(await filesOf(contents, name), name, leftOut);
@@ -85,7 +87,11 @@ export async function findModels(where: string, name?: string): Promise<Found> {
       models.map(({ folder }) => folder),
     );
   const all = await Promise.all(
-    models.map(async (child) => (isModel(child) ? [await folderModel(child)] : filesOf(child))),
+    models.map(async (child) => {
+      if (isModel(child)) return [await folderModel(child)];
+      const told = await exportFiles(child.folder);
+      return told === undefined ? filesOf(child) : [await exportedModel(child, told)];
+    }),
   );
   return loose(all.flat(), name);
 }
@@ -116,14 +122,15 @@ function loose(
 async function look(folder: string): Promise<Contents> {
   const entries = await readdir(folder, { withFileTypes: true });
   const visible = entries.filter(({ name }) => !name.startsWith('.'));
+  const manifest = visible.some(({ name }) => name === MANIFEST);
   const versions: string[] = [];
   for (const version of await listVersions(folder)) {
     const files = await readdir(path.join(folder, version));
-    if (files.some(isOnnx)) versions.push(version);
+    if (files.some((file) => isOnnx(file) || (manifest && isCode(file)))) versions.push(version);
   }
   return {
     folder,
-    manifest: visible.some(({ name }) => name === MANIFEST),
+    manifest,
     versions,
     onnx: visible
       .filter((entry) => !entry.isDirectory() && isOnnx(entry.name))
@@ -138,6 +145,10 @@ async function look(folder: string): Promise<Contents> {
 
 function isModel({ manifest, versions }: Contents): boolean {
   return manifest || versions.length > 0;
+}
+
+function isCode(name: string): boolean {
+  return /\.[mc]?[jt]s$/.test(name);
 }
 
 function isOnnx(file: string): boolean {
@@ -155,6 +166,19 @@ async function filesOf({ folder, onnx }: Contents, name?: string): Promise<Loose
 function folderName(folder: string): string {
   const own = path.basename(folder);
   return /^\d+$/.test(own) ? path.basename(path.dirname(folder)) : own;
+}
+
+/** As its exporter wrote it: the graphs, and the files that tell of them. */
+async function exportedModel(
+  { folder, onnx }: Contents,
+  beside: readonly string[],
+  name?: string,
+): Promise<LooseModel> {
+  const files = new Map<string, string>();
+  for (const file of onnx)
+    for (const [inner, target] of (await fileModel(file)).files) files.set(inner, target);
+  for (const file of beside) files.set(path.join(FIRST, file), path.join(folder, file));
+  return { name: name ?? modelName(folderName(folder)), files };
 }
 
 /** With the files that hold its weights, where they lie outside of it. */

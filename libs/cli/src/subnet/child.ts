@@ -14,8 +14,8 @@ export interface ChildOptions {
   readonly logFile: string;
   /** Called when the process ended with exit code 0 by itself: its work is over. It stays down. */
   readonly finished: () => void;
-  /** Called when the process ended otherwise without being asked to. */
-  readonly died: (how: string, restartMs: number) => void;
+  /** Called when the process ended otherwise without being asked to; `code` is null after a signal. */
+  readonly died: (how: string, restartMs: number, code: number | null) => void;
   /** Called when it was started again. */
   readonly restarted: () => void;
   readonly clock?: Clock;
@@ -110,10 +110,10 @@ export class Child {
     closeSync(log);
     const since = this.#clock.monotonic();
     this.#state = { kind: 'running', process: child, since };
-    child.once('error', (error) => this.#ended(child, error.message));
+    child.once('error', (error) => this.#ended(child, error.message, null));
     child.once('exit', (code, signal) => {
       if (code === 0) this.#finished(child);
-      else this.#ended(child, signal === null ? `exit code ${String(code)}` : signal);
+      else this.#ended(child, signal === null ? `exit code ${String(code)}` : signal, code);
     });
   }
 
@@ -123,7 +123,7 @@ export class Child {
     this.#options.finished();
   }
 
-  #ended(child: ChildProcess, how: string): void {
+  #ended(child: ChildProcess, how: string, code: number | null): void {
     const state = this.#state;
     if (state.kind !== 'running' || state.process !== child) return;
     if (this.#clock.monotonic() - state.since > STEADY_MS) this.#deaths = 0;
@@ -138,7 +138,7 @@ export class Child {
       this.#options.restarted();
     }, delay);
     this.#state = { kind: 'waiting', timer };
-    this.#options.died(how, delay);
+    this.#options.died(how, delay, code);
   }
 }
 

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { subnetPaths } from '@cabstand/auth';
+import { subnetPaths } from '@cabstand/auth-admin';
 import { stringify } from 'yaml';
 import { HOST, addressOf } from './layout';
 import type { ServiceAddress, SubnetLayout } from './layout';
@@ -45,6 +45,17 @@ export function writeConfigs(options: ConfigOptions): ReadonlyMap<string, string
       ...(options.models.only === undefined ? {} : { only: options.models.only }),
       ...(options.spares === undefined ? {} : { engines: { spares: options.spares } }),
       auth: auth(hoster.name, options),
+    });
+  if (layout.gateway !== undefined)
+    write(layout.gateway, {
+      node_id: layout.gateway.name,
+      routers: [addressOf(layout.router)],
+      auth: auth(layout.gateway.name, options),
+      ...(layout.http === undefined
+        ? {}
+        : {
+            http: { listen: `${HOST}:${layout.http.port}`, cors_origins: layout.http.origins },
+          }),
     });
   return files;
 }

@@ -22,12 +22,16 @@ export class Connection {
     this.#options = options;
   }
 
-  /** Every node that the first router to answer knows. */
-  async nodes(models: readonly string[] = []): Promise<v1.NodeInfo__Output[]> {
+  /**
+   * Every node that the first router to answer knows.
+   *
+   * @param maxNodes nodes a model; default: as many as the router has by default
+   */
+  async nodes(models: readonly string[] = [], maxNodes = 0): Promise<v1.NodeInfo__Output[]> {
     const [nodes] = await this.#anyRouter(async (router) => {
       const stream = router.serverStream(
         RouterService.rpc_watch_nodes,
-        { models: [...models] },
+        { models: [...models], max_nodes: maxNodes },
         this.#call(),
       );
       for await (const { nodes, snapshot } of stream) if (snapshot) return [nodes] as const;
@@ -38,21 +42,33 @@ export class Connection {
 
   /** The nodes each time something changed. */
   async *watch(models: readonly string[]): AsyncGenerator<v1.NodeInfo__Output[]> {
+    for await (const known of this.changes(models, this.#options.signal)) yield [...known.values()];
+  }
+
+  /**
+   * The nodes by their ids, each time something changed; always the same map.
+   *
+   * @param maxNodes nodes a model; default: as many as the router has by default
+   */
+  async *changes(
+    models: readonly string[],
+    signal: AbortSignal,
+    maxNodes = 0,
+  ): AsyncGenerator<ReadonlyMap<string, v1.NodeInfo__Output>> {
     const known = new Map<string, v1.NodeInfo__Output>();
     const router = await this.#anyRouter(async (client) => {
       await client.unary(RouterService.rpc_locate, { session_id: 'none' }, this.#call());
       return client;
     });
-    const { signal } = this.#options;
     for await (const change of router.serverStream(
       RouterService.rpc_watch_nodes,
-      { models: [...models] },
+      { models: [...models], max_nodes: maxNodes },
       { signal },
     )) {
       if (change.snapshot) known.clear();
       for (const node of change.nodes) known.set(node.node_id, node);
       for (const id of change.removed_node_ids) known.delete(id);
-      yield [...known.values()];
+      yield known;
     }
   }
 
@@ -143,6 +159,32 @@ export class Connection {
         HosterService.rpc_unload_model,
         { model, version, deadline },
         { ...this.#call(), timeoutMs: deadlineMs + this.#options.timeoutMs },
+      ),
+    );
+  }
+
+  /** Addresses of the hosters that have a durable session of the caller. */
+  async locate(sessionId: string): Promise<string[]> {
+    const { locations } = await this.#anyRouter((router) =>
+      router.unary(RouterService.rpc_locate, { session_id: sessionId }, this.#call()),
+    );
+    return locations.flatMap(({ node }) => (node === null ? [] : [node.address]));
+  }
+
+  /**
+   * Sends a command into a session from beside its consumer: without an epoch, which would take the session
+   * over, and without a number, which its hoster gives it. Resolves once it was applied.
+   */
+  command(
+    address: string,
+    sessionId: string,
+    command: { readonly name: string; readonly arguments: string },
+  ): Promise<v1.SessionUpdateResponse__Output> {
+    return this.#onHoster(address, (hoster) =>
+      hoster.unary(
+        HosterService.rpc_session_update,
+        { session_id: sessionId, command: { ...command, sequence: -1 } },
+        this.#call(),
       ),
     );
   }

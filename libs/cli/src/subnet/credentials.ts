@@ -1,12 +1,9 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import {
-  authConfigSchema,
-  channelCredentials,
-  createClientAuthorizer,
-  subnetPaths,
-} from '@cabstand/auth';
-import type { AuthConfigInput, TlsConfigInput } from '@cabstand/auth';
+import { channelCredentials } from '@cabstand/auth';
+import { authConfigSchema, createClientAuthorizer, subnetPaths } from '@cabstand/auth-admin';
+import type { TlsConfigInput } from '@cabstand/auth';
+import type { AuthConfigInput } from '@cabstand/auth-admin';
 import { CabstandError } from '@cabstand/core';
 import type { RpcClientOptions } from '@cabstand/rpc';
 import { UsageError } from '../errors';

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { readCertificates, readKeySet, readSealKeys, subnetPaths } from '@cabstand/auth';
+import { readKeySet } from '@cabstand/auth';
+import { readCertificates, readSealKeys, subnetPaths } from '@cabstand/auth-admin';
 
 export interface KeyFile {
   /** Relative to the folder. */

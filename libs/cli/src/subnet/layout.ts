@@ -1,19 +1,32 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 
-/** The project's folder; this file lies at the same depth in src and in dist. */
-const PROJECT = path.resolve(__dirname, '../../../..');
+/** The package's folder; this file lies at the same depth in src and in dist. */
+const PACKAGE = path.resolve(__dirname, '../..');
+/** The project's folder, in a checkout. */
+const PROJECT = path.resolve(PACKAGE, '../..');
+
+const BUNDLED = bundled('models', 'models');
 
 /** The bundled model repository, short where it can be. */
-export const DEFAULT_MODELS =
-  path.join(process.cwd(), 'models') === path.join(PROJECT, 'models')
-    ? 'models'
-    : path.join(PROJECT, 'models');
+export const DEFAULT_MODELS = path.resolve('models') === BUNDLED ? 'models' : BUNDLED;
+
+/** Files of a new module, each with `.template` behind its name. */
+export const MODULE_TEMPLATE = path.join(PACKAGE, 'templates/module');
+
+/** The package with the types for authors of modules. */
+export const MODULE_TYPES = path.dirname(require.resolve('@cabstand/module/package.json'));
 
 /** A file that comes with the project, for demonstrations; undefined where it was not installed. */
 export function demoAsset(name: string): string | undefined {
-  const file = path.join(PROJECT, 'test/assets', name);
+  const file = path.join(bundled('assets', 'test/assets'), name);
   return existsSync(file) ? file : undefined;
+}
+
+/** What a pack of this package holds as `packed`, and a checkout in a folder of its own. */
+function bundled(packed: string, project: string): string {
+  const inside = path.join(PACKAGE, packed);
+  return existsSync(inside) ? inside : path.join(PROJECT, project);
 }
 
 /** Where one service of a local subnet is. */
@@ -31,6 +44,15 @@ export interface SubnetLayout {
   readonly configs: string;
   readonly router: ServiceAddress;
   readonly hosters: readonly ServiceAddress[];
+  /** Undefined where there is none. */
+  readonly gateway: ServiceAddress | undefined;
+  /** Where the gateway takes browsers; undefined where it does not. */
+  readonly http?: { readonly port: number; readonly origins: readonly string[] } | undefined;
+}
+
+/** All services, the router first. */
+export function servicesOf({ router, hosters, gateway }: SubnetLayout): readonly ServiceAddress[] {
+  return [router, ...hosters, ...(gateway === undefined ? [] : [gateway])];
 }
 
 export interface LayoutOptions {
@@ -40,15 +62,22 @@ export interface LayoutOptions {
   readonly port: number;
   readonly adminPort: number;
   readonly hosters: number;
+  /** Whether there is a gateway. Default: none. */
+  readonly gateway?: boolean;
+  readonly httpPort?: number;
+  readonly corsOrigin?: readonly string[];
 }
 
-/** Ports count up from the router's: the router, then each hoster. */
+/** Ports count up from the router's: the router, then each hoster, then the gateway. */
 export function layout({
   data,
   run = data,
   port,
   adminPort,
   hosters,
+  gateway = false,
+  httpPort,
+  corsOrigin = [],
 }: LayoutOptions): SubnetLayout {
   const service = (name: string, i: number): ServiceAddress => ({
     name,
@@ -62,6 +91,8 @@ export function layout({
     configs: path.join(run, 'config'),
     router: service('router', 0),
     hosters: Array.from({ length: hosters }, (_, i) => service(`hoster-${i + 1}`, i + 1)),
+    gateway: gateway ? service('gateway', hosters + 1) : undefined,
+    ...(httpPort === undefined ? {} : { http: { port: httpPort, origins: corsOrigin } }),
   };
 }
 

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { generateSubnetKeys, rotateKey, writeClientToken } from '@cabstand/auth';
+import { generateSubnetKeys, rotateKey, writeClientToken } from '@cabstand/auth-admin';
 import { parse } from 'yaml';
 import { checkKeys } from '../doctor/keys';
 import { Folder } from '../folder.fixture';

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { generateSubnetKeys, readKeySet, readPrivateKey } from '@cabstand/auth';
+import { readKeySet, readPrivateKey } from '@cabstand/auth';
+import { generateSubnetKeys } from '@cabstand/auth-admin';
 import { parse } from 'yaml';
 import { Folder } from '../folder.fixture';
 import { writeConfigs } from './configs';

@@ -3,10 +3,10 @@ import path from 'node:path';
 import { CabstandError, sleep } from '@cabstand/core';
 import { Child } from './child';
 import type { Connection } from './connection';
-import { addressOf, adminUrl } from './layout';
+import { addressOf, adminUrl, servicesOf } from './layout';
 import type { ServiceAddress, SubnetLayout } from './layout';
 import { ModelWatch } from './model-watch';
-import { servicePath } from './service-path';
+import { SERVICE_ADDRESS_IN_USE, servicePath } from './service-path';
 import type { ServiceName } from './service-path';
 
 export interface LocalSubnetOptions {
@@ -34,7 +34,7 @@ const PROBLEMS = 5;
 /** What a hoster says of itself when all has been tried (services/hoster/src/hoster.ts). */
 const NOTHING_TO_SERVE = 'no model can be served';
 
-/** A router and hosters as child processes of this one. */
+/** A router, hosters and perhaps a gateway as child processes of this one. */
 export class LocalSubnet {
   readonly #options: LocalSubnetOptions;
   readonly #children = new Map<string, Child>();
@@ -53,37 +53,52 @@ export class LocalSubnet {
       named: options.named ?? ((message) => message),
     });
     mkdirSync(options.layout.logs, { recursive: true });
-    const { router, hosters } = options.layout;
+    const { router, hosters, gateway } = options.layout;
     this.#add(router, 'router');
     for (const hoster of hosters) this.#add(hoster, 'hoster');
+    if (gateway !== undefined) this.#add(gateway, 'gateway');
     process.once('exit', this.#killAll);
   }
 
-  /** Starts everything and waits until it serves. Rejects with why it does not; then `stop` follows. */
+  /**
+   * Starts everything and waits until it serves. Rejects with why it does not; then `stop` follows.
+   *
+   * @throws ADDRESS_IN_USE where somebody else listens at one of its ports, CONFIG_INVALID where a service does
+   * not start otherwise, DEADLINE_EXCEEDED, and what hosters say of models that they cannot serve.
+   */
   async start(): Promise<void> {
     const { layout, tell } = this.#options;
     // All at once: a hoster that is ready before the router tries again until it is there.
-    for (const service of [layout.router, ...layout.hosters]) this.#child(service).start();
+    for (const service of servicesOf(layout)) this.#child(service).start();
     await this.#ready(layout.router);
     tell('router', `is up at ${addressOf(layout.router)}`);
     try {
       await Promise.all(layout.hosters.map((hoster) => this.#serving(hoster)));
+      if (layout.gateway !== undefined) {
+        await this.#ready(layout.gateway);
+        tell(layout.gateway.name, `takes plain callers at ${addressOf(layout.gateway)}`);
+      }
     } finally {
       this.#options.progress?.('');
     }
     this.#up = true;
   }
 
-  /** Hosters first, so that they can say goodbye to the router. False if one had to be killed. */
+  /**
+   * The gateway first, so that its callers' streams can end, and hosters before the router, so that they can say
+   * goodbye to it. False if one had to be killed.
+   */
   async stop(deadlineMs: number): Promise<boolean> {
     this.#stopping = true;
     const { layout } = this.#options;
+    const { gateway } = layout;
+    const calm = gateway === undefined || (await this.#child(gateway).stop(deadlineMs));
     const hosters = await Promise.all(
       layout.hosters.map((hoster) => this.#child(hoster).stop(deadlineMs)),
     );
     const router = await this.#child(layout.router).stop(deadlineMs);
     process.off('exit', this.#killAll);
-    return router && hosters.every(Boolean);
+    return calm && router && hosters.every(Boolean);
   }
 
   /** Process id of a service by its name; undefined while it does not run. */
@@ -101,9 +116,9 @@ export class LocalSubnet {
       logFile: path.join(layout.logs, `${name}.log`),
       finished: () => {
         if (this.#up) tell(name, 'has ended: it was drained or told to stop; the others go on');
-        else void this.#died(child, 'exit code 0', 0);
+        else void this.#died(child, 'exit code 0', 0, 0);
       },
-      died: (how, restartMs) => void this.#died(child, how, restartMs),
+      died: (how, restartMs, code) => void this.#died(child, how, restartMs, code),
       restarted: () => {
         this.#serving(service).catch((error: unknown) => {
           if (!this.#stopping) tell(name, CabstandError.from(error).message);
@@ -113,11 +128,11 @@ export class LocalSubnet {
     this.#children.set(name, child);
   }
 
-  async #died(child: Child, how: string, restartMs: number): Promise<void> {
+  async #died(child: Child, how: string, restartMs: number, code: number | null): Promise<void> {
     if (!this.#up) {
       const log = (await child.lastProblems(PROBLEMS)).replace(/^/gm, '    ');
       this.#stillborn ??= new CabstandError(
-        'CONFIG_INVALID',
+        code === SERVICE_ADDRESS_IN_USE ? 'ADDRESS_IN_USE' : 'CONFIG_INVALID',
         `${child.name} does not start (${how}); from ${child.logFile}:\n${log}`,
       );
       return;
@@ -133,9 +148,12 @@ export class LocalSubnet {
     const { connection, tell } = this.#options;
     const begun = performance.now();
     await this.#ready(service);
-    if (service.name !== 'router') await this.#models.look(addressOf(service));
+    if (!this.#isHoster(service)) {
+      tell(service.name, `is up again at ${addressOf(service)}`);
+      return;
+    }
+    await this.#models.look(addressOf(service));
     await this.#until(service, async () => {
-      if (service.name === 'router') return '';
       const nodes = await connection.nodes().catch((error: unknown) => {
         if (isFinal(error)) throw error;
         return [];
@@ -150,7 +168,6 @@ export class LocalSubnet {
       );
       return '';
     });
-    if (service.name === 'router') tell('router', `is up again at ${addressOf(service)}`);
   }
 
   #ready(service: ServiceAddress): Promise<void> {
@@ -172,7 +189,7 @@ export class LocalSubnet {
           return 'it does not answer yet';
         }
       },
-      service.name === 'router' ? START_DEADLINE_MS : LOAD_DEADLINE_MS,
+      this.#isHoster(service) ? LOAD_DEADLINE_MS : START_DEADLINE_MS,
     );
   }
 
@@ -183,7 +200,7 @@ export class LocalSubnet {
   ): Promise<string> {
     // What it says of its models says more than that it starts.
     const why = reasons['models'] ?? (Object.values(reasons).join('; ') || 'not ready');
-    if (service.name === 'router' || this.#up) return why;
+    if (!this.#isHoster(service) || this.#up) return why;
     if (reasons['models'] === NOTHING_TO_SERVE)
       throw await this.#models.nothing(addressOf(service));
     const loading = await this.#models.look(addressOf(service));
@@ -216,6 +233,10 @@ export class LocalSubnet {
       }
       await sleep(POLL_MS, signal);
     }
+  }
+
+  #isHoster({ name }: ServiceAddress): boolean {
+    return this.#options.layout.hosters.some((hoster) => hoster.name === name);
   }
 
   #child({ name }: ServiceAddress): Child {

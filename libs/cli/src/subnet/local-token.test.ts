@@ -1,5 +1,5 @@
 import { readFileSync, rmSync } from 'node:fs';
-import { generateSubnetKeys, subnetPaths } from '@cabstand/auth';
+import { generateSubnetKeys, subnetPaths } from '@cabstand/auth-admin';
 import { FakeClock } from '@cabstand/core';
 import { until } from '@cabstand/testing';
 import { Folder } from '../folder.fixture';

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { subnetPaths, writeClientToken } from '@cabstand/auth';
+import { subnetPaths, writeClientToken } from '@cabstand/auth-admin';
 import { CabstandError, every, systemClock } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
-import { addressOf } from './layout';
+import { addressOf, servicesOf } from './layout';
 import type { SubnetLayout } from './layout';
 
 /** The token is good for a day. */
@@ -15,11 +15,12 @@ const RENEW_MS = 6 * 3600 * 1000;
  * @param tell says what kept the token from being written, in one line
  */
 export async function keepToken(
-  { keys, router, hosters }: SubnetLayout,
+  layout: SubnetLayout,
   tell: (what: string) => void,
   clock: Clock = systemClock,
 ): Promise<Timer> {
-  const servers = [router, ...hosters].map(addressOf);
+  const { keys } = layout;
+  const servers = servicesOf(layout).map(addressOf);
   const issuer = subnetPaths(keys).key('issuer');
   const write = async (): Promise<void> => {
     if (existsSync(issuer)) await writeClientToken(keys, servers, clock);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { renewCertificate, subnetPaths } from '@cabstand/auth';
+import { renewCertificate, subnetPaths } from '@cabstand/auth-admin';
 import { UsageError } from '../../errors';
 import type { CliContext } from '../../context';
 import { list } from '../../arguments';

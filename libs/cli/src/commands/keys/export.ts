@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { exportMember } from '@cabstand/auth';
+import { exportMember } from '@cabstand/auth-admin';
 import type { CliContext } from '../../context';
 import { required } from '../../arguments';
 import { guarded, withFolder } from './shared';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import { generateSubnetKeys, memberFiles, subnetMembers, subnetPaths } from '@cabstand/auth';
+import { generateSubnetKeys, memberFiles, subnetMembers, subnetPaths } from '@cabstand/auth-admin';
 import type { Role } from '@cabstand/core';
 import type { CliContext } from '../../context';
 import { list } from '../../arguments';

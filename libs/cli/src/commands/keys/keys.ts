@@ -4,6 +4,7 @@ import { registerCert } from './cert';
 import { registerExport } from './export';
 import { registerInit } from './init';
 import { registerAdd, registerRemove } from './members';
+import { registerRetire } from './retire';
 import { registerRotate } from './rotate';
 import { registerShow } from './show';
 import { registerToken } from './token';
@@ -31,6 +32,7 @@ Examples:
   $ cabstand keys cert router --host 10.0.0.8 --out keys
                                                      and add a name to it
   $ cabstand keys rotate router --out keys           a new key; the old one is good for a week
+  $ cabstand keys retire router --out keys           end the old key now, if nobody uses it
   $ cabstand keys rotate seal --out keys             a new key for checkpoints of sessions
   $ cabstand keys remove alice --out keys            her keys are good no more
   $ cabstand keys token bob --audience 10.0.0.7:50050 --audience 10.0.0.8:50051 --out keys
@@ -42,6 +44,7 @@ Examples:
   registerRemove(keys, context);
   registerCert(keys, context);
   registerRotate(keys, context);
+  registerRetire(keys, context);
   registerToken(keys, context);
   registerShow(keys, context);
 }

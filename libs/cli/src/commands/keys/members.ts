@@ -1,11 +1,13 @@
 import path from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { addMember, memberFiles, removeMember, subnetPaths } from '@cabstand/auth';
-import type { AddedMember } from '@cabstand/auth';
+import { addMember, memberFiles, removeMember, subnetPaths } from '@cabstand/auth-admin';
+import type { AddedMember } from '@cabstand/auth-admin';
 import { ROLES } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
 import type { CliContext } from '../../context';
+import { UsageError } from '../../errors';
+import { readFolder } from '../../subnet/key-folder';
 import { list, required } from '../../arguments';
 import { copyPublicKeys, guarded, keepAuthority, nextSteps, role, withFolder } from './shared';
 import type { FolderFlags } from './shared';
@@ -29,7 +31,8 @@ export function registerAdd(keys: Command, context: CliContext): void {
       '\nThe certificate is signed with tls/ca.key of the folder. Where that is kept elsewhere only the key is made;\n' +
         '`cabstand keys cert NAME` makes the certificate later.\n' +
         '\nExample:\n  $ cabstand keys add hoster-b --role hoster --host 10.0.0.7 --out keys\n' +
-        '  $ cabstand keys add alice --role client --out keys',
+        '  $ cabstand keys add alice --role client --out keys\n' +
+        '  $ cabstand keys add gateway --role gateway --host gateway.example.org --out keys',
     )
     .action((name: string, flags: FolderFlags & { role: Role[]; host?: string[] }) =>
       guarded(async () => {
@@ -45,7 +48,7 @@ export function registerAdd(keys: Command, context: CliContext): void {
                   .map((file) => path.join(folder, file))
                   .join(' ')}\n` +
                 `     \`cabstand keys export ${name} --out ${folder} --to DIR\` puts them together.`,
-              `${roles.includes('router') || roles.includes('hoster') ? 'Start it there' : 'Try it there'}:\n${startLines(
+              `${roles.some((one) => one !== 'client' && one !== 'admin') ? 'Start it there' : 'Try it there'}:\n${startLines(
                 folder,
                 name,
                 roles,
@@ -82,10 +85,12 @@ function told(folder: string, name: string, { key, certificate }: AddedMember): 
 export function registerRemove(keys: Command, context: CliContext): void {
   withFolder(keys.command('remove <name>'))
     .description('Takes a member out of the subnet: its keys are good no more.')
+    .option('--force', 'also the last router, hoster or administrator')
     .addHelpText('after', '\nExample:\n  $ cabstand keys remove alice --out keys')
-    .action((name: string, flags: FolderFlags) =>
+    .action((name: string, flags: FolderFlags & { readonly force?: true }) =>
       guarded(async () => {
         const { out: folder } = flags;
+        if (flags.force !== true) refuseLast(folder, name);
         const files = removeMember({ folder, name });
         await context.terminal.out(
           `${name} is not in ${subnetPaths(folder).keys} any more\n` +
@@ -93,10 +98,31 @@ export function registerRemove(keys: Command, context: CliContext): void {
             nextSteps([
               `${copyPublicKeys(folder)}\n     Until then its key is good there.`,
               `Where ${name} had a token of the issuer (\`cabstand keys token\`): that is good until its own end, or until\n` +
-                `     \`cabstand keys rotate issuer --overlap 0 --out ${folder}\` ends all of them.`,
+                `     \`cabstand keys rotate issuer --overlap 0 --force --out ${folder}\` ends all of them.`,
               'Its TLS certificate is good until its own end, too. It opens connections only: each call is authenticated by key or token.',
             ]),
         );
       }),
+    );
+}
+
+/** What a subnet cannot do without. */
+const NEEDED: readonly Role[] = ['router', 'hoster', 'admin'];
+
+/** Throws a UsageError where nobody else has a role that is needed. */
+function refuseLast(folder: string, name: string): void {
+  const good = readFolder(folder).keys.filter(
+    ({ state, uses }) => state === 'good' && uses.includes('request'),
+  );
+  const only = NEEDED.find((role) => {
+    const holders = new Set(
+      good.filter(({ roles }) => roles.includes(role)).map(({ principal }) => principal),
+    );
+    return holders.has(name) && holders.size === 1;
+  });
+  if (only !== undefined)
+    throw new UsageError(
+      `${name} is the only ${only} of the subnet: without its key there is none`,
+      `Add another first: \`cabstand keys add NAME --role ${only} --out ${folder}\`; or add --force.`,
     );
 }

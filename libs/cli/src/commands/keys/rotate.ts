@@ -1,20 +1,18 @@
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import {
-  readPrivateKey,
-  readSealKeys,
-  rotateKey,
-  rotateSealKey,
-  subnetPaths,
-} from '@cabstand/auth';
+import { readPrivateKey } from '@cabstand/auth';
+import { readSealKeys, rotateKey, rotateSealKey, subnetPaths } from '@cabstand/auth-admin';
 import type { CliContext } from '../../context';
 import { UsageError } from '../../errors';
 import { duration } from '../../subnet/key-folder';
 import { DAY_MS, copyPublicKeys, days, guarded, moment, nextSteps, withFolder } from './shared';
 import type { FolderFlags } from './shared';
+import { SERVERS } from './start';
 
 interface RotateFlags extends FolderFlags {
   readonly overlap: number;
   readonly begins?: number;
+  readonly force?: true;
 }
 
 const DEFAULT_BEGINS_DAYS = 1;
@@ -31,6 +29,7 @@ export function registerRotate(keys: Command, context: CliContext): void {
       `seal: days until the new key is used, time to copy it to every hoster (default: ${DEFAULT_BEGINS_DAYS})`,
       days,
     )
+    .option('--force', 'without an overlap: a key was stolen, and whoever uses it may stop')
     .addHelpText(
       'after',
       `
@@ -45,8 +44,29 @@ Example:
       guarded(async () => {
         if (name !== 'seal' && flags.begins !== undefined)
           throw new UsageError('--begins goes with `keys rotate seal`');
+        refuseGap(name, flags);
         await context.terminal.out(name === 'seal' ? rotateSeal(flags) : rotateMember(name, flags));
       }),
+    );
+}
+
+/** Throws a UsageError where old and new key are not good side by side, so that somebody is shut out. */
+function refuseGap(name: string, { out: folder, overlap, begins, force }: RotateFlags): void {
+  if (force === true) return;
+  const stolen = 'Leave it out; or, if the key was stolen, add --force.';
+  if (overlap === 0)
+    throw new UsageError(
+      name === 'seal'
+        ? '--overlap 0: sessions whose checkpoints the old key sealed could not go on elsewhere'
+        : name === 'issuer'
+          ? '--overlap 0: all tokens of the issuer would be good no more'
+          : `--overlap 0: ${name} signs with the old key until it has the new one, and would be shut out`,
+      stolen,
+    );
+  if (begins === 0 && existsSync(subnetPaths(folder).seal))
+    throw new UsageError(
+      '--begins 0: hosters that do not have the file yet could not open what others seal with the new key',
+      'Leave it out; or, if all hosters read this very file or the key was stolen, add --force.',
     );
 }
 
@@ -59,7 +79,7 @@ function rotateMember(name: string, { out: folder, overlap }: RotateFlags): stri
       ? `the old one is good for ${duration(overlap)} more, until ${moment(Date.now() + overlap * DAY_MS)}`
       : 'the old one is good no more as soon as servers have this file';
   const refused =
-    name !== 'issuer' && (roles.has('router') || roles.has('hoster'))
+    name !== 'issuer' && SERVERS.some((role) => roles.has(role))
       ? `Who lacks it refuses ${name} once it uses the new key (KEY_UNKNOWN, NODE_BAD_REPLY).`
       : 'A server that lacks it refuses what the new key signed (KEY_UNKNOWN).';
   return (
@@ -73,6 +93,11 @@ function rotateMember(name: string, { out: folder, overlap }: RotateFlags): stri
         : [
             `Then copy ${paths.key(name)} over that of ${name} (mode 0600), and start ${name} again${overlap > 0 ? ' before the old key ends' : ''}.`,
           ]),
+      ...(overlap > 0 && name !== 'issuer'
+        ? [
+            `\`cabstand keys retire ${name} --out ${folder}\` ends the old key sooner, once nobody uses it.`,
+          ]
+        : []),
       `See \`cabstand keys show --out ${folder}\`: the old key is listed there until it is dropped by a later rotation.`,
     ])
   );

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Command } from 'commander';
-import { hasAuthority, subnetPaths } from '@cabstand/auth';
+import { hasAuthority, subnetPaths } from '@cabstand/auth-admin';
 import { CabstandError, ROLES } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
 import type { CliContext } from '../../context';

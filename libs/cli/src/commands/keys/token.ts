@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { issueToken } from '@cabstand/auth';
+import { issueToken } from '@cabstand/auth-admin';
 import type { Role } from '@cabstand/core';
 import type { CliContext } from '../../context';
 import { list } from '../../arguments';
