@@ -35,6 +35,24 @@ function supplyChain() {
   return npm('licences') && components > 0 && (audit === 0 || audit === 3);
 }
 
+/** What the last release promised to clients, where there is one. */
+function contract() {
+  const code = exitOf(process.execPath, ['scripts/contract.mjs']);
+  if (code === 3) unknown.push('the contract has no release to be compared with: see "contract"');
+  return code === 0 || code === 3;
+}
+
+/** A script that ends with 3 where all that it could ask was well, and something was not to be had. */
+function partly(script, problem) {
+  const code = exitOf('bash', [script]);
+  if (code === 3) unknown.push(problem);
+  return code === 0 || code === 3;
+}
+
+const NO_STUBS = 'stubs for Java were not made: there is no javac, or no Maven';
+const NO_PROGRAMS = 'not all programs of docs/languages.md were run: see "languages"';
+const NO_INTEROP = "gRPC's interop cases were not run from Java: there is no javac, or no Maven";
+
 const npm = (...args) => run('npm', ['run', '--silent', ...args]);
 
 /** Runs jest suites through a script of package.json and counts each test. */
@@ -57,6 +75,7 @@ const steps = [
   ['build', () => npm('build')],
   ['lint', () => npm('lint')],
   ['types', () => npm('typecheck')],
+  ['contract', contract],
   ['supply chain', supplyChain],
   ['npm test', () => tests('test')],
   ['failures', () => tests('test:failover')],
@@ -65,6 +84,15 @@ const steps = [
   ['fuzzing', () => npm('test:fuzz', '--', '--seed', '1', '--calls', '14000', '--minutes', '2')],
   ['random fuzzing', () => npm('test:fuzz', '--', '--calls', '8000', '--minutes', '2')],
   ['python client', () => run('bash', ['test/interop/run.sh'])],
+  ['stubs', () => partly('test/stubs/run.sh', NO_STUBS)],
+  ['languages', () => partly('test/languages/run.sh', NO_PROGRAMS)],
+  ['grpc interop', () => partly('test/interop-grpc/run.sh', NO_INTEROP)],
+  ['python package', () => run('bash', ['clients/python/check.sh'])],
+  ['tritonclient', () => run('bash', ['test/interop/tritonclient/run.sh'])],
+  ['openai client', () => run('bash', ['test/interop/openai/run.sh'])],
+  ['go client', () => run('bash', ['test/go/run.sh'])],
+  ['packages', () => run(process.execPath, ['test/packages/check.mjs'])],
+  ['browser', () => run('bash', ['test/browser/run.sh'])],
   ['node tests', () => run('bash', ['test/node-tests/run.sh'])],
   ['webgpu provider', () => run('bash', ['test/webgpu/run.sh'])],
   ['containers', () => run('bash', ['test/containers/run.sh'])],

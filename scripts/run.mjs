@@ -60,8 +60,10 @@ const PROGRAMS = {
   start: ['libs/cli/dist/main.js', 'up', '--demo'],
   bench: ['test/dist/bench/main.js'],
   'bench:failover': ['test/dist/bench/main.js', 'failover', 'stampede'],
+  conformance: ['libs/testing/dist/conformance/main.js'],
   faults: ['test/dist/faults/main.js'],
   memory: ['test/dist/faults/memory.js'],
+  'module-memory': ['test/dist/faults/module-memory.js'],
   fuzz: ['test/dist/fuzz/main.js'],
 };
 

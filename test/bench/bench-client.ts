@@ -3,8 +3,8 @@
  * after turn, and counts what arrives within the measured window.
  */
 import { createHistogram } from 'node:perf_hooks';
-import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth';
-import type { AuthConfigInput } from '@cabstand/auth';
+import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth-admin';
+import type { AuthConfigInput } from '@cabstand/auth-admin';
 import { RemoteManager, SessionManager } from '@cabstand/client';
 import type { Session } from '@cabstand/client';
 
@@ -74,10 +74,8 @@ async function round(job: ClientRound): Promise<ClientFigures> {
     }
   };
 
-  const sessions = await Promise.all(
-    Array.from({ length: job.sessions }, () =>
-      manager.session({ model: job.model, durable: false }),
-    ),
+  const sessions = Array.from({ length: job.sessions }, () =>
+    manager.session({ model: job.model, durable: false }),
   );
   const streams = Promise.all(sessions.map(stream));
   const wait = (seconds: number): Promise<void> =>

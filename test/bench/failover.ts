@@ -148,7 +148,7 @@ export async function benchFailover(options: FailoverOptions): Promise<void> {
 async function measure(kind: Kind, rig: Rig, options: FailoverOptions): Promise<Row[]> {
   const microphones: Microphone[] = [];
   for (let i = 0; i < options.streams; i++)
-    microphones.push(new Microphone(await rig.sessions.session({ model: MODEL }), PART_MS));
+    microphones.push(new Microphone(rig.sessions.session({ model: MODEL }), PART_MS));
   const gaps: Gap[] = [];
   const ordinary: number[] = [];
   let lost = 0;
@@ -187,7 +187,7 @@ async function warmUp(rig: Rig): Promise<void> {
   await rig.known();
   for (const { address } of rig.hosters)
     for (let i = 0; i < WARM_UP; i++) {
-      await using session = await rig.sessions.session({ model: MODEL, allow: [address] });
+      await using session = rig.sessions.session({ model: MODEL, allow: [address] });
       await record(session);
     }
 }

@@ -1,31 +1,60 @@
 import { parseArgs } from 'node:util';
 import { benchFailover } from './failover';
 import { benchFairness } from './fairness/main';
+import { benchFrame } from './frame/main';
+import { benchGateway } from './gateway';
 import { benchHandOuts } from './handouts';
 import { benchIdle } from './idle';
+import { benchModules } from './modules/main';
+import { benchParts } from './parts';
 import { benchPause } from './pause/main';
+import { benchPeers } from './peers/main';
 import { benchServed } from './served';
+import { benchLanguage } from './lm/main';
 import { machine } from './report';
+import { benchShort } from './short';
 import { benchStampede } from './stampede';
 
 const HELP = `Usage: npm run bench -- [what…] [--pairs N] [--seconds S] [--only TEXT]
+                             [--trials N] [--streams N[,N…]] [--windows N[,N…]] [--sessions N]
+                             [--model PATH]
 
 Benchmarks that print ratios from one run: what is served beside the raw loop, interleaved.
 
   served      records a second over the raw loop, cost and time of a record
   handouts    time of a hand-out with 10, 1,000 and 10,000 nodes
-  idle        bytes of a session that does nothing
+  idle        bytes of a session that does nothing, and live ones beside 10,000 of them (5 minutes)
   failover    gaps that an application sees when hosters, engines and routers die
   pause       what a live stream hears of others' large messages, valid and refused
+  modules     records of modules beside a bare copy and a stateful model's, and authors who never yield
+  gateway     what a gateway adds to a frame's round trip, to opening and to throughput
+  parts       what a part of live input costs between a hoster and its engine
+  lm          tokens a second of a language model beside a bare loop, and answers beside long prompts
   stampede    a hoster dies under 200 clients: time until all their streams flow again
   fairness    what a client notices when another one does its worst (--seconds 15: p99 needs some)
+  peers       frames a second and p99 beside a plain Python server, with and without batches, and Triton, all
+              on one core, for each number of streams and window (needs two cores, and Python)
+  frame       processor time of a frame in the main process, its engine without ONNX Runtime, beside a bare echo
+  short       whole durable sessions of one short turn: how many a second, and what each costs every process
   (nothing)   the first three
 
   --pairs N     interleaved pairs for each case (default 7)
   --seconds S   length of a round (default 2)
-  --only TEXT   only served, pause, fairness or failover cases whose name contains TEXT
-  --trials N    failures of each kind (default 12)
-  --streams N   streams that failures strike (default 8)`;
+  --only TEXT   only served, pause, fairness, modules or failover cases, or peers, whose name contains TEXT
+  --trials N    failures of each kind (default 12); interleaved trials of peers, frame and short (default 5)
+  --streams N   streams that failures strike (default 8); of peers, several numbers (default 1,16,64,256),
+                of frame, too (default 16)
+  --sessions N  sessions that are idle (default 10000)
+  --model PATH  folder of the language model of lm (default: a tiny one)
+  --windows N   frames of a stream on their way, for peers and frame: several numbers (default 1,8)`;
+
+/** `1,16,64` */
+function numbers(option: string, text: string): number[] {
+  const all = text.split(',').map(Number);
+  if (!all.every((number) => Number.isSafeInteger(number) && number > 0))
+    throw new Error(`${option} takes whole numbers above 0, not ${text}`);
+  return all;
+}
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -34,8 +63,11 @@ async function main(): Promise<void> {
       pairs: { type: 'string', default: '7' },
       seconds: { type: 'string', default: '2' },
       only: { type: 'string', default: '' },
-      trials: { type: 'string', default: '12' },
-      streams: { type: 'string', default: '8' },
+      trials: { type: 'string' },
+      streams: { type: 'string' },
+      sessions: { type: 'string', default: '10000' },
+      model: { type: 'string', default: '' },
+      windows: { type: 'string', default: '1,8' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -52,11 +84,11 @@ async function main(): Promise<void> {
       only: values.only,
     });
   if (wants('handouts')) benchHandOuts();
-  if (wants('idle')) await benchIdle();
+  if (wants('idle')) await benchIdle(Number(values.sessions));
   if (positionals.includes('failover'))
     await benchFailover({
-      trials: Number(values.trials),
-      streams: Number(values.streams),
+      trials: Number(values.trials ?? 12),
+      streams: Number(values.streams ?? 8),
       only: values.only,
     });
   if (positionals.includes('pause'))
@@ -65,8 +97,36 @@ async function main(): Promise<void> {
       seconds: Number(values.seconds),
       only: values.only,
     });
+  if (positionals.includes('modules'))
+    await benchModules({
+      pairs: Number(values.pairs),
+      seconds: Number(values.seconds),
+      only: values.only,
+    });
   if (positionals.includes('fairness'))
     await benchFairness({ seconds: Number(values.seconds), only: values.only });
+  if (positionals.includes('gateway'))
+    await benchGateway({ pairs: Number(values.pairs), seconds: Number(values.seconds) });
+  if (positionals.includes('parts')) benchParts();
+  const rounds = {
+    windows: numbers('--windows', values.windows),
+    seconds: Number(values.seconds),
+    trials: Number(values.trials ?? 5),
+  };
+  if (positionals.includes('peers')) {
+    const streams = numbers('--streams', values.streams ?? '1,16,64,256');
+    await benchPeers({ ...rounds, streams, only: values.only });
+  }
+  if (positionals.includes('frame'))
+    await benchFrame({ ...rounds, streams: numbers('--streams', values.streams ?? '16') });
+  if (positionals.includes('short'))
+    await benchShort({ seconds: rounds.seconds, trials: rounds.trials });
+  if (positionals.includes('lm'))
+    await benchLanguage({
+      pairs: Number(values.pairs),
+      seconds: Number(values.seconds),
+      model: values.model,
+    });
   if (positionals.includes('stampede')) await benchStampede();
 }
 

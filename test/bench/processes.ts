@@ -1,9 +1,9 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { cpuSeconds } from '../support/processes';
 import type { ClientFigures, ClientMessage, ClientRound } from './bench-client';
-import type { RawRound } from './raw-loop';
+import type { RawFigures, RawRound } from './raw-loop';
 
 /** The raw loop's process; one for all rounds, so that models are loaded once on both sides. */
 export class RawLoop {
@@ -11,12 +11,11 @@ export class RawLoop {
     env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
   });
 
-  /** Rows per second. */
-  round(round: RawRound): Promise<number> {
+  round(round: RawRound): Promise<RawFigures> {
     return new Promise((resolve, reject) => {
-      this.#child.once('message', (message: { rate?: number; error?: string }) => {
-        if (message.rate === undefined) reject(new Error(message.error));
-        else resolve(message.rate);
+      this.#child.once('message', (message: RawFigures | { readonly error: string }) => {
+        if ('error' in message) reject(new Error(message.error));
+        else resolve(message);
       });
       this.#child.send(round);
     });
@@ -49,13 +48,4 @@ export function servedRound(job: ClientRound, mainPid: number): Promise<ServedFi
     });
     child.send(job);
   });
-}
-
-const TICKS_PER_SECOND = 100;
-
-/** User and system time of a process so far (proc(5), fields 14 and 15). */
-function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }

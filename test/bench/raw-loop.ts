@@ -42,8 +42,14 @@ function load(file: string): Promise<InferenceSession> {
   return session;
 }
 
-/** Rows per second over one round. */
-export async function rawRound({ model, batch, seconds }: RawRound): Promise<number> {
+export interface RawFigures {
+  /** Rows a second. */
+  readonly rate: number;
+  /** Processor time of a row, in microseconds. */
+  readonly cpuMicros: number;
+}
+
+async function rawRound({ model, batch, seconds }: RawRound): Promise<RawFigures> {
   const session = await load(model.file);
   const { frame, carry, state } = model;
   const width = frame + carry;
@@ -85,15 +91,18 @@ export async function rawRound({ model, batch, seconds }: RawRound): Promise<num
 
   for (let n = 0; n < 20; n++) await step(n);
   const start = performance.now();
+  const cpu = process.cpuUsage();
   let steps = 0;
   while (performance.now() - start < seconds * 1000) await step(steps++);
-  return (steps * batch * 1000) / (performance.now() - start);
+  const { user, system } = process.cpuUsage(cpu);
+  const done = steps * batch;
+  return { rate: (done * 1000) / (performance.now() - start), cpuMicros: (user + system) / done };
 }
 
 if (process.send !== undefined) {
   process.on('message', (round: RawRound) => {
     rawRound(round).then(
-      (rate) => process.send?.({ rate }),
+      (figures) => process.send?.(figures),
       (error: unknown) => process.send?.({ error: String(error) }),
     );
   });

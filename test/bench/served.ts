@@ -4,6 +4,7 @@ import { RawLoop, servedRound } from './processes';
 import type { ServedFigures } from './processes';
 import type { RawModel } from './raw-loop';
 import { heading, print } from './report';
+import { SILERO } from './silero';
 import { quantile, show, spread } from './stats';
 
 interface Case {
@@ -35,15 +36,7 @@ const busy = (model: string, width: number): Omit<Case, 'name' | 'sessions' | 't
 const silero: Omit<Case, 'name' | 'sessions' | 'turn'> = {
   model: 'silero-vad',
   input: 'audio',
-  raw: {
-    file: path.join(BUNDLED_MODELS, 'silero-vad/1/silero_vad.onnx'),
-    input: 'input',
-    frame: 512,
-    carry: 64,
-    state: { input: 'state', output: 'stateN', shape: [2, 1, 128], axis: 1 },
-    output: 'output',
-    constants: { sr: 16000 },
-  },
+  raw: SILERO,
 };
 
 const CASES: readonly Case[] = [
@@ -99,7 +92,7 @@ export async function benchServed({ pairs, seconds, only }: ServedOptions): Prom
     const served: ServedFigures[] = [];
     const lags: number[] = [];
     for (let pair = 0; pair < pairs; pair++) {
-      const rawRate = await raw.round({ model: one.raw, batch: one.sessions, seconds });
+      const { rate: rawRate } = await raw.round({ model: one.raw, batch: one.sessions, seconds });
       await takeLag(hoster.admin);
       const figures = await servedRound(
         {

@@ -105,7 +105,7 @@ class Clients {
       const sessions = new SessionManager(remote);
       clients.#open.push(sessions, remote);
       for (let n = 0; n < SESSIONS_A_PROCESS; n++) {
-        const session = await sessions.session({ model: MODEL, allow });
+        const session = sessions.session({ model: MODEL, allow });
         clients.microphones.push(new Microphone(session, PART_MS));
       }
     }

@@ -33,7 +33,7 @@ down
 
 echo 'building the image …'
 docker build --quiet --network host "${build_args[@]}" -f deploy/Dockerfile -t cabstand:local . >/dev/null || fail 'the build'
-"${compose[@]}" up -d router hoster1 hoster2 prometheus || fail 'the start'
+"${compose[@]}" up -d router hoster1 hoster2 gateway prometheus || fail 'the start'
 "${compose[@]}" up --no-build --exit-code-from demo demo || fail 'the demo client'
 
 # Nothing but the file system may be why: the user is one who owns the folder.
@@ -41,7 +41,7 @@ read_only() {
   local said
   ! said=$(docker exec -u "$1" "$2" sh -c "echo x >> $3" 2>&1) && [[ $said == *'Read-only file system'* ]]
 }
-for service in router hoster1 hoster2; do
+for service in router hoster1 hoster2 gateway; do
   id=$("${compose[@]}" ps -q "$service")
   state=$(docker inspect -f '{{.State.Health.Status}}' "$id")
   [ "$state" = healthy ] || fail "$service is $state"
@@ -52,7 +52,7 @@ for service in router hoster1 hoster2; do
   look() { docker run --rm --network none -u root --volumes-from "$id" --entrypoint find cabstand:local "$@"; }
   files=$(look /keys -type f -printf '%P\n' | sort | xargs)
   seal=
-  [ "$service" = router ] || seal=' seal.key.json'
+  [[ $service != hoster* ]] || seal=' seal.key.json'
   own="$service.key.json$seal admin.token tls/ca.crt tls/$service.crt tls/$service.key"
   [ "$files" = "$(printf '%s\n' keys.json $own | sort | xargs)" ] || fail "$service has these keys: $files"
   docker exec "$id" sh -c 'echo x > /tmp/x && rm /tmp/x' || fail "$service cannot write to /tmp"
@@ -82,16 +82,16 @@ before=$(docker exec "$router" sha256sum /keys/keys.json /keys/router.key.json)
 "${compose[@]}" run --rm -T keys >/dev/null || fail 'the second run of the job keys'
 [ "$before" = "$(docker exec "$router" sha256sum /keys/keys.json /keys/router.key.json)" ] || fail 'the keys changed'
 
-echo 'waiting for Prometheus to scrape all three …'
+echo 'waiting for Prometheus to scrape all four …'
 up() {
   node -e '
     fetch("http://127.0.0.1:9090/api/v1/query?query=sum(up)")
       .then((r) => r.json())
-      .then((b) => process.exit(Number(b.data.result[0]?.value[1]) === 3 ? 0 : 1))
+      .then((b) => process.exit(Number(b.data.result[0]?.value[1]) === 4 ? 0 : 1))
       .catch(() => process.exit(1));'
 }
 for _ in $(seq 60); do up && break; sleep 1; done
-up || fail 'Prometheus does not see three targets up'
+up || fail 'Prometheus does not see four targets up'
 
 echo 'metrics and alert rules as promtool sees them …'
 prometheus=$("${compose[@]}" ps -q prometheus)
@@ -113,7 +113,7 @@ page() {
       process.exitCode = r.ok ? 0 : r.status === 401 ? 41 : 1;
     });' "$@"
 }
-for port in 8050 8051 8052; do
+for port in 8050 8051 8052 8060; do
   page "$port" "$token" | promtool check metrics || fail "the metrics on port $port"
   status=0
   page "$port" >/dev/null || status=$?

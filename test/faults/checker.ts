@@ -27,7 +27,7 @@ export function check(observed: Observation, reference: Observation): Verdict {
   let error: CabstandError | undefined;
   for (const [number, turn] of observed.turns.entries()) {
     const expected = reference.turns[number];
-    const where = `${observed.script.name} turn ${String(number)}`;
+    const where = `turn ${String(number)}`;
     if (expected?.end.kind !== 'ended') {
       defects.push({ kind: 'wrong', what: `${where}: the undisturbed run has no such turn` });
       continue;
@@ -42,7 +42,7 @@ export function check(observed: Observation, reference: Observation): Verdict {
   if (missing > 0 && error === undefined)
     defects.push({
       kind: 'lost',
-      what: `${observed.script.name}: ${String(missing)} turns at its end`,
+      what: `${String(missing)} turns at its end`,
     });
   const records = observed.turns.reduce((sum, { chunks }) => sum + chunks.length, 0);
   return { defects, error, started: records > 0, records };

@@ -2,8 +2,8 @@
  * A client in a process of its own that goes on with an exported session: reads the rest of the turn,
  * runs one more, and sends what came out to its parent.
  */
-import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth';
-import type { AuthConfigInput } from '@cabstand/auth';
+import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth-admin';
+import type { AuthConfigInput } from '@cabstand/auth-admin';
 import { RemoteManager, SessionManager } from '@cabstand/client';
 import type { Chunk } from '@cabstand/client';
 import { tensorOf } from '@cabstand/tensor';
@@ -27,7 +27,7 @@ async function work(job: ContinueJob): Promise<ContinueResult> {
   const authorizer = createClientAuthorizer(authConfigSchema.parse(job.auth));
   await using remote = new RemoteManager({ routers: job.routers, authorizer });
   await using sessions = new SessionManager(remote);
-  const session = await sessions.import(job.handle);
+  const session = sessions.import(job.handle);
   try {
     const rest = session.turnPending ? await readAll(session.continueTurn()) : [];
     const samples = tensorOf(job.input, Float32Array.from(job.samples));

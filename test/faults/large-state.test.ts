@@ -44,7 +44,7 @@ const homeOf = (session: Session): Service =>
   subnet.hosters.find(({ address }) => address === session.node?.address)!;
 
 test('a session goes on after its engine died, its hoster died, and it was handed over', async () => {
-  await using session = await sessions.session({ model: 'mib24' });
+  await using session = sessions.session({ model: 'mib24' });
   const left: string[] = [];
   session.on('recovered', ({ cause }) => left.push(cause.reason));
   expect(await sums(session, 1, 2)).toEqual([1, 3].map((sum) => [sum, sum]));
@@ -86,7 +86,7 @@ test('a session goes on after its engine died, its hoster died, and it was hande
 test('a client that takes smaller messages is told which setting to raise', async () => {
   const authorizer = subnet.authorizer();
   await using small = new SessionManager(remote, { authorizer });
-  await using session = await small.session({ model: 'mib24' });
+  await using session = small.session({ model: 'mib24' });
   await expect(sums(session, 1)).rejects.toMatchObject({
     reason: 'MESSAGE_TOO_LARGE',
     message: expect.stringMatching(/ 16777216: maxMessageBytes of clients/) as string,

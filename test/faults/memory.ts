@@ -2,14 +2,10 @@
  * Opens sessions, breaks them in every way that leaves their hoster's memory, ends them, and looks at
  * what is left: nothing may be. `npm run test:memory -- [--sessions N] [--seed N] [--only BREAK]`.
  */
-import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Session } from '@cabstand/client';
-import { sleep } from '@cabstand/core';
-import { REPOSITORY_ROOT, scrape, total, until } from '@cabstand/testing';
 import { drain } from '../support/drain';
-import { residentBytes } from '../support/processes';
-import { SESSION_GAUGES } from '../support/session-gauges';
+import { collecting, compare, settled, told } from './footprint';
 import { Random } from './random';
 import { leaving } from './leaving';
 import { Rig } from './rig';
@@ -20,52 +16,9 @@ import { Stream } from './stream';
 const AT_ONCE = 20;
 /** Sessions of the first round: everything that is made once, compiled code too, has been made after it. */
 const WARM = 400;
-const SHARE = 0.05;
-const MIB = 1024 * 1024;
-/** The first of these are as good as the last where nothing is left behind. */
-const LOOKS = 6;
-const LOOK_MS = 500;
 const TOLD_MS = 10_000;
-const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
-
-interface Footprint {
-  readonly left: ReadonlyMap<string, number>;
-  readonly series: number;
-  /** Series that tell of a single session. */
-  readonly ownSeries: number;
-  /** Heap of each hoster, in use. */
-  readonly heaps: readonly number[];
-  readonly resident: readonly number[];
-  readonly own: number;
-  readonly timers: number;
-}
-
-async function footprint(rig: Rig): Promise<Footprint> {
-  for (const { pid } of rig.hosters) process.kill(pid, 'SIGUSR2');
-  process.emit('SIGUSR2');
-  const left = new Map<string, number>();
-  const heaps: number[] = [];
-  let series = 0;
-  let ownSeries = 0;
-  for (const { admin } of rig.hosters) {
-    const page = await scrape(admin);
-    series += page.size;
-    ownSeries += [...page.keys()].filter((key) => UUID.test(key)).length;
-    heaps.push(total(page, 'nodejs_heap_size_used_bytes'));
-    for (const name of SESSION_GAUGES) left.set(name, (left.get(name) ?? 0) + total(page, name));
-  }
-  return {
-    left,
-    series,
-    ownSeries,
-    heaps,
-    resident: rig.hosters.map(({ pid }) => residentBytes(pid)),
-    own: process.memoryUsage().heapUsed,
-    timers: process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length,
-  };
-}
 
 type Break = 'none' | 'reset' | 'abandon' | 'kill-engine' | 'live-abandon' | 'hole' | 'export';
 const BREAKS: readonly Break[] = [
@@ -76,7 +29,6 @@ const BREAKS: readonly Break[] = [
 const FAR_REACHING: ReadonlySet<Break> = new Set<Break>(['kill-engine', 'hole']);
 /** Sessions that nobody comes back for end soon, so that it need not be waited for long. */
 const LIMITS = { orphan_timeout_seconds: 5, idle_timeout_seconds: 10, journal_records: 48 };
-const GONE_MS = 30_000;
 /** Longer than keepalive's patience. */
 const HOLE_MS = 4000;
 
@@ -149,7 +101,7 @@ async function strike(
       return;
     }
     case 'export': {
-      const other = await rig.sessions.import(session.export());
+      const other = rig.sessions.import(session.export());
       if (other.turnPending) await drain(other.continueTurn());
       await other.close();
     }
@@ -166,68 +118,18 @@ async function main(): Promise<void> {
   });
   const random = new Random(Number(values.seed));
   const breaks = BREAKS.filter((one) => values.only === undefined || one === values.only);
-  const collector = path.join(REPOSITORY_ROOT, 'test/support/collect-on-signal.cjs');
-  // For the hosters, which inherit it, and for this process.
-  process.env['NODE_OPTIONS'] = `--require ${collector}`;
-  await import(collector);
+  await collecting();
   await using rig = await Rig.start({ hosterConfig: { limits: LIMITS } });
   await round(rig, WARM, random, breaks);
-  const before = await settled(rig);
+  const before = await settled(rig.hosters);
   await round(rig, Number(values.sessions), random, breaks);
-  const after = await settled(rig);
+  const after = await settled(rig.hosters);
   const problems = compare(before, after);
   print(`${values.sessions} sessions opened, broken and ended, seed ${values.seed}`);
-  const show = (bytes: readonly number[]): string =>
-    bytes.map((one) => (one / MIB).toFixed(1)).join(', ');
-  print(`hosters' heaps MiB: ${show(before.heaps)} before, ${show(after.heaps)} after`);
-  print(`hosters' resident MiB: ${show(before.resident)} before, ${show(after.resident)} after`);
-  print(`client's heap MiB: ${show([before.own])} before, ${show([after.own])} after`);
-  print(`metric series: ${String(before.series)} before, ${String(after.series)} after`);
+  for (const line of told(before, after)) print(line);
   for (const problem of problems) print(`LEFT BEHIND: ${problem}`);
   print(problems.length === 0 ? 'PASSED' : 'FAILED');
   process.exitCode = problems.length === 0 ? 0 : 1;
-}
-
-/** Waits until no session is open any more, and the collector has been through. */
-async function settled(rig: Rig): Promise<Footprint> {
-  await until(
-    'every session to be gone',
-    async () => {
-      const { left } = await footprint(rig);
-      return [...left.values()].every((value) => value === 0) || undefined;
-    },
-    { timeoutMs: GONE_MS },
-  ).catch(() => undefined);
-  // Sockets and timers take a moment to go.
-  let best = await footprint(rig);
-  for (let look = 1; look < LOOKS; look++) {
-    await sleep(LOOK_MS);
-    const next = await footprint(rig);
-    best = {
-      ...next,
-      heaps: next.heaps.map((heap, i) => Math.min(heap, best.heaps[i] ?? heap)),
-      own: Math.min(next.own, best.own),
-    };
-  }
-  return best;
-}
-
-function compare(before: Footprint, after: Footprint): string[] {
-  const problems: string[] = [];
-  for (const [name, value] of after.left)
-    if (value !== 0) problems.push(`${name} is ${String(value)}`);
-  // Others come with the first failure of their kind, and are as many as there are kinds.
-  if (after.ownSeries > 0) problems.push(`${String(after.ownSeries)} metric series of sessions`);
-  if (after.timers > before.timers + 2)
-    problems.push(`${String(after.timers - before.timers)} timers of the client`);
-  const grown = (what: string, a: number, b: number): void => {
-    if (b > a * (1 + SHARE))
-      problems.push(`${what}: ${(a / MIB).toFixed(1)} MiB before, ${(b / MIB).toFixed(1)} after`);
-  };
-  for (const [i, heap] of after.heaps.entries())
-    grown(`heap of hoster ${String(i)}`, before.heaps[i] ?? heap, heap);
-  grown('heap of the client', before.own, after.own);
-  return problems;
 }
 
 leaving(main());

@@ -1,7 +1,7 @@
 /** Who may go on with a session, and with which checkpoint. */
 import { fork } from 'node:child_process';
 import path from 'node:path';
-import { addMember } from '@cabstand/auth';
+import { addMember } from '@cabstand/auth-admin';
 import type { Session } from '@cabstand/client';
 import { HosterService } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
@@ -48,7 +48,7 @@ async function readAll(session: Session, values: readonly number[]): Promise<Obs
 
 /** Both turns without anything happening. */
 async function undisturbed(): Promise<{ first: Observed[]; second: Observed[] }> {
-  await using session = await rig.sessions.session({ model: MODEL });
+  await using session = rig.sessions.session({ model: MODEL });
   return { first: await readAll(session, FIRST), second: await readAll(session, SECOND) };
 }
 
@@ -72,7 +72,7 @@ function elsewhere(handle: string, member = 'client'): Promise<ContinueResult> {
 describe.each(['lives', 'was killed'] as const)('the hoster %s', (fate) => {
   test('a client exports within a turn, and another process imports and goes on', async () => {
     const expected = await undisturbed();
-    await using session = await rig.sessions.session({ model: MODEL });
+    await using session = rig.sessions.session({ model: MODEL });
     const turn = session.runProtocolTask(undefined, [signal(FIRST)]);
     const got: Observed[] = [];
     while (got.length < 30) {
@@ -91,7 +91,7 @@ describe.each(['lives', 'was killed'] as const)('the hoster %s', (fate) => {
 });
 
 test('the importer fences the exporter off', async () => {
-  await using session = await rig.sessions.session({ model: MODEL });
+  await using session = rig.sessions.session({ model: MODEL });
   await readAll(session, FIRST);
   expect(await elsewhere(session.export())).toHaveProperty('more');
   await expect(readAll(session, SECOND)).rejects.toMatchObject({ reason: 'EPOCH_FENCED' });
@@ -101,7 +101,7 @@ test.each(['lives', 'was killed'] as const)(
   'another principal may not go on with it, whether its hoster %s',
   async (fate) => {
     const expected = await undisturbed();
-    await using session = await rig.sessions.session({ model: MODEL });
+    await using session = rig.sessions.session({ model: MODEL });
     await readAll(session, FIRST);
     const handle = session.export();
     if (fate === 'was killed') rig.hosterOf(session).kill('SIGKILL');

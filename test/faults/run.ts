@@ -1,18 +1,30 @@
 import { setMaxListeners } from 'node:events';
+import { subnetPaths } from '@cabstand/auth-admin';
 import { RemoteManager, SessionManager } from '@cabstand/client';
-import { CabstandError, sleep } from '@cabstand/core';
-import { BUNDLED_MODELS, Subnet, TEST_MODELS } from '@cabstand/testing';
+import { sleep } from '@cabstand/core';
+import { BUNDLED_MODELS, LANGUAGE_MODELS, Subnet, TEST_MODELS } from '@cabstand/testing';
+import { Gateway } from '../support/gateway';
 import { check } from './checker';
 import { inflict } from './inflict';
+import { checkRide } from './lineage';
+import { CLASSES, MODULE_MODELS, ModuleRepository, walkOf } from './module-models';
 import { TestNode } from './node';
+import { drive } from './drive';
 import { Random } from './random';
-import { WEIGHTS, nextStep } from './schedule';
+import { Ride } from './ride';
+import { WEIGHTS, dueKinds, nextStep } from './schedule';
 import type { Fault, FaultKind } from './schedule';
+import { PlainCaller, PlainStream } from './plain-stream';
 import { SCRIPT_KINDS, SCRIPT_MODELS, makeScript } from './scripts';
-import type { Script } from './scripts';
+import type { Script, ScriptKind } from './scripts';
 import { Stream } from './stream';
-import type { Observation } from './stream';
+import type { Observation, StreamOptions } from './stream';
 import { Summary } from './summary';
+import type { Watched } from './watched';
+
+/** Sessions of modules: of each class, with input from the beginning and live. */
+export const RIDE_KINDS = ['replay', 'commit', 'replay-live', 'commit-live'] as const;
+type RideKind = (typeof RIDE_KINDS)[number];
 
 export interface RunOptions {
   /** The same seed draws the same faults, scripts and paces. */
@@ -21,6 +33,13 @@ export interface RunOptions {
   readonly faults: number;
   /** Streams at once. Default 32. */
   readonly streams?: number;
+  /** Kinds of streams, each as often as the others. Default: all of models and of modules. */
+  readonly kinds?: readonly (ScriptKind | RideKind)[];
+  /**
+   * `gateway`: streams are those of plain callers of a gateway, which know nothing but the contract; of models only.
+   * Default: those of the client library.
+   */
+  readonly through?: 'gateway';
   /** Default 3. */
   readonly hosters?: number;
   /** Default 2. */
@@ -43,11 +62,11 @@ const FLOWING_MS = 1500;
 const FLOWING_SHARE = 4;
 const WAIT_FOR_VICTIM_MS = 30_000;
 const POLL_MS = 20;
-const PROGRESS_MS = 2000;
+const MAX_RIDE_SEED = 1_000_000;
 
 /** What the hosters of a fault run are configured with; small journals keep engines close to readers. */
 export const HOSTER_CONFIG = {
-  models: [BUNDLED_MODELS, TEST_MODELS],
+  models: [BUNDLED_MODELS, TEST_MODELS, LANGUAGE_MODELS],
   only: [...SCRIPT_MODELS],
   shutdown_seconds: 15,
   limits: { journal_records: 48 },
@@ -58,11 +77,16 @@ export const HOSTER_CONFIG = {
 /** Runs a random schedule of faults against a subnet of its own, and checks every stream. */
 export async function runSchedule(options: RunOptions): Promise<Summary> {
   const { hosters = 3, routers = 2 } = options;
+  using modules = new ModuleRepository();
   await using subnet = await Subnet.start({
     hosters,
     routers,
     proxied: true,
-    hosterConfig: HOSTER_CONFIG,
+    hosterConfig: {
+      ...HOSTER_CONFIG,
+      models: [...HOSTER_CONFIG.models, modules.folder],
+      only: [...SCRIPT_MODELS, ...MODULE_MODELS],
+    },
     readyMs: 120_000,
   });
   const authorizer = subnet.authorizer();
@@ -72,64 +96,81 @@ export async function runSchedule(options: RunOptions): Promise<Summary> {
   // Hosters need several seconds to start on a busy machine, and often there is none.
   const timeouts = { recoverMs: 120_000, placeMs: 60_000 };
   await using sessions = new SessionManager(remote, { retry, timeouts });
-  const run = new ScheduleRun(subnet, sessions, options);
-  return await run.run();
+  // Another application, which sessions are handed to.
+  await using others = new SessionManager(remote, { retry, timeouts });
+  if (options.through === undefined)
+    return await new ScheduleRun(subnet, [sessions, others], options).run();
+  await using gateway = await Gateway.start(subnet, {
+    timeouts: {
+      recover_seconds: timeouts.recoverMs / 1000,
+      place_seconds: timeouts.placeMs / 1000,
+    },
+  });
+  using caller = new PlainCaller(gateway.address, subnetPaths(subnet.keys).key('client'));
+  const plain = (script: Script, how: StreamOptions): PlainStream =>
+    new PlainStream(script, caller, remote, how);
+  return await new ScheduleRun(subnet, [sessions, others], options, plain).run();
 }
 
 class ScheduleRun {
   readonly #options: RunOptions;
   readonly #sessions: SessionManager;
+  readonly #others: SessionManager;
+  readonly #plain: ((script: Script, options: StreamOptions) => PlainStream) | undefined;
+  readonly #kinds: readonly (ScriptKind | RideKind)[];
+  readonly #weights: Readonly<Record<FaultKind, number>>;
+  /** Each kind once, before chance decides. */
+  readonly #due: FaultKind[];
   readonly #hosters: TestNode[];
   readonly #routers: TestNode[];
-  readonly #running = new Set<Stream>();
+  readonly #running = new Set<Watched>();
   readonly #mending = new Set<Promise<void>>();
   /** Streams whose engine was hurt and that had no record since; and where that was. */
-  readonly #engineless = new Map<Stream, string>();
+  readonly #engineless = new Map<Watched, string>();
   readonly #summary: Summary;
   /** No new streams: those that run are finished. */
   #closing = false;
   readonly #abort = new AbortController();
 
-  constructor(subnet: Subnet, sessions: SessionManager, options: RunOptions) {
+  constructor(
+    subnet: Subnet,
+    [sessions, others]: readonly [SessionManager, SessionManager],
+    options: RunOptions,
+    plain?: (script: Script, options: StreamOptions) => PlainStream,
+  ) {
     this.#options = options;
     this.#sessions = sessions;
+    this.#others = others;
+    this.#plain = plain;
+    this.#kinds = options.kinds ?? [...SCRIPT_KINDS, ...(plain === undefined ? RIDE_KINDS : [])];
+    if (plain !== undefined && this.#kinds.some(isRide))
+      throw new Error('plain callers of a gateway have streams of models only');
+    this.#weights = options.weights ?? WEIGHTS;
+    this.#due = dueKinds(options.faults, this.#weights);
     this.#hosters = subnet.hosters.map((_, i) => new TestNode(subnet, 'hoster', i));
     this.#routers = subnet.routers.map((_, i) => new TestNode(subnet, 'router', i));
-    this.#summary = new Summary(options.seed, options.faults);
+    const rides = CLASSES.filter((one) => this.#kinds.includes(one)).map(walkOf);
+    this.#summary = new Summary(options.seed, options.faults, this.#due.slice(), rides);
     // Each stream listens.
     setMaxListeners(0, this.#abort.signal);
   }
 
-  async run(): Promise<Summary> {
-    const { seed, streams = 32, faults, progress, signal } = this.#options;
-    const { limitMs = 120_000 + 6000 * faults } = this.#options;
-    const abort = (): void =>
-      this.#abort.abort(new CabstandError('CANCELLED', 'the run was ended'));
-    signal?.addEventListener('abort', abort, { once: true });
-    const limit = setTimeout(() => {
-      this.#summary.findings.push(`the run took longer than ${String(limitMs / 1000)} s`);
-      abort();
-    }, limitMs);
-    const ticker = setInterval(() => progress?.(this.#summary), PROGRESS_MS);
-    try {
-      const references = await this.#references();
-      const slots = Array.from({ length: streams }, (_, slot) => this.#slot(slot, references));
-      const all = Promise.all(slots);
-      // An error of the harness itself ends everything.
-      all.catch(abort);
-      const random = new Random(seed);
-      while (this.#summary.hits < faults && !this.#over) await this.#step(random);
-      this.#closing = true;
-      await all;
-      await Promise.all(this.#mending);
-      return this.#summary;
-    } finally {
-      abort();
-      clearTimeout(limit);
-      clearInterval(ticker);
-      signal?.removeEventListener('abort', abort);
-      await Promise.allSettled(this.#mending);
-    }
+  run(): Promise<Summary> {
+    const { faults, streams = 32, limitMs = 120_000 + 6000 * faults } = this.#options;
+    return drive(
+      { ...this.#options, streams, limitMs },
+      {
+        summary: this.#summary,
+        abort: this.#abort,
+        mending: this.#mending,
+        references: () => this.#references(),
+        slot: (slot, references) => this.#slot(slot, references),
+        step: (random) => this.#step(random),
+        close: () => {
+          this.#closing = true;
+        },
+      },
+    );
   }
 
   get #over(): boolean {
@@ -138,7 +179,8 @@ class ScheduleRun {
 
   /** Each script once, undisturbed; with all at once, as later. */
   async #references(): Promise<ReadonlyMap<string, Observation>> {
-    const scripts = SCRIPT_KINDS.flatMap((kind) =>
+    const kinds = SCRIPT_KINDS.filter((kind) => this.#kinds.includes(kind));
+    const scripts = kinds.flatMap((kind) =>
       Array.from({ length: SCRIPTS_EACH }, (_, number) => makeScript(kind, number)),
     );
     const references = new Map<string, Observation>();
@@ -155,19 +197,16 @@ class ScheduleRun {
 
   async #slot(slot: number, references: ReadonlyMap<string, Observation>): Promise<void> {
     const random = new Random(this.#options.seed * 1009 + slot);
-    const kind = SCRIPT_KINDS[slot % SCRIPT_KINDS.length]!;
+    const kind = this.#kinds[slot % this.#kinds.length]!;
     while (!this.#closing && !this.#over) {
-      const script = makeScript(kind, random.int(0, SCRIPTS_EACH - 1));
       const stuck = new AbortController();
-      const stream = new Stream(script, {
-        readMs: random.pick([0, 5, 10, 20, 40]),
-        writeMs: random.pick([5, 10, 20, 40]),
-        turnMs: random.pick([0, 0, 20, 200]),
-        signal: AbortSignal.any([this.#abort.signal, stuck.signal]),
-      });
+      const signal = AbortSignal.any([this.#abort.signal, stuck.signal]);
+      const { stream, judged } = isRide(kind)
+        ? this.#ride(kind, random, signal)
+        : this.#script(kind, random, signal, references);
       const watch = setInterval(() => {
         if (performance.now() - stream.lastRecordAt < STUCK_MS) return;
-        const at = `${script.name} at ${String(stream.node)}`;
+        const at = `${stream.name} at ${String(stream.node)}`;
         this.#summary.findings.push(`${at} got nothing for ${String(STUCK_MS / 1000)} s`);
         stream.trace.push('stuck');
         clearInterval(watch);
@@ -175,7 +214,7 @@ class ScheduleRun {
       }, 1000);
       this.#running.add(stream);
       try {
-        this.#judge(script, stream, await stream.run(this.#sessions), references);
+        await judged();
       } finally {
         clearInterval(watch);
         this.#running.delete(stream);
@@ -184,17 +223,39 @@ class ScheduleRun {
     }
   }
 
-  #judge(
-    script: Script,
-    stream: Stream,
-    observation: Observation,
+  #script(
+    kind: ScriptKind,
+    random: Random,
+    signal: AbortSignal,
     references: ReadonlyMap<string, Observation>,
-  ): void {
-    // Cut short by the run's end: nothing to judge.
-    if (this.#over) return;
+  ) {
+    const script = makeScript(kind, random.int(0, SCRIPTS_EACH - 1));
     const reference = references.get(script.name);
     if (reference === undefined) throw new Error(`no reference for ${script.name}`);
-    this.#summary.stream(check(observation, reference), stream);
+    const options = {
+      readMs: random.pick([0, 5, 10, 20, 40]),
+      writeMs: random.pick([5, 10, 20, 40]),
+      turnMs: random.pick([0, 0, 20, 200]),
+      signal,
+    };
+    const stream = this.#plain?.(script, options) ?? new Stream(script, options);
+    const judged = async (): Promise<void> => {
+      const verdict = check(await stream.run(this.#sessions), reference);
+      // Cut short by the run's end: nothing to judge.
+      if (!this.#over) this.#summary.stream(verdict, stream);
+    };
+    return { stream, judged };
+  }
+
+  #ride(kind: RideKind, random: Random, signal: AbortSignal) {
+    const survival = CLASSES.find((one) => kind.startsWith(one))!;
+    const seed = random.int(0, MAX_RIDE_SEED);
+    const stream = new Ride({ survival, live: kind !== survival, seed, signal });
+    const judged = async (): Promise<void> => {
+      const log = await stream.run(this.#sessions, this.#others);
+      if (!this.#over) this.#summary.ride(checkRide(log), stream);
+    };
+    return { stream, judged };
   }
 
   /** One fault: waits for a hoster that is whole and has running streams, and hurts it. */
@@ -202,7 +263,8 @@ class ScheduleRun {
     const { fault, afterMs, order } = nextStep(
       random,
       this.#hosters.length,
-      this.#options.weights ?? WEIGHTS,
+      this.#weights,
+      this.#due.shift(),
     );
     const { signal } = this.#abort;
     await sleep(afterMs, signal).catch(() => undefined);
@@ -215,6 +277,7 @@ class ScheduleRun {
     }
     if (victim === undefined) {
       if (!signal.aborted) this.#summary.misses++;
+      if (!this.#summary.struck(fault.kind)) this.#due.push(fault.kind);
       return;
     }
     this.#inflict(fault, victim);
@@ -242,7 +305,7 @@ class ScheduleRun {
     return [...this.#engineless].some(([{ node }, at]) => at === address || node === address);
   }
 
-  #flowing(hoster: TestNode): Stream[] {
+  #flowing(hoster: TestNode): Watched[] {
     const now = performance.now();
     return [...this.#running].filter(
       (stream) =>
@@ -252,17 +315,17 @@ class ScheduleRun {
 
   #inflict(fault: Fault, hoster: TestNode): void {
     const flowing = this.#flowing(hoster);
-    const { model } = flowing[0]!.script;
+    const { model } = flowing[0]!;
     const struck = hurtsEngine(fault)
-      ? flowing.filter(({ script }) => script.model === model)
+      ? flowing.filter((stream) => stream.model === model)
       : flowing;
     if (hurtsEngine(fault))
       for (const stream of this.#running)
-        if (stream.node === hoster.address && stream.script.model === model) {
+        if (stream.node === hoster.address && stream.model === model) {
           this.#engineless.set(stream, hoster.address);
           stream.onNextRecord(() => this.#engineless.delete(stream));
         }
-    this.#summary.hit(fault.kind, struck.length);
+    this.#summary.hit(fault.kind, struck);
     const at = performance.now();
     for (const stream of struck)
       stream.onNextRecord((next) => this.#summary.gap(fault.kind, next - at));
@@ -284,6 +347,10 @@ class ScheduleRun {
       .finally(() => this.#mending.delete(settled));
     this.#mending.add(settled);
   }
+}
+
+function isRide(kind: ScriptKind | RideKind): kind is RideKind {
+  return RIDE_KINDS.some((one) => one === kind);
 }
 
 function hurtsEngine({ kind }: Fault): boolean {

@@ -21,6 +21,8 @@ export type Fault =
     }
   /** SIGTERM to the hoster, which starts again when it has gone. */
   | { readonly kind: 'drain'; readonly downMs: number }
+  /** SIGKILL to one of two gateways, which starts again. Only in runs with plain callers of two. */
+  | { readonly kind: 'kill-gateway'; readonly downMs: number }
   /** SIGKILL to one router, or to all, which start again empty. */
   | { readonly kind: 'restart-router'; readonly all: boolean; readonly downMs: number };
 
@@ -45,17 +47,36 @@ export const WEIGHTS: Readonly<Record<FaultKind, number>> = {
   'black-hole': 9,
   drain: 9,
   'restart-router': 4,
+  'kill-gateway': 0,
 };
+
+/** What is done to two gateways and the hosters behind them, and how often. */
+export const GATEWAY_WEIGHTS: Readonly<Record<FaultKind, number>> = {
+  ...{ 'kill-engine': 0, 'stop-engine': 0, 'kill-all': 0, 'stop-hoster': 0, reset: 0 },
+  ...{ 'black-hole': 0, drain: 0, 'restart-router': 0 },
+  'kill-hoster': 1,
+  'kill-gateway': 4,
+};
+
+/** The kinds that a run of so many faults begins with: each once, where there is room for all. */
+export function dueKinds(
+  faults: number,
+  weights: Readonly<Record<FaultKind, number>> = WEIGHTS,
+): FaultKind[] {
+  const kinds = (Object.keys(weights) as FaultKind[]).filter((kind) => weights[kind] > 0);
+  return faults < kinds.length ? [] : kinds;
+}
 
 /** The next step of a schedule: the same seed gives the same steps. */
 export function nextStep(
   random: Random,
   hosters: number,
   weights: Readonly<Record<FaultKind, number>> = WEIGHTS,
+  kind: FaultKind = random.weighted(weights),
 ): Step {
   return {
     afterMs: random.int(50, 600),
-    fault: draw(random, random.weighted(weights)),
+    fault: draw(random, kind),
     order: random.shuffled(Array.from({ length: hosters }, (_, i) => i)),
   };
 }
@@ -68,6 +89,7 @@ function draw(random: Random, kind: FaultKind): Fault {
     case 'stop-engine':
       return { kind, ms: random.int(100, 5000) };
     case 'kill-hoster':
+    case 'kill-gateway':
     case 'drain':
       return { kind, downMs: random.int(0, 1500) };
     case 'kill-all':

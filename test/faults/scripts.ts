@@ -12,6 +12,7 @@ export type ScriptTurn =
       readonly kind: 'whole';
       readonly prompt: string | undefined;
       readonly tensors: readonly Tensor[];
+      readonly parameters?: Readonly<Record<string, unknown>>;
     }
   /** Written part by part while its records are read. */
   | { readonly kind: 'live'; readonly parts: readonly (readonly Tensor[])[] };
@@ -24,7 +25,7 @@ export interface Script {
 }
 
 export type ScriptKind =
-  'vad' | 'vad-live' | 'accumulator' | 'accumulator-live' | 'g2p' | 'counter';
+  'vad' | 'vad-live' | 'accumulator' | 'accumulator-live' | 'g2p' | 'counter' | 'language';
 
 export const SCRIPT_KINDS: readonly ScriptKind[] = [
   'vad',
@@ -33,10 +34,17 @@ export const SCRIPT_KINDS: readonly ScriptKind[] = [
   'accumulator-live',
   'g2p',
   'counter',
+  'language',
 ];
 
 /** What a hoster must serve for these scripts. */
-export const SCRIPT_MODELS = ['silero-vad', 'accumulator', 'g2p', 'counter-generator'] as const;
+export const SCRIPT_MODELS = [
+  'silero-vad',
+  'accumulator',
+  'g2p',
+  'counter-generator',
+  'llama',
+] as const;
 
 const FRAME = 512;
 const recording = speech();
@@ -114,7 +122,29 @@ export function makeScript(kind: ScriptKind, number: number): Script {
           tensors: [],
         })),
       };
+    // Text and ids, the most likely tokens and drawn ones.
+    case 'language':
+      return {
+        name,
+        model: 'llama',
+        turns: turns(2, 4, (turn) => ({
+          kind: 'whole',
+          ...(random.next() < 0.5
+            ? { prompt: random.pick(words).word, tensors: [] }
+            : { prompt: undefined, tensors: [tokens(random, random.int(1, 100))] }),
+          parameters: {
+            max_tokens: 100,
+            ...(random.next() < 0.5 && { temperature: 1.2, top_k: 60, top_p: 0.95, seed: turn }),
+          },
+        })),
+      };
   }
+}
+
+/** Of no words: those of the vocabulary that are not special. */
+function tokens(random: Random, length: number): Tensor {
+  const ids = BigInt64Array.from({ length }, () => BigInt(random.int(3, 440)));
+  return tensorOf('input_ids', ids, [length]);
 }
 
 function audio(number: number, samples: number): Tensor {

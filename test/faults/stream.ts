@@ -1,17 +1,8 @@
-import type {
-  Chunk,
-  LiveTurn,
-  Session,
-  SessionEvents,
-  SessionManager,
-  TurnResult,
-} from '@cabstand/client';
+import type { Chunk, LiveTurn, Session, SessionManager, TurnResult } from '@cabstand/client';
 import { sleep } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { Script, ScriptTurn } from './scripts';
-
-/** A break that was mended, as the session tells it. */
-export type Recovery = SessionEvents['recovered'][0];
+import { Watched } from './watched';
 
 /** One chunk as its consumer got it. */
 export interface Observed {
@@ -53,52 +44,37 @@ export interface StreamPoint {
   readonly session: Session;
 }
 
-const TRACED = 30;
-
-/** A script that runs, as the harness sees it from outside. */
-export class Stream {
+/** A script of turns that runs. */
+export class Stream extends Watched {
   readonly script: Script;
-  /** Within a turn, and the stream has got a record of it. */
-  flowing = false;
   /** Between two turns of a session that a hoster has. */
   resting = false;
-  records = 0;
-  /** When it got its newest record, or began. */
-  lastRecordAt = performance.now();
-  readonly recoveries: Recovery[] = [];
-  /** What happened last, for somebody to see why it failed. */
-  readonly trace: string[] = [];
-  /** What waits for the next record. */
-  readonly #waiting: ((at: number) => void)[] = [];
   readonly #options: StreamOptions;
-  #session: Session | undefined;
 
   constructor(script: Script, options: StreamOptions = {}) {
+    super();
     this.script = script;
     this.#options = options;
   }
 
-  /** Address of the hoster that has it. */
-  get node(): string | undefined {
-    return this.#session?.node?.address;
+  get name(): string {
+    return this.script.name;
   }
 
-  /** Calls back with the time of the next record. */
-  onNextRecord(callback: (at: number) => void): void {
-    this.#waiting.push(callback);
+  get model(): string {
+    return this.script.model;
   }
 
   /** Runs the whole script; what goes wrong is part of the observation. */
   async run(sessions: SessionManager): Promise<Observation> {
     const { signal } = this.#options;
     const turns: ObservedTurn[] = [];
-    const session = await sessions.session({
+    const session = sessions.session({
       model: this.script.model,
       durable: true,
       ...(signal === undefined ? {} : { signal }),
     });
-    this.#session = session;
-    this.#follow(session);
+    this.follow(session);
     try {
       for (const [number, turn] of this.script.turns.entries()) {
         await this.#options.at?.({ turn: number, chunks: 0, session });
@@ -111,29 +87,9 @@ export class Stream {
       }
     } finally {
       await session.close();
-      this.#session = undefined;
+      this.session = undefined;
     }
     return { script: this.script, turns };
-  }
-
-  #follow(session: Session): void {
-    const note = (what: string): void => {
-      const at = `${(performance.now() / 1000).toFixed(3)} s`;
-      const where = `${this.node ?? 'nowhere'}, position ${String(session.position)}`;
-      if (this.trace.push(`${at} (${where}) ${what}`) > TRACED) this.trace.shift();
-    };
-    session.on('opened', () => note(`opened ${session.id}`));
-    session.on('retry', ({ error, node }) =>
-      note(`retry after ${String(node?.address)}: ${error.reason} ${error.message}`),
-    );
-    session.on('draining', () => note('draining'));
-    session.on('recovering', ({ cause }) => note(`recovering: ${cause.reason} ${cause.message}`));
-    session.on('recovered', (notice) => {
-      this.recoveries.push(notice);
-      note(`recovered after ${String(Math.round(notice.gapMs))} ms`);
-    });
-    session.on('failed', (error) => note(`failed: ${error.reason} ${error.message}`));
-    session.on('turnEnd', ({ turn, reason }) => note(`turn ${String(turn)} ${reason}`));
   }
 
   async #turn(session: Session, turn: ScriptTurn, number: number): Promise<ObservedTurn> {
@@ -155,11 +111,17 @@ export class Stream {
     number: number,
   ): Promise<string> {
     const seen = async (): Promise<void> => {
-      this.#seen();
+      this.seen();
       await this.#options.at?.({ turn: number, chunks: chunks.length, session });
     };
     if (turn.kind === 'whole')
-      return this.#drain(session.runProtocolTask(turn.prompt, turn.tensors), chunks, seen);
+      return this.#drain(
+        session.runProtocolTask(turn.prompt, turn.tensors, {
+          ...(turn.parameters && { parameters: turn.parameters }),
+        }),
+        chunks,
+        seen,
+      );
     const live = session.live();
     const writing = this.#write(live, turn.parts);
     // It fails with what reading fails with.
@@ -192,17 +154,10 @@ export class Stream {
     }
     await live.end();
   }
-
-  #seen(): void {
-    this.flowing = true;
-    this.records++;
-    this.lastRecordAt = performance.now();
-    for (const callback of this.#waiting.splice(0)) callback(this.lastRecordAt);
-  }
 }
 
 /** All of a chunk, for comparison. */
-export function observe(chunk: Chunk): Observed {
+export function observe(chunk: Pick<Chunk, 'position' | 'text' | 'tensors'>): Observed {
   const content = [chunk.text, ...chunk.tensors.map(describe)].join('|');
   return { position: chunk.position, content };
 }

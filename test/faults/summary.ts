@@ -1,7 +1,8 @@
 import { quantile } from '../bench/stats';
 import type { Defect, Verdict } from './checker';
+import type { RideVerdict } from './lineage';
 import type { FaultKind } from './schedule';
-import type { Stream } from './stream';
+import type { Watched } from './watched';
 
 /** What makes the messages of one cause differ: ids, times, numbers. */
 const INDIVIDUAL = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d[\d:.TZ-]*/g;
@@ -17,6 +18,18 @@ interface KindFigures {
   streams: number;
   /** Milliseconds from the fault to the next record of each of them. */
   readonly gaps: number[];
+}
+
+/** What was checked of the sessions of modules. */
+interface RideFigures {
+  sessions: number;
+  messages: number;
+  /** Commands whose result was checked. */
+  results: number;
+  /** Times that a client gave a session to another one. */
+  reattached: number;
+  /** Times that a fault struck one. */
+  struck: number;
 }
 
 /** What a run of faults came to. */
@@ -43,6 +56,8 @@ export class Summary {
   readonly errors = new Map<string, number>();
   /** Typed errors of sessions that never got a record. */
   readonly refused = new Map<string, number>();
+  /** Why sessions were begun anew by callers that cannot have what went with their gateway. */
+  readonly again = new Map<string, number>();
   readonly recoveries = new Map<string, number[]>();
   /** What else was not as it should be. */
   readonly findings: string[] = [];
@@ -50,10 +65,32 @@ export class Summary {
   readonly #traces: string[] = [];
   readonly #slow: string[] = [];
   readonly #kinds = new Map<FaultKind, KindFigures>();
+  readonly #rides = new Map<string, RideFigures>();
+  readonly #due: readonly FaultKind[];
 
-  constructor(seed: number, wanted: number) {
+  /** @param due kinds of faults of which each must strike @param rides models of modules that must run */
+  constructor(
+    seed: number,
+    wanted: number,
+    due: readonly FaultKind[] = [],
+    rides: readonly string[] = [],
+  ) {
     this.seed = seed;
     this.wanted = wanted;
+    this.#due = due;
+    for (const model of rides)
+      this.#rides.set(model, { sessions: 0, messages: 0, results: 0, reattached: 0, struck: 0 });
+  }
+
+  /** What should have happened, and has not: where it is missing nothing was shown. */
+  get missing(): string[] {
+    const kinds = this.#due.filter((kind) => !this.#kinds.has(kind));
+    const rides = [...this.#rides].flatMap(([model, figures]) =>
+      Object.entries(figures)
+        .filter(([, count]) => count === 0)
+        .map(([what]) => `${model}: ${what}`),
+    );
+    return [...kinds.map((kind) => `a fault ${kind}`), ...rides];
   }
 
   /** Nothing lost, duplicated, wrong or untyped, every stream finished, and enough faults struck. */
@@ -62,22 +99,44 @@ export class Summary {
       this.hits >= this.wanted &&
       this.finished === this.streams &&
       Object.values(this.counts).every((count) => count === 0) &&
-      this.findings.length === 0
+      this.findings.length === 0 &&
+      this.missing.length === 0
     );
   }
 
-  hit(kind: FaultKind, streams: number): void {
+  /** Whether such a fault has struck. */
+  struck(kind: FaultKind): boolean {
+    return this.#kinds.has(kind);
+  }
+
+  /** A session of a module that was judged. */
+  ride(verdict: RideVerdict, ride: Watched): void {
+    const figures = this.#rides.get(ride.model);
+    if (figures !== undefined && verdict.started) {
+      figures.sessions++;
+      figures.messages += verdict.messages;
+      figures.results += verdict.results;
+      figures.reattached += verdict.reattached;
+    }
+    this.stream(verdict, ride);
+  }
+
+  hit(kind: FaultKind, struck: readonly Watched[]): void {
     this.hits++;
+    for (const { model } of struck) {
+      const figures = this.#rides.get(model);
+      if (figures !== undefined) figures.struck++;
+    }
     const figures = this.#figures(kind);
     figures.faults++;
-    figures.streams += streams;
+    figures.streams += struck.length;
   }
 
   gap(kind: FaultKind, ms: number): void {
     this.#figures(kind).gaps.push(ms);
   }
 
-  stream(verdict: Verdict, stream: Stream): void {
+  stream(verdict: Verdict, stream: Watched): void {
     if (!verdict.started && verdict.error !== undefined) {
       const why = `${verdict.error.reason}: ${plain(verdict.error.message)}`;
       this.refused.set(why, (this.refused.get(why) ?? 0) + 1);
@@ -85,16 +144,13 @@ export class Summary {
     }
     this.streams++;
     this.records += verdict.records;
-    for (const { kind, what } of verdict.defects) {
-      this.counts[kind]++;
-      if (this.defects.length < DEFECTS_KEPT) this.defects.push(`${kind}: ${what}`);
-    }
+    this.#defective(verdict.defects, stream);
     const { error } = verdict;
     if (error !== undefined) {
       const what = `${error.reason}: ${plain(error.message)}`;
       this.errors.set(what, (this.errors.get(what) ?? 0) + 1);
     } else if (verdict.defects.length === 0) this.finished++;
-    const trace = `${stream.script.name}:\n    ${stream.trace.join('\n    ')}`;
+    const trace = `${stream.name}:\n    ${stream.trace.join('\n    ')}`;
     if (error !== undefined || verdict.defects.length > 0) keep(this.#traces, trace, TRACES_KEPT);
     else if (stream.recoveries.some(({ gapMs }) => gapMs > SLOW_MS))
       keep(this.#slow, `slow ${trace}`, SLOW_KEPT);
@@ -103,6 +159,13 @@ export class Summary {
       gaps.push(gapMs);
       this.recoveries.set(cause.reason, gaps);
     }
+  }
+
+  /** What came before a session was begun anew has to be right as well. */
+  begunAnew({ defects, error, records }: Verdict, stream: Watched): void {
+    this.records += records;
+    this.#defective(defects, stream);
+    if (error !== undefined) this.again.set(error.reason, (this.again.get(error.reason) ?? 0) + 1);
   }
 
   /** One line on how far it is. */
@@ -141,14 +204,38 @@ export class Summary {
           ms(gaps, 0.99).padStart(7),
         ].join(' '),
       );
+    lines.push('', 'modules          sessions  struck  messages  results  re-attached');
+    for (const [model, figures] of this.#rides) {
+      const { sessions, struck, messages, results, reattached } = figures;
+      lines.push(
+        [
+          model.padEnd(15),
+          String(sessions).padStart(9),
+          String(struck).padStart(7),
+          String(messages).padStart(9),
+          String(results).padStart(8),
+          String(reattached).padStart(12),
+        ].join(' '),
+      );
+    }
+    for (const what of this.missing) lines.push(`never happened: ${what}`);
     if (this.misses > 0) lines.push('', `${String(this.misses)} faults found no running stream`);
     for (const [error, count] of this.refused)
       lines.push(`could not begin ×${String(count)} ${error}`);
+    for (const [reason, count] of this.again)
+      lines.push(`begun anew ×${String(count)} after ${reason}`);
     for (const [error, count] of this.errors) lines.push(`error ×${String(count)} ${error}`);
     lines.push(...this.defects, ...this.findings.map((finding) => `finding: ${finding}`));
     lines.push(...this.#traces, ...this.#slow);
     lines.push('', this.passed ? 'PASSED' : 'FAILED');
     return lines.join('\n');
+  }
+
+  #defective(defects: readonly Defect[], stream: Watched): void {
+    for (const { kind, what } of defects) {
+      this.counts[kind]++;
+      if (this.defects.length < DEFECTS_KEPT) this.defects.push(`${kind}: ${stream.name} ${what}`);
+    }
   }
 
   #figures(kind: FaultKind): KindFigures {

@@ -1,6 +1,6 @@
 import { Client, Metadata, credentials } from '@grpc/grpc-js';
 import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
-import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth';
+import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth-admin';
 import { sleep } from '@cabstand/core';
 import { HosterService } from '@cabstand/rpc';
 import type { Authorizer } from '@cabstand/rpc';

@@ -154,9 +154,9 @@ export async function streamedSession(teller: Teller, mutated: number): Promise<
     const live = model !== 'g2p' && random.int(0, 1) === 0;
     messages.push({ turn: live ? { turn, live } : { turn, input: inputOf(random, model) } });
     const parts = live ? random.int(1, 6) : 0;
-    for (let sequence = 0; sequence < parts && model !== 'g2p'; sequence++) {
-      const last = sequence === parts - 1;
-      messages.push({ input: { turn, sequence, last, inputs: [partOf(random, model)] } });
+    for (let part = 0; part < parts && model !== 'g2p'; part++) {
+      const last = part === parts - 1;
+      messages.push({ input: { turn, part, last, inputs: [partOf(random, model)] } });
     }
     if (mutated === 0) teller.validTurns += 1;
     else

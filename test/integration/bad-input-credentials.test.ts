@@ -1,26 +1,23 @@
 /** Credentials and tickets that are not good: refused by reason on both services, harming nobody. */
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
+import { SignatureAuthorizer, mintToken, readPrivateKey, signedTickets } from '@cabstand/auth';
 import {
-  SignatureAuthorizer,
   addMember,
   authConfigSchema,
   createClientAuthorizer,
   generateSubnetKeys,
   issueToken,
-  mintToken,
-  readPrivateKey,
-  signedTickets,
   subnetPaths,
-} from '@cabstand/auth';
+} from '@cabstand/auth-admin';
 import type { Ticket, TokenClaims } from '@cabstand/auth';
 import { systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { Encoded, HosterService, RouterService } from '@cabstand/rpc';
 import type { Authorizer, v1 } from '@cabstand/rpc';
-import { Subnet, until } from '@cabstand/testing';
+import { Subnet, refusalOf, until } from '@cabstand/testing';
 import { Unharmed } from '../support/bystander';
-import { RawClient, audio, headers, refusalOf, within } from '../support/raw';
+import { RawClient, audio, headers, within } from '../support/raw';
 
 const HOUR_MS = 3_600_000;
 

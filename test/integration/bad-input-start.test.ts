@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { HosterService, RouterService } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
-import { REPOSITORY_ROOT, Subnet, freePorts } from '@cabstand/testing';
+import { REPOSITORY_ROOT, Subnet, freePorts, refusalOf } from '@cabstand/testing';
 import { Unharmed } from '../support/bystander';
 import { copyModel, editManifest, onnxFile } from '../support/models';
-import { RawClient, audio, refusalOf, within } from '../support/raw';
+import { RawClient, audio, within } from '../support/raw';
 import { SmallDisk, run, serviceAgain } from '../support/run-again';
 import type { Ran } from '../support/run-again';
 

@@ -2,13 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Code } from '@cabstand/core';
-import { issueToken } from '@cabstand/auth';
+import { issueToken } from '@cabstand/auth-admin';
 import { Encoded, HealthService, HosterService, RpcClient } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
-import { Subnet } from '@cabstand/testing';
+import { Subnet, refusalOf } from '@cabstand/testing';
 import { Unharmed } from '../support/bystander';
 import { framed, rawCall, sendBytes } from '../support/garbage';
-import { RawClient, readAll, refusalOf, within } from '../support/raw';
+import { RawClient, readAll, within } from '../support/raw';
 
 /** Longer than what a client may need to finish its first request. */
 const PATIENCE_MS = 1000;

@@ -1,11 +1,12 @@
 /** What a caller may get wrong about tensors, sessions and turns: refused by reason, harming nobody. */
 import type { v1 } from '@cabstand/rpc';
 import { HosterService, RouterService } from '@cabstand/rpc';
-import { addMember } from '@cabstand/auth';
+import { addMember } from '@cabstand/auth-admin';
 import { stringTensor, tensorOf, toWire } from '@cabstand/tensor';
-import { Subnet, until } from '@cabstand/testing';
+import { Subnet, refusalOf, until } from '@cabstand/testing';
 import { Unharmed } from '../support/bystander';
-import { RawClient, audio, epoch, newId, refusalOf, within } from '../support/raw';
+import { TestClient } from '../support/client';
+import { RawClient, audio, epoch, newId, within } from '../support/raw';
 
 const MIB = 1024 * 1024;
 /** More than a model's input may have, so that its own limit is met before the message's. */
@@ -259,7 +260,7 @@ describe('a session', () => {
     expect(records).toBe(4001);
   });
 
-  test.each([-1, 5, 2 ** 53, '9223372036854775807', '-9223372036854775808'])(
+  test.each([-2, 5, 2 ** 53, '9223372036854775807', '-9223372036854775808'])(
     'position %s is refused',
     async (position) => {
       const reason = 'POSITION_INVALID';
@@ -297,11 +298,39 @@ describe('a session', () => {
   });
 });
 
+describe('a session with a name, of the client library', () => {
+  const bad = { nope: new Float32Array(512) };
+  const good = { audio: new Float32Array(1024) };
+
+  test.each(['whole', 'live'])(
+    'goes on where its first turn, a %s one, was refused',
+    async (how) => {
+      await using own = new TestClient(subnet);
+      await using session = own.sessions.session({ model: 'silero-vad', id: newId() });
+      const ask = async (tensors: Readonly<Record<string, Float32Array>>): Promise<number> => {
+        let chunks = 0;
+        if (how === 'whole')
+          for await (const chunk of session.runProtocolTask(undefined, tensors)) chunks += +!!chunk;
+        else {
+          const turn = session.live();
+          await turn.write(tensors);
+          await turn.end();
+          for await (const chunk of turn) chunks += +!!chunk;
+        }
+        return chunks;
+      };
+      expect(await refusalOf(ask(bad))).toMatchObject({ reason: 'INPUT_UNKNOWN' });
+      expect(await ask(good)).toBe(2);
+      expect(await ask(good)).toBe(2);
+    },
+  );
+});
+
 describe('a session stream', () => {
   const open = { open: { model: 'silero-vad' } };
   const live = { turn: { turn: 0, live: true } };
-  const part = (sequence: number, ...inputs: v1.Tensor[]): v1.SessionStreamRequest => ({
-    input: { turn: 0, sequence, inputs },
+  const part = (number: number, ...inputs: v1.Tensor[]): v1.SessionStreamRequest => ({
+    input: { turn: 0, part: number, inputs },
   });
   const all = { turn: { turn: 0, input: { inputs: [audio(512 * 50)] } } };
 

@@ -1,5 +1,6 @@
 /** Rows: of different callers, who must not notice each other, and of one turn, which belong together. */
-import { float32Of, tensorFrom } from '@cabstand/client';
+import { tensorFrom } from '@cabstand/client';
+import { float32Of } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/client';
 import { plain } from '../support/cases/direct';
 import { answersTo, eighths, value, weight } from '../support/cases/kin';
@@ -105,8 +106,9 @@ let served: Served;
 
 beforeAll(async () => {
   served = await Served.start(
-    ['hidden-leak', 'quant-dyn'],
+    ['hidden-leak'],
     [leakInColumns, noLeak, quantizedInside],
+    ['quant-dyn'],
   );
 }, 120_000);
 
@@ -153,7 +155,7 @@ describe('rows that leak into each other never share a run with another callerâ€
   test.each<[string, Tensor[], 0 | 1]>([
     ['hidden-leak', callers.map((i) => tensorFrom('x', 'float32', [1000 + i], [1, 1])), 0],
     ['leak-in-columns', callers.map(ids), 1],
-    ['quant-dyn', callers.map((i) => loud(1 + (i % 2), 16, i)), 0],
+    ['quant-dyn-here', callers.map((i) => loud(1 + (i % 2), 16, i)), 0],
     ['quantized-inside', callers.map((i) => loud(1 + (i % 2), 4, i)), 0],
   ])(
     '%s',
@@ -184,7 +186,7 @@ describe('rows that leak into each other never share a run with another callerâ€
 
 describe('the rows of a turn run together, as they were sent', () => {
   test.each([
-    ['quant-dyn', 16],
+    ['quant-dyn-here', 16],
     ['quantized-inside', 4],
   ])('%s', async (model, width) => {
     const direct = await served.direct(model);

@@ -29,7 +29,7 @@ describe.each(Object.keys(STREAMS))('%s', (model) => {
     await served.ready(model);
     const input = streamOf(model).signals(frame * 12 + 1, 3);
     const cuts = [0, frame * 3, frame * 3 + 1, frame * 7 - 1, frame * 12 + 1];
-    await using session = await served.session(model);
+    await using session = served.session(model);
     const got: object[] = [];
     for (const [turn, start] of cuts.slice(0, -1).entries())
       got.push(...shown(await chunksOf(session, slices(input, start, cuts[turn + 1] ?? 0))));
@@ -40,7 +40,7 @@ describe.each(Object.keys(STREAMS))('%s', (model) => {
   test('equals it with live input in odd parts', async () => {
     await served.ready(model);
     const input = streamOf(model).signals(frame * 10, 4);
-    await using session = await served.session(model);
+    await using session = served.session(model);
     const live = session.live();
     const chunks: Chunk[] = [];
     const reading = (async () => {

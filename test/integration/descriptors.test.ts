@@ -110,7 +110,7 @@ test('a hoster without file descriptors says why an engine cannot start, and ser
   const remote = new RemoteManager({ hosters: [address] });
   const sessions = new SessionManager(remote);
   await until('the model to serve again', async () => {
-    const session = await sessions.session({ model: MODEL });
+    const session = sessions.session({ model: MODEL });
     const signal = new Float32Array(8);
     return (await drain(session.runProtocolTask(undefined, { signal }))) === 2 || undefined;
   });

@@ -16,7 +16,7 @@ afterEach(() => subnet.stop());
 
 test('sigkill to every engine of a hoster: what is not durable gets a typed node error, and the model serves again', async () => {
   await using client = new TestClient(subnet);
-  await using session = await client.sessions.session({ model: 'silero-vad', durable: false });
+  await using session = client.sessions.session({ model: 'silero-vad', durable: false });
   const turn = session.runProtocolTask(undefined, { audio: variation(recording, 1, 512 * 8000) });
   await turn.next();
   const hoster = subnet.hosters.find(({ address }) => address === session.node?.address)!;
@@ -30,7 +30,7 @@ test('sigkill to every engine of a hoster: what is not durable gets a typed node
   const reference = await SileroReference.load();
   const audio = variation(recording, 2, 512 * 20);
   const values = await until('the model to serve again', async () => {
-    await using again = await direct.session('silero-vad');
+    await using again = direct.session('silero-vad');
     return await probabilities(again.runProtocolTask(undefined, { audio }));
   });
   expect(values).toEqual(await reference.probabilities(audio));
@@ -38,7 +38,7 @@ test('sigkill to every engine of a hoster: what is not durable gets a typed node
 
 test('ten minutes of audio in one turn go on elsewhere in the middle, and equal a direct run', async () => {
   await using client = new TestClient(subnet);
-  await using session = await client.session('silero-vad');
+  await using session = client.session('silero-vad');
   const audio = variation(recording, 4, 600 * 16_000);
   const reference = await SileroReference.load();
   let killed: string | undefined;
@@ -76,7 +76,7 @@ test('a hoster killed before the first record costs a retry and nothing else', a
   const audio = variation(recording, 3, 512 * 30);
   const direct = await reference.probabilities(audio);
   for (let i = 0; i < 6; i++) {
-    await using session = await client.session('silero-vad');
+    await using session = client.session('silero-vad');
     expect(await probabilities(session.runProtocolTask(undefined, { audio }))).toEqual(direct);
     expect(session.node?.address).toBe(subnet.hosters[1]!.address);
   }
@@ -84,7 +84,7 @@ test('a hoster killed before the first record costs a retry and nothing else', a
 
 test('sigterm ends a hoster in order: running turns finish, new sessions go elsewhere', async () => {
   await using client = new TestClient(subnet);
-  await using session = await client.session('silero-vad');
+  await using session = client.session('silero-vad');
   const audio = variation(recording, 4, 512 * 3000);
   const turn = session.runProtocolTask(undefined, { audio });
   const first = await turn.next();
@@ -95,7 +95,7 @@ test('sigterm ends a hoster in order: running turns finish, new sessions go else
   for await (const chunk of turn) expect(chunk.position).toBe(count++);
   expect(count).toBe(3000);
   expect(await hoster.child.exited).toEqual({ code: 0, signal: null });
-  await using other = await client.session('silero-vad');
+  await using other = client.session('silero-vad');
   const values = await probabilities(
     other.runProtocolTask(undefined, { audio: audio.subarray(0, 5120) }),
   );

@@ -26,7 +26,7 @@ test('every reference word is spoken as the reference does, 32 at a time', async
   const wrong: string[] = [];
   const speak = async (): Promise<void> => {
     for (let entry = queue.pop(); entry !== undefined; entry = queue.pop()) {
-      await using session = await client.session('g2p');
+      await using session = client.session('g2p');
       const phonemes: string[] = [];
       for await (const chunk of session.runProtocolTask(entry.word)) phonemes.push(chunk.text);
       const spoken = phonemes.join(' ').replaceAll(/\s+/g, ' ').trim();
@@ -39,7 +39,7 @@ test('every reference word is spoken as the reference does, 32 at a time', async
 
 test('a session speaks one word after another, each from a fresh state', async () => {
   await using client = new TestClient(subnet);
-  await using session = await client.session('g2p');
+  await using session = client.session('g2p');
   for (const { word, phonemes } of words.slice(0, 5)) {
     const spoken: string[] = [];
     for await (const chunk of session.runProtocolTask(word)) spoken.push(chunk.text.trim());

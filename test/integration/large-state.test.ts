@@ -34,10 +34,10 @@ test('a model whose checkpoints no message can hold is refused at load with the 
     expect(asked).toBeLessThan((mib + 1) * MIB);
   }
   await using client = new TestClient(subnet);
-  await using session = await client.session('mib1');
+  await using session = client.session('mib1');
   expect(await sums(session, 1, 2)).toEqual([1, 3].map((sum) => [sum, sum]));
   expect(await sums(session, 4)).toEqual([[7, 7]]);
-  await using other = await client.session('mib24');
+  await using other = client.session('mib24');
   const routed = other.runProtocolTask(undefined, { samples: new Float32Array(1) });
   await expect(routed.next()).rejects.toMatchObject({
     reason: 'NO_NODE',

@@ -33,7 +33,7 @@ function runClient(job: ClientJob): Promise<ClientResult[]> {
 
 test('64 sessions from 4 processes over 2 hosters: all right, evenly spread, bounded', async () => {
   await using slow = new TestClient(subnet);
-  await using lazy = await slow.session('silero-vad');
+  await using lazy = slow.session('silero-vad');
   const recording = speech();
   const neglected = lazy.runProtocolTask(undefined, {
     audio: variation(recording, 0, 512 * 4000),

@@ -1,14 +1,8 @@
 /** What Prometheus sees of a real subnet with keys and TLS. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import {
-  SignatureAuthorizer,
-  channelCredentials,
-  generateSubnetKeys,
-  readPrivateKey,
-  subnetPaths,
-  tlsConfigSchema,
-} from '@cabstand/auth';
+import { SignatureAuthorizer, channelCredentials, readPrivateKey } from '@cabstand/auth';
+import { generateSubnetKeys, subnetPaths, tlsConfigSchema } from '@cabstand/auth-admin';
 import { HosterService, RpcClient } from '@cabstand/rpc';
 import {
   REPOSITORY_ROOT,
@@ -20,11 +14,12 @@ import {
   until,
 } from '@cabstand/testing';
 import { TestClient } from '../support/client';
+import { Gateway } from '../support/gateway';
 
 const MODEL = 'counter-generator';
 const MODELS = [MODEL, 'accumulator', 'leaky'];
 /** A hoster with three models. Prometheus reads each series at each scrape. */
-const MOST_SERIES = 1500;
+const MOST_SERIES = 1900;
 const YEAR_SECONDS = 365 * 24 * 3600;
 
 let subnet: Subnet;
@@ -70,7 +65,7 @@ test('a session, its engine and its wait for a slot are seen; none of it makes a
   });
   expect(total(before, 'cabstand_sessions_opened_total', { model: MODEL })).toBe(0);
   await using client = new TestClient(subnet, { credentials: credentials() });
-  const session = await client.session(MODEL);
+  const session = client.session(MODEL);
   for await (const chunk of session.runProtocolTask('123')) expect(chunk).toBeDefined();
   const after = await scrape(hoster().admin);
   expect(total(after, 'cabstand_engine_cpu_seconds_total', { model: MODEL })).toBeGreaterThan(0);
@@ -104,8 +99,11 @@ test('callers that are refused are counted by reason', async () => {
 });
 
 test('alert rules and the documentation name metrics that there are', async () => {
+  await using gateway = await Gateway.start(subnet);
   const pages = await Promise.all(
-    services().map(async ({ admin }) => (await fetch(`http://${admin}/metrics`)).text()),
+    [...services(), gateway].map(async ({ admin }) =>
+      (await fetch(`http://${admin}/metrics`)).text(),
+    ),
   );
   const types = pages.flatMap((page) => [...page.matchAll(/^# TYPE (\S+) (\S+)$/gm)]);
   const known = new Set(

@@ -1,12 +1,17 @@
 /** Trust that ends while streams are open: a key that is removed, tokens that expire. */
-import { addMember, authConfigSchema, createClientAuthorizer, removeMember } from '@cabstand/auth';
-import type { AuthConfigInput } from '@cabstand/auth';
+import {
+  addMember,
+  authConfigSchema,
+  createClientAuthorizer,
+  removeMember,
+} from '@cabstand/auth-admin';
+import type { AuthConfigInput } from '@cabstand/auth-admin';
 import { RemoteManager, SessionManager } from '@cabstand/client';
 import type { Session, SessionOptions } from '@cabstand/client';
 import { HosterService, RouterService } from '@cabstand/rpc';
 import { float32Of, tensorOf, toWire } from '@cabstand/tensor';
-import { Subnet, TEST_MODELS } from '@cabstand/testing';
-import { RawClient, readAll, refusalOf } from '../support/raw';
+import { Subnet, TEST_MODELS, refusalOf, until } from '@cabstand/testing';
+import { RawClient, readAll } from '../support/raw';
 
 const SLOW = 'busy-5ms';
 const LIVE = 'accumulator';
@@ -43,8 +48,8 @@ class Member implements AsyncDisposable {
     this.remote.on('routerLost', ({ reason }) => this.notices.push(`router lost: ${reason}`));
   }
 
-  async session(options: SessionOptions): Promise<Session> {
-    const session = await this.sessions.session(options);
+  session(options: SessionOptions): Session {
+    const session = this.sessions.session(options);
     session.on('recovering', ({ cause }) => this.notices.push(cause.reason));
     return session;
   }
@@ -92,8 +97,8 @@ test('streams of a removed key end within ten seconds, and those of others go on
     readAll(raw.router.serverStream(RouterService.rpc_watch_nodes, { models: [SLOW] }));
 
   let going = true;
-  const reading = read(await alice.session({ model: SLOW }), () => going);
-  const talking = talk(await alice.session({ model: LIVE }), () => going);
+  const reading = read(alice.session({ model: SLOW }), () => going);
+  const talking = talk(alice.session({ model: LIVE }), () => going);
   let watching = true;
   const watched = watch(rawAlice).finally(() => (watching = false));
   watched.catch(() => undefined);
@@ -106,7 +111,7 @@ test('streams of a removed key end within ten seconds, and those of others go on
   // All of them run.
   for (const { responses } of [{ responses: turn }, stream])
     expect((await responses.next()).value?.notice?.opened).toBeDefined();
-  const durable = await bob.session({ model: SLOW });
+  const durable = bob.session({ model: SLOW });
   let begun = false;
   const durably = read(durable, () => (begun = true));
   durably.catch(() => undefined);
@@ -138,11 +143,11 @@ test('a durable session outlives the tokens that its calls were made with', asyn
   await using member = new Member('client', { scheme: 'bearer', token_lifetime_seconds: 2 });
   const until = performance.now() + 5500;
   const going = (): boolean => performance.now() < until;
-  const plainly = member.session({ model: SLOW, durable: false }).then((it) => read(it, going));
+  const plainly = read(member.session({ model: SLOW, durable: false }), going);
   const refused = refusalOf(plainly);
-  const durable = await member.session({ model: SLOW });
+  const durable = member.session({ model: SLOW });
   const reading = read(durable, going);
-  const talking = talk(await member.session({ model: LIVE }), going);
+  const talking = talk(member.session({ model: LIVE }), going);
   const [positions, sums] = await Promise.all([reading, talking]);
   expect(positions.length).toBeGreaterThan(100);
   expect(positions).toEqual(countedFrom(0, positions));
@@ -153,4 +158,19 @@ test('a durable session outlives the tokens that its calls were made with', asyn
   expect(member.notices.length).toBeGreaterThanOrEqual(2);
   expect(new Set(member.notices)).toEqual(new Set(['CREDENTIALS_EXPIRED']));
   expect(await member.remote.nodes()).toMatchObject([{ state: 'online' }]);
+}, 40_000);
+
+// The last: the subnet has no other hoster.
+test('a hoster whose key is removed is handed out no more', async () => {
+  await using alice = new Member('alice');
+  using raw = new RawClient(subnet, 'alice');
+  const acquire = () => raw.router.unary(RouterService.rpc_acquire, { model: SLOW });
+  const state = async () => (await alice.remote.nodes())[0]?.state;
+  expect(await state()).toBe('online');
+  expect((await acquire()).lease?.node?.address).toBe(subnet.hosters[0]?.address);
+  expect(removeMember({ folder: subnet.keys, name: 'hoster' })).not.toEqual([]);
+  const removed = performance.now();
+  await until('it to be trusted no more', async () => (await state()) !== 'online' || undefined);
+  expect(performance.now() - removed).toBeLessThan(REMOVED_WITHIN_MS);
+  expect(await refusalOf(acquire())).toMatchObject({ reason: 'NO_NODE' });
 }, 40_000);

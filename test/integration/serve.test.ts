@@ -75,7 +75,7 @@ async function printedProgram({ output }: Child, router: string): Promise<string
   const [, program = ''] = /^```ts\n([^]*?)^```$/m.exec(readme) ?? [];
   const code = program
     .replace(/^const session = [^]*^await session.close\(\);$/m, line)
-    .replace("'.cabstand/keys'", JSON.stringify(path.join(data(), 'keys')))
+    .replaceAll('.cabstand/keys/', path.join(data(), 'keys/'))
     .replace('127.0.0.1:50050', router);
   expect(code).toContain(line);
   symlinkSync(path.join(REPOSITORY_ROOT, 'node_modules'), path.join(folder, 'node_modules'));

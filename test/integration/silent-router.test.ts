@@ -22,7 +22,7 @@ test('a stopped router costs a client its connect time once, and is used again w
   });
   const begin = async (): Promise<number> => {
     const start = performance.now();
-    await using session = await client.session(MODEL);
+    await using session = client.session(MODEL);
     const { value } = await session
       .runProtocolTask(undefined, { signal: new Float32Array(8).fill(1) })
       .next();

@@ -1,12 +1,13 @@
 /** A subnet that speaks TLS, dialled by address. */
 import path from 'node:path';
 import { connect } from 'node:tls';
-import { renewCertificate, subnetPaths } from '@cabstand/auth';
+import { renewCertificate, subnetPaths } from '@cabstand/auth-admin';
 import { RemoteManager, SessionManager, channelCredentials } from '@cabstand/client';
 import { Child, REPOSITORY_ROOT, Subnet, TEST_MODELS, until } from '@cabstand/testing';
 
 const CLIENT = `
-const { RemoteManager, SessionManager, channelCredentials, createClientAuthorizer, authConfigSchema } = require('@cabstand/client');
+const { authConfigSchema, createClientAuthorizer } = require('@cabstand/auth-admin');
+const { RemoteManager, SessionManager, channelCredentials } = require('@cabstand/client');
 const { routers, auth, tls } = JSON.parse(process.argv[1]);
 (async () => {
   const remote = new RemoteManager({
@@ -15,7 +16,7 @@ const { routers, auth, tls } = JSON.parse(process.argv[1]);
     credentials: channelCredentials(tls),
   });
   const sessions = new SessionManager(remote);
-  const session = await sessions.session({ model: 'accumulator' });
+  const session = sessions.session({ model: 'accumulator' });
   for await (const chunk of session.runProtocolTask(undefined, { signal: new Float32Array(8) })) console.log(chunk.index);
   await sessions.close();
   await remote.close();
@@ -87,7 +88,7 @@ test('certificates are bound to principals, and renewed under a session that is 
     });
   const remote = as('client');
   const sessions = new SessionManager(remote);
-  const session = await sessions.session({ model: 'accumulator' });
+  const session = sessions.session({ model: 'accumulator' });
   const turn = async (of: typeof session): Promise<number[]> => {
     const seen: number[] = [];
     for await (const chunk of of.runProtocolTask(undefined, { signal: new Float32Array(8) }))
@@ -98,7 +99,7 @@ test('certificates are bound to principals, and renewed under a session that is 
 
   const stranger = as('admin');
   const refused = new SessionManager(stranger);
-  await expect(turn(await refused.session({ model: 'accumulator' }))).rejects.toMatchObject({
+  await expect(turn(refused.session({ model: 'accumulator' }))).rejects.toMatchObject({
     reason: 'PERMISSION_DENIED',
   });
   await refused.close();

@@ -17,9 +17,9 @@ let up: Child;
 
 beforeAll(async () => {
   data = mkdtempSync(path.join(tmpdir(), 'cabstand-up-'));
-  // A router and two hosters, and the same for metrics.
-  const port = await freePortRange(3);
-  const admin = await freePortRange(3);
+  // A router, two hosters and a gateway, and the same for metrics.
+  const port = await freePortRange(4);
+  const admin = await freePortRange(4);
   router = `127.0.0.1:${String(port)}`;
   up = new Child('up', [
     ...[CLI, 'up', '--demo', '--data', data],
@@ -48,6 +48,10 @@ test('the demonstration streams a session of each bundled model', () => {
   expect(up.output).toMatch(/speech\s+0:00\.5/);
   expect(up.output).toContain('T AE1 K S IY0');
   expect(up.output).toMatch(/text-upside-down\.png\n180 /);
+  expect(up.output).toMatch(/utterance \{"start":0\.5.*"end":5\./);
+  // A film that its own commands steer, and that goes on after it was paused.
+  expect(up.output).toMatch(/set_prompt: \{"from_frame":\d+\}[^]*pause: [^]*pause: [^]*mean #/);
+  expect(up.output).toMatch(/cancelled after \d+ frames/);
 });
 
 test('each cabstand command of the README’s section on calls works as written', async () => {
@@ -64,7 +68,7 @@ test('the README’s program runs and prints phonemes', async () => {
   const [, source] = /```ts\n([\s\S]+?)```/.exec(readme) ?? [];
   const adapted = source!
     .replace('127.0.0.1:50050', router)
-    .replace("'.cabstand/keys'", JSON.stringify(keys()));
+    .replaceAll('.cabstand/keys/', `${keys()}/`);
   const { code } = transformSync(wrap(adapted), {
     jsc: { parser: { syntax: 'typescript' }, target: 'es2023' },
     module: { type: 'commonjs' },
@@ -108,8 +112,8 @@ test('a second run in the same folder says what holds it', async () => {
 
 test('Ctrl-C drains, ends with 0 and leaves no process behind', async () => {
   const family = descendants(up.pid);
-  // A router, two hosters and an engine for each model of each.
-  expect(family.length).toBeGreaterThanOrEqual(9);
+  // A router, two hosters and an engine for each of the five models of each.
+  expect(family.length).toBeGreaterThanOrEqual(13);
   up.kill('SIGINT');
   expect(await up.exited).toEqual({ code: 0, signal: null });
   expect(family.filter(isAlive)).toEqual([]);

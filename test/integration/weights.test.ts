@@ -34,7 +34,7 @@ async function replace(hoster: Service): Promise<void> {
 
 test('a session goes on where its weights are, and is lost, not refused, where nobody has them', async () => {
   await using client = new TestClient(subnet);
-  await using session = await client.session(MODEL);
+  await using session = client.session(MODEL);
   const live = session.live();
   const sum = async (value: number): Promise<number | undefined> => {
     await live.write({ signal: new Float32Array(FRAME).fill(value) });
@@ -62,7 +62,7 @@ test('a session goes on where its weights are, and is lost, not refused, where n
   });
   // Not only when its time to recover is over: nobody has them, and nobody will.
   expect(performance.now() - began).toBeLessThan(20_000);
-  await using again = await client.session(MODEL);
+  await using again = client.session(MODEL);
   const chunks = again.runProtocolTask(undefined, { signal: new Float32Array(FRAME).fill(5) });
   const first = await chunks.next();
   expect(first.done === true ? undefined : float32Of(first.value.tensor('sum'))[0]).toBe(5);

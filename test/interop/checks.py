@@ -147,7 +147,8 @@ def info_tells_what_models_take():
         stub = hoster_pb2_grpc.HosterServiceStub(connection)
         info = call(stub.rpc_info, hoster_pb2.InfoRequest())
     models = {model.offer.name: model for model in info.models}
-    assert set(models) == {"silero-vad", "g2p", "text-orientation"}, set(models)
+    bundled = {"silero-vad", "g2p", "text-orientation", "plasma", "voice-events"}
+    assert set(models) == bundled, set(models)
     for model in models.values():
         assert model.state == model_pb2.MODEL_STATE_READY, model
     silero = models["silero-vad"]
@@ -160,6 +161,10 @@ def info_tells_what_models_take():
     )
     assert audio.audio.sample_rate == 16000
     assert json.loads(silero.parameters)["sample_rate"]["default"] == 16000
+    plasma = models["plasma"]
+    assert (plasma.offer.kind, plasma.survival) == ("module", model_pb2.SURVIVAL_REPLAY), plasma
+    commands = {command.name: json.loads(command.arguments) for command in plasma.commands}
+    assert commands["set_prompt"]["properties"]["prompt"]["type"] == "string", commands
     assert info.limits.max_message_bytes > 0
 
 
@@ -303,13 +308,13 @@ def live_audio_streams_both_ways():
                 open=hoster_pb2.Open(model="silero-vad", ticket=lease.ticket)
             )
             yield hoster_pb2.SessionStreamRequest(turn=hoster_pb2.Turn(turn=0, live=True))
-            for sequence in range(frames):
+            for number in range(frames):
                 yield hoster_pb2.SessionStreamRequest(
                     input=session_pb2.LiveInput(
                         turn=0,
-                        sequence=sequence,
-                        inputs=[audio_int16(pcm[sequence * part : (sequence + 1) * part])],
-                        last=sequence == frames - 1,
+                        part=number,
+                        inputs=[audio_int16(pcm[number * part : (number + 1) * part])],
+                        last=number == frames - 1,
                     )
                 )
 
@@ -319,8 +324,8 @@ def live_audio_streams_both_ways():
             if kind == "record":
                 heard.append(event.record)
             elif kind == "notice" and event.notice.WhichOneof("what") == "accepted":
-                assert event.notice.accepted.next_input_sequence >= accepted
-                accepted = event.notice.accepted.next_input_sequence
+                assert event.notice.accepted.next_part >= accepted
+                accepted = event.notice.accepted.next_part
             elif kind == "closed":
                 closed = event.closed
         close_to([probability(r) for r in chunks(heard)], expected_probabilities(frames))

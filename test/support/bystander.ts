@@ -35,9 +35,9 @@ class Bystander {
     const stream = this.#stream;
     await stream.send({ open: { model: 'silero-vad' } });
     await stream.send({ turn: { turn: 0, live: true } });
-    let sequence = 0;
+    let part = 0;
     let position = 0;
-    await this.#part(sequence++);
+    await this.#part(part++);
     for await (const { record, closed } of stream.responses) {
       if (closed) break;
       if (!record) continue;
@@ -52,18 +52,18 @@ class Bystander {
       }
       this.#values.push(float32Of(fromWire(output))[0] ?? NaN);
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-      if (sequence === FRAMES_KEPT) throw new Error('the bystander has no more audio');
-      await this.#part(sequence++);
+      if (part === FRAMES_KEPT) throw new Error('the bystander has no more audio');
+      await this.#part(part++);
     }
   }
 
-  async #part(sequence: number): Promise<void> {
+  async #part(part: number): Promise<void> {
     if (this.#state === 'ended') return;
-    const samples = this.#audio.subarray(sequence * FRAME, (sequence + 1) * FRAME);
-    const last = this.#state === 'ending' && sequence >= LEAST_FRAMES;
+    const samples = this.#audio.subarray(part * FRAME, (part + 1) * FRAME);
+    const last = this.#state === 'ending' && part >= LEAST_FRAMES;
     if (last) this.#state = 'ended';
     const inputs = [toWire(tensorOf('audio', samples))];
-    await this.#stream.send({ input: { turn: 0, sequence, inputs, last } });
+    await this.#stream.send({ input: { turn: 0, part, inputs, last } });
   }
 
   /** Ends the session; answers what it heard and what it should have heard. */

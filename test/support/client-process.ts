@@ -2,8 +2,8 @@
  * A client in a process of its own: opens sessions of Silero VAD, streams a turn through each at the
  * same time, and sends what came out to its parent.
  */
-import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth';
-import type { AuthConfigInput } from '@cabstand/auth';
+import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth-admin';
+import type { AuthConfigInput } from '@cabstand/auth-admin';
 import { RemoteManager, SessionManager } from '@cabstand/client';
 import { speech, variation } from './audio';
 import { probabilities } from './client';
@@ -29,7 +29,7 @@ async function work(job: ClientJob): Promise<ClientResult[]> {
   const recording = speech();
   const results = await Promise.all(
     job.numbers.map(async (number) => {
-      await using session = await sessions.session({ model: 'silero-vad' });
+      await using session = sessions.session({ model: 'silero-vad' });
       const audio = variation(recording, number, job.samples);
       const values = await probabilities(session.runProtocolTask(undefined, { audio }));
       return { number, node: session.node?.address ?? '', values: [...values] };

@@ -14,7 +14,7 @@ export class TestClient implements AsyncDisposable {
     this.sessions = new SessionManager(this.remote);
   }
 
-  session(model: string): Promise<Session> {
+  session(model: string): Session {
     return this.sessions.session({ model });
   }
 

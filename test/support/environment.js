@@ -5,6 +5,9 @@ const TYPED_ARRAYS = [
   ...[Uint8Array, Uint16Array, Uint32Array, BigUint64Array],
 ];
 
+/** A test's limit of time finds what hangs. A machine that does much else at once is slow, which is no hang. */
+const PATIENCE = process.env.CI ? 4 : 1;
+
 /**
  * Node's environment with the outer realm's typed arrays: ONNX Runtime checks its tensors' data with
  * `instanceof`, and jest gives each test file a realm of its own.
@@ -13,5 +16,9 @@ module.exports = class extends TestEnvironment {
   constructor(config, context) {
     super(config, context);
     for (const type of TYPED_ARRAYS) this.global[type.name] = type;
+  }
+
+  handleTestEvent({ name, test }, state) {
+    if (name === 'test_start') test.timeout = PATIENCE * (test.timeout ?? state.testTimeout);
   }
 };

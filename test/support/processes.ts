@@ -55,6 +55,15 @@ export function residentBytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
+const TICKS_PER_SECOND = 100;
+
+/** User and system time of a process so far, in seconds (proc(5), fields 14 and 15). */
+export function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
 /** What a line of a hoster's log says of which process serves which model; undefined if nothing. */
 export function servingIn(
   line: string,

@@ -1,7 +1,8 @@
-import { CabstandError } from '@cabstand/core';
+import type { CabstandError } from '@cabstand/core';
 import { HosterService, RpcClient } from '@cabstand/rpc';
 import type { Authorizer, CallOptions, RpcClientOptions, v1 } from '@cabstand/rpc';
 import { tensorOf, toWire } from '@cabstand/tensor';
+import { refusalOf } from '@cabstand/testing';
 import type { Subnet } from '@cabstand/testing';
 
 const CALL_MS = 20_000;
@@ -57,17 +58,6 @@ export async function readAll(messages: AsyncIterable<unknown>): Promise<number>
   let count = 0;
   while ((await iterator.next()).done !== true) count++;
   return count;
-}
-
-/** The error of something that must fail, with a reason. */
-export async function refusalOf(outcome: Promise<unknown>): Promise<CabstandError> {
-  try {
-    await outcome;
-  } catch (error) {
-    if (CabstandError.is(error)) return error;
-    throw error;
-  }
-  throw new Error('this should have been refused');
 }
 
 /** Sends these headers, whatever the call. */

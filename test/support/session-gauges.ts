@@ -2,6 +2,8 @@
 export const SESSION_GAUGES = [
   'cabstand_open_sessions',
   'cabstand_sessions',
+  'cabstand_idle_sessions',
+  'cabstand_held_bytes',
   'cabstand_journal_records',
   'cabstand_journal_bytes',
   'cabstand_credit_records',

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 const require = createRequire(import.meta.url);
 const { BUNDLED_MODELS, Subnet, TEST_MODELS } = require('@cabstand/testing');
@@ -32,19 +33,34 @@ for (const { from, name } of MODELS) {
   writeFileSync(file, `${manifest}providers: [webgpu, cpu]\n`);
 }
 
+/** A hoster may serve before its last model is loaded: what it says once none loads any more. */
+async function loaded(ask) {
+  for (const end = Date.now() + 300_000; ;) {
+    const info = await ask();
+    const loading = MODELS.filter(
+      ({ name }) =>
+        !['ready', 'failed'].includes(info.models.find((one) => one.name === name)?.state),
+    );
+    if (loading.length === 0) return info;
+    if (Date.now() > end)
+      throw new Error(`still loading: ${loading.map(({ name }) => name).join(', ')}`);
+    await setTimeout(500);
+  }
+}
+
 const subnet = await Subnet.start({ hosters: 1, models: folder, readyMs: 300_000 });
 try {
   const authorizer = subnet.authorizer();
   const remote = new RemoteManager({ routers: subnet.routerAddresses, authorizer });
   const sessions = new SessionManager(remote);
-  const info = await remote.info(subnet.hosters[0].address);
+  const info = await loaded(() => remote.info(subnet.hosters[0].address));
   for (const { name, expected, prompt, input, text } of MODELS) {
     const model = info.models.find((one) => one.name === name);
     check(`${name} is served by ${expected}`, model?.provider === expected, model?.provider);
     const tensors = Object.fromEntries(
       Object.entries(input ?? {}).map(([key, length]) => [key, new Float32Array(length)]),
     );
-    const session = await sessions.session({ model: name });
+    const session = sessions.session({ model: name });
     let spoken = '';
     let records = 0;
     for await (const chunk of session.runProtocolTask(prompt, tensors)) {

@@ -12,9 +12,13 @@ export interface Attack {
 }
 
 /** More than both hosters together have slots of a model. */
-const SLOTS = 160;
+const SLOTS = 2200;
+/** Sessions that hold much each. */
+const MANY = 160;
 const MIB = 1 << 20;
 const FRAME = audioOf(2048);
+/** Records of a turn with it, without its end. */
+const FRAME_RECORDS = 1;
 const LONG_MS = 3_600_000;
 
 /** A turn at a hoster to its end; throws what it is refused with. */
@@ -48,6 +52,18 @@ async function keep(bob: Bob, at: number): Promise<string> {
   };
   await bob.hold(gone().catch(() => undefined));
   return 'taken back';
+}
+
+/** A durable session that has everything, and is left alone for good. */
+async function leave(bob: Bob, at: number): Promise<'done'> {
+  const session = newSession();
+  const request = { durable: true, turn: 0, model: 'silero-vad', inputs: [FRAME] };
+  await turn(bob, at, { ...session, ...request });
+  const ack = { position: FRAME_RECORDS };
+  await bob
+    .client(bob.hoster(at))
+    .unary(HosterService.rpc_session_update, { ...session, ack }, { timeoutMs: 10_000 });
+  return 'done';
 }
 
 /** A live turn that never gets any input. */
@@ -145,8 +161,12 @@ async function forged(bob: Bob, at: number): Promise<'done'> {
 }
 
 export const ATTACKS: readonly Attack[] = [
-  { name: 'kept sessions in all slots', run: (bob) => bob.loop(2 * SLOTS, (n) => keep(bob, n)) },
-  { name: 'live turns without input', run: (bob) => bob.loop(SLOTS, (n) => silence(bob, n)) },
+  { name: 'kept sessions between turns', run: (bob) => bob.loop(2 * MANY, (n) => keep(bob, n)) },
+  { name: 'idle durable sessions, ever more', run: (bob) => bob.loop(32, (n) => leave(bob, n)) },
+  {
+    name: 'live turns without input in all slots',
+    run: (bob) => bob.loop(SLOTS, (n) => silence(bob, n)),
+  },
   { name: 'orphans by made-up resumes', run: (bob) => bob.loop(8, (n) => orphan(bob, n)) },
   { name: 'unused reservations', run: (bob) => bob.loop(8, () => reserve(bob, false)) },
   { name: 'reservations to resume', run: (bob) => bob.loop(8, () => reserve(bob, true)) },
@@ -167,8 +187,8 @@ export const ATTACKS: readonly Attack[] = [
     run: (bob) => bob.loop(40, (n) => unread(bob, n, 4 * MIB)),
   },
   {
-    name: 'turns that are never acknowledged in all slots',
-    run: (bob) => bob.loop(SLOTS, (n) => unacknowledged(bob, n)),
+    name: 'turns that are never acknowledged',
+    run: (bob) => bob.loop(MANY, (n) => unacknowledged(bob, n)),
   },
   { name: '9,000 watches', run: (bob) => bob.loop(9000, () => watch(bob)) },
   { name: '10,000 calls that say nothing', run: (bob) => bob.loop(10_000, () => mute(bob)) },

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth';
+import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth-admin';
 import { CabstandError, sleep } from '@cabstand/core';
 import { RpcClient } from '@cabstand/rpc';
 import type { Authorizer, v1 } from '@cabstand/rpc';

@@ -1,8 +1,10 @@
 import path from 'node:path';
-import { addMember, readPrivateKey, subnetPaths } from '@cabstand/auth';
+import { readPrivateKey } from '@cabstand/auth';
+import { addMember, subnetPaths } from '@cabstand/auth-admin';
 import { sleep } from '@cabstand/core';
 import { Subnet } from '@cabstand/testing';
-import { residentBytes } from '../../support/processes';
+import { cpuSeconds, residentBytes } from '../../support/processes';
+import { load } from '../load';
 import { heading, print } from '../report';
 import { format, quantile } from '../stats';
 import { Worker } from '../worker';
@@ -19,6 +21,11 @@ export interface FairnessOptions {
   readonly seconds: number;
   /** Only attacks whose name contains this. */
   readonly only: string;
+}
+
+/** What the victim noticed, and the share of a core that each service's main process computed, engines left out. */
+interface Round extends Turns {
+  readonly cpu: readonly number[];
 }
 
 /** What one client notices when another one, of equal standing, does its worst: limits as they are by default. */
@@ -44,18 +51,21 @@ async function attacked(attack: string, seconds: number): Promise<void> {
   using victim = new Worker<ToVictim>(path.join(__dirname, 'victim.js'));
   using hostile = new Worker<ToHostile>(path.join(__dirname, 'hostile.js'));
   await victim.ask({ start: target('alice') });
-  const round = async (): Promise<Turns> => {
-    await sleep(seconds * 1000);
-    return (await victim.ask({ take: true })) as Turns;
-  };
   const services = [...subnet.routers, ...subnet.hosters];
+  const busy = (): readonly number[] => services.map(({ child }) => cpuSeconds(child.pid));
+  const round = async (): Promise<Round> => {
+    await victim.ask({ take: true });
+    const begin = busy();
+    await sleep(seconds * 1000);
+    const cpu = busy().map((end, at) => (end - (begin[at] ?? 0)) / seconds);
+    return { ...((await victim.ask({ take: true })) as Turns), cpu };
+  };
   const resident = (): readonly number[] => services.map(({ child }) => residentBytes(child.pid));
-  await victim.ask({ take: true });
   const before = await round();
   const calm = resident();
   await hostile.ask({ start: target('bob'), attack });
   await sleep(LEAD_IN_MS);
-  await victim.ask({ take: true });
+  await hostile.ask({ take: true });
   const during = await round();
   const outcomes = (await hostile.ask({ take: true })) as Outcomes;
   const grown = resident().map((bytes, at) => bytes - (calm[at] ?? 0));
@@ -64,8 +74,8 @@ async function attacked(attack: string, seconds: number): Promise<void> {
 
 function report(
   attack: string,
-  before: Turns,
-  during: Turns,
+  before: Round,
+  during: Round,
   outcomes: Outcomes,
   grown: readonly number[],
 ): void {
@@ -94,6 +104,13 @@ function report(
         .map(([outcome, count]) => `${format(count, 0)} ${outcome}`)
         .join(', '),
     },
+    {
+      what: 'cores in use, router and hosters',
+      value: before.cpu
+        .map((x, at) => `${format(x, 2)} to ${format(during.cpu[at] ?? 0, 2)}`)
+        .join(', '),
+    },
+    { what: 'load average', value: format(load(), 1) },
     {
       what: 'resident memory, router and hosters',
       value: grown

@@ -1,5 +1,5 @@
 /** What the processes of the fairness benchmark say to each other. */
-import type { AuthConfigInput } from '@cabstand/auth';
+import type { AuthConfigInput } from '@cabstand/auth-admin';
 
 /** A subnet, and as whom to call it. */
 export interface Target {

@@ -1,5 +1,5 @@
 /** A client that runs short sessions several times a second, in a process of its own. */
-import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth';
+import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth-admin';
 import { RemoteManager, SessionManager } from '@cabstand/client';
 import type { Chunk } from '@cabstand/client';
 import { CabstandError } from '@cabstand/core';
@@ -29,7 +29,7 @@ async function turn(sessions: SessionManager): Promise<void> {
   const one = MODELS[next++ % MODELS.length];
   if (one === undefined) return;
   try {
-    await using session = await sessions.session({ model: one.model });
+    await using session = sessions.session({ model: one.model });
     let answer = '';
     const signal = AbortSignal.timeout(PATIENCE_MS);
     for await (const chunk of session.runProtocolTask(one.prompt, one.inputs, { signal }))

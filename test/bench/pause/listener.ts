@@ -1,6 +1,6 @@
 /** A microphone in a process of its own: a frame each 32 ms, and when the records come. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth';
+import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth-admin';
 import { HosterService, RpcClient } from '@cabstand/rpc';
 import type { BidiStream, v1 } from '@cabstand/rpc';
 import { tensorOf, toWire } from '@cabstand/tensor';
@@ -33,9 +33,9 @@ async function listen({ address, auth }: Target): Promise<void> {
 
 async function speak(stream: BidiStream<v1.SessionStreamRequest, unknown>): Promise<void> {
   const start = performance.now();
-  for (let sequence = 0; ended === undefined; sequence++) {
-    await stream.send({ input: { turn: 0, sequence, inputs: [AUDIO] } });
-    const due = start + (sequence + 1) * FRAME_MS - performance.now();
+  for (let part = 0; ended === undefined; part++) {
+    await stream.send({ input: { turn: 0, part, inputs: [AUDIO] } });
+    const due = start + (part + 1) * FRAME_MS - performance.now();
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, due)));
   }
 }

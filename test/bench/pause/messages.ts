@@ -1,5 +1,5 @@
 /** What the processes of the pause benchmark say to each other. */
-import type { AuthConfigInput } from '@cabstand/auth';
+import type { AuthConfigInput } from '@cabstand/auth-admin';
 
 /** Where to call, and as whom. */
 export interface Target {

@@ -1,6 +1,6 @@
 /** Sends large messages from a process of its own, all connections at once, and counts what came of them. */
 import { setPriority } from 'node:os';
-import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth';
+import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth-admin';
 import { CabstandError } from '@cabstand/core';
 import { Encoded, HosterService, RpcClient } from '@cabstand/rpc';
 import { tensorOf, toWire } from '@cabstand/tensor';

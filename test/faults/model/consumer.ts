@@ -2,12 +2,13 @@
 import { CabstandError } from '@cabstand/core';
 import type { FakeClock } from '@cabstand/core';
 import { RemoteManager, SessionManager } from '@cabstand/client';
-import type { Chunk, LiveTurn, PlacementSource, Session, TurnResult } from '@cabstand/client';
-import { ProcessClock } from './clock';
+import type { Chunk, LiveTurn, Session, TurnResult } from '@cabstand/client';
+import type { PlacementSource } from '@cabstand/client/protocol';
+import { ProcessClock } from '@cabstand/testing';
 import { MODEL } from './engine';
 import { Gate } from './gate';
 import type { Network } from './network';
-import { MemoryProtocol } from './protocol';
+import { memoryProtocol } from './protocol';
 import type { Expected, Script } from './script';
 
 export interface ConsumerInit {
@@ -69,7 +70,7 @@ export class Consumer {
         Promise.resolve(hosters.map((address) => ({ nodeId: address, incarnation: '', address }))),
     };
     this.#manager = new SessionManager(placement, {
-      protocol: new MemoryProtocol(network, process, clock),
+      protocol: memoryProtocol(network, process, clock),
       clock,
       random,
       timeouts: LONG,
@@ -134,8 +135,8 @@ export class Consumer {
     const { script, expected, id, handle } = this.#init;
     const session =
       handle === undefined
-        ? await this.#manager.session({ model: MODEL, ...(id === undefined ? {} : { id }) })
-        : await this.#manager.import(handle);
+        ? this.#manager.session({ model: MODEL, ...(id === undefined ? {} : { id }) })
+        : this.#manager.import(handle);
     this.#session = session;
     session.on('recovered', () => this.recovered++);
     const from = session.position;

@@ -3,14 +3,14 @@ import { CabstandError } from '@cabstand/core';
 import { codecs } from '@cabstand/rpc';
 import type { Tensor } from '@cabstand/tensor';
 import type {
-  ModelHost,
+  ModelSource,
   ModelStatus,
   Sequence,
   SequenceOptions,
   SequenceSink,
   ServedModel,
   TurnStart,
-} from '../../../services/hoster/src/engines/contract';
+} from '@cabstand/sessions';
 import { INITIAL_STATE, next, outputOf } from './script';
 
 export const MODEL = 'mixer';
@@ -123,6 +123,14 @@ class EngineSequence implements Sequence {
     });
   }
 
+  command(): void {
+    throw new Error('it takes no commands');
+  }
+
+  stop(turn: number): void {
+    this.cancel(turn);
+  }
+
   snapshot(): void {
     this.#commands.push(() => this.#snapshots++);
   }
@@ -201,7 +209,9 @@ export class Engine implements ServedModel {
   readonly batchingNote = '';
   readonly runtime = 'memory';
   readonly outputs = [];
+  readonly commands = [];
   readonly capacity = 8;
+  readonly places = 8;
   readonly stepSeconds = 0.001;
   readonly forgetSteps = (): void => undefined;
   status: ModelStatus = { state: 'ready' };
@@ -243,9 +253,8 @@ export class Engine implements ServedModel {
   }
 
   /** What the session core and the handlers ask of a model host. */
-  host(): ModelHost {
-    const asked: Pick<ModelHost, 'resolve' | 'onChange' | 'models'> = {
-      models: () => [this],
+  host(): ModelSource {
+    return {
       resolve: (name) => {
         if (name !== MODEL) throw new CabstandError('MODEL_UNKNOWN', `no model ${name}`);
         if (this.status.state !== 'ready') throw new CabstandError('MODEL_LOADING', 'loading');
@@ -256,6 +265,5 @@ export class Engine implements ServedModel {
         return () => void this.#listeners.delete(listener);
       },
     };
-    return asked as ModelHost;
   }
 }

@@ -128,6 +128,59 @@ test.each<[name: string, scripts: readonly Script[], ops: readonly Op[], seed: n
     ],
     918_953_477,
   ],
+  [
+    'a hoster has taken all parts that were sent before another process writes the first of them',
+    [[plain(0), live([0], [0]), plain(0)]],
+    [
+      { op: 'read', who: 0, count: 1 },
+      { op: 'flow', count: 1 },
+      { op: 'write', who: 0, count: 2 },
+      { op: 'deliver', at: 0, count: 4 },
+      { op: 'read', who: 0, count: 1 },
+      { op: 'flow', count: 1 },
+      { op: 'flow', count: 2 },
+      { op: 'move', session: 0, how: 'detach' },
+      { op: 'read', who: 0, count: 1 },
+      { op: 'flow', count: 2 },
+      { op: 'flow', count: 5 },
+    ],
+    0,
+  ],
 ])('%s', async (_name, scripts, ops, seed) => {
   await checked({ scripts, named: false, seed, ops });
+});
+
+test.each<[name: string, scripts: readonly Script[], ops: readonly Op[]]>([
+  [
+    'a copy that was left behind where the session was refused is not closed under its name',
+    [[live(), plain(0)]],
+    [
+      { op: 'flow', count: 1 },
+      { op: 'duplicate', at: 0 },
+      { op: 'write', who: 0, count: 1 },
+      { op: 'flow', count: 4 },
+      { op: 'flow', count: 3 },
+      { op: 'duplicate', at: 0 },
+      { op: 'flow', count: 3 },
+      { op: 'read', who: 0, count: 2 },
+      { op: 'advance', ms: 70_000 },
+    ],
+  ],
+  [
+    'nor is it by a process that lets the session go for another one',
+    [[plain(0)], [live(), live()]],
+    [
+      { op: 'flow', count: 1 },
+      { op: 'duplicate', at: 0 },
+      { op: 'write', who: 201, count: 1 },
+      { op: 'flow', count: 3 },
+      { op: 'deliver', at: 0, count: 2 },
+      { op: 'flow', count: 2 },
+      { op: 'deliver', at: 0, count: 2 },
+      { op: 'move', session: 303, how: 'detach' },
+      { op: 'advance', ms: 11_000 },
+    ],
+  ],
+])('of a session with a name: %s', async (_name, scripts, ops) => {
+  await checked({ scripts, named: true, seed: 0, ops });
 });

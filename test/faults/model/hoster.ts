@@ -5,12 +5,11 @@ import { ticketVerifier } from '@cabstand/auth';
 import type { Sealer } from '@cabstand/auth';
 import { Encoded, HosterService } from '@cabstand/rpc';
 import type { ServerCall, StreamWriter, v1 } from '@cabstand/rpc';
-// Below the hoster's surface: the core itself is tried, without the process around it.
-import { hosterHandlers } from '../../../services/hoster/src/handlers';
-import { Sessions } from '../../../services/hoster/src/sessions/sessions';
-import type { SessionOptions } from '../../../services/hoster/src/sessions/options';
+import { sessionHandlers } from '@cabstand/hosting';
+import { Sessions } from '@cabstand/sessions';
+import type { SessionOptions } from '@cabstand/sessions';
+import { ProcessClock } from '@cabstand/testing';
 import type { Call } from './call';
-import { ProcessClock } from './clock';
 import { Engine } from './engine';
 import { Fences } from './fences';
 import type { Asking } from './fences';
@@ -42,16 +41,14 @@ export class Hoster implements Listener {
     this.#onViolation = onViolation;
     this.#fences = new Fences(address, onViolation);
     const host = this.engine.host();
-    this.sessions = new Sessions({ host, clock: this.clock, observer: {}, sealer, options });
+    this.sessions = new Sessions({ host, clock: this.clock, sealer, options });
     this.#progress = every(this.clock, PROGRESS_MS, () => this.sessions.tellProgress());
-    this.#handlers = hosterHandlers({
+    this.#handlers = sessionHandlers({
       sessions: this.sessions,
       host,
       identity: { nodeId: address, incarnation: '', version: '0' },
       tickets: ticketVerifier(),
       leaseConsumed: () => undefined,
-      limits: { maxMessageBytes: 1 << 20 },
-      unloadDeadlineMs: 1000,
     });
   }
 
@@ -95,34 +92,34 @@ export class Hoster implements Listener {
         const { request, response } = HosterService[method];
         const asked = request.decode(await only(first));
         const out = this.#writer(server, response.encode, asked);
-        await this.#handlers[method]?.(asked, call, out);
+        await this.#handlers[method](asked, call, out);
         return;
       }
       case 'rpc_session_stream': {
         const { request, response } = HosterService[method];
         const asking: Asking = {};
         const out = this.#writer(server, response.encode, asking);
-        await this.#handlers[method]?.(this.#requests(first, request.decode, asking), call, out);
+        await this.#handlers[method](this.#requests(first, request.decode, asking), call, out);
         return;
       }
       case 'rpc_session_update': {
         const { request, response } = HosterService[method];
         const asked = request.decode(await only(first));
-        const answer = await this.#handlers[method]?.(asked, call);
+        const answer = await this.#handlers[method](asked, call);
         this.#fences.raised(asked);
-        server.push(response.encode(answer ?? {}));
+        server.push(response.encode(answer));
         return;
       }
       case 'rpc_session_status': {
         const { request, response } = HosterService[method];
-        const answer = await this.#handlers[method]?.(request.decode(await only(first)), call);
-        server.push(response.encode(answer ?? {}));
+        const answer = await this.#handlers[method](request.decode(await only(first)), call);
+        server.push(response.encode(answer));
         return;
       }
       case 'rpc_close_session': {
         const { request, response } = HosterService[method];
-        const answer = await this.#handlers[method]?.(request.decode(await only(first)), call);
-        server.push(response.encode(answer ?? {}));
+        const answer = await this.#handlers[method](request.decode(await only(first)), call);
+        server.push(response.encode(answer));
       }
     }
   }

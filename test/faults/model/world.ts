@@ -1,6 +1,6 @@
 /** Consumers and hosters, the network between them, and one schedule of what happens to them. */
 import { FakeClock } from '@cabstand/core';
-import { authConfigSchema, createSealer } from '@cabstand/auth';
+import { authConfigSchema, createSealer } from '@cabstand/auth-admin';
 import { Consumer } from './consumer';
 import { Hoster } from './hoster';
 import { Network } from './network';

@@ -1,11 +1,11 @@
 /** The models of test/models/cases behind a hoster, and what their callers get. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type {
   CabstandError,
   Chunk,
-  ModelInfo,
+  HosterInfo,
   Session,
   Tensor,
   TensorInput,
@@ -18,6 +18,8 @@ import { Direct } from './direct';
 import { writeKin } from './kin';
 import type { Kin } from './kin';
 
+type ModelInfo = HosterInfo['models'][number];
+
 /** Another folder with models of the same names can be put in the place of ours. */
 const CASES = process.env.CASES_DIR ?? path.join(TEST_MODELS, 'cases');
 
@@ -25,6 +27,20 @@ const CASES = process.env.CASES_DIR ?? path.join(TEST_MODELS, 'cases');
 export const CALLERS = 8;
 /** How often they do, where one joint run is waited for, or where there must be none. */
 const ROUNDS = 25;
+
+function copyWithoutGolden(name: string, folder: string): void {
+  const to = path.join(folder, `${name}-here`);
+  cpSync(path.join(CASES, name), to, {
+    recursive: true,
+    filter: (file) => !file.endsWith('golden.json'),
+  });
+  const manifest = path.join(to, 'model.yaml');
+  const text = readFileSync(path.join(CASES, name, 'model.yaml'), 'utf8');
+  writeFileSync(
+    manifest,
+    text.replace(/^name: .*$/m, `name: ${name}-here`).replace(/^golden: .*$/m, ''),
+  );
+}
 
 /** A hoster with some of the cases and models of their kind, and its client. */
 export class Served implements AsyncDisposable {
@@ -40,17 +56,28 @@ export class Served implements AsyncDisposable {
     this.#client = new TestClient(subnet);
   }
 
-  /** Waits until each model is served or refused; `info` says which. */
-  static async start(names: readonly string[], kin: readonly Kin[] = []): Promise<Served> {
+  /**
+   * Waits until each model is served or refused; `info` says which.
+   *
+   * @param here cases whose right answers are this processor's own, as those of integer products are: without VNNI they
+   *   saturate. They are served as `NAME-here`, without golden data of another machine.
+   */
+  static async start(
+    names: readonly string[],
+    kin: readonly Kin[] = [],
+    here: readonly string[] = [],
+  ): Promise<Served> {
     const folder = mkdtempSync(path.join(tmpdir(), 'cabstand-kin-'));
     try {
       for (const one of kin) await writeKin(folder, one);
-      const only = [...names, ...kin.map(({ name }) => name), ALWAYS];
+      for (const name of here) copyWithoutGolden(name, folder);
+      const made = [...kin.map(({ name }) => name), ...here.map((name) => `${name}-here`)];
+      const only = [...names, ...made, ALWAYS];
       const subnet = await Subnet.start({
         hosters: 1,
         hosterConfig: { models: [CASES, folder, TEST_MODELS], only },
       });
-      return new Served(folder, new Set(kin.map(({ name }) => name)), subnet);
+      return new Served(folder, new Set(made), subnet);
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
       throw error;
@@ -106,13 +133,13 @@ export class Served implements AsyncDisposable {
     return Direct.of(path.join(this.#kin.has(model) ? this.#folder : CASES, model));
   }
 
-  session(model: string): Promise<Session> {
+  session(model: string): Session {
     return this.#client.session(model);
   }
 
   /** One turn of a session of its own. */
   async turn(model: string, input: TensorInput): Promise<Chunk[]> {
-    await using session = await this.session(model);
+    await using session = this.session(model);
     return await chunksOf(session, input);
   }
 
@@ -132,7 +159,7 @@ export class Served implements AsyncDisposable {
     inputs: readonly TensorInput[],
     check: (caller: number, chunks: Chunk[]) => void,
   ): Promise<{ readonly turns: number; readonly runs: number; readonly joint: number }> {
-    const sessions = await Promise.all(inputs.map(() => this.session(model)));
+    const sessions = inputs.map(() => this.session(model));
     const before = await this.#runs(model);
     let turns = 0;
     let now = before;

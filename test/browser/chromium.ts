@@ -1,0 +1,119 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { WebSocket } from 'ws';
+
+interface Reply {
+  readonly id?: number;
+  readonly method?: string;
+  readonly params?: unknown;
+  readonly result?: { readonly [member: string]: unknown };
+  readonly error?: { readonly message: string };
+}
+
+/** Ends that Chromium tells its clients by: https://chromedevtools.github.io/devtools-protocol/ */
+const READY = /DevTools listening on (ws:\/\/\S+)/;
+const START_MS = 60_000;
+
+/** A real browser without a screen, whose microphone plays a recording; steered by the DevTools protocol. */
+export class Chromium implements AsyncDisposable {
+  /** What the page complained of. */
+  readonly complaints: string[] = [];
+  readonly #child: ChildProcess;
+  readonly #profile: string;
+  readonly #socket: WebSocket;
+  readonly #waiting = new Map<number, (reply: Reply) => void>();
+  #next = 0;
+  #session = '';
+
+  private constructor(child: ChildProcess, profile: string, socket: WebSocket) {
+    this.#child = child;
+    this.#profile = profile;
+    this.#socket = socket;
+    socket.on('message', (data: Buffer) => this.#hear(JSON.parse(data.toString()) as Reply));
+  }
+
+  static async start(program: string, recording: string): Promise<Chromium> {
+    const profile = mkdtempSync(path.join(tmpdir(), 'cabstand-browser-'));
+    const child = spawn(
+      program,
+      [
+        ...['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+        ...['--no-first-run', '--disable-extensions', '--remote-debugging-port=0'],
+        ...['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'],
+        ...[`--use-file-for-fake-audio-capture=${recording}`, `--user-data-dir=${profile}`],
+        ...['--autoplay-policy=no-user-gesture-required', 'about:blank'],
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    const address = await new Promise<string>((resolve, reject) => {
+      let said = '';
+      const late = setTimeout(() => reject(new Error(`no browser: ${said}`)), START_MS);
+      child.once('exit', () => reject(new Error(`the browser ended: ${said}`)));
+      child.stderr.on('data', (piece: Buffer) => {
+        said += piece.toString();
+        const [, found] = READY.exec(said) ?? [];
+        if (found === undefined) return;
+        clearTimeout(late);
+        resolve(found);
+      });
+    });
+    const socket = new WebSocket(address);
+    await new Promise((resolve, reject) => {
+      socket.once('open', resolve);
+      socket.once('error', reject);
+    });
+    return new Chromium(child, profile, socket);
+  }
+
+  async open(url: string): Promise<void> {
+    const { targetId } = await this.#call('Target.createTarget', { url: 'about:blank' });
+    const attach = { targetId, flatten: true };
+    const { sessionId } = await this.#call('Target.attachToTarget', attach);
+    this.#session = String(sessionId);
+    await this.#call('Runtime.enable', {});
+    await this.#call('Log.enable', {});
+    await this.#call('Page.enable', {});
+    await this.#call('Page.navigate', { url });
+  }
+
+  /** The value of an expression in the page. */
+  async evaluate(expression: string): Promise<unknown> {
+    const { result, exceptionDetails } = (await this.#call('Runtime.evaluate', {
+      ...{ expression, returnByValue: true, awaitPromise: true, userGesture: true },
+    })) as { readonly result: { readonly value?: unknown }; readonly exceptionDetails?: unknown };
+    if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
+    return result.value;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
+    if (this.#child.exitCode === null) {
+      this.#child.kill('SIGKILL');
+      await ended;
+    }
+    this.#socket.terminate();
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10 });
+  }
+
+  async #call(method: string, params: object): Promise<NonNullable<Reply['result']>> {
+    const id = ++this.#next;
+    const sessionId = this.#session === '' ? {} : { sessionId: this.#session };
+    const { result, error } = await new Promise<Reply>((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.#socket.send(JSON.stringify({ id, method, params, ...sessionId }));
+    });
+    if (error !== undefined) throw new Error(`${method}: ${error.message}`);
+    return result ?? {};
+  }
+
+  #hear(reply: Reply): void {
+    if (reply.id !== undefined) {
+      this.#waiting.get(reply.id)?.(reply);
+      this.#waiting.delete(reply.id);
+    } else if (reply.method === 'Runtime.exceptionThrown' || reply.method === 'Log.entryAdded')
+      this.complaints.push(JSON.stringify(reply.params));
+  }
+}
