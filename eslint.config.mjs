@@ -39,7 +39,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['libs/cli/**/*.ts', 'test/bench/**/*.ts'],
+    files: ['libs/cli/**/*.ts', 'libs/testing/src/conformance/main.ts', 'test/bench/**/*.ts'],
     rules: { 'no-console': 'off' },
   },
   {
@@ -55,9 +55,22 @@ export default tseslint.config(
         clearTimeout: 'readonly',
         URL: 'readonly',
         fetch: 'readonly',
+        AbortController: 'readonly',
         AbortSignal: 'readonly',
         Buffer: 'readonly',
       },
+    },
+  },
+  {
+    files: ['examples/**/*.js'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        [
+          ...['document', 'window', 'navigator', 'crypto', 'performance', 'btoa', 'WebSocket'],
+          ...['TextDecoderStream', 'AudioContext', 'AudioWorkletNode', 'AudioWorkletProcessor'],
+          'registerProcessor',
+        ].map((name) => [name, 'readonly']),
+      ),
     },
   },
 );
