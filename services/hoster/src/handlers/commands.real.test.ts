@@ -61,6 +61,8 @@ const OPTIONS = {
   ...{ journalRecords: 64, journalBytes: 512 * KIB },
   ...{ journalCommands: 16, journalCommandBytes: 256 * KIB },
 };
+/** Of 60,000 bytes: the journal has room for 13, and the buffers of the connection for some more. */
+const MOST_RESULTS = 60;
 
 type Call = BidiStream<v1.SessionStreamRequest, v1.SessionStreamResponse__Output>;
 
@@ -107,11 +109,12 @@ describe.each(['plain', 'replaying', 'committing'])('%s', (model) => {
     async (durable) => {
       const { stream, session } = await opened(model, durable, 1);
       const flooding = flood(stream, 60_000).catch((error: unknown) => error);
-      // Not only for as long as the module takes: what is kept for its reader is in the way.
-      await until(() => {
-        const { commands } = session;
-        return commands?.hasRoom === false && commands.waitsForReader;
-      }, 20_000);
+      const { commands } = session;
+      const refused = () => session.state !== 'streaming';
+      // What is kept for its reader is in the way, which stays so. Commands at the module make room for a moment each.
+      const heldBack = () =>
+        until(() => refused() || (commands?.hasRoom === false && commands.waitsForReader), 20_000);
+      await heldBack();
       const { journalBytes, journalCommandBytes } = OPTIONS;
       // Another one of the same model is served while it stands.
       const other = await opened(model);
@@ -120,10 +123,19 @@ describe.each(['plain', 'replaying', 'committing'])('%s', (model) => {
         all.some(({ result }) => result),
       );
       expect(records.at(-1)?.result?.value).toHaveLength(60_002);
-      expect(session.commands?.hasRoom).toBe(false);
+      await heldBack();
+      expect(commands?.next).toBeLessThan(64 + MOST_RESULTS);
       expect(session.journal.bytes).toBeLessThanOrEqual(
         journalBytes + journalCommandBytes + 70_000,
       );
+      if (refused()) {
+        // Only an acknowledgement could make room, and it would come behind commands that are not read.
+        expect(durable).toBe(true);
+        expect(await refusalOf(hear(stream.responses, () => false))).toMatchObject({
+          reason: 'RATE_LIMITED',
+          metadata: { limited_by: 'commands_waiting' },
+        });
+      }
       stream.cancel();
       await flooding;
     },

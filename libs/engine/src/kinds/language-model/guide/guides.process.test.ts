@@ -55,9 +55,10 @@ test('what cannot be followed is refused with its reason, and everything else go
 });
 
 test('what takes too long is given up, and others are compiled and followed meanwhile', async () => {
-  await using guides = guidesOf('gpt2', { compileMs: 3000, maskMs: 60_000 });
+  await using guides = guidesOf('gpt2', { compileMs: 2000, maskMs: 60_000 });
   const good = await guides.open({ kind: 'choice', text: '["yes","no"]' }, 'a');
-  const endless = '((((([a-z]{1,99}){1,99}){1,99}){1,99}){1,99})';
+  // It takes more than ten seconds, and then more memory than there is.
+  const endless = '((([a-z]{1,9999}){1,9999}){1,9999})';
   const hostile = guides
     .open({ kind: 'regex', text: endless }, 'b')
     .catch((error: unknown) => error);
@@ -65,9 +66,7 @@ test('what takes too long is given up, and others are compiled and followed mean
   expect(allowed(good.mask).length).toBeGreaterThan(0);
   const other = await guides.open({ kind: 'regex', text: 'x+' }, 'a');
   await other.prepare([]);
-  expect(await hostile).toMatchObject({
-    reason: expect.stringMatching(/^(LIMIT_EXCEEDED|PARAMETER_INVALID)$/) as string,
-  });
+  expect(await hostile).toMatchObject({ reason: 'LIMIT_EXCEEDED' });
 });
 
 test('special tokens, and ids that the tokenizer does not have, are never allowed but the end where it may be', async () => {
