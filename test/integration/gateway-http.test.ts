@@ -173,7 +173,7 @@ test('a page that stays away for longer finds its turn at the hoster', async () 
   expect((await http.ask('DELETE', '/v1/sessions/away')).status).toBe(200);
 });
 
-test('turns of a session one after another, and a command beside one that runs', async () => {
+test('turns of a session one after another', async () => {
   const texts: string[] = [];
   const read = async (response: Response): Promise<readonly SseEvent[]> => {
     const events: SseEvent[] = [];
@@ -192,29 +192,26 @@ test('turns of a session one after another, and a command beside one that runs',
     positionsTo(first.length + second.length),
   );
   expect((await http.ask('DELETE', '/v1/sessions/words')).status).toBe(200);
+});
 
-  const audio = variation(recording, 3, FRAME * 2000);
-  const running = await http.ask('POST', '/v1/sessions', {
-    body: { ...silero(audio), session_id: 'stopped' },
+test('another turn, another reader and a command beside a turn that runs', async () => {
+  // It runs for as long as its input goes on.
+  const live = new Live(http.socketTo('/v1/sessions/live'), {
+    ...http.microphone(),
+    session_id: 'stopped',
   });
-  let steps = 0;
-  let end: SseEvent | undefined;
-  for await (const event of sseEvents(running)) {
-    if (event.type === 'chunk' && ++steps === 50) {
-      const busy = await http.ask('POST', '/v1/sessions/stopped/turns', { body: {} });
-      expect(busy.status).toBe(409);
-      expect(await busy.json()).toMatchObject({ error: { reason: 'SESSION_BUSY' } });
-      const other = await http.ask('GET', '/v1/sessions/stopped/events');
-      expect(await other.json()).toMatchObject({ error: { reason: 'SESSION_BUSY' } });
-      const stop = await http.ask('POST', '/v1/sessions/stopped/commands', {
-        body: { name: 'stop' },
-      });
-      expect([stop.status, await stop.json()]).toEqual([200, { result: { stopped: true } }]);
-    }
-    end = event;
-  }
-  expect(end).toMatchObject({ type: 'end', data: { reason: 'stopped' } });
-  expect((await http.ask('DELETE', '/v1/sessions/stopped')).status).toBe(200);
+  await until('it to be open', () => live.socket.readyState === WebSocket.OPEN || undefined);
+  live.socket.send(Buffer.alloc(4 * FRAME * 50));
+  await until('50 records', () => live.chunks.length >= 50 || undefined);
+  const busy = await http.ask('POST', '/v1/sessions/stopped/turns', { body: {} });
+  expect(busy.status).toBe(409);
+  expect(await busy.json()).toMatchObject({ error: { reason: 'SESSION_BUSY' } });
+  const other = await http.ask('GET', '/v1/sessions/stopped/events');
+  expect(await other.json()).toMatchObject({ error: { reason: 'SESSION_BUSY' } });
+  const stop = await http.ask('POST', '/v1/sessions/stopped/commands', { body: { name: 'stop' } });
+  expect([stop.status, await stop.json()]).toEqual([200, { result: { stopped: true } }]);
+  expect(await live.closed).toBe(1000);
+  expect(live.heard.at(-1)).toMatchObject({ type: 'end', reason: 'stopped' });
 });
 
 test('one turn, asked for as curl would', async () => {
