@@ -1,7 +1,7 @@
 /**
- * Unit tests (beside the code) run on the sources, and so do test/faults/model, test/fuzz and test/bench, which
- * need no processes; the rest of test/ runs built ones. The other tests of test/faults take minutes and run on
- * their own: FAULTS=1.
+ * Unit tests (beside the code) run on the sources, and so do test/faults/model, test/fuzz, test/bench and
+ * test/deploy, which need no processes; the rest of test/ runs built ones. The other tests of test/faults take
+ * minutes and run on their own: FAULTS=1.
  */
 const { mkdtempSync, rmSync } = require('node:fs');
 const { tmpdir } = require('node:os');
@@ -47,6 +47,7 @@ module.exports = {
         '<rootDir>/test/faults/model/*.test.ts',
         '<rootDir>/test/fuzz/*.test.ts',
         '<rootDir>/test/bench/peers/*.test.ts',
+        '<rootDir>/test/deploy/*.test.ts',
       ],
     },
     {

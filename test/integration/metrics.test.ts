@@ -8,6 +8,7 @@ import {
   REPOSITORY_ROOT,
   Subnet,
   TEST_MODELS,
+  freePorts,
   pageFaults,
   scrape,
   total,
@@ -15,6 +16,8 @@ import {
 } from '@cabstand/testing';
 import { TestClient } from '../support/client';
 import { Gateway } from '../support/gateway';
+import { documentedMetrics, metricsOf, namedMetrics, queryNames } from '../support/metric-names';
+import type { ExportedMetric } from '../support/metric-names';
 
 const MODEL = 'counter-generator';
 const MODELS = [MODEL, 'accumulator', 'leaky'];
@@ -98,23 +101,44 @@ test('callers that are refused are counted by reason', async () => {
   expect(total(series, 'cabstand_auth_refusals_total')).toBe(1);
 });
 
-test('alert rules and the documentation name metrics that there are', async () => {
-  await using gateway = await Gateway.start(subnet);
-  const pages = await Promise.all(
-    [...services(), gateway].map(async ({ admin }) =>
-      (await fetch(`http://${admin}/metrics`)).text(),
+/** What is read by people, and what Prometheus and Grafana are given. */
+const NAMING = [
+  'docs/operations.md',
+  'deploy/prometheus/alerts.yml',
+  'deploy/prometheus/alerts.test.yml',
+  'deploy/grafana/dashboards/cabstand.json',
+];
+
+test('dashboard, alert rules and documentation name metrics that there are, and docs/metrics.md all of them', async () => {
+  const [port] = await freePorts(1);
+  await using gateway = await Gateway.start(subnet, {
+    http: { listen: `127.0.0.1:${String(port)}` },
+  });
+  const [router, hosting, gated] = await Promise.all(
+    [subnet.routers[0]!, hoster(), gateway].map(async ({ admin }) =>
+      metricsOf(await (await fetch(`http://${admin}/metrics`)).text()),
     ),
   );
-  const types = pages.flatMap((page) => [...page.matchAll(/^# TYPE (\S+) (\S+)$/gm)]);
-  const known = new Set(
-    types.flatMap(([, name, type]) =>
-      type === 'histogram' ? ['', '_bucket', '_sum', '_count'].map((end) => `${name}${end}`) : name,
-    ),
-  );
-  for (const file of ['deploy/prometheus/alerts.yml', 'docs/operations.md']) {
-    const text = readFileSync(path.join(REPOSITORY_ROOT, file), 'utf8');
-    const named = [...text.matchAll(/\b(?:cabstand|grpc_server)_[a-z0-9_]*[a-z0-9]\b/g)];
+  const known = queryNames([...router!, ...hosting!, ...gated!]);
+  const read = (file: string) => readFileSync(path.join(REPOSITORY_ROOT, file), 'utf8');
+  for (const file of NAMING) {
+    const named = namedMetrics(read(file));
     expect(named.length).toBeGreaterThan(15);
-    expect(named.map(([name]) => name).filter((name) => !known.has(name))).toEqual([]);
+    expect(named.filter((name) => !known.has(name)).map((name) => `${file}: ${name}`)).toEqual([]);
   }
+
+  const names = (metrics: typeof router) => new Set(metrics!.map(({ name }) => name));
+  const shared = [names(router), names(hosting), names(gated)];
+  const everywhere = ({ name }: ExportedMetric) => shared.every((each) => each.has(name));
+  const rows = (metrics: readonly ExportedMetric[]) =>
+    metrics
+      .filter(({ name }) => /^(cabstand|grpc_server)_/.test(name))
+      .map(({ name, type, help }) => [name, type, help.replaceAll('|', '\\|')].join(' | '))
+      .sort();
+  expect(Object.fromEntries(documentedMetrics(read('docs/metrics.md')))).toEqual({
+    'Every service': rows(router!.filter(everywhere)),
+    Router: rows(router!.filter((each) => !everywhere(each))),
+    Hoster: rows(hosting!.filter((each) => !everywhere(each))),
+    Gateway: rows(gated!.filter((each) => !everywhere(each))),
+  });
 });
