@@ -128,6 +128,14 @@ test('images are named by digest, and built from the lock file', () => {
   const images = [...read('docker-compose.yml').matchAll(/^ *image: (\S+)/gm)].map(([, it]) => it);
   expect(images).toEqual([
     'cabstand:local',
+    'cabstand:gpu',
     expect.stringMatching(/^\$\{PROMETHEUS_IMAGE:-prom\/prometheus:[\w.]+@sha256:[0-9a-f]{64}\}$/),
+    expect.stringMatching(/^\$\{GRAFANA_IMAGE:-grafana\/grafana:[\w.]+@sha256:[0-9a-f]{64}\}$/),
   ]);
+  const gpu = read('deploy/Dockerfile.gpu');
+  expect(gpu).toMatch(/^ARG PYTHON_IMAGE=python:[\w.-]+@sha256:[0-9a-f]{64}$/m);
+  const engine = JSON.parse(read('libs/engine/package.json')) as {
+    dependencies: Record<string, string>;
+  };
+  expect(/^ARG ORT=(\S+)$/m.exec(gpu)?.[1]).toBe(engine.dependencies['onnxruntime-node']);
 });
