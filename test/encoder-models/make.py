@@ -8,6 +8,7 @@ they must answer according to transformers and sentence-transformers.
 
 - sentence-bert/1/: text to a vector, with modules.json; sentence-bert.json: [{text, ids, mean, cls, max, normalized}].
 - topic-bert/1/: text to labels; topic-bert.json: [{text, scores, sigmoid}].
+- t5-int8/1/: ../language-models/round.py makes it of t5/1.
 - t5/1/ (merged decoder, and the two graphs in its place), t5.json: [{prompt, tokens, margin, text?}].
 - whisper/1/ (clips of a second), whisper.json: [{clip, language, task, features, tokens, margin}]; `features` is every 37th
   value of what WhisperFeatureExtractor makes of the clip, whose samples `samples_of` says.

@@ -10,7 +10,7 @@ const MAIN = `
   arrayOf numbersOf stringTensor tensorFrom tensorOf`;
 
 const MAIN_TYPES = `
-  Authorizer Cabstand Chunk ConnectOptions DType GenerateOptions GeneratedToken HosterInfo LiveOptions LiveTurn MessageNotice ModuleNotice
+  Authorizer Cabstand Chunk ConnectOptions DType GenerateOptions GeneratedToken Generation HosterInfo LiveOptions LiveTurn MessageNotice ModuleNotice
   Reason RemoteManagerOptions RemoteNode Session SessionEvents SessionManagerOptions SessionOptions SessionView
   Tensor TensorInput TurnOptions TurnResult`;
 
@@ -51,5 +51,5 @@ test.each([
 });
 
 test('the main entry stays small', () => {
-  expect(exported('index.ts').length).toBeLessThanOrEqual(37);
+  expect(exported('index.ts').length).toBeLessThanOrEqual(38);
 });

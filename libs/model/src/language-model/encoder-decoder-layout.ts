@@ -1,8 +1,9 @@
 /** What the graphs of an encoder and its decoder take and give, as optimum exports them. */
 import type { Report } from '../manifest/problems';
-import type { CacheLayout, DecoderGraphs } from '../manifest/program';
+import type { CacheLayout, DecoderGraphs, Rounding } from '../manifest/program';
 import type { GraphSummary, GraphValue } from '../onnx-file/types';
 import { describe, isFloat } from './layout';
+import { roundingOf } from './rounding';
 
 /** What goes into the encoder: tokens, or features of fixed sizes. */
 export type SourceLayout =
@@ -17,6 +18,7 @@ export type SourceLayout =
 
 export interface CrossDecoderLayout {
   readonly logitsDtype: 'float32' | 'float16';
+  readonly rounding: Rounding;
   /** Of the tokens of the answer. */
   readonly cache: CacheLayout;
   /** Of what the encoder wrote. */
@@ -92,7 +94,9 @@ export function crossDecoderLayout(
   const crossCache = cacheOf('encoder', withCache, first, refuse);
   if (refused.length > 0 || cache === undefined || crossCache === undefined) return undefined;
   if (logits === undefined || !isFloat(logits.dtype)) return undefined;
-  return { logitsDtype: logits.dtype, cache, crossCache };
+  const dtypes = [logits.dtype, cache.dtype, crossCache.dtype];
+  const rounding = roundingOf([withCache, first], dtypes);
+  return { logitsDtype: logits.dtype, rounding, cache, crossCache };
 }
 
 function cacheOf(

@@ -54,7 +54,13 @@ test('what optimum writes is served without a manifest', async () => {
     ],
     limits: { maxSequenceLength: 255 },
     languageModel: {
-      ...{ vocabularySize: 448, contextLength: 256, endTokens: [2], logitsDtype: 'float32' },
+      ...{
+        vocabularySize: 448,
+        contextLength: 256,
+        endTokens: [2],
+        logitsDtype: 'float32',
+        rounding: 'fine',
+      },
       ...{ takesMask: true, takesPositions: true },
       cache: { dtype: 'float32' },
     },

@@ -2,10 +2,11 @@
 import type { Report } from '../manifest/problems';
 import type { CacheLayout, LanguageModelProgram } from '../manifest/program';
 import type { GraphSummary, GraphValue } from '../onnx-file/types';
+import { roundingOf } from './rounding';
 
 export type DecoderLayout = Pick<
   LanguageModelProgram,
-  'cache' | 'logitsDtype' | 'takesPositions' | 'takesMask'
+  'cache' | 'logitsDtype' | 'rounding' | 'takesPositions' | 'takesMask'
 >;
 
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
@@ -65,6 +66,7 @@ export function decoderLayout(
   return {
     cache: isFixed ? { ...cache, kind: 'fixed' } : cache,
     logitsDtype: logits.dtype,
+    rounding: roundingOf([summary], [logits.dtype, cache.dtype]),
     takesMask: inputs.has('attention_mask'),
     takesPositions: inputs.has('position_ids'),
   };

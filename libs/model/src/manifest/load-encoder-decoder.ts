@@ -55,7 +55,7 @@ export async function loadEncoderDecoder(
     decoder,
     crossCache: layout.crossCache,
     target: {
-      ...{ cache: layout.cache, logitsDtype: layout.logitsDtype },
+      ...{ cache: layout.cache, logitsDtype: layout.logitsDtype, rounding: layout.rounding },
       ...{ takesMask: false, takesPositions: false },
       vocabularySize: config.vocabularySize,
       contextLength,

@@ -38,10 +38,18 @@ export interface ModelProgram {
   readonly textModel?: TextModelProgram;
 }
 
+/**
+ * What a graph does to numbers on the way. `fine`: float32; what one token alone gives differs from what several at once
+ * give in the last bits. `by-token`: they are rounded to few bits, so that it seldom differs by more, which no short trial
+ * finds. `by-run`: by a scale of all that is computed at once, so that it depends on that.
+ */
+export type Rounding = 'fine' | 'by-token' | 'by-run';
+
 /** A decoder: tokens go in, and scores of the next one and a longer cache come out. */
 export interface LanguageModelProgram {
   readonly cache: CacheLayout;
   readonly logitsDtype: 'float32' | 'float16';
+  readonly rounding: Rounding;
   /** Inputs that the graph has beside `input_ids` and the cache. */
   readonly takesMask: boolean;
   readonly takesPositions: boolean;

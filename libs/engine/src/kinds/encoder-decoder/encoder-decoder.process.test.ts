@@ -35,10 +35,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-/** T5 as one decoder, or as the two in its place. */
-function t5(layout: 'merged' | 'pair'): string {
+/** T5 as one decoder, as the two in its place, or as one that computes with 8 bits. */
+function t5(layout: 'merged' | 'pair' | 'int8'): string {
   const folder = join(root, layout);
-  cpSync(join(MODELS, 't5'), folder, { recursive: true });
+  cpSync(join(MODELS, layout === 'int8' ? 't5-int8' : 't5'), folder, { recursive: true });
   if (layout === 'pair') unlinkSync(join(folder, '1', 'decoder_model_merged.onnx'));
   return folder;
 }
@@ -136,6 +136,28 @@ test.each(['merged', 'pair'] as const)(
     }
   },
 );
+
+test('T5 of 8 bits, whose scores depend on what is computed at once, goes on as it was', async () => {
+  await using first = await startedFrom(t5('int8'));
+  await using second = await startedFrom(join(root, 'int8'));
+  let sequence = 0;
+  for (const { prompt } of answers)
+    for (const seed of [1, 2, 3]) {
+      const parameters = { max_tokens: 32, temperature: 2, seed };
+      const alone = ++sequence;
+      first.open(alone);
+      first.turn(alone, [ids(prompt)], { parameters });
+      await first.ended(alone);
+      const whole = tokensOf(first, alone);
+      const records = Math.ceil(whole.length / 2);
+      const cut = ++sequence;
+      const restore = await snapshotAfter(first, cut, records, prompt, parameters);
+      second.open(cut, 1e6, 1e12, { restore });
+      second.turn(cut, [ids(prompt)], { parameters, continued: true });
+      await second.ended(cut);
+      expect([prompt, seed, tokensOf(second, cut)]).toEqual([prompt, seed, whole.slice(records)]);
+    }
+});
 
 test('graphs that do not go on from their caches are found out', async () => {
   const folder = t5('pair');

@@ -215,12 +215,19 @@ export class EncoderDecoderStepper implements Stepper<EncoderSequence> {
       turn.languages = undefined;
       return;
     }
-    const scores = await this.#model.run(decoding, turn.tokens.slice(decoding.length));
-    if (sequence.closed) return;
+    const scores = await this.#model.run(decoding, this.#next(turn, decoding.length));
+    // What was computed before is computed again.
+    if (sequence.closed || decoding.length < turn.tokens.length) return;
     const choice = turn.answer.choose(scores);
     turn.steps += 1;
     emitChoice(sequence, turn, choice, out);
     if (choice.finish !== undefined) endTurn(this, sequence, out, 'completed');
+  }
+
+  /** Tokens of the next run, of which so many were run. */
+  #next({ tokens, prompt }: EncodedTurn, length: number): number[] {
+    if (this.#model.program.target.rounding === 'fine') return tokens.slice(length);
+    return tokens.slice(length, length < prompt ? prompt : length + 1);
   }
 
   #sourceOf({ given }: EncodedTurn): Given {

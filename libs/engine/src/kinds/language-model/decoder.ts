@@ -36,7 +36,10 @@ export class Decoder {
     this.#session = session;
     this.#tailed = tailed;
     this.#isFixed = program.cache.kind === 'fixed';
-    this.ragged = program.takesMask && (this.#isFixed || program.takesPositions);
+    this.ragged =
+      program.takesMask &&
+      (this.#isFixed || program.takesPositions) &&
+      program.rounding !== 'by-run';
   }
 
   /**

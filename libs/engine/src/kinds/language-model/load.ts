@@ -44,7 +44,8 @@ export async function loadLanguageModel(
   const most = Math.min(manifest.batching.maxBatch, frame.maxBatch);
   const stepper = new LanguageModelStepper(manifest, decoder, codec, {
     ...{ maxBatch: most, maxBytes, messageBytes: maxMessageBytes },
-    replays: tried.error > NOTABLE,
+    replays:
+      program.rounding !== 'fine' || tried.error > NOTABLE || (!frame.verify && !wasTried(known)),
   });
   checkSnapshotFits(0, stepper.snapshotBytes, maxMessageBytes);
   const batched = tried.moved === 0 ? 'exact' : 'tolerance';
@@ -91,6 +92,10 @@ function withinMemory(
   const note = `limits.max_state_bytes of ${maxBytes} bytes holds ${fits} tokens of a context of ${contextLength}: texts are no longer`;
   return { program: { ...program, contextLength: fits }, notes: [note] };
 }
+
+/** Whether somebody knows how far scores depend on what is computed at once. */
+const wasTried = (known: KnownModel | undefined): boolean =>
+  known !== undefined && known.reference !== 'none';
 
 /** As an earlier load found it. */
 function asKnown(decoder: Decoder, known: KnownModel | undefined): TrialResult {

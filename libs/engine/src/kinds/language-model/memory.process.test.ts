@@ -1,6 +1,6 @@
 /** Memory of caches: who gets it, who gives it up, and what is kept of it. */
 import { Engine } from '../../engine.fixture';
-import { ALL_NAMES, folderOf, greedyOf } from './models.fixture';
+import { EXACT_NAMES, folderOf, greedyOf } from './models.fixture';
 import type { Greedy } from './models.fixture';
 import { bytesOf, figuresOf, ids, started, tokensOf } from './served.fixture';
 
@@ -61,7 +61,7 @@ test('a reader that is behind holds no memory that others wait for', async () =>
   expect((await figuresOf(engine)).preemptions).toBe(1);
 });
 
-test.each(ALL_NAMES)(
+test.each(EXACT_NAMES)(
   '%s: a turn that goes on with the last one answers as a new session',
   async (name) => {
     await using engine = await started(name);

@@ -7,8 +7,12 @@ import { TextCodec } from './tokenizer';
 const FOLDER = join(__dirname, '../../../../../test/language-models');
 
 export const NAMES = ['gpt2', 'llama'] as const;
-/** Another llama, with caches of a fixed size (GroupQueryAttention). */
-export const ALL_NAMES = [...NAMES, 'llama-gqa'] as const;
+/** Other llamas: with caches of a fixed size (GroupQueryAttention), and of float16. */
+export const EXACT_NAMES = [...NAMES, 'llama-gqa', 'llama-f16'] as const;
+/** Those that round to few bits: each processor has kernels of its own for that, so what they answer stands nowhere. */
+export const ROUNDED_NAMES = ['llama-int4', 'gpt2-int8'] as const;
+export const ALL_NAMES = [...EXACT_NAMES, ...ROUNDED_NAMES] as const;
+export type ExactName = (typeof EXACT_NAMES)[number];
 export type Name = (typeof ALL_NAMES)[number];
 
 /** What transformers answers. */
@@ -28,7 +32,7 @@ export interface Text {
 
 /** Folder of a model. */
 export const folderOf = (name: Name): string => join(FOLDER, name);
-export const greedyOf = (name: Name): Greedy[] => read(`${name}-greedy.json`) as Greedy[];
+export const greedyOf = (name: ExactName): Greedy[] => read(`${name}-greedy.json`) as Greedy[];
 export const textsOf = (name: Name): Text[] => read(`${name}-texts.json`) as Text[];
 
 export function filesOf(name: Name): TokenizerFiles {

@@ -5,8 +5,8 @@ import { Engine } from '../../engine.fixture';
 import type { LanguageFigures } from '../../frames/language-frames';
 import type { LoadFrame } from '../../frames/types';
 import { decodeChunk } from '../../verify/decode-chunk';
-import { folderOf } from './models.fixture';
-import type { Name } from './models.fixture';
+import { ROUNDED_NAMES, folderOf, greedyOf } from './models.fixture';
+import type { ExactName, Greedy, Name } from './models.fixture';
 
 export const ids = (prompt: readonly number[]): Tensor =>
   tensorOf('input_ids', BigInt64Array.from(prompt, BigInt), [prompt.length]);
@@ -39,6 +39,24 @@ export async function startedFrom(
   return engine;
 }
 
+/** What a model answers where it is asked one thing after another. */
+export async function answersOf(name: Name): Promise<readonly Greedy[]> {
+  if (isExact(name)) return greedyOf(name);
+  await using engine = await started(name);
+  const answers: Greedy[] = [];
+  for (const [sequence, { prompt }] of greedyOf('gpt2').entries()) {
+    engine.open(sequence);
+    engine.turn(sequence, [ids(prompt)], { parameters: { max_tokens: 48 } });
+    await engine.ended(sequence);
+    answers.push({ prompt, tokens: tokensOf(engine, sequence) });
+    engine.send({ type: 'CLOSE', sequence });
+  }
+  return answers;
+}
+
+const isExact = (name: Name): name is ExactName =>
+  !ROUNDED_NAMES.some((rounded) => rounded === name);
+
 /** What the engine told of its work, so far and with its next report. */
 export async function figuresOf(engine: Engine): Promise<LanguageFigures> {
   const told = (): LanguageFigures[] =>
@@ -59,6 +77,13 @@ export async function figuresOf(engine: Engine): Promise<LanguageFigures> {
 }
 
 /** Bytes of the cache of so many tokens. */
-export const bytesOf = (name: Name, tokens: number): number =>
-  tokens *
-  { gpt2: 2 * 2 * 4 * 12 * 4, llama: 3 * 2 * 2 * 12 * 4, 'llama-gqa': 3 * 2 * 2 * 16 * 4 }[name];
+export const bytesOf = (name: Name, tokens: number): number => tokens * TOKEN_BYTES[name];
+
+const TOKEN_BYTES: Readonly<Record<Name, number>> = {
+  gpt2: 2 * 2 * 4 * 12 * 4,
+  llama: 3 * 2 * 2 * 12 * 4,
+  'llama-gqa': 3 * 2 * 2 * 16 * 4,
+  'llama-int4': 3 * 2 * 2 * 16 * 4,
+  'llama-f16': 3 * 2 * 2 * 12 * 2,
+  'gpt2-int8': 2 * 2 * 4 * 12 * 4,
+};

@@ -32,7 +32,7 @@ const program: LanguageModelProgram = {
     dtype: 'float32',
     tensors: [{ past: 'past', present: 'present', heads: HEADS, size: 1 }],
   },
-  ...{ logitsDtype: 'float32', takesMask: true, takesPositions: true },
+  ...{ logitsDtype: 'float32', rounding: 'fine', takesMask: true, takesPositions: true },
   ...{ vocabularySize: VOCABULARY, contextLength: 256, endTokens: [] },
   ...{ tokenizer: undefined, chat: undefined },
 };

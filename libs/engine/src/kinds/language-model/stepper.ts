@@ -24,7 +24,7 @@ import type { GuideSource } from './guide/source';
 import type { Prompt } from './prompt-reader';
 import { Prompts } from './prompts';
 import { Memory } from './schedule/memory';
-import { partOf } from './schedule/parts';
+import { PART, partOf } from './schedule/parts';
 import { PhaseScheduler } from './schedule/phases';
 import { TextStream } from './text-stream';
 import type { TextCodec } from './tokenizer';
@@ -53,6 +53,10 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
   readonly #snapshots: TokenSnapshots;
   readonly #caches: Caches;
   readonly #replays: boolean;
+  /** Scores depend on how prompts are divided, by more than the last bits: they always are divided alike. */
+  readonly #divides: boolean;
+  /** On everything that was computed at once: nothing is used again for another prompt. */
+  readonly #byRun: boolean;
   readonly messageBytes: number;
   splits = 0;
   readonly maxBatch: number;
@@ -72,6 +76,10 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
   ) {
     this.messageBytes = messageBytes ?? DEFAULT_MESSAGE_BYTES;
     this.#replays = replays;
+    const { rounding, cache } = decoder.program;
+    this.#byRun = rounding === 'by-run';
+    // With caches of a fixed size all parts of more than one token give the same bits.
+    this.#divides = this.#byRun || (rounding === 'by-token' && cache.kind !== 'fixed');
     this.#manifest = manifest;
     this.#decoder = decoder;
     this.#codec = codec;
@@ -222,7 +230,7 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
     sequence.resume = undefined;
     this.#letGo(sequence);
     sequence.reading = undefined;
-    if (keep) this.#leave(sequence);
+    if (keep && !this.#byRun) this.#leave(sequence);
     else this.#caches.clear(sequence);
     const { turn } = sequence;
     if (turn?.state === 'running') this.#figures.ended(turn.times);
@@ -253,7 +261,8 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
       const { slot } = sequence;
       if (slot === undefined) return;
       const { length: from, row, cohort } = slot;
-      const part = tokens.slice(from, from + partOf(end - from, this.scheduler.partTokens));
+      const most = this.#divides ? PART : this.scheduler.partTokens;
+      const part = tokens.slice(from, from + partOf(end - from, most));
       const isLast = from + part.length === end;
       const isNext = isLast && end === tokens.length;
       const rows = { buffer: cohort.buffer, from: row, lengths: [from] };
@@ -262,10 +271,11 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
       slot.length += part.length;
       if (part.length > 1 && sequence.prefilled === from) sequence.prefilled = slot.length;
       if (!isLast) return;
-      this.#caches.store.share(sequence.owner, tokens, sequence.prefilled, {
-        buffer: cohort.buffer,
-        row,
-      });
+      if (!this.#byRun)
+        this.#caches.store.share(sequence.owner, tokens, sequence.prefilled, {
+          buffer: cohort.buffer,
+          row,
+        });
       this.#caches.share(sequence);
       if (isNext) await this.#choose(sequence, turn, scores, ready, out);
     } catch (error) {

@@ -1,8 +1,8 @@
 /** Answers of many sequences at once, which join and leave at random, are those of each alone. */
 import type { Engine } from '../../engine.fixture';
-import { ALL_NAMES, greedyOf } from './models.fixture';
+import { ALL_NAMES } from './models.fixture';
 import type { Greedy } from './models.fixture';
-import { bytesOf, figuresOf, ids, started, tokensOf } from './served.fixture';
+import { answersOf, bytesOf, figuresOf, ids, started, tokensOf } from './served.fixture';
 
 jest.setTimeout(120_000);
 
@@ -53,8 +53,10 @@ test.each(ALL_NAMES)(
   '%s: sequences that join and leave at random answer as alone',
   async (name) => {
     await using engine = await started(name);
-    await runMany(engine, greedyOf(name), 60);
-    expect(Math.max(...engine.batches)).toBeGreaterThan(8);
+    await runMany(engine, await answersOf(name), 60);
+    // What is rounded by a scale of all that is computed at once would depend on the others.
+    if (name === 'gpt2-int8') expect(Math.max(...engine.batches)).toBe(1);
+    else expect(Math.max(...engine.batches)).toBeGreaterThan(8);
   },
 );
 
@@ -62,7 +64,7 @@ test.each(ALL_NAMES)(
   '%s: where memory is short, rows are given up and computed again',
   async (name) => {
     await using engine = await started(name, { maxStateBytes: bytesOf(name, 1024) });
-    await runMany(engine, greedyOf(name), 40);
+    await runMany(engine, await answersOf(name), 40);
     const { queueSeconds, firstTokenSeconds, generatedTokens } = await figuresOf(engine);
     expect(queueSeconds).toHaveLength(40);
     expect(firstTokenSeconds).toHaveLength(40);

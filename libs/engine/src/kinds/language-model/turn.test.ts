@@ -2,7 +2,7 @@ import type { LanguageModelProgram } from '@cabstand/model';
 import { newTurn } from './turn';
 
 const program: LanguageModelProgram = {
-  ...{ cache: { dtype: 'float32', tensors: [] }, logitsDtype: 'float32' },
+  ...{ cache: { dtype: 'float32', tensors: [] }, logitsDtype: 'float32', rounding: 'fine' },
   ...{ takesMask: true, takesPositions: true, vocabularySize: 8, contextLength: 16, endTokens: [] },
   ...{ tokenizer: undefined, chat: undefined },
 };

@@ -19,6 +19,7 @@ const cases = read('choices.json') as Case[];
 const program = {
   cache: { dtype: 'float32', tensors: [] },
   logitsDtype: 'float32',
+  rounding: 'fine',
   ...{ takesMask: true, takesPositions: true, vocabularySize: 64, contextLength: 64 },
   ...{ endTokens: [2], tokenizer: undefined, chat: undefined },
 } as const;
