@@ -20,7 +20,7 @@ export { LagMeter } from './metrics/lag';
 export type { Lag } from './metrics/lag';
 export { Readiness } from './readiness';
 export { AdminServer } from './admin';
-export type { AdminOptions } from './admin';
+export type { AdminOptions, AdminPages } from './admin';
 export { addHealth } from './health';
 export { addReflection } from './reflection';
 export { NO_AUDIT, audited, callerOf, openAuditLog } from './audit';
