@@ -88,6 +88,39 @@ export class Chromium implements AsyncDisposable {
     return result.value;
   }
 
+  /** Presses and lets go of a key, as somebody at a keyboard: `Tab`, `Enter`, `Escape`. */
+  async press(key: 'Tab' | 'Enter' | 'Escape'): Promise<void> {
+    const codes = { Tab: 9, Enter: 13, Escape: 27 };
+    const facts = { key, code: key, windowsVirtualKeyCode: codes[key] };
+    const text = key === 'Enter' ? { text: '\r' } : {};
+    await this.#call('Input.dispatchKeyEvent', { type: 'keyDown', ...facts, ...text });
+    await this.#call('Input.dispatchKeyEvent', { type: 'keyUp', ...facts });
+  }
+
+  /** Types text where the focus is. */
+  async type(text: string): Promise<void> {
+    await this.#call('Input.insertText', { text });
+  }
+
+  /** Shows the page as a device of this width does, light or dark. */
+  async look(width: number, scheme: 'light' | 'dark'): Promise<void> {
+    const metrics = { width, height: 800, deviceScaleFactor: 1, mobile: width < 600 };
+    await this.#call('Emulation.setDeviceMetricsOverride', metrics);
+    const features = [{ name: 'prefers-color-scheme', value: scheme }];
+    await this.#call('Emulation.setEmulatedMedia', { features });
+  }
+
+  /** Runs a script beside the page's own, whatever its content security policy says. */
+  async inject(script: string): Promise<void> {
+    await this.#call('Runtime.evaluate', { expression: script });
+  }
+
+  /** What the page looks like, as PNG. */
+  async picture(): Promise<Buffer> {
+    const { data } = await this.#call('Page.captureScreenshot', { format: 'png' });
+    return Buffer.from(String(data), 'base64');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
     if (this.#child.exitCode === null) {

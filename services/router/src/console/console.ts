@@ -21,7 +21,7 @@ import type { Gateways } from './gateways';
 import type { Happenings } from './happenings';
 import { checkWay } from './origin';
 import { nodeRow } from './rows';
-import { ROWS, Snapshots, nodePage } from './snapshot';
+import { Snapshots, nodePage } from './snapshot';
 import { showTo } from './stream';
 import { Viewers } from './viewers';
 
@@ -127,7 +127,10 @@ export class Console implements AdminPages {
     const { stopping, core } = this.#options;
     let ended: CabstandError | undefined;
     try {
-      ended = await showTo(this.#viewers, response, entered, stopping, core.incarnation, ROWS);
+      const { incarnation, settings } = core;
+      const { clock } = settings;
+      const viewers = this.#viewers;
+      ended = await showTo({ viewers, response, entered, stopping, incarnation, clock });
     } finally {
       entered.finished(ended);
     }

@@ -82,11 +82,22 @@ function isProbed({ state }: Node): boolean {
   );
 }
 
-/** A node that drains tells of no free slots: no more sessions run there than are open. */
+/**
+ * What a node that is not ONLINE has free nobody gets. One that drains may tell of no free slots: no more sessions
+ * run there than are open.
+ */
 export function slotsOf({ node, capacity, free, kept, queueDepth }: Slot): Slots {
-  if (node.state.kind === 'OFFLINE') return noSlots();
+  const { kind } = node.state;
+  if (kind === 'OFFLINE') return noSlots();
   const running = Math.min(node.load.openSessions, Math.max(0, capacity - free - kept));
-  return { running, free, kept, slots: capacity, waiting: queueDepth };
+  const takes = kind === 'ONLINE';
+  return {
+    running,
+    free: takes ? free : 0,
+    kept: takes ? kept : 0,
+    slots: capacity,
+    waiting: queueDepth,
+  };
 }
 
 export type Sums = { -readonly [Name in keyof Slots]: Slots[Name] };

@@ -64,7 +64,8 @@ export class Charts {
     const values = this.#points.map((point) => ({ at: point.at, value: read(point) }));
     const most = Math.max(0, ...values.map(({ value }) => value ?? 0));
     path.setAttribute('d', lineOf(values, now, most));
-    const shown = `${number(values.at(-1)?.value ?? null)}${unit}`;
+    const last = values.at(-1)?.value ?? null;
+    const shown = last === null ? number(last) : `${number(last)}${unit}`;
     setText(latest, shown);
     svg.setAttribute('aria-label', `${title}: ${shown}, at most ${number(most)}${unit}`);
   }

@@ -2,7 +2,7 @@ import type { Hello, NodePage, NodeRow, Snapshot } from '../console/view.js';
 import { readEvents } from './events.js';
 
 /** What the router says to a request that it refuses. */
-export class Refused extends Error {
+class Refused extends Error {
   readonly status: number;
 
   constructor(status: number, message: string) {
