@@ -16,6 +16,7 @@ interface Reply {
 /** Ends that Chromium tells its clients by: https://chromedevtools.github.io/devtools-protocol/ */
 const READY = /DevTools listening on (ws:\/\/\S+)/;
 const START_MS = 60_000;
+const END_MS = 10_000;
 
 /** A real browser without a screen, whose microphone plays a recording; steered by the DevTools protocol. */
 export class Chromium implements AsyncDisposable {
@@ -124,8 +125,12 @@ export class Chromium implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
     if (this.#child.exitCode === null) {
-      this.#child.kill('SIGKILL');
+      // Killed, it would leave processes behind that still write into the profile.
+      this.#session = '';
+      this.#call('Browser.close', {}).catch(() => undefined);
+      const late = setTimeout(() => this.#child.kill('SIGKILL'), END_MS);
       await ended;
+      clearTimeout(late);
     }
     this.#socket.terminate();
     rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10 });

@@ -18,7 +18,10 @@ interface Violation {
   readonly nodes: readonly { readonly html: string }[];
 }
 
-/** Opens it, signs in, sees the nodes, and drains one. `subnet` has two hosters, one of which ends. */
+/**
+ * Opens it, signs in, sees what happened, and drains a hoster. `subnet` has two of them and a gateway whose sessions
+ * have gone from one to the other; one of them ends.
+ */
 export async function checkConsole(subnet: Subnet, browser: Chromium, check: Check): Promise<void> {
   const [router] = subnet.routers;
   if (router === undefined) throw new Error('there is no router');
@@ -57,6 +60,17 @@ export async function checkConsole(subnet: Subnet, browser: Chromium, check: Che
   await sees('both hosters', `${online} === 2`);
   const models = await browser.evaluate(`document.getElementById('models').textContent`);
   check('both hosters and their models are shown', String(models).includes('g2p'));
+  check(
+    'the gateway is named, which follows the nodes',
+    String(await browser.evaluate(`document.getElementById('gateways').textContent`)) ===
+      '1 gateway follows the nodes: gateway',
+  );
+  check(
+    'the failovers are among what happened',
+    (await browser.evaluate(
+      `/sessions? goe?s? on at .*, from /.test(document.getElementById('happenings').textContent)`,
+    )) === true,
+  );
   const weight = (await browser.evaluate(
     `performance.getEntries().filter(({ name, entryType }) => /navigation|resource/.test(entryType) && !name.endsWith('/events')).reduce((sum, { transferSize }) => sum + transferSize, 0)`,
   )) as number;

@@ -1,6 +1,5 @@
 /** What a snapshot costs, and that nobody pays for it who does not look. */
 import { FakeClock } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
 import { HOSTER, beat, claim, join, offer, registration, report, stand } from '../core.fixture';
 import type { RouterCore } from '../core';
 import { Gateways } from './gateways';
@@ -97,18 +96,11 @@ test('nothing is made while nobody watches, and once a second while many do', as
 test('snapshots that take long are made less often', async () => {
   const { clock, snapshots } = rig();
   let made = 0;
-  let spentMs = 0;
-  const slow: Clock = {
-    now: () => clock.now(),
-    monotonic: () => clock.monotonic() + spentMs,
-    setTimer: (callback, ms) => clock.setTimer(callback, ms),
-  };
-  const make = (): Promise<Moment> => {
+  const make = async (): Promise<Moment> => {
     made++;
-    spentMs += 200;
-    return snapshots.make();
+    return { ...(await snapshots.make()), workMs: 200 };
   };
-  const viewers = new Viewers({ clock: slow, make, failed });
+  const viewers = new Viewers({ clock, make, failed });
   viewers.watch({ detailed: false, send: () => undefined });
   await clock.advance(0);
   await clock.advance(9000);

@@ -26,6 +26,8 @@ export interface SnapshotParts {
 /** A subnet at one moment. */
 export interface Moment {
   readonly point: Point;
+  /** How long it was worked on, in milliseconds; not how long it took beside everything else. */
+  readonly workMs: number;
   /** All nodes, as they are shown. */
   readonly nodes: readonly Node[];
   /** Of the snapshot, without and with what only administrators are told. JSON, made when first asked for. */
@@ -48,10 +50,17 @@ export class Snapshots {
     const sum = noSlots();
     let open = 0;
     let lag = 0;
+    const { clock } = core.settings;
+    let workMs = 0;
+    let since = clock.monotonic();
     let walked = 0;
     for (const node of core.nodes.values()) {
       // Hand-outs and heartbeats do not wait for it.
-      if (++walked % WALKED_A_TURN === 0) await breathe();
+      if (++walked % WALKED_A_TURN === 0) {
+        workMs += clock.monotonic() - since;
+        await breathe();
+        since = clock.monotonic();
+      }
       ranking.add(node);
       models.add(node);
       if (node.state.kind === 'OFFLINE') continue;
@@ -60,7 +69,7 @@ export class Snapshots {
       lag = Math.max(lag, node.load.eventLoopLagSeconds);
     }
     const { nodes } = ranking;
-    const now = core.settings.clock.now();
+    const now = clock.now();
     const { totals } = happenings;
     const point: Point = {
       at: now,
@@ -86,6 +95,7 @@ export class Snapshots {
     const texts = new Map<boolean, string>();
     return {
       point,
+      workMs: workMs + clock.monotonic() - since,
       nodes,
       text: (detailed) => {
         const text = texts.get(detailed) ?? JSON.stringify(make(detailed));

@@ -41,7 +41,7 @@ function rig() {
   let count = 0;
   const make = (): Promise<Moment> => {
     const text = `{"count":${String(count++)}}`;
-    return Promise.resolve({ point: {} as Point, nodes: [], text: () => text });
+    return Promise.resolve({ point: {} as Point, workMs: 0, nodes: [], text: () => text });
   };
   const viewers = new Viewers({
     clock,

@@ -71,16 +71,18 @@ export class Viewers {
 
   async #make(): Promise<Moment> {
     const { clock, make } = this.#options;
-    const begin = clock.monotonic();
+    let workMs = 0;
     try {
       const moment = (this.#moment = await make());
+      const made = clock.monotonic();
       this.#history.push(moment.point);
       if (this.#history.length > POINTS) this.#history.shift();
       for (const viewer of this.#viewers) viewer.send(moment.text(viewer.detailed));
+      workMs = moment.workMs + clock.monotonic() - made;
       return moment;
     } finally {
       this.#making = undefined;
-      const pauseMs = Math.max(PERIOD_MS, (clock.monotonic() - begin) * SHARE);
+      const pauseMs = Math.max(PERIOD_MS, workMs * SHARE);
       if (!this.#stopped) this.#timer = clock.setTimer(() => this.#due(), pauseMs, { unref: true });
     }
   }
