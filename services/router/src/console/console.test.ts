@@ -141,6 +141,18 @@ test('nodes are found by their names, a page at a time', async () => {
   expect(await page('find=n07')).toMatchObject({ found: 10 });
 });
 
+test('pages of nodes are so many a second, and who asks for more hears when to come again', async () => {
+  await using rig = await ConsoleRig.start();
+  const headers = await rig.as('client');
+  const page = (): Promise<Response> => fetch(`${rig.url}/nodes`, { headers });
+  for (let i = 0; i < 20; i++) expect((await page()).status).toBe(200);
+  const refused = await page();
+  expect(refused.status).toBe(429);
+  expect(refused.headers.get('retry-after')).toBe('1');
+  await rig.clock.advance(1000);
+  expect((await page()).status).toBe(200);
+});
+
 test('one principal has half of the viewers at most', async () => {
   await using rig = await ConsoleRig.start();
   const watch = async (member: string): Promise<number> =>
