@@ -31,6 +31,16 @@ export default tseslint.config(
     },
   },
   {
+    // Runs in browsers, and has their types.
+    files: ['services/router/src/page/*.ts'],
+    languageOptions: {
+      parserOptions: {
+        project: ['./services/router/src/page/tsconfig.json'],
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
+  },
+  {
     files: ['**/*.test.ts', '**/*.fixture.ts', 'test/**/*.ts'],
     rules: {
       '@typescript-eslint/no-non-null-assertion': 'off',

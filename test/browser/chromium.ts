@@ -16,6 +16,7 @@ interface Reply {
 /** Ends that Chromium tells its clients by: https://chromedevtools.github.io/devtools-protocol/ */
 const READY = /DevTools listening on (ws:\/\/\S+)/;
 const START_MS = 60_000;
+const END_MS = 10_000;
 
 /** A real browser without a screen, whose microphone plays a recording; steered by the DevTools protocol. */
 export class Chromium implements AsyncDisposable {
@@ -88,11 +89,48 @@ export class Chromium implements AsyncDisposable {
     return result.value;
   }
 
+  /** Presses and lets go of a key, as somebody at a keyboard: `Tab`, `Enter`, `Escape`. */
+  async press(key: 'Tab' | 'Enter' | 'Escape'): Promise<void> {
+    const codes = { Tab: 9, Enter: 13, Escape: 27 };
+    const facts = { key, code: key, windowsVirtualKeyCode: codes[key] };
+    const text = key === 'Enter' ? { text: '\r' } : {};
+    await this.#call('Input.dispatchKeyEvent', { type: 'keyDown', ...facts, ...text });
+    await this.#call('Input.dispatchKeyEvent', { type: 'keyUp', ...facts });
+  }
+
+  /** Types text where the focus is. */
+  async type(text: string): Promise<void> {
+    await this.#call('Input.insertText', { text });
+  }
+
+  /** Shows the page as a device of this width does, light or dark. */
+  async look(width: number, scheme: 'light' | 'dark'): Promise<void> {
+    const metrics = { width, height: 800, deviceScaleFactor: 1, mobile: width < 600 };
+    await this.#call('Emulation.setDeviceMetricsOverride', metrics);
+    const features = [{ name: 'prefers-color-scheme', value: scheme }];
+    await this.#call('Emulation.setEmulatedMedia', { features });
+  }
+
+  /** Runs a script beside the page's own, whatever its content security policy says. */
+  async inject(script: string): Promise<void> {
+    await this.#call('Runtime.evaluate', { expression: script });
+  }
+
+  /** What the page looks like, as PNG. */
+  async picture(): Promise<Buffer> {
+    const { data } = await this.#call('Page.captureScreenshot', { format: 'png' });
+    return Buffer.from(String(data), 'base64');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
     if (this.#child.exitCode === null) {
-      this.#child.kill('SIGKILL');
+      // Killed, it would leave processes behind that still write into the profile.
+      this.#session = '';
+      this.#call('Browser.close', {}).catch(() => undefined);
+      const late = setTimeout(() => this.#child.kill('SIGKILL'), END_MS);
       await ended;
+      clearTimeout(late);
     }
     this.#socket.terminate();
     rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10 });

@@ -1,10 +1,11 @@
-/** The example of a page in a real browser, while hosters die: `node test/dist/browser/main.js CHROMIUM`. */
+/** The example of a page, and the router's console, in a real browser, while hosters die: `node test/dist/browser/main.js CHROMIUM`. */
 import path from 'node:path';
 import { MintedTokens, readPrivateKey } from '@cabstand/auth';
 import { subnetPaths } from '@cabstand/auth-admin';
 import { REPOSITORY_ROOT, Subnet, freePorts, scrape, total, until } from '@cabstand/testing';
 import { Gateway } from '../support/gateway';
 import { Chromium } from './chromium';
+import { checkConsole } from './console';
 import { servePage } from './page-server';
 
 const READY_MS = 120_000;
@@ -79,7 +80,7 @@ async function main(): Promise<void> {
 
     await click('scan');
     await shows('records', (records) => Number(records) >= 50);
-    await killServing(subnet);
+    const again = await killServing(subnet);
     const atKill = Number(await text('records'));
     await shows('scan-state', (state) => state !== 'asking');
     check('a stream of events comes to its end', (await text('scan-state')) === 'completed');
@@ -89,6 +90,8 @@ async function main(): Promise<void> {
       'each position exactly once',
       positions.every((position, i) => position === i),
     );
+    await again();
+    await checkConsole(subnet, browser, check);
   } finally {
     await subnet.stop();
     server.closeAllConnections();

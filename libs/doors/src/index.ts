@@ -13,14 +13,8 @@ export type {
   TurnAsk,
   TurnInput,
 } from './serving';
-export { callerGone, sendAnswer } from './http/answer';
-export type { HttpAnswer } from './http/answer';
-export { collectBody, parseJson } from './http/body';
-export { HttpGate } from './http/gate';
-export type { Entered } from './http/gate';
 export { HttpListener } from './http/listener';
 export type { HttpTls } from './http/listener';
-export { errorHeaders, httpStatus } from './http/statuses';
 export { Inference } from './infer/inference';
 export type { InferenceOptions } from './infer/inference';
 export { InferenceHttpServer } from './inference-http/server';

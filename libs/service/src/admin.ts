@@ -13,6 +13,16 @@ export interface AdminOptions {
   readonly readiness: Readiness;
   /** Default: plain HTTP that everybody may read. */
   readonly access?: AdminAccess;
+  /** What else the service serves there. Default: nothing. */
+  readonly pages?: AdminPages | undefined;
+}
+
+/** Pages of a service beside metrics and health. They let callers in, or refuse them, themselves. */
+export interface AdminPages {
+  /** The first part of their paths: `/console`. */
+  readonly path: string;
+  /** Answers a request under that path. Never throws. */
+  serve(request: IncomingMessage, response: ServerResponse): void;
 }
 
 interface Answer {
@@ -32,8 +42,9 @@ const LIMITS = {
 const MAX_CONNECTIONS = 100;
 
 /**
- * The admin HTTP server: /metrics, /healthz (the process lives), /readyz (it takes work). Reads only. Where
- * there is a token, whoever lacks it learns whether the service lives and is ready, and nothing else.
+ * The admin HTTP server: /metrics, /healthz (the process lives), /readyz (it takes work), and the pages that a
+ * service has. But for those it reads only: where there is a token, whoever lacks it learns whether the service
+ * lives and is ready, and nothing else.
  */
 export class AdminServer {
   readonly #server: Server;
@@ -44,6 +55,11 @@ export class AdminServer {
   constructor(options: AdminOptions) {
     this.#options = options;
     this.#server = this.#create((request, response) => {
+      const { pages } = options;
+      if (pages !== undefined && isUnder(pages.path, request.url)) {
+        pages.serve(request, response);
+        return;
+      }
       this.#answer(request).then(
         (answer) => send(request, response, answer),
         () => send(request, response, text(500, 'failed')),
@@ -98,6 +114,10 @@ export class AdminServer {
         return text(404, 'there are /metrics, /healthz and /readyz');
     }
   }
+}
+
+function isUnder(folder: string, url = ''): boolean {
+  return url === folder || (url.startsWith(folder) && '/?'.includes(url.charAt(folder.length)));
 }
 
 function text(status: number, body: string): Answer {

@@ -3,6 +3,7 @@ import type { Authorizer } from '@cabstand/rpc';
 import { RpcServer } from '@cabstand/rpc';
 import type { AuthConfig, TlsConfig } from '@cabstand/auth-admin';
 import { AdminServer } from './admin';
+import type { AdminPages } from './admin';
 import { adminAccess } from './admin-access';
 import type { AdminConfig } from './admin-access';
 import { checkBind } from './bind';
@@ -46,6 +47,8 @@ export interface ServeOptions {
   readonly register: (server: RpcServer) => void;
   /** Health of parts of the service. Default: it has none. */
   readonly health?: PartsHealth;
+  /** Pages of the admin port. Default: none. */
+  readonly pages?: AdminPages | undefined;
 }
 
 export interface Serving {
@@ -72,7 +75,7 @@ export async function serveRpc(
     return Promise.resolve();
   });
   const access = adminAccess(config.admin, config.tls, logger);
-  const admin = new AdminServer({ metrics, readiness, access });
+  const admin = new AdminServer({ metrics, readiness, access, pages: options.pages });
   closers.add('admin HTTP', 1000, () => admin.close());
   const adminPort = await admin.listen(config.admin.listen);
 

@@ -166,6 +166,18 @@ export const routerConfigSchema = z.strictObject({
     .superRefine(within('max_watchers_per_principal', 'max_watchers'))
     .prefault({})
     .describe('clients and commands that follow the list of nodes'),
+  console: z
+    .strictObject({
+      enabled: z.boolean().default(true).describe('Serve /console at admin.listen.'),
+      max_viewers: z
+        .int()
+        .min(1)
+        .max(80)
+        .default(20)
+        .describe('Viewers at once; one principal has half of them at most.'),
+    })
+    .prefault({})
+    .describe('the page that shows the subnet'),
 });
 
 export type RouterConfig = z.output<typeof routerConfigSchema>;

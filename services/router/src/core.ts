@@ -119,6 +119,7 @@ export class RouterCore {
       claims: this.#claims,
       monitor: this.#monitor,
       loadChanged: (node) => this.#watch.loadChanged(node),
+      moved: (from, node) => observer.moved?.(from, node),
       periodMs,
     });
     const placement = new Placement(this.#pools, this.#registry.nodes, {

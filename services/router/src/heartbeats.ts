@@ -34,6 +34,8 @@ export interface HeartbeatParts {
   readonly claims: Claims;
   readonly monitor: Monitor;
   readonly loadChanged: (node: Node) => void;
+  /** A session that another node had goes on at this one. */
+  readonly moved: (fromId: string, node: Node) => void;
   readonly periodMs: () => number;
 }
 
@@ -109,7 +111,7 @@ export class Heartbeats {
   }
 
   #takeLoad(node: Node, beat: Beat): void {
-    const { leases, claims, monitor, pools, loadChanged } = this.parts;
+    const { leases, claims, monitor, pools, loadChanged, moved } = this.parts;
     // Load and consumed leases belong together: the free slots told already lack what was consumed.
     const changed = beat.load !== undefined && applyLoad(node, beat.load);
     for (const leaseId of beat.consumedLeaseIds) {
@@ -122,7 +124,10 @@ export class Heartbeats {
       pools.get(lease.model)?.used(lease.principal, node.lastSeen);
     }
     for (const session of beat.sessionsClosed) claims.closed(node, session);
-    for (const claim of beat.sessionsOpened) claims.opened(node, claim);
+    for (const claim of beat.sessionsOpened) {
+      const before = claims.opened(node, claim);
+      if (before !== undefined) moved(before, node);
+    }
     pools.refreshNode(node);
     node.revision++;
     if (changed) loadChanged(node);

@@ -17,6 +17,24 @@ export interface RouterObserver {
   unreachable?(node: Node, why: string): void;
   banned?(node: Node): void;
   reported?(node: Node, reason: string): void;
+  /** A durable session that the node `from` had goes on at another: a failover, or a planned move. */
+  moved?(from: string, to: Node): void;
+}
+
+/** One that tells all of them. */
+export function tellAll(observers: readonly RouterObserver[]): RouterObserver {
+  return {
+    handedOut: (result) => observers.forEach((one) => one.handedOut?.(result)),
+    leaseEnded: (end) => observers.forEach((one) => one.leaseEnded?.(end)),
+    stateChanged: (node, before) => observers.forEach((one) => one.stateChanged?.(node, before)),
+    nodeAdded: (node) => observers.forEach((one) => one.nodeAdded?.(node)),
+    nodeRemoved: (node) => observers.forEach((one) => one.nodeRemoved?.(node)),
+    probed: (node, failure) => observers.forEach((one) => one.probed?.(node, failure)),
+    unreachable: (node, why) => observers.forEach((one) => one.unreachable?.(node, why)),
+    banned: (node) => observers.forEach((one) => one.banned?.(node)),
+    reported: (node, reason) => observers.forEach((one) => one.reported?.(node, reason)),
+    moved: (from, to) => observers.forEach((one) => one.moved?.(from, to)),
+  };
 }
 
 /** Sizes, for metrics. Each has a limit of the same meaning in the settings. */

@@ -19,6 +19,10 @@ import {
 import { limitsOf, routerConfigSchema } from './config';
 import { createRouterCore } from './core';
 import { routerHandlers } from './handlers/handlers';
+import { startConsole } from './console/start';
+import { Gateways } from './console/gateways';
+import { Happenings } from './console/happenings';
+import { tellAll } from './observer';
 import { exportSizes, observe } from './observing';
 import { allowance, isLoopback } from './probing/allowance';
 import { GrpcProber } from './probing/grpc-prober';
@@ -73,10 +77,12 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
     connectTimeoutMs: Math.ceil(config.probes.timeout_seconds * 1000),
   });
   const audit = openAuditLog(context, config.audit, 'router');
+  const happenings = new Happenings(systemClock);
+  const gateways = new Gateways();
   const core = createRouterCore(limitsOf(config), {
     prober,
     allowed,
-    observer: observe(metrics, logger, audit),
+    observer: tellAll([observe(metrics, logger, audit), happenings.observer]),
   });
   exportSizes(metrics, core);
   // Before the server waits for open calls: watches and heartbeats would never end by themselves.
@@ -89,12 +95,14 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
     tickets: createTicketSigner(auth),
     clock: systemClock,
     audit,
+    gateways,
     stopping,
     warn: (message, facts) => logger.warn(facts, message),
   });
   const serving = await serveRpc(context, {
     authorizer,
     credentials: serverCredentials(config.tls, tlsOptions),
+    pages: startConsole(context, { core, happenings, gateways, authorizer, audit }),
     services: ['cabstand.v1.RouterService'],
     register: (server) => server.addService(RouterService, handlers),
   });

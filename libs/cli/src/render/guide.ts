@@ -57,6 +57,10 @@ export function upGuide(
         ]
       : []),
     [
+      style.dim('console'),
+      `${adminUrl(places.router, 'console')}${auth ? ` (sign in with the text of ${token})` : ''}`,
+    ],
+    [
       style.dim('metrics'),
       servicesOf(places)
         .map((service) => adminUrl(service, 'metrics'))

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { CabstandError, MIB, invalid } from '@cabstand/core';
-import { bodyTooLarge, collectBody, parseJson } from '../http/body';
+import { bodyTooLarge, collectBody, parseJson } from '@cabstand/service';
 
 /** How long the JSON in front of the binary part is. */
 export const JSON_LENGTH = 'inference-header-content-length';

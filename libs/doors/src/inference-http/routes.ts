@@ -1,6 +1,6 @@
 /** What is asked under which path. Each route is a method of the service that gRPC has. */
 import { CabstandError } from '@cabstand/core';
-import type { HttpAnswer } from '../http/answer';
+import type { HttpAnswer } from '@cabstand/service';
 import {
   EXTENSIONS,
   SERVER_NAME,

@@ -1,8 +1,8 @@
 /** Answers as JSON, and behind it the bytes of tensors. */
 import type { CabstandError } from '@cabstand/core';
 import { jsonElements } from '@cabstand/tensor';
-import type { HttpAnswer } from '../http/answer';
-import { errorHeaders, httpStatus } from '../http/statuses';
+import { errorHeaders, httpStatus } from '@cabstand/service';
+import type { HttpAnswer } from '@cabstand/service';
 import { DATATYPES, toRaw } from '../infer/datatypes';
 import type { Answer } from '../infer/inference';
 import { JSON_LENGTH } from './body';

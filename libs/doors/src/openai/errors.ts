@@ -1,6 +1,6 @@
 /** Errors as clients of OpenAI read them. */
 import type { CabstandError, Reason } from '@cabstand/core';
-import { httpStatus } from '../http/statuses';
+import { httpStatus } from '@cabstand/service';
 
 const CODES: Partial<Readonly<Record<Reason, string>>> = {
   MODEL_UNKNOWN: 'model_not_found',

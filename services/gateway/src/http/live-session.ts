@@ -2,9 +2,9 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import type { LiveTurn } from '@cabstand/client';
 import type { RecordEvent } from '@cabstand/client/protocol';
-import { parseJson } from '@cabstand/doors';
 import type { ServerCall } from '@cabstand/rpc';
 import type { z } from 'zod';
+import { parseJson } from '@cabstand/service';
 import { checkOpen } from '../handlers/context';
 import type { HandlerContext } from '../handlers/context';
 import { passNotices } from '../handlers/notices';

@@ -4,19 +4,20 @@ import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import { CabstandError, invalid } from '@cabstand/core';
+import { HttpListener } from '@cabstand/doors';
+import type { HttpTls, Serving } from '@cabstand/doors';
+import { publicError } from '@cabstand/rpc';
+import type { Authorizer, CallObserver, MethodInfo, ServerCall } from '@cabstand/rpc';
 import {
   HttpGate,
-  HttpListener,
   callerGone,
   collectBody,
   errorHeaders,
   httpStatus,
   parseJson,
   sendAnswer,
-} from '@cabstand/doors';
-import type { Entered, HttpAnswer, HttpTls, Serving } from '@cabstand/doors';
-import { publicError } from '@cabstand/rpc';
-import type { Authorizer, CallObserver, MethodInfo, ServerCall } from '@cabstand/rpc';
+} from '@cabstand/service';
+import type { Entered, HttpAnswer } from '@cabstand/service';
 import type { HandlerContext } from '../handlers/context';
 import { Cors } from './cors';
 import { EventWriter } from './event-writer';

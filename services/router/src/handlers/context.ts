@@ -1,4 +1,5 @@
 import type { Clock } from '@cabstand/core';
+import type { Gateways } from '../console/gateways';
 import type { RouterCore } from '../core';
 import type { AuditLog } from '@cabstand/service';
 import type { TicketSigner } from '../leases/ticket';
@@ -9,6 +10,7 @@ export interface HandlerContext {
   readonly tickets: TicketSigner;
   readonly clock: Clock;
   readonly audit: AuditLog;
+  readonly gateways: Gateways;
   /** Aborts, with the reason that callers are told, when the router begins to stop. */
   readonly stopping: AbortSignal;
   /** Something an operator should know. */

@@ -5,7 +5,7 @@ import type { HandlerContext } from './context';
 
 /** A snapshot, then changes; a reader that is slow gets the latest state and no backlog. */
 export function watchHandler(context: HandlerContext): Required<RouterHandlers>['rpc_watch_nodes'] {
-  const { core } = context;
+  const { core, gateways } = context;
   const forAll = new WatchEncoder(core.incarnation, toNodeInfo);
   const forAdmins = new WatchEncoder(core.incarnation, toNodeDetail);
   return async (request, call, out) => {
@@ -13,7 +13,12 @@ export function watchHandler(context: HandlerContext): Required<RouterHandlers>[
     const { id, roles } = call.principal;
     const encoder = roles.has('admin') ? forAdmins : forAll;
     const watch = await core.watch(wanted, id, call.signal);
-    for await (const update of watch)
-      if (!out.push(encoder.encode(update))) await watch.until(out.drained());
+    const ended = gateways.follows(call.principal);
+    try {
+      for await (const update of watch)
+        if (!out.push(encoder.encode(update))) await watch.until(out.drained());
+    } finally {
+      ended();
+    }
   };
 }

@@ -36,6 +36,12 @@ const PLAUSIBLE_RISE = 1000;
 /** How long a session that no node claims any more may still ask for what is kept for failovers. */
 const RECENT_MS = 60_000;
 
+interface LastClaim {
+  readonly nodeId: string;
+  /** Monotonic time of its end. */
+  readonly at: number;
+}
+
 interface Claimed {
   /** Node and the epoch that it says, in the order in which the nodes first claimed the session. */
   readonly owners: Map<Node, number>;
@@ -50,8 +56,8 @@ interface Claimed {
  */
 export class Claims {
   readonly #sessions: BoundedMap<string, Claimed>;
-  /** Monotonic time of a session's last claim, for those that nobody claims now. */
-  readonly #recent: BoundedMap<string, number>;
+  /** The last claim of sessions that nobody claims now. */
+  readonly #recent: BoundedMap<string, LastClaim>;
   /** Sessions of each principal that are claimed. */
   readonly #principals = new Tally();
   /** Of those, by model, the ones that count. */
@@ -94,8 +100,7 @@ export class Claims {
   knows(principal: string, sessionId: string): boolean {
     const key = keyOf(principal, sessionId);
     if (this.#sessions.has(key)) return true;
-    const last = this.#recent.get(key);
-    return last !== undefined && this.clock.monotonic() - last <= RECENT_MS;
+    return this.#recently(key) !== undefined;
   }
 
   /** The principal has used a lease of this router at the node. */
@@ -110,14 +115,23 @@ export class Claims {
     return this.#leased.get(node)?.has(principal) === true;
   }
 
-  opened(node: Node, { sessionId, epoch, principal, model, idle = false }: SessionClaim): void {
-    if (!isSessionId(sessionId) || !Number.isSafeInteger(epoch) || epoch < 0) return;
-    if (principal === '' || principal.length > MOST_PRINCIPAL) return;
+  /**
+   * The node says that it has the session. Answers the id of the node that had it until now, if another one:
+   * the session goes on here.
+   */
+  opened(
+    node: Node,
+    { sessionId, epoch, principal, model, idle = false }: SessionClaim,
+  ): string | undefined {
+    if (!isSessionId(sessionId) || !Number.isSafeInteger(epoch) || epoch < 0) return undefined;
+    if (principal === '' || principal.length > MOST_PRINCIPAL) return undefined;
     const listed = node.claims.get(sessionId);
-    if (listed === undefined && node.claims.size >= this.maxClaimsPerNode) return;
-    if (listed?.has(principal) !== true && (listed?.size ?? 0) >= PRINCIPALS_PER_ID) return;
+    if (listed === undefined && node.claims.size >= this.maxClaimsPerNode) return undefined;
+    if (listed?.has(principal) !== true && (listed?.size ?? 0) >= PRINCIPALS_PER_ID)
+      return undefined;
     const key = keyOf(principal, sessionId);
     const known = this.#sessions.get(key);
+    const before = known === undefined ? this.#recently(key) : newest(known.owners, node, epoch);
     const claimed = known ?? { owners: new Map<Node, number>(), model, counted: false };
     const { owners } = claimed;
     owners.set(node, epoch);
@@ -125,13 +139,14 @@ export class Claims {
       const last = this.#ranked(owners, principal).at(-1)?.node as Node;
       owners.delete(last);
       unlist(last, sessionId, principal);
-      if (last === node) return;
+      if (last === node) return undefined;
     }
     if (listed === undefined) node.claims.set(sessionId, new Set([principal]));
     else listed.add(principal);
     if (known === undefined) this.#principals.add(principal, 1);
     this.#sessions.set(key, claimed);
     if (this.hasUsed(node, principal)) this.#count(principal, claimed, !idle);
+    return before === node.id ? undefined : before;
   }
 
   /** The node has the session no more. */
@@ -145,7 +160,7 @@ export class Claims {
       if (claimed?.owners.size !== 0) continue;
       this.#sessions.delete(key);
       this.#discount(principal, claimed);
-      this.#recent.set(key, this.clock.monotonic());
+      this.#recent.set(key, { nodeId: node.id, at: this.clock.monotonic() });
     }
   }
 
@@ -160,6 +175,14 @@ export class Claims {
   locate(principal: string, sessionId: string): readonly Location[] {
     const claimed = this.#sessions.get(keyOf(principal, sessionId));
     return claimed === undefined ? [] : this.#ranked(claimed.owners, principal);
+  }
+
+  /** The node that had the session until a moment ago, where none has it now. */
+  #recently(key: string): string | undefined {
+    const last = this.#recent.get(key);
+    return last !== undefined && this.clock.monotonic() - last.at <= RECENT_MS
+      ? last.nodeId
+      : undefined;
   }
 
   #ranked(owners: ReadonlyMap<Node, number>, principal: string): Location[] {
@@ -189,6 +212,16 @@ export class Claims {
     this.#principals.add(principal, -1);
     this.#count(principal, claimed, false);
   }
+}
+
+/** The id of the other owner with the highest epoch below this one, where the node claims it anew. */
+function newest(owners: ReadonlyMap<Node, number>, node: Node, epoch: number): string | undefined {
+  if (owners.has(node)) return undefined;
+  let most = -1;
+  let found: string | undefined;
+  for (const [owner, theirs] of owners)
+    if (theirs < epoch && theirs > most) [most, found] = [theirs, owner.id];
+  return found;
 }
 
 /** Numbers above 0 by principal. */
