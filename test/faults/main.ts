@@ -17,8 +17,9 @@ const HELP = `Usage: npm run test:faults -- [--faults N] [--seed N] [--streams N
                                   [--only KIND,…] [--through gateway|gateways]
 
 Runs 32 streams of several kinds, of models and of modules, against 3 hosters and 2 routers, hurts these at random until N faults
-have struck a running stream. Compares each stream of a model with its undisturbed run, answers of language models also with
-those of transformers and with the form that they were asked for; looks whether frames, messages and results of commands of a module's session are of one lineage. Exits with 0 if
+have struck a running stream. Compares each stream of a model with its undisturbed run, answers of
+language models also with those of transformers and with the form that they were asked for; looks whether
+frames, messages and results of commands of a module's session are of one lineage. Exits with 0 if
 nothing was lost, duplicated or wrong, every stream was finished, and all that was to happen has happened.
 
   --faults N    faults that must strike a running stream (default 20)
