@@ -65,6 +65,9 @@ if (process.env.FAULTS === '1')
       ...shared,
       displayName: 'faults',
       rootDir: __dirname,
-      testMatch: ['<rootDir>/test/faults/*.test.ts'],
+      testMatch: [
+        '<rootDir>/test/faults/*.test.ts',
+        '<rootDir>/test/faults/language-models/*.test.ts',
+      ],
     },
   ];

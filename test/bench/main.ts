@@ -11,6 +11,7 @@ import { benchPause } from './pause/main';
 import { benchPeers } from './peers/main';
 import { benchServed } from './served';
 import { benchLanguage } from './lm/main';
+import { benchLanguageMemory } from './lm/memory';
 import { machine } from './report';
 import { benchShort } from './short';
 import { benchStampede } from './stampede';
@@ -30,6 +31,7 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   gateway     what a gateway adds to a frame's round trip, to opening and to throughput
   parts       what a part of live input costs between a hoster and its engine
   lm          tokens a second of a language model beside a bare loop, and answers beside long prompts
+  lm-memory   what 1,000 conversations with a language model leave behind, and bytes of caches as announced and held
   stampede    a hoster dies under 200 clients: time until all their streams flow again
   fairness    what a client notices when another one does its worst (--seconds 15: p99 needs some)
   peers       frames a second and p99 beside a plain Python server, with and without batches, and Triton, all
@@ -44,7 +46,7 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   --trials N    failures of each kind (default 12); interleaved trials of peers, frame and short (default 5)
   --streams N   streams that failures strike (default 8); of peers, several numbers (default 1,16,64,256),
                 of frame, too (default 16)
-  --sessions N  sessions that are idle (default 10000)
+  --sessions N  sessions that are idle (default 10000); conversations of lm-memory (default 1000)
   --model PATH  folder of the language model of lm (default: a tiny one)
   --windows N   frames of a stream on their way, for peers and frame: several numbers (default 1,8)`;
 
@@ -65,7 +67,7 @@ async function main(): Promise<void> {
       only: { type: 'string', default: '' },
       trials: { type: 'string' },
       streams: { type: 'string' },
-      sessions: { type: 'string', default: '10000' },
+      sessions: { type: 'string' },
       model: { type: 'string', default: '' },
       windows: { type: 'string', default: '1,8' },
       help: { type: 'boolean', short: 'h', default: false },
@@ -84,7 +86,7 @@ async function main(): Promise<void> {
       only: values.only,
     });
   if (wants('handouts')) benchHandOuts();
-  if (wants('idle')) await benchIdle(Number(values.sessions));
+  if (wants('idle')) await benchIdle(Number(values.sessions ?? 10_000));
   if (positionals.includes('failover'))
     await benchFailover({
       trials: Number(values.trials ?? 12),
@@ -127,6 +129,7 @@ async function main(): Promise<void> {
       seconds: Number(values.seconds),
       model: values.model,
     });
+  if (positionals.includes('lm-memory')) await benchLanguageMemory(Number(values.sessions ?? 1000));
   if (positionals.includes('stampede')) await benchStampede();
 }
 

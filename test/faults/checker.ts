@@ -68,6 +68,13 @@ function checkTurn(
         kind: 'wrong',
         what: `${where} ended before position ${String(turn.end.position)}, not ${String(expected.end.position)}`,
       });
+    const told = JSON.stringify(turn.end.generation ?? null);
+    const right = JSON.stringify(expected.end.generation ?? null);
+    if (told !== right)
+      defects.push({
+        kind: 'wrong',
+        what: `${where} told ${told} of its answer, not ${right}`,
+      });
   }
   return defects;
 }

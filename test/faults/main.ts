@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util';
 import { runGatewaySchedule } from './gateways/run';
+import { GROUPS, RIDE_KINDS } from './kinds';
+import type { StreamKind } from './kinds';
 import { leaving } from './leaving';
-import { RIDE_KINDS, runSchedule } from './run';
+import { runSchedule } from './run';
 import type { RunOptions } from './run';
 import { WEIGHTS } from './schedule';
 import type { FaultKind } from './schedule';
@@ -15,7 +17,8 @@ const HELP = `Usage: npm run test:faults -- [--faults N] [--seed N] [--streams N
                                   [--only KIND,…] [--through gateway|gateways]
 
 Runs 32 streams of several kinds, of models and of modules, against 3 hosters and 2 routers, hurts these at random until N faults
-have struck a running stream. Compares each stream of a model with its undisturbed run; looks whether
+have struck a running stream. Compares each stream of a model with its undisturbed run, answers of
+language models also with those of transformers and with the form that they were asked for; looks whether
 frames, messages and results of commands of a module's session are of one lineage. Exits with 0 if
 nothing was lost, duplicated or wrong, every stream was finished, and all that was to happen has happened.
 
@@ -23,7 +26,8 @@ nothing was lost, duplicated or wrong, every stream was finished, and all that w
   --seed N      draws the same faults, scripts and paces again (default: random, printed)
   --streams N   streams at once (default 32)
   --kinds KINDS of ${[...SCRIPT_KINDS, ...RIDE_KINDS].join(', ')};
-                models or modules for all of these (default all)
+                models or modules for all of these (default both); language-models: greedy, drawn and
+                guided answers of three models
   --only KINDS  of faults: ${FAULT_KINDS.join(', ')}
   --through gateway
                 streams of models, asked of a gateway with plain stubs of gRPC
@@ -95,14 +99,11 @@ function countOf(option: string, value: string): number {
 }
 
 function kindsOf(names: readonly string[]): NonNullable<RunOptions['kinds']> {
-  const all = [...SCRIPT_KINDS, ...RIDE_KINDS];
-  const groups: Record<string, readonly (typeof all)[number][]> = {
-    models: SCRIPT_KINDS,
-    modules: RIDE_KINDS,
-  };
-  const kinds = names.flatMap((name) => groups[name] ?? all.filter((kind) => kind === name));
+  const groups = new Map<string, readonly StreamKind[]>(Object.entries(GROUPS));
+  const all = [...groups.values()].flat();
+  const kinds = names.flatMap((name) => groups.get(name) ?? all.filter((kind) => kind === name));
   if (kinds.length < names.length)
-    throw new Error(`--kinds takes some of models, modules, ${all.join(', ')}`);
+    throw new Error(`--kinds takes some of ${[...groups.keys(), ...all].join(', ')}`);
   return kinds;
 }
 

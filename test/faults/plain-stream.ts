@@ -18,7 +18,7 @@ import { tensorsFromWire, toWire } from '@cabstand/tensor';
 import { REPOSITORY_ROOT } from '@cabstand/testing';
 import type { Script, ScriptTurn } from './scripts';
 import { observe } from './stream';
-import type { Observation, Observed, ObservedTurn, StreamOptions } from './stream';
+import type { Generated, Observation, Observed, ObservedTurn, StreamOptions } from './stream';
 import { Watched } from './watched';
 
 type Call = ClientDuplexStream<v1.SessionStreamRequest, v1.SessionStreamResponse__Output>;
@@ -73,6 +73,11 @@ export class PlainCaller implements Disposable {
   }
 }
 
+const FINISHES: Readonly<Record<string, Generated['finish']>> = {
+  FINISH_REASON_STOP: 'stop',
+  FINISH_REASON_LENGTH: 'length',
+};
+
 /** How often routers are asked who has a stream. */
 const LOCATE_MS = 500;
 
@@ -101,6 +106,10 @@ export class PlainStream extends Watched {
 
   get model(): string {
     return this.script.model;
+  }
+
+  override get group(): string {
+    return this.script.group ?? this.model;
   }
 
   override get node(): string | undefined {
@@ -153,9 +162,9 @@ export class PlainStream extends Watched {
       const writing = this.#write(call, turn, number);
       // It fails with what reading fails with.
       writing.catch(() => undefined);
-      const reason = await this.#read(responses, chunks);
+      const end = await this.#read(responses, chunks);
       await writing;
-      return { chunks, end: { kind: 'ended', reason, position: this.#position } };
+      return { chunks, end: { kind: 'ended', ...end, position: this.#position } };
     } catch (thrown) {
       const error = errorOf(thrown);
       this.note(`failed: ${String(error)}`);
@@ -168,7 +177,7 @@ export class PlainStream extends Watched {
   async #read(
     responses: AsyncIterator<v1.SessionStreamResponse__Output>,
     chunks: Observed[],
-  ): Promise<string> {
+  ): Promise<{ readonly reason: string; readonly generation?: Generated }> {
     const { readMs = 0, signal } = this.#options;
     for (;;) {
       const next = await responses.next();
@@ -177,13 +186,16 @@ export class PlainStream extends Watched {
       if (!record) continue;
       this.#position = record.position + 1;
       if (record.end_of_turn) {
-        const { reason, error } = record.end_of_turn;
+        const { reason, error, generation } = record.end_of_turn;
         if (error !== null && error.reason !== '')
           throw new CabstandError(
             'INTERNAL',
             `the turn ended in ${error.reason}: ${error.message}`,
           );
-        return reason.replace('END_REASON_', '').toLowerCase();
+        return {
+          reason: reason.replace('END_REASON_', '').toLowerCase(),
+          ...(generation && { generation: generatedOf(generation) }),
+        };
       }
       if (!record.chunk) continue;
       const { text, outputs } = record.chunk;
@@ -219,6 +231,16 @@ export class PlainStream extends Watched {
     this.#node = node.address;
     this.note('is here now');
   }
+}
+
+/** As the client library tells it. */
+function generatedOf(told: v1.Generation__Output): Generated {
+  const finish = FINISHES[told.finish];
+  return {
+    ...(finish !== undefined && { finish }),
+    prompt: told.prompt_tokens,
+    answer: told.answer_tokens,
+  };
 }
 
 /** What the call failed with, as the checker tells errors apart. */

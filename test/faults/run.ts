@@ -7,7 +7,10 @@ import { Gateway } from '../support/gateway';
 import { check } from './checker';
 import { inflict } from './inflict';
 import { checkRide } from './lineage';
-import { CLASSES, MODULE_MODELS, ModuleRepository, walkOf } from './module-models';
+import { RIDE_KINDS, comparedOf, isAnswer, isRide, modelsOf } from './kinds';
+import type { RideKind, StreamKind } from './kinds';
+import { checkAnswers } from './language-models/check';
+import { CLASSES, ModuleRepository, walkOf } from './module-models';
 import { TestNode } from './node';
 import { drive } from './drive';
 import { Random } from './random';
@@ -15,16 +18,12 @@ import { Ride } from './ride';
 import { WEIGHTS, dueKinds, nextStep } from './schedule';
 import type { Fault, FaultKind } from './schedule';
 import { PlainCaller, PlainStream } from './plain-stream';
-import { SCRIPT_KINDS, SCRIPT_MODELS, makeScript } from './scripts';
-import type { Script, ScriptKind } from './scripts';
+import { SCRIPT_KINDS, SCRIPT_MODELS } from './scripts';
+import type { Script } from './scripts';
 import { Stream } from './stream';
 import type { Observation, StreamOptions } from './stream';
 import { Summary } from './summary';
 import type { Watched } from './watched';
-
-/** Sessions of modules: of each class, with input from the beginning and live. */
-export const RIDE_KINDS = ['replay', 'commit', 'replay-live', 'commit-live'] as const;
-type RideKind = (typeof RIDE_KINDS)[number];
 
 export interface RunOptions {
   /** The same seed draws the same faults, scripts and paces. */
@@ -33,8 +32,8 @@ export interface RunOptions {
   readonly faults: number;
   /** Streams at once. Default 32. */
   readonly streams?: number;
-  /** Kinds of streams, each as often as the others. Default: all of models and of modules. */
-  readonly kinds?: readonly (ScriptKind | RideKind)[];
+  /** Kinds of streams, each as often as the others. Default: all of models and, without a gateway, of modules. */
+  readonly kinds?: readonly StreamKind[];
   /**
    * `gateway`: streams are those of plain callers of a gateway, which know nothing but the contract; of models only.
    * Default: those of the client library.
@@ -77,6 +76,7 @@ export const HOSTER_CONFIG = {
 /** Runs a random schedule of faults against a subnet of its own, and checks every stream. */
 export async function runSchedule(options: RunOptions): Promise<Summary> {
   const { hosters = 3, routers = 2 } = options;
+  const kinds = kindsOf(options);
   using modules = new ModuleRepository();
   await using subnet = await Subnet.start({
     hosters,
@@ -85,7 +85,7 @@ export async function runSchedule(options: RunOptions): Promise<Summary> {
     hosterConfig: {
       ...HOSTER_CONFIG,
       models: [...HOSTER_CONFIG.models, modules.folder],
-      only: [...SCRIPT_MODELS, ...MODULE_MODELS],
+      only: modelsOf(kinds),
     },
     readyMs: 120_000,
   });
@@ -117,7 +117,7 @@ class ScheduleRun {
   readonly #sessions: SessionManager;
   readonly #others: SessionManager;
   readonly #plain: ((script: Script, options: StreamOptions) => PlainStream) | undefined;
-  readonly #kinds: readonly (ScriptKind | RideKind)[];
+  readonly #kinds: readonly StreamKind[];
   readonly #weights: Readonly<Record<FaultKind, number>>;
   /** Each kind once, before chance decides. */
   readonly #due: FaultKind[];
@@ -142,15 +142,14 @@ class ScheduleRun {
     this.#sessions = sessions;
     this.#others = others;
     this.#plain = plain;
-    this.#kinds = options.kinds ?? [...SCRIPT_KINDS, ...(plain === undefined ? RIDE_KINDS : [])];
-    if (plain !== undefined && this.#kinds.some(isRide))
-      throw new Error('plain callers of a gateway have streams of models only');
+    this.#kinds = kindsOf(options);
     this.#weights = options.weights ?? WEIGHTS;
     this.#due = dueKinds(options.faults, this.#weights);
     this.#hosters = subnet.hosters.map((_, i) => new TestNode(subnet, 'hoster', i));
     this.#routers = subnet.routers.map((_, i) => new TestNode(subnet, 'router', i));
     const rides = CLASSES.filter((one) => this.#kinds.includes(one)).map(walkOf);
-    this.#summary = new Summary(options.seed, options.faults, this.#due.slice(), rides);
+    const answers = this.#kinds.filter(isAnswer);
+    this.#summary = new Summary(options.seed, options.faults, this.#due.slice(), rides, answers);
     // Each stream listens.
     setMaxListeners(0, this.#abort.signal);
   }
@@ -179,16 +178,20 @@ class ScheduleRun {
 
   /** Each script once, undisturbed; with all at once, as later. */
   async #references(): Promise<ReadonlyMap<string, Observation>> {
-    const kinds = SCRIPT_KINDS.filter((kind) => this.#kinds.includes(kind));
-    const scripts = kinds.flatMap((kind) =>
-      Array.from({ length: SCRIPTS_EACH }, (_, number) => makeScript(kind, number)),
+    const compared = [...new Set(this.#kinds)].flatMap((kind) =>
+      isRide(kind)
+        ? []
+        : Array.from({ length: SCRIPTS_EACH }, (_, number) => comparedOf(kind, number)),
     );
     const references = new Map<string, Observation>();
     const { signal } = this.#abort;
     await Promise.all(
-      scripts.map(async (script) => {
+      compared.map(async ({ script, answers }) => {
         const observation = await new Stream(script, { signal }).run(this.#sessions);
         for (const { end } of observation.turns) if (end.kind === 'failed') throw end.error;
+        // What others are compared with has to be right itself.
+        const [defect] = answers ? checkAnswers(answers, observation, observation).defects : [];
+        if (defect !== undefined) throw new Error(`undisturbed ${script.name}: ${defect.what}`);
         references.set(script.name, observation);
       }),
     );
@@ -224,12 +227,12 @@ class ScheduleRun {
   }
 
   #script(
-    kind: ScriptKind,
+    kind: Exclude<StreamKind, RideKind>,
     random: Random,
     signal: AbortSignal,
     references: ReadonlyMap<string, Observation>,
   ) {
-    const script = makeScript(kind, random.int(0, SCRIPTS_EACH - 1));
+    const { script, answers } = comparedOf(kind, random.int(0, SCRIPTS_EACH - 1));
     const reference = references.get(script.name);
     if (reference === undefined) throw new Error(`no reference for ${script.name}`);
     const options = {
@@ -240,9 +243,11 @@ class ScheduleRun {
     };
     const stream = this.#plain?.(script, options) ?? new Stream(script, options);
     const judged = async (): Promise<void> => {
-      const verdict = check(await stream.run(this.#sessions), reference);
+      const observed = await stream.run(this.#sessions);
       // Cut short by the run's end: nothing to judge.
-      if (!this.#over) this.#summary.stream(verdict, stream);
+      if (this.#over) return;
+      if (answers === undefined) this.#summary.stream(check(observed, reference), stream);
+      else this.#summary.answers(checkAnswers(answers, observed, reference), stream);
     };
     return { stream, judged };
   }
@@ -349,8 +354,11 @@ class ScheduleRun {
   }
 }
 
-function isRide(kind: ScriptKind | RideKind): kind is RideKind {
-  return RIDE_KINDS.some((one) => one === kind);
+function kindsOf({ kinds, through }: RunOptions): readonly StreamKind[] {
+  if (kinds === undefined) return [...SCRIPT_KINDS, ...(through === undefined ? RIDE_KINDS : [])];
+  if (through !== undefined && kinds.some(isRide))
+    throw new Error('plain callers of a gateway have streams of models only');
+  return kinds;
 }
 
 function hurtsEngine({ kind }: Fault): boolean {

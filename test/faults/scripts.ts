@@ -20,6 +20,8 @@ export type ScriptTurn =
 /** A whole session: the same input gives the same records, so that two runs can be compared. */
 export interface Script {
   readonly name: string;
+  /** What figures tell it under; default: its model. */
+  readonly group?: string;
   readonly model: string;
   readonly turns: readonly ScriptTurn[];
 }

@@ -1,4 +1,11 @@
-import type { Chunk, LiveTurn, Session, SessionManager, TurnResult } from '@cabstand/client';
+import type {
+  Chunk,
+  Generation,
+  LiveTurn,
+  Session,
+  SessionManager,
+  TurnResult,
+} from '@cabstand/client';
 import { sleep } from '@cabstand/core';
 import type { Tensor } from '@cabstand/tensor';
 import type { Script, ScriptTurn } from './scripts';
@@ -16,9 +23,17 @@ export interface ObservedTurn {
   readonly chunks: readonly Observed[];
   /** Why it ended: the end's reason, with the position after it, or the error that was thrown. */
   readonly end:
-    | { readonly kind: 'ended'; readonly reason: string; readonly position: number }
+    | {
+        readonly kind: 'ended';
+        readonly reason: string;
+        readonly position: number;
+        readonly generation?: Generated;
+      }
     | { readonly kind: 'failed'; readonly error: unknown };
 }
+
+/** Of an answer what does not depend on what its hoster had computed before. */
+export type Generated = Omit<Generation, 'cached'>;
 
 export interface Observation {
   readonly script: Script;
@@ -65,6 +80,10 @@ export class Stream extends Watched {
     return this.script.model;
   }
 
+  override get group(): string {
+    return this.script.group ?? this.model;
+  }
+
   /** Runs the whole script; what goes wrong is part of the observation. */
   async run(sessions: SessionManager): Promise<Observation> {
     const { signal } = this.#options;
@@ -95,8 +114,9 @@ export class Stream extends Watched {
   async #turn(session: Session, turn: ScriptTurn, number: number): Promise<ObservedTurn> {
     const chunks: Observed[] = [];
     try {
-      const reason = await this.#read(session, turn, chunks, number);
-      return { chunks, end: { kind: 'ended', reason, position: session.position } };
+      const { reason, generation } = await this.#read(session, turn, chunks, number);
+      const end = { kind: 'ended', reason, position: session.position } as const;
+      return { chunks, end: { ...end, ...(generation && { generation: generated(generation) }) } };
     } catch (error) {
       return { chunks, end: { kind: 'failed', error } };
     } finally {
@@ -109,7 +129,7 @@ export class Stream extends Watched {
     turn: ScriptTurn,
     chunks: Observed[],
     number: number,
-  ): Promise<string> {
+  ): Promise<TurnResult> {
     const seen = async (): Promise<void> => {
       this.seen();
       await this.#options.at?.({ turn: number, chunks: chunks.length, session });
@@ -126,20 +146,20 @@ export class Stream extends Watched {
     const writing = this.#write(live, turn.parts);
     // It fails with what reading fails with.
     writing.catch(() => undefined);
-    const reason = await this.#drain(live, chunks, seen);
+    const end = await this.#drain(live, chunks, seen);
     await writing;
-    return reason;
+    return end;
   }
 
   async #drain(
     records: AsyncIterator<Chunk, TurnResult, undefined>,
     chunks: Observed[],
     seen: () => Promise<void>,
-  ): Promise<string> {
+  ): Promise<TurnResult> {
     const { readMs = 0, signal } = this.#options;
     for (;;) {
       const next = await records.next();
-      if (next.done === true) return next.value.reason;
+      if (next.done === true) return next.value;
       chunks.push(observe(next.value));
       await seen();
       if (readMs > 0) await sleep(readMs, signal);
@@ -154,6 +174,10 @@ export class Stream extends Watched {
     }
     await live.end();
   }
+}
+
+function generated({ finish, prompt, answer }: Generation): Generated {
+  return { ...(finish !== undefined && { finish }), prompt, answer };
 }
 
 /** All of a chunk, for comparison. */

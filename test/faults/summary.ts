@@ -1,5 +1,8 @@
 import { quantile } from '../bench/stats';
 import type { Defect, Verdict } from './checker';
+import type { AnswerVerdict } from './language-models/check';
+import { AnswerFigures } from './language-models/figures';
+import type { AnswerKind } from './language-models/scripts';
 import type { RideVerdict } from './lineage';
 import type { FaultKind } from './schedule';
 import type { Watched } from './watched';
@@ -66,15 +69,22 @@ export class Summary {
   readonly #slow: string[] = [];
   readonly #kinds = new Map<FaultKind, KindFigures>();
   readonly #rides = new Map<string, RideFigures>();
+  readonly #answers: AnswerFigures;
   readonly #due: readonly FaultKind[];
 
-  /** @param due kinds of faults of which each must strike @param rides models of modules that must run */
+  /**
+   * @param due kinds of faults of which each must strike
+   * @param rides models of modules that must run
+   * @param answers kinds of answers of language models that must run
+   */
   constructor(
     seed: number,
     wanted: number,
     due: readonly FaultKind[] = [],
     rides: readonly string[] = [],
+    answers: readonly AnswerKind[] = [],
   ) {
+    this.#answers = new AnswerFigures(answers);
     this.seed = seed;
     this.wanted = wanted;
     this.#due = due;
@@ -90,7 +100,7 @@ export class Summary {
         .filter(([, count]) => count === 0)
         .map(([what]) => `${model}: ${what}`),
     );
-    return [...kinds.map((kind) => `a fault ${kind}`), ...rides];
+    return [...kinds.map((kind) => `a fault ${kind}`), ...rides, ...this.#answers.missing];
   }
 
   /** Nothing lost, duplicated, wrong or untyped, every stream finished, and enough faults struck. */
@@ -121,11 +131,18 @@ export class Summary {
     this.stream(verdict, ride);
   }
 
+  /** A session of a language model that was judged. */
+  answers(verdict: AnswerVerdict, stream: Watched): void {
+    this.#answers.judged(verdict, stream);
+    this.stream(verdict, stream);
+  }
+
   hit(kind: FaultKind, struck: readonly Watched[]): void {
     this.hits++;
-    for (const { model } of struck) {
-      const figures = this.#rides.get(model);
+    for (const stream of struck) {
+      const figures = this.#rides.get(stream.model);
       if (figures !== undefined) figures.struck++;
+      this.#answers.struck(stream);
     }
     const figures = this.#figures(kind);
     figures.faults++;
@@ -204,7 +221,8 @@ export class Summary {
           ms(gaps, 0.99).padStart(7),
         ].join(' '),
       );
-    lines.push('', 'modules          sessions  struck  messages  results  re-attached');
+    if (this.#rides.size > 0)
+      lines.push('', 'modules          sessions  struck  messages  results  re-attached');
     for (const [model, figures] of this.#rides) {
       const { sessions, struck, messages, results, reattached } = figures;
       lines.push(
@@ -218,6 +236,7 @@ export class Summary {
         ].join(' '),
       );
     }
+    lines.push(...this.#answers.lines());
     for (const what of this.missing) lines.push(`never happened: ${what}`);
     if (this.misses > 0) lines.push('', `${String(this.misses)} faults found no running stream`);
     for (const [error, count] of this.refused)

@@ -9,6 +9,11 @@ const TRACED = 30;
 export abstract class Watched {
   abstract readonly name: string;
   abstract readonly model: string;
+  /** What figures tell it under. */
+  get group(): string {
+    return this.model;
+  }
+
   /** Within a turn, and the stream has got a record of it. */
   flowing = false;
   records = 0;

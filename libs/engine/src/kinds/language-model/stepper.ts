@@ -163,7 +163,8 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
     parameters: Parameters,
     guide?: Guide,
   ): void {
-    const text = this.#codec && new TextStream(this.#codec.decode, prompt);
+    // A guide knows nothing of what the prompt has begun.
+    const text = this.#codec && new TextStream(this.#codec.decode, prompt, guide === undefined);
     const turn = newTurn(number, prompt, parameters, this.#decoder.program, text, { guide });
     const { resume } = sequence;
     if (resume !== undefined) continueTurn(turn, resume);

@@ -42,6 +42,18 @@ test.each(NAMES)('%s: what a model goes on with follows the text of its prompt',
   }
 });
 
+test('a text that begins with a whole character has nothing of half a one before it', async () => {
+  const codec = await codecOf('llama');
+  const byte = (value: number): number => value + 3;
+  const word = codec.encode('cab').slice(-1);
+  for (const halves of [1, 3, 20, 200]) {
+    const prompt = [...word, ...Array.from({ length: halves }, () => byte(0xf0))];
+    const stream = new TextStream(codec.decode, prompt, false);
+    expect([0xc3, 0xa9, 0x23].map((value) => stream.push(byte(value)))).toEqual(['', 'é', '#']);
+    expect(stream.flush()).toBe('');
+  }
+});
+
 test('half a character is given when nothing follows, or when it can become none any more', async () => {
   const codec = await codecOf('llama');
   // <0x00> is the fourth token.

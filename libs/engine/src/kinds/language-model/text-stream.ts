@@ -21,10 +21,14 @@ export class TextStream {
   /** Text of these, as they are decoded by themselves. */
   #before: string;
 
-  /** @param prompt the tokens that the first one follows */
-  constructor(decode: Decode, prompt: readonly number[]) {
+  /**
+   * @param prompt the tokens that the first one follows
+   * @param ends whether the text may begin with the end of a character that the prompt begins. Default true; false: it
+   *   begins with a whole one, and what the prompt has begun is nowhere.
+   */
+  constructor(decode: Decode, prompt: readonly number[], ends = true) {
     this.#decode = decode;
-    this.#ids = prompt.slice(-CONTEXT);
+    this.#ids = (ends ? prompt : withoutHalf(decode, prompt)).slice(-CONTEXT);
     // A character that the prompt begins, and an answer ends, is the answer's.
     const whole = Array.from({ length: MOST_BEGUN + 1 }, (_, back) => this.#ids.length - back).find(
       (end) => end >= 0 && !this.#text(end).endsWith(HALF),
@@ -65,4 +69,13 @@ export class TextStream {
   #text(end: number): string {
     return this.#decode(this.#ids.slice(0, end));
   }
+}
+
+/** All tokens before the halves at the end; none where there are too many of these. */
+function withoutHalf(decode: Decode, prompt: readonly number[]): readonly number[] {
+  const least = Math.max(0, prompt.length - MOST_HALVES);
+  for (let end = prompt.length; end > least; end -= 1)
+    if (!decode(prompt.slice(Math.max(0, end - CONTEXT), end)).endsWith(HALF))
+      return prompt.slice(0, end);
+  return [];
 }

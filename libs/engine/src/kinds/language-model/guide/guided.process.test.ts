@@ -2,8 +2,8 @@ import Ajv2020 from 'ajv/dist/2020';
 import * as fc from 'fast-check';
 import { tensorOf } from '@cabstand/tensor';
 import type { SnapshotItem, TurnEnd } from '../../../frames/types';
-import { NAMES } from '../models.fixture';
-import { started, textOf, tokensOf } from '../served.fixture';
+import { ALL_NAMES, NAMES, codecOf } from '../models.fixture';
+import { ids, started, textOf, tokensOf } from '../served.fixture';
 
 jest.setTimeout(600_000);
 
@@ -158,6 +158,23 @@ test.each(NAMES)(
       }
     } finally {
       await first[Symbol.asyncDispose]();
+    }
+  },
+);
+
+test.each(ALL_NAMES)(
+  '%s: what half a character of the prompt leaves is no part of a guided answer',
+  async (model) => {
+    await using engine = await started(model, { verify: false });
+    const codec = await codecOf(model);
+    const half = codec.encode('x 👩').slice(0, -1);
+    const prompts = [half, [...half, ...half.slice(-1), ...half.slice(-1), ...half.slice(-1)]];
+    for (const [index, prompt] of prompts.entries()) {
+      engine.open(index);
+      const parameters = { regex: '(é|ü){5}#', temperature: 1, max_tokens: MOST_TOKENS };
+      engine.turn(index, [ids(prompt)], { parameters });
+      expect(finishOf((await engine.ended(index)).end)).toBe('stop');
+      expect(textOf(engine, index)).toMatch(/^[éü]{5}#$/);
     }
   },
 );
