@@ -4,7 +4,6 @@
  */
 import type { ScoreRange } from '../../output/scores';
 import type { Answer } from './choice/answer';
-import type { LanguageTurn } from './turn';
 
 /** Usually it is known before the graph has run. Others wait so long for one that is late. */
 const MOMENT_MS = 5;
@@ -50,7 +49,7 @@ export async function moment(preparations: readonly (Preparation | undefined)[])
 
 /** @param told is called when its token can be chosen, or cannot at all */
 export function hold(
-  turn: LanguageTurn,
+  turn: { held: Held | undefined },
   { scores, offset, count }: ScoreRange,
   preparation: Preparation,
   told: () => void,
