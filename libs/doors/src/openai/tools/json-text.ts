@@ -27,7 +27,7 @@ export class JsonEnd {
   }
 }
 
-const TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g;
+const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g;
 
 /**
  * Texts of an object's members, as they are written there: numbers keep all their digits. Of a name that comes twice

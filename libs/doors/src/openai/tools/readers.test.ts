@@ -94,6 +94,7 @@ test.each<[Format, string, (string | [string, string])[]]>([
 });
 
 const fragments = fc.constantFrom(
+  ...[`<tool_call>${LOOK}</tool_call>`, `<tool_call> ${LOOK} <`, `[TOOL_CALLS] [${LOOK}]`],
   ...['<tool_call>', '</tool_call>', '<tool', '_call>', '[TOOL_CALLS]', '[TOOL', LOOK, `[${LOOK}]`],
   ...[
     '{"name":"go"}',
@@ -144,4 +145,10 @@ test('what cannot be a call any more is said at once', () => {
   expect(llama.push('{"a":1} ')).toEqual([]);
   expect(llama.push('b')).toEqual([{ kind: 'content', text: '{"a":1} b' }]);
   expect(llama.push(' c')).toEqual([{ kind: 'content', text: ' c' }]);
+});
+
+test('arguments may be as long as an answer is', () => {
+  const given = JSON.stringify({ at: '"\\n\\u00e9'.repeat(200_000), more: 'x'.repeat(1_000_000) });
+  const text = `<tool_call>{"name":"go","arguments":${given}}</tool_call>`;
+  expect(read('hermes', [text])).toEqual([['go', given]]);
 });
