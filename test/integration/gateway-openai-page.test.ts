@@ -96,10 +96,10 @@ test.each<[string, string, object, number, string | null, string]>([
   ],
   [
     'chat/completions',
-    'tools without a place for them',
+    'tools that are no functions',
     { ...CHAT, tools: [{ type: 'function' }] },
     400,
-    'messages.tools',
+    'tools.0.function',
     'invalid_argument',
   ],
   [
@@ -139,13 +139,21 @@ test.each<[string, string, object, number, string | null, string]>([
 test('what the documentation asks with curl is answered', async () => {
   const names = { '"smol"': '"llama"', '"minilm"': '"sentence-bert"' };
   const outputs = await runCurlPage('docs/openai.md', http, names);
-  expect(outputs).toHaveLength(4);
+  expect(outputs).toHaveLength(5);
   expect(JSON.parse(outputs[0] ?? '')).toMatchObject({ object: 'chat.completion' });
   expect(outputs[1]).toMatch(/"usage":.*\n\ndata: \[DONE\]\n\n$/);
   const [completion, models] = (outputs[2] ?? '').trim().split('\n');
   expect((JSON.parse(completion ?? '') as { choices: unknown }).choices).toHaveLength(2);
   expect(JSON.parse(models ?? '')).toMatchObject({ object: 'list' });
   expect(JSON.parse(outputs[3] ?? '')).toMatchObject({ data: [{ index: 0 }, { index: 1 }] });
+  expect(JSON.parse(outputs[4] ?? '')).toMatchObject({
+    choices: [
+      {
+        message: { tool_calls: [{ type: 'function', function: { name: 'weather' } }] },
+        finish_reason: 'tool_calls',
+      },
+    ],
+  });
 });
 
 test('who has no token is told so in the same words', async () => {

@@ -11,14 +11,27 @@ interface Greedy {
   readonly prompt: readonly number[];
   readonly tokens: readonly number[];
 }
+interface ToolCall {
+  readonly index?: number;
+  readonly id: string;
+  readonly function: { readonly name: string; readonly arguments: string };
+}
 interface Answer {
   readonly object: string;
   readonly model: string;
   readonly choices: readonly {
     readonly index: number;
     readonly text?: string;
-    readonly message?: { readonly role: string; readonly content: string };
-    readonly delta?: { readonly role?: string; readonly content?: string };
+    readonly message?: {
+      readonly role: string;
+      readonly content: string | null;
+      readonly tool_calls?: readonly ToolCall[];
+    };
+    readonly delta?: {
+      readonly role?: string;
+      readonly content?: string;
+      readonly tool_calls?: readonly ToolCall[];
+    };
     readonly finish_reason: string | null;
   }[];
   readonly usage?: Readonly<Record<string, number>> | null;
@@ -76,22 +89,30 @@ async function* chunks(response: Response): AsyncGenerator<Answer, boolean, unde
   return false;
 }
 
+const written = ({ function: { name, arguments: given } }: ToolCall): string => name + given;
+
 /** Texts of all choices by their index, how each ended, and the last chunk. */
 async function gathered(
   response: Response,
   at: (chunk: number) => Promise<void> | void = () => undefined,
 ) {
   const texts: string[] = [];
+  const calls: string[][] = [];
   const finishes: (string | null)[] = [];
   let count = 0;
   let last: Answer | undefined;
   const stream = chunks(response);
   for (;;) {
     const next = await stream.next();
-    if (next.done === true) return { texts, finishes, last, done: next.value };
+    if (next.done === true) return { texts, calls, finishes, last, done: next.value };
     last = next.value;
     for (const { index, text, delta, finish_reason: finish } of last.choices) {
       texts[index] = (texts[index] ?? '') + (text ?? delta?.content ?? '');
+      for (const call of delta?.tool_calls ?? []) {
+        const all = (calls[index] ??= []);
+        expect(call.index).toBe(all.length);
+        all.push(written(call));
+      }
       if (finish !== null) finishes[index] = finish;
     }
     await at(++count);
@@ -237,17 +258,35 @@ async function busiest(): Promise<number> {
   return a >= b ? 0 : 1;
 }
 
-test('streams go on when hosters die, each of them in turn', async () => {
+const tool = (name: string, parameters: object) => ({
+  ...{ type: 'function', function: { name, parameters } },
+});
+
+/** A text, and two calls, as the test model would hardly write them by itself. */
+function calling(): object {
+  const call = (at: string): string =>
+    `<tool_call>\\{"name": "look", "arguments": \\{"at": "${at}"\\}\\}</tool_call>`;
+  return {
+    ...{ ...CHAT, tools: [tool('look', { type: 'object' })], n: 4, temperature: 3, seed: 9 },
+    regex: `[a-z]{20}\\n${call('[a-z]{20}')}\\n${call('[0-9]{20}')}`,
+  };
+}
+
+test('streams go on when hosters die, each of them in turn, and tell each call of a function once', async () => {
   // Long answers, and many: whichever hoster has more of them has not computed all when it dies.
   const body = {
     ...{ model: 'llama', prompt: [5, 6, 7], n: 8, max_tokens: 250 },
     ...{ temperature: 3, seed: 4 },
   };
   const whole = await answered('/v1/completions', body);
+  const wholeCalls = await answered('/v1/chat/completions', calling());
   const moves = async (): Promise<number> =>
     total(await scrape(http.gateway.admin), 'cabstand_gateway_recoveries_total');
   const before = await moves();
   const stream = await http.ask('/v1/completions', { ...body, stream: true });
+  const callStream = gathered(
+    await http.ask('/v1/chat/completions', { ...calling(), stream: true }),
+  );
   let first = 0;
   const { texts, finishes, done } = await gathered(stream, async (count) => {
     if (count === 16) {
@@ -264,9 +303,61 @@ test('streams go on when hosters die, each of them in turn', async () => {
     whole.choices.map(({ finish_reason: finish }) => finish),
     true,
   ]);
+  const called = await callStream;
+  expect(called.texts).toEqual(wholeCalls.choices.map(({ message }) => message?.content));
+  expect(called.calls).toEqual(
+    wholeCalls.choices.map(({ message }) => message?.tool_calls?.map((one) => written(one))),
+  );
+  for (const calls of called.calls)
+    expect(calls).toEqual([
+      expect.stringMatching(/^look\{"at": "[a-z]{20}"\}$/),
+      expect.stringMatching(/^look\{"at": "[0-9]{20}"\}$/),
+    ]);
+  expect([called.finishes, called.done]).toEqual([Array(4).fill('tool_calls'), true]);
   // Not before: some of it was not computed when the hosters died.
   expect(await moves()).toBeGreaterThan(before);
   await Promise.all(http.subnet.hosters.map((hoster) => http.subnet.ready(hoster)));
+});
+
+test('a model calls what it is to call, and reads what came of it', async () => {
+  const place = { $ref: '#/$defs/place' };
+  const trees = { place: { type: 'object', properties: { at: { enum: ['me', 'you'] } } } };
+  const tools = [
+    tool('go', { type: 'object', properties: { to: place }, required: ['to'], $defs: trees }),
+    tool('stay', {
+      type: 'object',
+      properties: { n: { type: 'integer', minimum: 1, maximum: 9 } },
+    }),
+  ];
+  const choose = { type: 'function', function: { name: 'go' } };
+  const ask = { ...CHAT, tools, temperature: 1, seed: 1 };
+  for (const tool_choice of ['required', choose]) {
+    const { choices } = await answered('/v1/chat/completions', { ...ask, tool_choice });
+    expect(choices).toMatchObject([{ message: { content: null }, finish_reason: 'tool_calls' }]);
+    const [call] = choices[0]?.message?.tool_calls ?? [];
+    const { name, arguments: given = '' } = call?.function ?? {};
+    expect(JSON.parse(given)).toEqual(
+      name === 'go'
+        ? { to: expect.not.objectContaining({ at: 'nobody' }) as object }
+        : { n: expect.any(Number) as number },
+    );
+    if (tool_choice === choose) expect(name).toBe('go');
+    const told = { role: 'assistant', content: null, tool_calls: [call] };
+    const result = { role: 'tool', tool_call_id: call?.id, content: 'done' };
+    const messages = [...CHAT.messages, told, result];
+    await answered('/v1/chat/completions', {
+      ...ask,
+      messages,
+      tool_choice: 'none',
+      max_tokens: 2,
+    });
+  }
+  const refused = await http.ask('/v1/chat/completions', {
+    ...{ ...ask, tools: [tool('go', { type: 'object', minProperties: 1 })] },
+    tool_choice: choose,
+  });
+  expect(refused.status).toBe(400);
+  expect(await refused.json()).toMatchObject({ error: { code: 'parameter_invalid' } });
 });
 
 /** Of all hosters together. */

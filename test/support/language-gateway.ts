@@ -8,7 +8,11 @@ import { ENCODER_MODELS, LANGUAGE_MODELS, Subnet, freePorts } from '@cabstand/te
 import { Gateway } from './gateway';
 
 /** As `llama` of the test models is to talk. */
-const TEMPLATE = `{{ bos_token }}{% for m in messages %}{{ m.role + ': ' + m.content + '</s>' }}{% endfor %}assistant:`;
+const TEMPLATE = `{{ bos_token }}
+{%- for tool in tools or [] %}{{ tool.function.name }}, {% endfor %}
+{%- for m in messages %}{{ m.role + ': ' + (m.content or '') }}
+{%- for call in m.tool_calls or [] %}{{ '<tool_call>' + (call.function.arguments | tojson) }}{% endfor %}
+{{- '</s>' }}{% endfor %}assistant:`;
 
 /** A repository of the language models of the tests: `gpt2`, and `llama`, which talks. */
 export function talkingModels(): Disposable & { readonly folder: string } {

@@ -35,6 +35,15 @@ export interface ParameterFacts {
   readonly shape: readonly number[];
 }
 
+/**
+ * How a model writes that it calls functions.
+ *
+ * - `hermes`: `<tool_call>{"name", "arguments"}</tool_call>`, any number of them, with text before and between them.
+ * - `mistral`: `[TOOL_CALLS] [{"name", "arguments"}, …]`.
+ * - `llama`: the whole answer is `{"name", "parameters"}`.
+ */
+export type ToolCallFormat = 'hermes' | 'mistral' | 'llama';
+
 /** One version of a model, as callers may see it. */
 export interface ModelFacts {
   readonly name: string;
@@ -58,6 +67,8 @@ export interface ModelFacts {
   readonly givesText: boolean;
   /** A turn's input may come in parts. */
   readonly takesLiveInput: boolean;
+  /** Undefined: its chat template does not say it, or in no way that is known. */
+  readonly toolCalls?: ToolCallFormat | undefined;
   /** Sessions that can be open at once; 0 where it is not known. */
   readonly capacity: number;
 }

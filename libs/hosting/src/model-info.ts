@@ -41,6 +41,7 @@ export function modelInfo(
     takes_prompt: signature.takesPrompt,
     gives_text: givesText(signature),
     takes_live_input: signature.takesLiveInput,
+    tool_calls: signature.toolCalls ?? '',
     frame_hop: signature.framed[0]?.hop ?? 0,
     failure: status.state === 'failed' ? failureText(status.error) : '',
     checkpoints: signature.sessions?.survival !== 'none',

@@ -52,9 +52,11 @@ test('a model that could not be read has no offer but its name', () => {
   const wire = {
     ...{ offer: null, state: 'MODEL_STATE_FAILED', description: '', inputs: [], outputs: [] },
     ...{ parameters: '', failure: 'no manifest', takes_prompt: false, gives_text: true },
+    // Of a hoster that is newer than this gateway.
+    tool_calls: 'of another form',
   };
   expect(modelFacts(wire as unknown as Parameters<typeof modelFacts>[0])).toMatchObject({
     ...{ name: '', version: '', kind: 'stateless', state: 'failed', failure: 'no manifest' },
-    givesText: true,
+    ...{ givesText: true, toolCalls: undefined },
   });
 });

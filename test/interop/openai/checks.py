@@ -36,6 +36,27 @@ def a_chat_is_answered_whole_and_streamed():
 
 
 @check
+def functions_are_called_whole_and_streamed():
+    place = {"type": "object", "properties": {"at": {"enum": ["here", "there"]}}, "required": ["at"]}
+    tools = [{"type": "function", "function": {"name": "look", "parameters": place}}]
+    asked = {"model": "llama", "messages": MESSAGES, "tools": tools, "tool_choice": "required"}
+    choice = CLIENT.chat.completions.create(**asked).choices[0]
+    (call,) = choice.message.tool_calls
+    assert choice.finish_reason == "tool_calls" and choice.message.content is None, choice
+    assert call.function.name == "look", call
+    assert json.loads(call.function.arguments)["at"] in ("here", "there"), call
+    chunks = [chunk.choices[0] for chunk in CLIENT.chat.completions.create(**asked, stream=True)]
+    deltas = [delta for chunk in chunks for delta in chunk.delta.tool_calls or []]
+    assert [(one.index, one.function) for one in deltas] == [
+        (0, openai.types.chat.chat_completion_chunk.ChoiceDeltaToolCallFunction(**dict(call.function)))
+    ], deltas
+    assert chunks[-1].finish_reason == "tool_calls"
+    result = {"role": "tool", "tool_call_id": call.id, "content": "a router"}
+    again = {**asked, "messages": [*MESSAGES, choice.message, result], "tool_choice": "none", "max_tokens": 3}
+    assert CLIENT.chat.completions.create(**again).choices[0].finish_reason in ("stop", "length")
+
+
+@check
 def completions_of_text_and_of_ids():
     one = CLIENT.completions.create(model="llama", prompt="A router is", max_tokens=5)
     assert one.choices[0].text and one.choices[0].finish_reason == "length"

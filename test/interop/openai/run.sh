@@ -14,7 +14,8 @@ models=$(mktemp -d)
 trap 'drop; rm -rf "$models"' EXIT
 cp -r test/language-models/llama test/encoder-models/sentence-bert "$models"
 cat > "$models/llama/1/chat_template.jinja" << 'END'
-{{ bos_token }}{% for m in messages %}{{ m.role + ': ' + m.content + '</s>' }}{% endfor %}assistant:
+{{ bos_token }}{% for tool in tools or [] %}{{ tool.function.name }}, {% endfor %}
+{%- for m in messages %}{{ m.role + ': ' + (m.content or (m.tool_calls | tojson)) + '</s>' }}{% endfor %}assistant:
 END
 
 # Engines stay close to their readers: they have something left to compute when they die.

@@ -23,6 +23,7 @@ const model = (rest: Partial<v1.ModelInfo__Output>): v1.ModelInfo__Output => ({
   takes_prompt: false,
   gives_text: false,
   takes_live_input: false,
+  tool_calls: '',
   frame_hop: 0,
   failure: '',
   checkpoints: false,

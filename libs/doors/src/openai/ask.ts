@@ -4,6 +4,9 @@ import { stringTensor, tensorOf } from '@cabstand/tensor';
 import { z } from 'zod';
 import type { TurnInput } from '../serving';
 import { turnParameters } from './parameters';
+import { offerOf, toolChoiceSchema, toolsSchema } from './tools/offer';
+import type { ToolOffer } from './tools/offer';
+import { toldCalls } from './tools/told-calls';
 
 export interface CompletionAsk {
   readonly kind: 'chat' | 'text';
@@ -14,6 +17,8 @@ export interface CompletionAsk {
   readonly stream: boolean;
   /** The last chunk of a stream says how many tokens there were. */
   readonly includeUsage: boolean;
+  /** Functions that answers may call; undefined for none. */
+  readonly tools: ToolOffer | undefined;
   /** Of the turn, by the names that models have for them. */
   readonly parameters: Readonly<Record<string, unknown>>;
 }
@@ -40,8 +45,8 @@ const textSchema = z.looseObject({
 const chatSchema = z.looseObject({
   ...common,
   messages: z.array(z.looseObject({ role: z.string() })).min(1),
-  tools: z.array(z.looseObject({})).optional(),
-  tool_choice: z.enum(['auto', 'none']).optional(),
+  tools: toolsSchema.optional(),
+  tool_choice: toolChoiceSchema.optional(),
   modalities: z.tuple([z.literal('text')]).optional(),
   /** Variables of the model's chat template, as other servers of open models take them. */
   chat_template_kwargs: z.record(z.string(), z.unknown()).optional(),
@@ -63,6 +68,7 @@ export function parseCompletion(body: unknown): CompletionAsk {
     );
   return {
     kind: 'text',
+    tools: undefined,
     prompts: prompts.map((one) =>
       typeof one === 'string'
         ? { prompt: one, tensors: [] }
@@ -88,10 +94,12 @@ export function parseChat(body: unknown, now: number): CompletionAsk {
     chat_template_kwargs: template,
     ...asked
   } = parse(chatSchema, body);
-  const offered = choice === 'none' || tools.length === 0 ? undefined : tools;
+  const offer = offerOf(tools, choice);
+  const offered = offer && tools;
   const conversation = { messages: messages.map(said), tools: offered, template, now };
   return {
     kind: 'chat',
+    tools: offer,
     prompts: [
       {
         prompt: '',
@@ -103,10 +111,15 @@ export function parseChat(body: unknown, now: number): CompletionAsk {
 }
 
 /** Clients send what an answer lacked as null. */
-function said(message: Readonly<Record<string, unknown>>): object {
-  const entries = Object.entries(message);
+function said(message: Readonly<Record<string, unknown>>, at: number): object {
+  const given = Object.entries(message).filter(
+    ([name, value]) => name === 'content' || value !== null,
+  );
   return Object.fromEntries(
-    entries.filter(([name, value]) => name === 'content' || value !== null),
+    given.map(([name, value]) => [
+      name,
+      name === 'tool_calls' ? toldCalls(value, `messages[${at}].tool_calls`) : value,
+    ]),
   );
 }
 

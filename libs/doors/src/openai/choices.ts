@@ -6,6 +6,7 @@ import type { Tensor } from '@cabstand/tensor';
 import type { Caller, GenerationFacts, ModelFacts, Serving, TurnAsk, TurnInput } from '../serving';
 import type { CompletionAsk } from './ask';
 import { parametersFor } from './parameters';
+import { callSchema } from './tools/forced';
 
 /** A token as it comes. */
 export interface Piece {
@@ -22,7 +23,7 @@ export interface PieceLogprobs {
 
 /** How an answer ended. */
 export interface Finish {
-  readonly reason: 'stop' | 'length';
+  readonly reason: 'stop' | 'length' | 'tool_calls';
   readonly answerTokens: number;
   /** Undefined where the model does not tell it. */
   readonly promptTokens: number | undefined;
@@ -43,7 +44,7 @@ export function turnsOf(ask: CompletionAsk, model: ModelFacts, caller: Caller): 
       ...(['INVALID_ARGUMENT', 'model', model.name] as const),
       'a model with a chat template; without one there are /v1/completions',
     );
-  const parameters = parametersFor(model, ask.parameters);
+  const parameters = { ...parametersFor(model, ask.parameters), ...forced(ask, model) };
   const seeds = model.parameters.some(({ name }) => name === 'seed');
   const drawn = typeof parameters['seed'] === 'number' ? parameters['seed'] : randomInt(MOST_SEED);
   const inputs = ask.prompts.flatMap((prompt) =>
@@ -54,6 +55,20 @@ export function turnsOf(ask: CompletionAsk, model: ModelFacts, caller: Caller): 
     }),
   );
   return inputs.map((input) => ({ caller, model: model.name, input }));
+}
+
+/** A call that is asked for comes of the form of answers. */
+function forced({ tools, parameters }: CompletionAsk, model: ModelFacts): object {
+  if (tools === undefined || tools.choice === 'auto') return {};
+  const names = tools.choice.map(({ name }) => name).join(', ');
+  if ('json_schema' in parameters)
+    throw invalid('INVALID_ARGUMENT', 'tool_choice', names, 'auto or none beside response_format');
+  if (!model.parameters.some(({ name }) => name === 'json_schema'))
+    throw invalid(
+      ...(['PARAMETER_INVALID', 'tool_choice', names] as const),
+      `auto or none: without a parameter json_schema model ${model.name} cannot be made to call`,
+    );
+  return { json_schema: callSchema(tools.choice, model.toolCalls) };
 }
 
 /**

@@ -1,7 +1,14 @@
 import { CabstandError, FakeClock } from '@cabstand/core';
 import { tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
-import type { GenerationFacts, ModelFacts, ServedRecord, Serving, TurnAsk } from '../serving';
+import type {
+  GenerationFacts,
+  ModelFacts,
+  ServedRecord,
+  Serving,
+  ToolCallFormat,
+  TurnAsk,
+} from '../serving';
 import { OPENAI_CALLS } from './routes';
 
 const named = (name: string) => ({ name, dtype: 'float64', shape: [] }) as const;
@@ -21,6 +28,7 @@ interface Script {
   readonly tokens?: readonly (string | CabstandError)[];
   readonly tensors?: readonly Tensor[];
   readonly generation?: GenerationFacts;
+  readonly toolCalls?: ToolCallFormat;
 }
 
 /** A model that answers by a script, and what was asked of it. */
@@ -65,10 +73,10 @@ class Scripted {
   }
 
   #facts(): Partial<ModelFacts> {
-    const { parameters = NAMES } = this.#script;
+    const { parameters = NAMES, toolCalls } = this.#script;
     const spec = { dtype: 'string', shape: [1], description: '', labels: [] } as const;
     return {
-      ...{ name: 'm', digest: 'sha256:m', kind: 'language-model' },
+      ...{ name: 'm', digest: 'sha256:m', kind: 'language-model', toolCalls },
       ...{ parameters: parameters.map(named), inputs: [{ ...spec, name: 'messages' }] },
     };
   }
@@ -157,9 +165,169 @@ test('tools and variables go to the template; tool_choice none keeps them', asyn
   );
   expect(said[0]).toMatchObject({ tools, template: { enable_thinking: false } });
   expect(said[1]).not.toHaveProperty('tools');
+});
+
+const TOOLS = ['look', 'go'].map((name) => ({
+  type: 'function',
+  function: { name, parameters: { type: 'object', properties: { at: { enum: ['me', 'you'] } } } },
+}));
+const call = (name: string, written: string) => ({
+  id: expect.stringMatching(/^call_[0-9a-f]{32}$/) as string,
+  ...{ type: 'function', function: { name, arguments: written } },
+});
+const CALLS = [
+  'I ',
+  'look. ',
+  '<tool_',
+  'call>{"name":"look",',
+  '"arguments":{"at":"me"}}</tool',
+  '_call>',
+].concat('\n<tool_call>{"name":"go","arguments":{}}', '</tool_call>', '');
+
+test('calls are told apart from what an answer says, whole and streamed', async () => {
+  const generation = { finish: 'stop', prompt: 5, cached: 0, answer: 9 } as const;
+  const script: Script = { tokens: CALLS, toolCalls: 'hermes', generation };
+  const asked = { ...CHAT, tools: TOOLS };
+  const calls = [call('look', '{"at":"me"}'), call('go', '{}')];
+  expect(await new Scripted(script).call('chat/completions', asked)).toMatchObject({
+    choices: [
+      {
+        message: { role: 'assistant', content: 'I look.', tool_calls: calls },
+        finish_reason: 'tool_calls',
+      },
+    ],
+  });
+  const model = new Scripted(script);
+  await model.call('chat/completions', { ...asked, stream: true });
+  const deltas = model.chunks.map((chunk) => (chunk as { choices: object[] }).choices[0]);
+  expect(deltas).toMatchObject([
+    { delta: { role: 'assistant', content: '' } },
+    { delta: { content: 'I' } },
+    { delta: { content: ' look.' } },
+    { delta: { tool_calls: [{ index: 0, ...calls[0] }] } },
+    { delta: { tool_calls: [{ index: 1, ...calls[1] }] } },
+    { delta: {}, finish_reason: 'tool_calls' },
+  ]);
+  // Cut is cut.
+  const cut = { ...generation, finish: 'length' } as const;
+  expect(
+    await new Scripted({ ...script, generation: cut }).call('chat/completions', asked),
+  ).toMatchObject({ choices: [{ finish_reason: 'length', message: { tool_calls: calls } }] });
+});
+
+test('each token has its log probability once, wherever its text goes', async () => {
+  const tensors = [tensorOf('logprob', Float32Array.of(-0.5))];
+  const model = new Scripted({ tokens: CALLS, tensors, toolCalls: 'hermes' });
+  await model.call('chat/completions', { ...CHAT, tools: TOOLS, logprobs: true, stream: true });
+  const told = model.chunks.flatMap((chunk) => {
+    const { choices } = chunk as {
+      choices: { logprobs: { content: { token: string }[] } | null }[];
+    };
+    return choices[0]?.logprobs?.content.map(({ token }) => token) ?? [];
+  });
+  expect(told).toEqual(CALLS);
+});
+
+test.each<[string, object, ToolCallFormat | undefined]>([
+  ['tools are not offered', {}, 'hermes'],
+  ['the model says in no known way that it calls', { tools: TOOLS }, undefined],
+  ['none may be called', { tools: TOOLS, tool_choice: 'none' }, 'hermes'],
+  ['they are written as another model does', { tools: TOOLS }, 'mistral'],
+])('calls are content where %s', async (_why, asked, toolCalls) => {
+  const model = new Scripted({ tokens: CALLS, ...(toolCalls && { toolCalls }) });
+  expect(await model.call('chat/completions', { ...CHAT, ...asked })).toMatchObject({
+    choices: [{ message: { content: CALLS.join('') }, finish_reason: 'stop' }],
+  });
+});
+
+test.each([
+  ['required', ['look', 'go']],
+  [{ type: 'function', function: { name: 'go' } }, ['go']],
+] as const)('tool_choice %j makes the model call', async (tool_choice, names) => {
+  const tokens = ['{"name":"go","argu', 'ments":{"at":"you"}}'];
+  const model = new Scripted({ tokens });
+  const answer = await model.call('chat/completions', { ...CHAT, tools: TOOLS, tool_choice });
+  expect(answer).toMatchObject({
+    choices: [
+      {
+        message: { content: null, tool_calls: [call('go', '{"at":"you"}')] },
+        finish_reason: 'tool_calls',
+      },
+    ],
+  });
+  const written = JSON.stringify(model.asked[0]?.input.parameters['json_schema']);
+  expect(['look', 'go'].filter((name) => written.includes(`{"const":"${name}"}`))).toEqual(names);
+});
+
+test('ids of a model with a template of Mistral are of nine letters and digits', async () => {
+  const model = new Scripted({ tokens: ['[{"name":"go","arguments":{}}]'], toolCalls: 'mistral' });
+  expect(await model.call('chat/completions', { ...CHAT, tools: TOOLS })).toMatchObject({
+    choices: [
+      { message: { tool_calls: [{ id: expect.stringMatching(/^[0-9a-z]{9}$/) as string }] } },
+    ],
+  });
+});
+
+test.each<[object, string, string]>([
+  [{ tool_choice: 'required' }, 'INVALID_ARGUMENT', 'tool_choice'],
+  [{ tools: TOOLS, tool_choice: 'any' }, 'INVALID_ARGUMENT', 'tool_choice'],
+  [
+    { tools: TOOLS, tool_choice: { type: 'function', function: { name: 'stay' } } },
+    'INVALID_ARGUMENT',
+    'tool_choice',
+  ],
+  [
+    { tools: TOOLS, tool_choice: 'required', response_format: { type: 'json_object' } },
+    'INVALID_ARGUMENT',
+    'tool_choice',
+  ],
+  [{ tools: [{ type: 'function', function: {} }] }, 'INVALID_ARGUMENT', 'tools.0.function.name'],
+  [
+    { messages: [{ role: 'assistant', tool_calls: [{ function: {} }] }] },
+    'INVALID_ARGUMENT',
+    'messages[0].tool_calls.0.function.name',
+  ],
+])('%j is refused', async (asked, reason, field) => {
   await expect(
-    model.call('chat/completions', { ...CHAT, tools, tool_choice: 'required' }),
-  ).rejects.toMatchObject({ metadata: { field: 'tool_choice' } });
+    new Scripted().call('chat/completions', { ...CHAT, ...asked }),
+  ).rejects.toMatchObject({ reason, metadata: { field } });
+});
+
+test('a model that cannot be made to call says so', async () => {
+  const model = new Scripted({ parameters: ['seed'] });
+  await expect(
+    model.call('chat/completions', { ...CHAT, tools: TOOLS, tool_choice: 'required' }),
+  ).rejects.toMatchObject({
+    reason: 'PARAMETER_INVALID',
+    message: expect.stringContaining('json_schema') as string,
+    metadata: { field: 'tool_choice' },
+  });
+});
+
+test('calls of before and what came of them reach the template, arguments as objects', async () => {
+  const model = new Scripted();
+  const calls = (written: unknown) => [
+    { id: 'c1', type: 'function', function: { name: 'look', arguments: written } },
+  ];
+  const messages = (written: unknown) => [
+    { role: 'user', content: 'Hi' },
+    { role: 'assistant', content: null, tool_calls: calls(written), refusal: null },
+    { role: 'tool', tool_call_id: 'c1', content: 'nothing' },
+  ];
+  for (const written of ['{"at":"me"}', 'at me'])
+    await model.call('chat/completions', { ...CHAT, tools: TOOLS, messages: messages(written) });
+  const told = model.asked.map(
+    ({ input }) => JSON.parse(input.tensors[0]?.strings?.[0] ?? '') as { messages: object[] },
+  );
+  const expected = (written: unknown) => {
+    const [user, { refusal: _, ...assistant } = {}, tool] = messages(written) as object[] as Record<
+      string,
+      unknown
+    >[];
+    return [user, assistant, tool];
+  };
+  expect(told[0]?.messages).toEqual(expected({ at: 'me' }));
+  expect(told[1]?.messages).toEqual(expected('at me'));
 });
 
 test('what the model tells of its answer is told; several answers have one prompt', async () => {

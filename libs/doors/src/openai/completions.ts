@@ -7,6 +7,7 @@ import { choice, turnsOf } from './choices';
 import type { Finish, Piece } from './choices';
 import {
   DONE,
+  callChunk,
   eventOf,
   finishChunk,
   pieceChunk,
@@ -15,6 +16,8 @@ import {
   wholeAnswer,
 } from './shapes';
 import type { Head, Whole } from './shapes';
+import { AnswerParts } from './tools/said';
+import type { Part } from './tools/said';
 
 /** Where a stream of events goes. */
 interface EventSink {
@@ -46,14 +49,15 @@ export async function complete(
     fingerprint: model.digest,
   };
   const prompts = ask.prompts.length;
+  const parts = (): AnswerParts => new AnswerParts(ask.tools, model.toolCalls);
   if (!ask.stream) {
     const wholes = await together(turns, signal, (turn, _, ended) =>
-      whole(choice(serving, turn, ended)),
+      whole(choice(serving, turn, ended), parts()),
     );
     return wholeAnswer(head, wholes, prompts);
   }
   const finishes = await together(turns, signal, (turn, index, ended) =>
-    passOn(head, index, choice(serving, turn, ended), (chunk) =>
+    passOn(head, index, choice(serving, turn, ended), parts(), (chunk) =>
       context.out.write(eventOf(chunk), ended),
     ),
   );
@@ -87,22 +91,53 @@ async function together<T>(
   }
 }
 
-async function whole(answer: AsyncGenerator<Piece, Finish, undefined>): Promise<Whole> {
+async function whole(
+  answer: AsyncGenerator<Piece, Finish, undefined>,
+  parts: AnswerParts,
+): Promise<Whole> {
   const pieces: Piece[] = [];
+  const said: Part[] = [];
   for (;;) {
     const next = await answer.next();
-    if (next.done === true) return { pieces, finish: next.value };
+    if (next.done === true) {
+      said.push(...parts.end());
+      return { pieces, parts: said, finish: finishOf(next.value, parts) };
+    }
     pieces.push(next.value);
+    said.push(...parts.push(next.value.text));
   }
+}
+
+/** An answer that was cut is told to be, whatever it called before. */
+function finishOf(finish: Finish, { called }: AnswerParts): Finish {
+  return called && finish.reason === 'stop' ? { ...finish, reason: 'tool_calls' } : finish;
 }
 
 async function passOn(
   head: Head,
   index: number,
   answer: AsyncGenerator<Piece, Finish, undefined>,
+  parts: AnswerParts,
   write: (chunk: object) => Promise<void>,
 ): Promise<Finish> {
   let characters = -1;
+  const say = async (said: readonly Part[], piece?: Piece): Promise<void> => {
+    // Log probabilities come with the first text that their token completes, or alone.
+    let told = piece?.logprobs === undefined ? undefined : piece;
+    const texts = said.flatMap((one) => ('text' in one ? [one.text] : []));
+    if (told !== undefined && texts.length === 0) {
+      await write(pieceChunk(head, index, '', told, characters));
+      told = undefined;
+    }
+    for (const one of said) {
+      if ('call' in one) await write(callChunk(head, index, one.call));
+      else {
+        await write(pieceChunk(head, index, one.text, told, characters));
+        told = undefined;
+      }
+    }
+    characters += piece?.text.length ?? 0;
+  };
   try {
     for (;;) {
       const next = await answer.next();
@@ -110,13 +145,12 @@ async function passOn(
       if (characters < 0 && head.kind === 'chat') await write(roleChunk(head, index));
       characters = Math.max(characters, 0);
       if (next.done === true) {
-        await write(finishChunk(head, index, next.value));
-        return next.value;
+        await say(parts.end());
+        const finish = finishOf(next.value, parts);
+        await write(finishChunk(head, index, finish));
+        return finish;
       }
-      const { text, logprobs } = next.value;
-      if (text === '' && logprobs === undefined) continue;
-      await write(pieceChunk(head, index, next.value, characters));
-      characters += text.length;
+      await say(parts.push(next.value.text), next.value);
     }
   } finally {
     // Left early: the turn is cancelled. After its end this does nothing.

@@ -1,6 +1,7 @@
 /** Answers in the words of OpenAI. */
 import type { CompletionAsk } from './ask';
 import type { Finish, Piece, PieceLogprobs } from './choices';
+import type { Part, ToolCall } from './tools/said';
 
 export interface Head {
   readonly kind: CompletionAsk['kind'];
@@ -15,6 +16,8 @@ export interface Head {
 /** A whole answer. */
 export interface Whole {
   readonly pieces: readonly Piece[];
+  /** Their texts, with the calls in them told apart. */
+  readonly parts: readonly Part[];
   readonly finish: Finish;
 }
 
@@ -28,14 +31,18 @@ export function wholeAnswer(head: Head, choices: readonly Whole[], prompts: numb
   const finishes = choices.map(({ finish }) => finish);
   return {
     ...envelope(head, 'whole'),
-    choices: choices.map(({ pieces, finish: { reason } }, index) => {
-      const text = pieces.map((piece) => piece.text).join('');
+    choices: choices.map(({ pieces, parts, finish: { reason } }, index) => {
+      const text = parts.map((one) => ('text' in one ? one.text : '')).join('');
+      const calls = parts.flatMap((one) => ('call' in one ? [callJson(one.call)] : []));
       const logprobs = logprobsJson(head.kind, pieces, 0);
       return head.kind === 'text'
         ? { index, text, logprobs, finish_reason: reason }
         : {
             index,
-            message: { role: 'assistant', content: text, refusal: null },
+            message: {
+              ...{ role: 'assistant', content: calls.length > 0 && text === '' ? null : text },
+              ...{ refusal: null, ...(calls.length > 0 ? { tool_calls: calls } : {}) },
+            },
             ...{ logprobs, finish_reason: reason },
           };
     }),
@@ -48,10 +55,29 @@ export function roleChunk(head: Head, index: number): object {
   return part(head, index, { role: 'assistant', content: '' }, null, null);
 }
 
-/** @param offset characters of the answer before this piece */
-export function pieceChunk(head: Head, index: number, piece: Piece, offset: number): object {
-  const logprobs = logprobsJson(head.kind, [piece], offset);
-  return part(head, index, { content: piece.text }, logprobs, null);
+/**
+ * @param piece whose log probabilities are told
+ * @param offset characters of the answer before this piece
+ */
+export function pieceChunk(
+  head: Head,
+  index: number,
+  content: string,
+  piece: Piece | undefined,
+  offset: number,
+): object {
+  const logprobs = logprobsJson(head.kind, piece === undefined ? [] : [piece], offset);
+  return part(head, index, { content }, logprobs, null);
+}
+
+/** A call, whole. */
+export function callChunk(head: Head, index: number, call: ToolCall): object {
+  const calls = [{ index: call.index, ...callJson(call) }];
+  return part(head, index, { content: '', tool_calls: calls }, null, null);
+}
+
+function callJson({ id, name, arguments: written }: ToolCall): object {
+  return { id, type: 'function', function: { name, arguments: written } };
 }
 
 export function finishChunk(head: Head, index: number, { reason }: Finish): object {
@@ -72,12 +98,13 @@ function envelope({ kind, id, created, model, fingerprint }: Head, how: 'whole' 
 function part(
   head: Head,
   index: number,
-  delta: { readonly role?: string; readonly content: string },
+  delta: { readonly role?: string; readonly content: string; readonly tool_calls?: object[] },
   logprobs: object | null,
   finish_reason: Finish['reason'] | null,
 ): object {
   // The last one says nothing more.
-  const told = finish_reason === null ? delta : {};
+  const { tool_calls } = delta;
+  const told = finish_reason === null ? (tool_calls === undefined ? delta : { tool_calls }) : {};
   const said = head.kind === 'chat' ? { delta: told } : { text: delta.content };
   return { ...envelope(head, 'part'), choices: [{ index, ...said, logprobs, finish_reason }] };
 }

@@ -8,6 +8,7 @@ import type { FoundExport } from '../language-model/export-files';
 import type { FoundLanguageModel } from '../language-model/find';
 import { decoderLayout } from '../language-model/layout';
 import { languageModelParameters } from '../language-model/parameters';
+import { toolCallFormat } from '../language-model/tool-calls';
 import type { ModulePlace } from './load-module';
 import {
   ROOM,
@@ -142,6 +143,7 @@ function signatureOf(
       maxStateBytes: undefined,
     },
     takesPrompt: tokenizer !== undefined,
+    toolCalls: toolCallFormat(chat),
     takesLiveInput: false,
     takesEmpty: false,
     framed: [],

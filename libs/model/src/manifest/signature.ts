@@ -3,6 +3,12 @@ import type { DType, JsonElement } from '@cabstand/tensor';
 
 export type ModelKind = 'stateless' | 'stateful' | 'generator' | 'language-model' | 'module';
 
+/**
+ * How a language model writes that it calls functions: `<tool_call>{"name", "arguments"}</tool_call>` (hermes),
+ * `[TOOL_CALLS] [{"name", "arguments"}]` (mistral), or `{"name", "parameters"}` and nothing else (llama).
+ */
+export type ToolCallFormat = 'hermes' | 'mistral' | 'llama';
+
 export interface ModelSignature {
   readonly name: string;
   /** A positive integer, as text. */
@@ -28,6 +34,8 @@ export interface ModelSignature {
   readonly takesPrompt: boolean;
   /** Records hold text even of a model that takes none: speech becomes text. Default false. */
   readonly writesText?: boolean;
+  /** How answers call functions, as the chat template has it. Default: in no way that is known. */
+  readonly toolCalls?: ToolCallFormat | undefined;
   /** A turn's input may come in parts. */
   readonly takesLiveInput: boolean;
   /** Free dimensions may be 0. Some operators of ONNX Runtime end the whole process then. */

@@ -4,6 +4,7 @@ import type { v1 } from '@cabstand/rpc';
 import { dtypeFromWire, isDType } from '@cabstand/tensor';
 
 const KINDS = ['stateless', 'stateful', 'generator', 'language-model', 'module'] as const;
+const TOOL_CALLS = ['hermes', 'mistral', 'llama'] as const;
 
 export function modelFacts(model: v1.ModelInfo__Output): ModelFacts {
   const { offer } = model;
@@ -22,6 +23,7 @@ export function modelFacts(model: v1.ModelInfo__Output): ModelFacts {
     takesPrompt: model.takes_prompt,
     givesText: model.gives_text,
     takesLiveInput: model.takes_live_input,
+    toolCalls: TOOL_CALLS.find((format) => format === model.tool_calls),
     capacity: offer?.capacity ?? 0,
   };
 }

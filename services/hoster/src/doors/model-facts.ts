@@ -34,6 +34,7 @@ export function modelFacts(model: ServedModel, whole: boolean): ModelFacts {
     takesPrompt: signature.takesPrompt,
     givesText: givesText(signature),
     takesLiveInput: signature.takesLiveInput,
+    toolCalls: signature.toolCalls,
     capacity,
   };
 }

@@ -704,7 +704,11 @@ type ModelInfo struct {
 	// One session at a time.
 	Exclusive bool `protobuf:"varint,19,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
 	// Whether its chunks may hold text.
-	GivesText     bool `protobuf:"varint,20,opt,name=gives_text,json=givesText,proto3" json:"gives_text,omitempty"`
+	GivesText bool `protobuf:"varint,20,opt,name=gives_text,json=givesText,proto3" json:"gives_text,omitempty"`
+	// Language models only: how answers call functions, as the chat template has it. hermes:
+	// <tool_call>{"name", "arguments"}</tool_call>; mistral: [TOOL_CALLS] [{"name", "arguments"}]; llama: the whole answer
+	// is {"name", "parameters"}. Empty where the template has no place for tools, or another form.
+	ToolCalls     string `protobuf:"bytes,21,opt,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -877,6 +881,13 @@ func (x *ModelInfo) GetGivesText() bool {
 		return x.GivesText
 	}
 	return false
+}
+
+func (x *ModelInfo) GetToolCalls() string {
+	if x != nil {
+		return x.ToolCalls
+	}
+	return ""
 }
 
 type CommandSpec struct {
@@ -1082,7 +1093,7 @@ const file_cabstand_v1_model_proto_rawDesc = "" +
 	"\bprovider\x18\x05 \x01(\tR\bprovider\x12\x1a\n" +
 	"\bcapacity\x18\x06 \x01(\x05R\bcapacity\x12\x12\n" +
 	"\x04kind\x18\a \x01(\tR\x04kind\x12\x1c\n" +
-	"\treference\x18\b \x01(\tR\treference\"\xec\x06\n" +
+	"\treference\x18\b \x01(\tR\treference\"\x8b\a\n" +
 	"\tModelInfo\x12-\n" +
 	"\x05offer\x18\x01 \x01(\v2\x17.cabstand.v1.ModelOfferR\x05offer\x12-\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x17.cabstand.v1.ModelStateR\x05state\x12 \n" +
@@ -1108,7 +1119,9 @@ const file_cabstand_v1_model_proto_rawDesc = "" +
 	"\bsurvival\x18\x12 \x01(\x0e2\x15.cabstand.v1.SurvivalR\bsurvival\x12\x1c\n" +
 	"\texclusive\x18\x13 \x01(\bR\texclusive\x12\x1d\n" +
 	"\n" +
-	"gives_text\x18\x14 \x01(\bR\tgivesText\x1a;\n" +
+	"gives_text\x18\x14 \x01(\bR\tgivesText\x12\x1d\n" +
+	"\n" +
+	"tool_calls\x18\x15 \x01(\tR\ttoolCalls\x1a;\n" +
 	"\rMessagesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"y\n" +

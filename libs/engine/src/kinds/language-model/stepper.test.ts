@@ -1,4 +1,5 @@
 /** Rows of a buffer while others leave it. */
+import * as fc from 'fast-check';
 import { Answer } from './choice/answer';
 import { ServedGraph, answerTo } from './stepper.fixture';
 
@@ -85,4 +86,109 @@ test('a NaN in the cache of one sequence stays with it', async () => {
     expect(await served.ended(index + 1)).toBe('completed');
     expect(served.tokens(index + 1)).toEqual(answerTo(other, 40));
   }
+});
+
+/** The answer to these prompts has a grammar, and what it allows is found when the test says so. */
+function guided(prepare: (answer: Answer) => Promise<void> | undefined): Disposable {
+  const known = new WeakMap<Answer, { length: number; asked: Promise<void> | undefined }>();
+  const spy = jest.spyOn(Answer.prototype, 'prepare').mockImplementation(function (this: Answer) {
+    const before = known.get(this);
+    if (before?.length === this.length) return before.asked;
+    const asked = prepare(this);
+    known.set(this, { length: this.length, asked });
+    return asked;
+  });
+  return { [Symbol.dispose]: () => spy.mockRestore() };
+}
+
+function gateOf() {
+  let resolve = (): void => undefined;
+  let reject: (error: Error) => void = resolve;
+  const promise = new Promise<void>((done, failed) => {
+    [resolve, reject] = [done, failed];
+  });
+  return { promise, resolve, reject };
+}
+
+const PROMPTS = [
+  [3, 1, 4],
+  [1, 5, 9],
+  [2, 6, 5],
+] as const;
+
+test.each([0, 7])(
+  'a sequence whose grammar takes long after %d tokens sits out, and the others go on',
+  async (tokens) => {
+    using served = new ServedGraph();
+    const gate = gateOf();
+    using _ = guided((answer) =>
+      answer.tokens[0] !== 3
+        ? undefined
+        : answer.length < tokens
+          ? Promise.resolve()
+          : gate.promise,
+    );
+    for (const [sequence, prompt] of PROMPTS.entries()) served.ask(sequence, prompt, 40);
+    for (const sequence of [1, 2]) expect(await served.ended(sequence)).toBe('completed');
+    expect(served.tokens(0)).toHaveLength(tokens);
+    gate.resolve();
+    expect(await served.ended(0)).toBe('completed');
+    for (const [sequence, prompt] of PROMPTS.entries())
+      expect(served.tokens(sequence)).toEqual(answerTo(prompt, 40));
+  },
+);
+
+test.each(['CANCEL', 'failure'] as const)(
+  'a sequence that sits out ends at once by a %s, and the others go on',
+  async (how) => {
+    using served = new ServedGraph();
+    const gate = gateOf();
+    using _ = guided((answer) =>
+      answer.tokens[0] === 3 && answer.length === 5 ? gate.promise : undefined,
+    );
+    served.ask(0, PROMPTS[0], 40);
+    served.ask(1, PROMPTS[1], 100, 60);
+    await served.until(() => served.tokens(1).length === 60);
+    if (how === 'CANCEL') served.loop.handle({ type: 'CANCEL', sequence: 0, turn: 0 });
+    else gate.reject(new Error('no tokens follow'));
+    expect(await served.ended(0)).toBe(how === 'CANCEL' ? 'cancelled' : 'error');
+    expect(served.tokens(0)).toEqual(answerTo(PROMPTS[0], 5));
+    served.credit(1, 1e6);
+    expect(await served.ended(1)).toBe('completed');
+    expect(served.tokens(1)).toEqual(answerTo(PROMPTS[1], 100));
+    gate.resolve();
+  },
+);
+
+test('whenever grammars say what may follow, and however little credit or memory there is, answers are the same', async () => {
+  const run = fc.record({
+    waits: fc.array(fc.integer({ min: 0, max: 12 }), { minLength: 1, maxLength: 30 }),
+    columns: fc.constantFrom(3 * 128 - 1, 16 * 256),
+    credit: fc.constantFrom(1, 3, 1e6),
+  });
+  await fc.assert(
+    fc.asyncProperty(run, async ({ waits, columns, credit }) => {
+      using served = new ServedGraph(columns);
+      let asked = 0;
+      using _ = guided(async () => {
+        const turns = waits[asked++ % waits.length] ?? 0;
+        for (let turn = 0; turn < turns; turn += 1)
+          await new Promise((resolve) => setImmediate(resolve));
+        // Longer than anybody waits.
+        if (turns === 12) await new Promise((resolve) => setTimeout(resolve, 7));
+      });
+      for (const [sequence, prompt] of PROMPTS.entries())
+        served.ask(sequence, prompt, 20 + 20 * sequence, credit);
+      for (const [sequence, prompt] of PROMPTS.entries()) {
+        const count = 20 + 20 * sequence;
+        for (let given = credit; given < count; given += credit) {
+          await served.until(() => served.tokens(sequence).length === given);
+          served.credit(sequence, credit);
+        }
+        expect(await served.ended(sequence)).toBe('completed');
+        expect(served.tokens(sequence)).toEqual(answerTo(prompt, count));
+      }
+    }),
+    { numRuns: 20 },
+  );
 });

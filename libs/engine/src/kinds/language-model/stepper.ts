@@ -23,6 +23,8 @@ import { Guides } from './guide/guides';
 import type { GuideSource } from './guide/source';
 import type { Prompt } from './prompt-reader';
 import { Prompts } from './prompts';
+import { hold, moment, prepared } from './held';
+import type { Preparation } from './held';
 import { Memory } from './schedule/memory';
 import { PART, partOf } from './schedule/parts';
 import { PhaseScheduler } from './schedule/phases';
@@ -45,6 +47,11 @@ export interface StepperOptions {
   /** Default 16 MiB. */
   readonly messageBytes?: number;
 }
+
+/** There is something to compute, or will be: its cache is not given up for that. */
+const RUNNING = {
+  ready: ({ turn }: LanguageSequence): boolean => turn?.state === 'running',
+};
 
 export class LanguageModelStepper implements Stepper<LanguageSequence> {
   readonly #manifest: Manifest;
@@ -91,7 +98,7 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
       ready: (sequence) => this.ready(sequence),
       hasRow: ({ slot }) => slot !== undefined,
       groupOf: (sequence) => (caches.isShared(sequence) ? sequence.slot?.cohort : undefined),
-      admit: (waiting) => this.#memory.next(waiting, (sequence) => isReady(this, sequence)),
+      admit: (waiting) => this.#memory.next(waiting, (sequence) => isReady(RUNNING, sequence)),
     });
     const { tokenizer } = decoder.program;
     this.#prompts = new Prompts(decoder.program, codec);
@@ -203,7 +210,7 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
   }
 
   ready({ turn }: LanguageSequence): boolean {
-    return turn?.state === 'running';
+    return turn?.state === 'running' && turn.held?.preparation.isDone !== false;
   }
 
   /** The step that chooses the last token ends the turn. */
@@ -221,9 +228,25 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
 
   async step(batch: readonly LanguageSequence[], out: StepWriter): Promise<void> {
     this.#caches.tidy();
-    const [first] = batch;
+    for (const sequence of batch) await this.#chooseHeld(sequence, out);
+    // That may have been the last token, or the last one that there is room for.
+    const ready = batch.filter((sequence) => isReady(this, sequence));
+    const [first] = ready;
     if (first !== undefined && !this.#caches.isShared(first)) await this.#part(first, out);
-    else await this.#decode(batch, out);
+    else await this.#decode(ready, out);
+  }
+
+  /** Chooses the token that a sequence sat steps out for. */
+  async #chooseHeld(sequence: LanguageSequence, out: StepWriter): Promise<void> {
+    const { turn } = sequence;
+    if (turn?.state !== 'running' || turn.held === undefined) return;
+    const { range, preparation } = turn.held;
+    turn.held = undefined;
+    try {
+      await this.#choose(sequence, turn, range, preparation, out);
+    } catch (error) {
+      endTurn(this, sequence, out, runError(error));
+    }
   }
 
   endTurn(sequence: LanguageSequence, keep: boolean): void {
@@ -267,8 +290,9 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
       const isLast = from + part.length === end;
       const isNext = isLast && end === tokens.length;
       const rows = { buffer: cohort.buffer, from: row, lengths: [from] };
-      const ready = isNext ? prepared(turn) : undefined;
+      const ready = isNext ? prepared(turn.answer) : undefined;
       const [scores] = await this.#decoder.run(rows, [part], isNext);
+      await moment([ready]);
       slot.length += part.length;
       if (part.length > 1 && sequence.prefilled === from) sequence.prefilled = slot.length;
       if (!isLast) return;
@@ -340,10 +364,11 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
     if (buffer === undefined) return;
     const ready = rows.map(({ turn }, row) =>
       turn?.state === 'running' && turn.tokens.length === (lengths[row] ?? 0) + 1
-        ? prepared(turn)
+        ? prepared(turn.answer)
         : undefined,
     );
     const scores = await this.#decoder.run({ buffer, from: 0, lengths }, ids);
+    await moment(ready);
     rows.forEach(({ slot }) => {
       if (slot !== undefined) slot.length += 1;
     });
@@ -359,28 +384,26 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
     }
   }
 
-  /** Chooses the token after those that were computed, and tells it. */
+  /** Chooses the token after those that were computed, and tells it; later, where it is not known what may follow. */
   async #choose(
     sequence: LanguageSequence,
     turn: LanguageTurn,
     range: ScoreRange | undefined,
-    ready: Promise<void> | undefined,
+    ready: Preparation | undefined,
     out: StepWriter,
   ): Promise<void> {
-    if (ready !== undefined) await ready;
     if (range === undefined || sequence.closed || sequence.turn !== turn) return;
+    if (ready?.isDone === false) {
+      hold(turn, range, ready, () => {
+        if (sequence.turn === turn) this.changed?.(sequence);
+      });
+      return;
+    }
+    await ready?.done;
     const choice = turn.answer.choose(range);
     turn.steps += 1;
     this.#figures.chosen(turn.times, turn.records === 0);
     emitChoice(sequence, turn, choice, out);
     if (choice.finish !== undefined) endTurn(this, sequence, out, 'completed');
   }
-}
-
-/** Begins to find what the next token may be, while the graph computes. */
-function prepared({ answer }: LanguageTurn): Promise<void> | undefined {
-  const ready = answer.prepare();
-  // It is awaited later, unless the graph fails before.
-  ready?.catch(() => undefined);
-  return ready;
 }

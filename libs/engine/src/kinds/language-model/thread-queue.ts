@@ -26,7 +26,7 @@ export type ThreadAnswer<Told> =
 export const READY = 'ready';
 
 export interface ThreadQueueOptions<Asked> {
-  /** Below the engine's `dist`. */
+  /** Below the engine's `dist`, or absolute. */
   readonly entry: string;
   /** `workerData` of the thread. */
   readonly data: unknown;
@@ -62,30 +62,40 @@ export class ThreadQueue<Asked, Told> implements AsyncDisposable {
 
   /**
    * @param signal gives it up, even while the thread works on it: those behind it wait no longer for it then
-   * @throws CabstandError what the thread tells, `tooLong`, or CANCELLED.
+   * @throws CabstandError what the thread tells, `tooLong`, INTERNAL where the thread ended while it worked on it, or
+   *   CANCELLED.
    */
-  ask(asked: Asked, owner: string, signal?: AbortSignal): Promise<Told> {
-    return new Promise((resolve, reject) => {
-      const question = { id: this.#next++, asked, owner, resolve, reject };
-      const waiting = this.#waiting.get(owner);
-      if (waiting === undefined) this.#waiting.set(owner, [question]);
-      else waiting.push(question);
-      signal?.addEventListener('abort', () => this.#giveUp(question), { once: true });
-      this.#askNext();
-    });
+  async ask(asked: Asked, owner: string, signal?: AbortSignal): Promise<Told> {
+    if (signal?.aborted === true) throw unwanted();
+    let giveUp: (() => void) | undefined;
+    try {
+      return await new Promise<Told>((resolve, reject) => {
+        const question = { id: this.#next++, asked, owner, resolve, reject };
+        const waiting = this.#waiting.get(owner);
+        if (waiting === undefined) this.#waiting.set(owner, [question]);
+        else waiting.push(question);
+        giveUp = () => this.#giveUp(question);
+        signal?.addEventListener('abort', giveUp, { once: true });
+        this.#askNext();
+      });
+    } finally {
+      if (giveUp !== undefined) signal?.removeEventListener('abort', giveUp);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#timer);
     this.#waiting.clear();
     this.#current = undefined;
-    await this.#worker?.terminate();
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.terminate();
   }
 
   #start(): Worker {
     const root = path.dirname(require.resolve('@cabstand/engine/package.json'));
     const { entry, data, limitMiB } = this.#options;
-    const worker = new Worker(path.join(root, 'dist', entry), {
+    const worker = new Worker(path.resolve(root, 'dist', entry), {
       workerData: data,
       resourceLimits: limitMiB === undefined ? {} : { maxOldGenerationSizeMb: limitMiB },
     });
@@ -102,6 +112,10 @@ export class ThreadQueue<Asked, Told> implements AsyncDisposable {
     });
     worker.on('error', (error) => {
       if (worker === this.#worker) this.#stop(CabstandError.from(error));
+    });
+    // Some ends come without an error: of a process.exit in it, say.
+    worker.on('exit', (code) => {
+      if (worker === this.#worker) this.#stop(ended(code));
     });
     return worker;
   }
@@ -146,9 +160,8 @@ export class ThreadQueue<Asked, Told> implements AsyncDisposable {
   }
 
   #giveUp(question: Waiting<Asked, Told>): void {
-    const error = new CabstandError('CANCELLED', 'the answer is not wanted any more');
     if (question === this.#current) {
-      this.#stop(error);
+      this.#stop(unwanted());
       return;
     }
     const waiting = this.#waiting.get(question.owner);
@@ -156,7 +169,7 @@ export class ThreadQueue<Asked, Told> implements AsyncDisposable {
     if (waiting === undefined || at < 0) return;
     waiting.splice(at, 1);
     if (waiting.length === 0) this.#waiting.delete(question.owner);
-    question.reject(error);
+    question.reject(unwanted());
   }
 
   /** Only the end of the thread stops its work; a new one answers the others. */
@@ -169,4 +182,12 @@ export class ThreadQueue<Asked, Told> implements AsyncDisposable {
     question?.reject(error);
     this.#askNext();
   }
+}
+
+function unwanted(): CabstandError {
+  return new CabstandError('CANCELLED', 'the answer is not wanted any more');
+}
+
+function ended(code: number): CabstandError {
+  return new CabstandError('INTERNAL', `the thread that worked on it ended with code ${code}`);
 }

@@ -12,6 +12,7 @@ import type { Suppressed } from './choice/settings';
 import type { Guide } from './guide/guide';
 import { newTimes } from './figures';
 import type { TurnTimes } from './figures';
+import type { Held } from './held';
 import type { TextStream } from './text-stream';
 import type { SavedTokens } from './token-snapshot';
 
@@ -34,6 +35,8 @@ export interface LanguageTurn extends ActiveTurn {
   cached: number;
   /** Chooses tokens; those it chose are behind the prompt's in `tokens`. */
   readonly answer: Answer;
+  /** It waits for what its grammar allows. */
+  held: Held | undefined;
   readonly times: TurnTimes;
   /** Tells prompt and parameters from others. */
   readonly fingerprint: Buffer;
@@ -93,6 +96,7 @@ export function newTurn(
     isBounded: settings.isBounded,
     cached: 0,
     answer,
+    held: undefined,
     times: newTimes(),
     fingerprint: fingerprintOf({ parameters, prompt }),
     get generation() {

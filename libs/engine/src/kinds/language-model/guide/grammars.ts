@@ -33,6 +33,7 @@ interface Followed {
 
 export class Grammars {
   readonly #vocabulary: GuideVocabulary;
+  readonly #load: typeof loadLibrary;
   readonly #bytes: TokenBytes;
   #library: Promise<LoadedLibrary> | undefined;
   #compiles = 0;
@@ -40,8 +41,10 @@ export class Grammars {
   readonly #compiled = new Map<string, Compiled>();
   readonly #matchers = new Map<number, Followed>();
 
-  constructor(vocabulary: GuideVocabulary) {
+  /** @param load loads the library; not the same one twice */
+  constructor(vocabulary: GuideVocabulary, load = loadLibrary) {
     this.#vocabulary = vocabulary;
+    this.#load = load;
     this.#bytes = new TokenBytes(vocabulary);
   }
 
@@ -78,7 +81,7 @@ export class Grammars {
     const followed = this.#matchers.get(id);
     if (followed?.tokens !== from) return 'again';
     for (const token of tokens) {
-      if (!followed.matcher.acceptToken(token))
+      if (!(await this.#use(followed.source, () => followed.matcher.acceptToken(token))))
         throw new CabstandError(
           'CHECKPOINT_INVALID',
           `token ${token}, number ${followed.tokens} of the answer, is not of its grammar`,
@@ -90,10 +93,12 @@ export class Grammars {
     return await this.#next(id, followed.source);
   }
 
-  async #next(id: number, { kind, text }: GuideSource): Promise<Int32Array> {
+  async #next(id: number, source: GuideSource): Promise<Int32Array> {
+    const { kind, text } = source;
     const followed = this.#matchers.get(id);
+    const found = await this.#use(source, () => followed?.matcher.getNextTokenBitmask());
     // What the library gives is a view of its own memory.
-    const mask = Int32Array.from((await followed?.matcher.getNextTokenBitmask()) ?? []);
+    const mask = Int32Array.from(found ?? []);
     this.#bytes.forbid(mask, followed?.last, kind === 'json_schema');
     if (mask.some((bits) => bits !== 0)) return mask;
     throw invalid(
@@ -107,17 +112,19 @@ export class Grammars {
   async #follow(id: number, source: GuideSource): Promise<void> {
     this.#drop(id);
     const compiled = await this.#compile(source);
-    const { matcher } = await this.#loaded();
-    this.#matchers.set(id, {
-      ...{ matcher: await matcher(compiled), source, tokens: 0, last: undefined },
-    });
+    const matcher = await this.#use(source, (library) => library.matcher(compiled));
+    this.#matchers.set(id, { matcher, source, tokens: 0, last: undefined });
     const [oldest] = this.#matchers.keys();
     if (this.#matchers.size > MOST_MATCHERS && oldest !== undefined) this.#drop(oldest);
   }
 
   #drop(id: number): void {
-    this.#matchers.get(id)?.matcher.dispose();
-    this.#matchers.delete(id);
+    try {
+      this.#matchers.get(id)?.matcher.dispose();
+      this.#matchers.delete(id);
+    } catch {
+      this.#forget();
+    }
   }
 
   async #compile(source: GuideSource): Promise<Compiled> {
@@ -130,17 +137,7 @@ export class Grammars {
     }
     if (this.#compiles >= MOST_COMPILES) this.#forget();
     this.#compiles += 1;
-    const { compiler, reason } = await this.#loaded();
-    let compiled: Compiled;
-    try {
-      compiled = await compile(compiler, source);
-    } catch {
-      // It has aborted: nothing of it can be used any more.
-      this.#forget();
-      const why = reason();
-      const expected = EXPECTED[source.kind] + (why === '' ? '' : `: ${why}`);
-      throw invalid('PARAMETER_INVALID', `parameter ${source.kind}`, source.text, expected);
-    }
+    const compiled = await this.#use(source, ({ compiler }) => compile(compiler, source));
     this.#compiled.set(key, compiled);
     const [oldest] = this.#compiled.keys();
     if (this.#compiled.size > MOST_COMPILED && oldest !== undefined) {
@@ -151,8 +148,32 @@ export class Grammars {
     return compiled;
   }
 
-  #loaded(): Promise<LoadedLibrary> {
-    return (this.#library ??= loadLibrary(this.#vocabulary));
+  /**
+   * All use of the library: where it throws it has aborted, and nothing of it can be used any more, by nobody.
+   *
+   * @throws CabstandError PARAMETER_INVALID with the library's reason.
+   */
+  async #use<T>(source: GuideSource, work: (library: LoadedLibrary) => T | Promise<T>): Promise<T> {
+    const library = await this.#loaded();
+    try {
+      return await work(library);
+    } catch {
+      this.#forget();
+      const why = library.reason();
+      const expected = EXPECTED[source.kind] + (why === '' ? '' : `: ${why}`);
+      throw invalid('PARAMETER_INVALID', `parameter ${source.kind}`, source.text, expected);
+    }
+  }
+
+  async #loaded(): Promise<LoadedLibrary> {
+    const library = (this.#library ??= this.#load(this.#vocabulary));
+    try {
+      return await library;
+    } catch (error) {
+      // The next one tries again.
+      if (this.#library === library) this.#library = undefined;
+      throw error;
+    }
   }
 
   /** What was followed is followed again from its first token: whoever asks is told to say them. */

@@ -78,3 +78,23 @@ test('special tokens, and ids that the tokenizer does not have, are never allowe
   expect(ids.length).toBeGreaterThan(100);
   expect(ids.filter((id) => id < 2 || id >= 440)).toEqual([]);
 });
+
+test('an answer that goes on behind its end is refused, and others are followed as before', async () => {
+  await using guides = guidesOf('gpt2');
+  const yes: GuideSource = { kind: 'choice', text: '["yes","no"]' };
+  const [good, bad] = [await guides.open(yes, 'a'), await guides.open(yes, 'b')];
+  const tokens: number[] = [];
+  while (tokens.at(-1) !== 2) {
+    await good.prepare(tokens);
+    tokens.push(allowed(good.mask)[0] ?? 2);
+  }
+  // The library aborts.
+  await expect(bad.prepare(tokens)).rejects.toMatchObject({
+    reason: 'PARAMETER_INVALID',
+    message: expect.stringContaining('terminated') as string,
+  });
+  await good.prepare(tokens.slice(0, 1));
+  const other = await guides.open({ kind: 'regex', text: '[0-9]{2}' }, 'c');
+  await other.prepare([]);
+  expect(allowed(other.mask).length).toBeGreaterThan(0);
+});
