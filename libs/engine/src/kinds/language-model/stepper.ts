@@ -13,7 +13,7 @@ import type { Group, Stepper } from '../../runtime/sequence';
 import { checkTurn } from '../../turns/check-tensors';
 import type { ScoreRange } from '../../output/scores';
 import { Caches } from './cache/caches';
-import { BLOCK } from './cache/prefix-store';
+import { PromptCache } from './cache/prompt-cache';
 import { guideOf } from './choice/settings';
 import { emitChoice } from './choice/record';
 import type { Decoder } from './decoder';
@@ -62,12 +62,11 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
   readonly #replays: boolean;
   /** Scores depend on how prompts are divided, by more than the last bits: they always are divided alike. */
   readonly #divides: boolean;
-  /** On everything that was computed at once: nothing is used again for another prompt. */
-  readonly #byRun: boolean;
   readonly messageBytes: number;
   splits = 0;
   readonly maxBatch: number;
   readonly #memory: Memory;
+  readonly #prefixes: PromptCache;
   readonly #figures = new Figures();
   readonly scheduler: PhaseScheduler<LanguageSequence>;
   tap: undefined;
@@ -84,9 +83,9 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
     this.messageBytes = messageBytes ?? DEFAULT_MESSAGE_BYTES;
     this.#replays = replays;
     const { rounding, cache } = decoder.program;
-    this.#byRun = rounding === 'by-run';
+    const byRun = rounding === 'by-run';
     // With caches of a fixed size all parts of more than one token give the same bits.
-    this.#divides = this.#byRun || (rounding === 'by-token' && cache.kind !== 'fixed');
+    this.#divides = byRun || (rounding === 'by-token' && cache.kind !== 'fixed');
     this.#manifest = manifest;
     this.#decoder = decoder;
     this.#codec = codec;
@@ -94,6 +93,7 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
     this.#caches = new Caches(decoder.program.cache, { maxRows: this.maxBatch, maxBytes });
     const caches = this.#caches;
     this.#memory = new Memory(caches);
+    this.#prefixes = new PromptCache(caches.store, { replays, byRun });
     this.scheduler = new PhaseScheduler({
       ready: (sequence) => this.ready(sequence),
       hasRow: ({ slot }) => slot !== undefined,
@@ -254,8 +254,7 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
     sequence.resume = undefined;
     this.#letGo(sequence);
     sequence.reading = undefined;
-    if (keep && !this.#byRun) this.#leave(sequence);
-    else this.#caches.clear(sequence);
+    if (!keep || !this.#prefixes.leave(sequence)) this.#caches.clear(sequence);
     const { turn } = sequence;
     if (turn?.state === 'running') this.#figures.ended(turn.times);
     this.#memory.drop(sequence);
@@ -280,8 +279,10 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
     const { tokens } = turn;
     const end = this.#replays ? turn.prompt : tokens.length;
     try {
-      if (sequence.slot === undefined && this.#memory.begin(sequence, turn))
-        this.#reuse(sequence, turn, end);
+      if (sequence.slot === undefined && this.#memory.begin(sequence, turn)) {
+        const reused = this.#prefixes.reuse(sequence, turn, end);
+        this.#figures.admitted(turn.times, end, reused);
+      }
       const { slot } = sequence;
       if (slot === undefined) return;
       const { length: from, row, cohort } = slot;
@@ -296,42 +297,12 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
       slot.length += part.length;
       if (part.length > 1 && sequence.prefilled === from) sequence.prefilled = slot.length;
       if (!isLast) return;
-      if (!this.#byRun)
-        this.#caches.store.share(sequence.owner, tokens, sequence.prefilled, {
-          buffer: cohort.buffer,
-          row,
-        });
+      this.#prefixes.share(sequence, tokens);
       this.#caches.share(sequence);
       if (isNext) await this.#choose(sequence, turn, scores, ready, out);
     } catch (error) {
       endTurn(this, sequence, out, runError(error));
     }
-  }
-
-  /** Puts what is known of the tokens into a sequence's row. At least two are left, so that no part is of one. */
-  #reuse(sequence: LanguageSequence, turn: LanguageTurn, end: number): void {
-    const { slot, left, owner } = sequence;
-    if (slot === undefined) return;
-    const row = { buffer: slot.cohort.buffer, row: slot.row };
-    const most = Math.max(0, end - 2);
-    const reused = this.#caches.store.reuse(owner, turn.tokens, most, { sequence, left }, row);
-    slot.length = reused.length;
-    this.#figures.admitted(turn.times, end, reused.length);
-    sequence.prefilled = reused.prefilled;
-    // Later it is what this turn computed itself, before its row was given up.
-    if (turn.answer.length === 0) turn.cached = Math.min(turn.prompt, reused.length);
-  }
-
-  /** Keeps the cache of a turn that ends for the next one. */
-  #leave(sequence: LanguageSequence): void {
-    const { slot, turn, owner, prefilled } = sequence;
-    if (slot === undefined || turn?.state !== 'running') return;
-    const from = owner === '' ? 0 : prefilled - (prefilled % BLOCK);
-    // What was chosen is computed otherwise in the next prompt, where that makes a difference.
-    const tokens = turn.tokens.slice(0, this.#replays ? prefilled : slot.length);
-    sequence.left = { from, tokens, prefilled };
-    const row = { buffer: slot.cohort.buffer, row: slot.row };
-    this.#caches.store.leave(sequence, sequence.left, row);
   }
 
   /** Computes a token of each, together. Where that fails, each alone: only those that fail alone end. */
