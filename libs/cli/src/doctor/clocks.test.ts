@@ -1,4 +1,3 @@
-import { Metadata } from '@grpc/grpc-js';
 import { CabstandError, FakeClock } from '@cabstand/core';
 import type { Authorizer, OutgoingRequest } from '@cabstand/rpc';
 import { ServerClocks } from './clocks';
@@ -24,8 +23,10 @@ async function call(
   const authorizer = clocks.watching(trusting);
   await authorizer.signRequest(request);
   await clock.advance(tookMs / 2);
-  const headers = new Metadata();
-  headers.set('cabstand-response-timestamp', String(clock.now() + aheadMs));
+  const timestamp = String(clock.now() + aheadMs);
+  const headers = {
+    get: (name: string) => (name === 'cabstand-response-timestamp' ? [timestamp] : []),
+  } as unknown as Parameters<Authorizer['validateResponse']>[1];
   await clock.advance(tookMs / 2);
   await authorizer.validateResponse(request, headers);
 }

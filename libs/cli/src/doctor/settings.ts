@@ -9,7 +9,7 @@ import type { Finding } from './finding';
 const TIMEOUT_MS = 20_000;
 
 /** What doctor looks at in the settings of a service; defaults are filled in where there is one. */
-export interface Settings {
+interface Settings {
   readonly listen: string;
   /** Hosters and gateways. */
   readonly advertise?: string;

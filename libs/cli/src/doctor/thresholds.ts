@@ -4,7 +4,7 @@ import type { Finding } from './finding';
 const DAY_MS = 24 * 3600 * 1000;
 
 /** Whoever renews a key or a certificate when the first warning comes has this long. */
-export const SOON_MS = 30 * DAY_MS;
+const SOON_MS = 30 * DAY_MS;
 
 /**
  * What is to be said about something that ends: nothing before the last 30 days, then a warning, and a failure from
