@@ -18,6 +18,7 @@ export { StaticKeySet, parseKeySet, parsePrivateKey, sameSet, validityOf } from 
 export type { KeySource, PrivateKey, PublicKey } from './keys';
 export type { NonceCacheOptions } from './nonces';
 export { DEFAULT_PERMISSIONS, checkPermission } from './permissions';
+export { RESPONSE_HEADERS } from './canonical';
 export type { Permissions } from './permissions';
 export { RateLimitedAuthorizer, RateLimiter } from './rate-limit';
 export type { RateLimiterOptions } from './rate-limit';

@@ -72,23 +72,23 @@ describe('the subnet', () => {
   const answering = (nodes: readonly v1.NodeInfo__Output[] | CabstandError, info?: CabstandError) =>
     ({
       routers: ['r:50050'],
-      nodes: async () => {
+      nodesOf: async () => {
         if (nodes instanceof CabstandError) throw nodes;
         return nodes;
       },
-      info: async () => {
+      info: async (address: string) => {
         if (info !== undefined) throw info;
-        return { version: '0.1.0', models: [] };
+        return { version: '0.1.0', models: [], node_id: address.split(':')[0] };
       },
     }) as unknown as Connection;
-  const check = (connection: Connection, configured = true) =>
-    checkSubnet(connection, undefined, configured, NOW);
+  const check = async (connection: Connection, configured = true) =>
+    (await checkSubnet(connection, { configured, nowMs: NOW })).findings;
 
   test('that is well is ok in all parts', async () => {
     const findings = await check(answering([node('a', NOW - 1000), node('b', NOW - 500)]));
     expect(findings.map(({ status, name }) => `${status} ${name}`)).toEqual([
-      'ok router',
-      'ok clock',
+      'ok router r:50050',
+      'ok clock r:50050',
       'ok hoster a:50051',
       'ok hoster b:50051',
     ]);
@@ -108,11 +108,11 @@ describe('the subnet', () => {
   });
 
   test.each([
-    [NOW + 90_000, /90\.0 s behind the router/],
-    [NOW - 120_000, /2 min ahead of the router/],
+    [NOW + 90_000, /90\.0 s behind it/],
+    [NOW - 120_000, /2 min ahead of it/],
   ])('a clock that is off is named (%i)', async (heartbeat, message) => {
     const findings = await check(answering([node('a', heartbeat)]));
-    expect(findings.find(({ name }) => name === 'clock')?.message).toMatch(message);
+    expect(findings.find(({ name }) => name === 'clock r:50050')?.message).toMatch(message);
   });
 
   test('a hoster that nobody reaches fails, one that is OFFLINE is not asked', async () => {
@@ -122,6 +122,51 @@ describe('the subnet', () => {
     expect(findings.filter(({ name }) => name.startsWith('hoster'))).toEqual([
       expect.objectContaining({ status: 'fail', name: 'hoster a:50051' }),
     ]);
+  });
+});
+
+describe('a subnet of several parts', () => {
+  const at = (nodes: Record<string, string[] | undefined>, answers: Record<string, string> = {}) =>
+    ({
+      routers: Object.keys(nodes),
+      nodesOf: async (router: string) => {
+        const known = nodes[router];
+        if (known === undefined) throw new CabstandError('NODE_UNREACHABLE', 'no connection');
+        return known.map((id) => ({
+          ...{ node_id: id, address: `${id}:50051`, state: 'NODE_STATE_ONLINE' },
+          last_heartbeat: null,
+        }));
+      },
+      info: async (address: string) => ({
+        ...{ version: '0.1.0', models: [] },
+        node_id: answers[address] ?? address.split(':')[0],
+      }),
+    }) as unknown as Connection;
+
+  test('each router is asked, and hosters that one of them knows are looked at', async () => {
+    const { findings, called } = await checkSubnet(
+      at({ 'r1:1': ['a'], 'r2:1': undefined, 'r3:1': ['a', 'b'] }),
+      { configured: true },
+    );
+    expect(findings.map(({ status, name }) => `${status} ${name}`)).toEqual([
+      'ok router r1:1',
+      'fail router r2:1',
+      'ok router r3:1',
+      'ok hoster a:50051',
+      'ok hoster b:50051',
+    ]);
+    expect(called).toEqual(['r1:1', 'r2:1', 'r3:1', 'a:50051', 'b:50051']);
+  });
+
+  test('another hoster at an advertised address is told from the one that advertises it', async () => {
+    const { findings } = await checkSubnet(at({ 'r:1': ['a'] }, { 'a:50051': 'b' }), {
+      configured: true,
+    });
+    expect(findings.at(-1)).toMatchObject({
+      status: 'fail',
+      name: 'hoster a:50051',
+      message: 'a advertises this address, and b answers there',
+    });
   });
 });
 

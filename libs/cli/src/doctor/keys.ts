@@ -7,9 +7,9 @@ import { hasSubnetKeys, keyFiles, readFolder } from '../subnet/key-folder';
 import type { KeyFolder } from '../subnet/key-folder';
 import { fail, messageOf, ok, warn } from './finding';
 import type { Finding } from './finding';
+import { day, ending } from './thresholds';
 
 const OTHERS = 0o077;
-const SOON_MS = 14 * 24 * 3600 * 1000;
 
 /** Whether the keys can be read by this user, and by nobody else, and are still good. */
 export function checkKeys(folder: string, named: boolean, nowMs = Date.now()): Finding[] {
@@ -40,6 +40,7 @@ export function checkKeys(folder: string, named: boolean, nowMs = Date.now()): F
     const problem = checkFile(full, known, nowMs);
     if (problem !== undefined) findings.push(problem);
   }
+  findings.push(...endingKeys(folder, known, nowMs));
   if (findings.some(({ status }) => status === 'fail')) return findings;
   const good = known.keys.filter(({ state }) => state === 'good').length;
   return [...findings, ok('keys', `${good} good keys of subnet ${known.subnet} in ${folder}`)];
@@ -80,7 +81,7 @@ function checkPrivateKey(file: string, known: KeyFolder): Finding | undefined {
     ? undefined
     : warn(
         'keys',
-        `${file} is a retired key, good until ${new Date(entry.notAfterMs).toISOString().slice(0, 10)}`,
+        `${file} is a retired key, good until ${day(entry.notAfterMs)}`,
         `Copy the newest ${path.basename(file)} here, or: cabstand keys rotate ${principal}`,
       );
 }
@@ -100,7 +101,7 @@ function checkToken(file: string, nowMs: number): Finding | undefined {
   if (nowMs <= endMs) return undefined;
   return warn(
     'keys',
-    `${file} expired on ${new Date(endMs).toISOString().slice(0, 10)}`,
+    `${file} expired on ${day(endMs)}`,
     `Start \`cabstand up\` or \`serve\` anew, which write it, or: cabstand keys token ${sub ?? 'NAME'} --audience HOST:PORT > ${file}`,
   );
 }
@@ -108,7 +109,8 @@ function checkToken(file: string, nowMs: number): Finding | undefined {
 function checkCertificate(file: string, nowMs: number): Finding | undefined {
   const { validTo } = new X509Certificate(readFileSync(file));
   const name = path.basename(file, '.crt');
-  return expiry(
+  return ending(
+    'keys',
     file,
     Date.parse(validTo),
     nowMs,
@@ -118,9 +120,28 @@ function checkCertificate(file: string, nowMs: number): Finding | undefined {
   );
 }
 
-function expiry(file: string, endMs: number, nowMs: number, advice: string): Finding | undefined {
-  if (!Number.isFinite(endMs)) return undefined;
-  const day = new Date(endMs).toISOString().slice(0, 10);
-  if (nowMs > endMs) return fail('keys', `${file} expired on ${day}`, advice);
-  return endMs - nowMs < SOON_MS ? warn('keys', `${file} expires on ${day}`, advice) : undefined;
+/** Keys that nobody has a successor of: members that are shut out from their end on, and checkpoints. */
+function endingKeys(folder: string, { keys, sealKeys }: KeyFolder, nowMs: number): Finding[] {
+  const ends = new Map<string, number>();
+  for (const { principal, notAfterMs } of keys)
+    ends.set(principal, Math.max(notAfterMs ?? Infinity, ends.get(principal) ?? 0));
+  const members = [...ends].map(([principal, endMs]) =>
+    ending(
+      'keys',
+      `the last key of ${principal}`,
+      endMs,
+      nowMs,
+      `cabstand keys rotate ${principal} --out ${folder}, or, if ${principal} is to be let in no more: cabstand keys remove ${principal} --out ${folder}`,
+    ),
+  );
+  const seal = ending(
+    'keys',
+    'the last seal key',
+    Math.max(...sealKeys.map(({ notAfterMs }) => notAfterMs ?? Infinity)),
+    nowMs,
+    `cabstand keys rotate seal --out ${folder}`,
+  );
+  return [...members, sealKeys.length === 0 ? undefined : seal].filter(
+    (finding) => finding !== undefined,
+  );
 }

@@ -72,3 +72,22 @@ async function modelsIn(folder: string): Promise<ModelEntry[] | Finding> {
       : `It is no model repository: \`cabstand serve ${folder}\` serves it as it is.`,
   );
 }
+
+/** The provider that each model of a folder is to run on, where that can be had; of models whose manifest is in order. */
+export async function preferredProviders(folder: string): Promise<Map<string, string>> {
+  const found = await modelsIn(folder);
+  if (!Array.isArray(found)) return new Map();
+  const read = await Promise.all(
+    found.map(async ({ name, folder: own, variant }) => {
+      try {
+        const manifest = await loadManifest(own, undefined, { variant, digest: false });
+        const [first] = manifest.providers;
+        return first === undefined ? [] : [[name, first] as const];
+      } catch {
+        // The check of the models says what is wrong with it.
+        return [];
+      }
+    }),
+  );
+  return new Map(read.flat());
+}

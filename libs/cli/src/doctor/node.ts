@@ -1,15 +1,21 @@
-import { freemem, totalmem } from 'node:os';
+import { freemem } from 'node:os';
 import { bytes } from '../render/units';
 import { fail, messageOf, ok, warn } from './finding';
 import type { Finding } from './finding';
+import type { Machine } from './limits';
 import { servicePath } from '../subnet/service-path';
 
 const OLDEST: readonly [number, number] = [20, 19];
 const LITTLE_MEMORY = 500e6;
 
 /** Node itself, memory, and whether everything is built. */
-export async function checkNode(): Promise<Finding[]> {
-  return [checkVersion(process.versions.node), checkMemory(), checkBuilt(), await checkImages()];
+export async function checkNode(machine: Machine): Promise<Finding[]> {
+  return [
+    checkVersion(process.versions.node),
+    checkMemory(machine),
+    checkBuilt(),
+    await checkImages(),
+  ];
 }
 
 export function checkVersion(version: string): Finding {
@@ -21,9 +27,10 @@ export function checkVersion(version: string): Finding {
     : fail('node', about, `Install Node ${OLDEST.join('.')} or later (24 is the current LTS).`);
 }
 
-function checkMemory(): Finding {
-  const free = freemem();
-  const about = `${bytes(free)} free of ${bytes(totalmem())}`;
+function checkMemory({ memory }: Machine): Finding {
+  // Of the container, where that has less than the machine.
+  const free = Math.min(freemem(), process.availableMemory());
+  const about = `${bytes(free)} free of ${bytes(memory)}`;
   return free < LITTLE_MEMORY
     ? warn(
         'memory',

@@ -28,16 +28,16 @@ export class Connection {
    * @param maxNodes nodes a model; default: as many as the router has by default
    */
   async nodes(models: readonly string[] = [], maxNodes = 0): Promise<v1.NodeInfo__Output[]> {
-    const [nodes] = await this.#anyRouter(async (router) => {
-      const stream = router.serverStream(
-        RouterService.rpc_watch_nodes,
-        { models: [...models], max_nodes: maxNodes },
-        this.#call(),
-      );
-      for await (const { nodes, snapshot } of stream) if (snapshot) return [nodes] as const;
-      throw new CabstandError('NODE_BAD_REPLY', `the router at ${router.address} named no nodes`);
-    });
-    return nodes;
+    return this.#anyRouter((router) => this.#snapshot(router, models, maxNodes));
+  }
+
+  /** Every node that this router knows. */
+  async nodesOf(router: string): Promise<v1.NodeInfo__Output[]> {
+    try {
+      return await this.#snapshot(this.#client(router), [], 0);
+    } catch (error) {
+      throw ofService(error, 'router', router);
+    }
   }
 
   /** The nodes each time something changed. */
@@ -242,6 +242,20 @@ export class Connection {
       metadata: error.metadata,
       cause: error,
     });
+  }
+
+  async #snapshot(
+    router: RpcClient,
+    models: readonly string[],
+    maxNodes: number,
+  ): Promise<v1.NodeInfo__Output[]> {
+    const stream = router.serverStream(
+      RouterService.rpc_watch_nodes,
+      { models: [...models], max_nodes: maxNodes },
+      this.#call(),
+    );
+    for await (const { nodes, snapshot } of stream) if (snapshot) return nodes;
+    throw new CabstandError('NODE_BAD_REPLY', `the router at ${router.address} named no nodes`);
   }
 
   async #onHoster<T>(address: string, use: (hoster: RpcClient) => Promise<T>): Promise<T> {
