@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { FileKeySet, readPrivateKey } from '@cabstand/auth';
+import type { PublicKey } from '@cabstand/auth';
 import type { AuthConfig } from './config';
 import type { CreateOptions } from './create';
 
@@ -9,6 +10,8 @@ export interface KeyExpiry {
   readonly own: number | undefined;
   /** Of each principal in the key set the key that lasts longest. */
   readonly members: ReadonlyMap<string, number>;
+  /** Those that have an end. */
+  readonly retired: readonly PublicKey[];
 }
 
 /**
@@ -27,8 +30,12 @@ export function keyExpiry(
   const own = config.key === undefined ? undefined : readPrivateKey(at(config.key)).id;
   return () => {
     const members = new Map<string, number>();
-    for (const { principal, notAfterMs } of set.all())
+    const retired: PublicKey[] = [];
+    for (const key of set.all()) {
+      const { principal, notAfterMs } = key;
       members.set(principal, Math.max(notAfterMs, members.get(principal) ?? 0));
-    return { own: own === undefined ? undefined : set.find(own)?.notAfterMs, members };
+      if (notAfterMs !== Infinity) retired.push(key);
+    }
+    return { own: own === undefined ? undefined : set.find(own)?.notAfterMs, members, retired };
   };
 }

@@ -26,6 +26,7 @@ const NAMES: ReadonlySet<string> = new Set([
   'cabstand_engine_deaths_total',
   'cabstand_first_chunk_seconds_bucket',
   'cabstand_own_key_expiry_timestamp_seconds',
+  'cabstand_retired_key_known_since_timestamp_seconds',
   'cabstand_retired_key_last_used_timestamp_seconds',
 ]);
 

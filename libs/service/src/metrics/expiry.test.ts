@@ -76,6 +76,29 @@ test('the last use of a retired key is told until its end, and no use of others'
   expect(await value(name)).toBeUndefined();
 });
 
+test('since when a key is known to be retired is told until its end', async () => {
+  const name = 'cabstand_retired_key_known_since_timestamp_seconds{principal="hoster"';
+  exportKeyExpiry(metrics, auth(), { clock });
+  expect(await value(name)).toBeUndefined();
+  rotateKey({ folder, name: 'hoster', clock });
+  // It is not known yet.
+  expect(await value(name)).toBeUndefined();
+  await clock.advance(5000);
+  const learned = String(clock.now() / 1000);
+  expect(await value(name)).toBe(learned);
+  await clock.advance(DAY_MS);
+  expect(await value(name)).toBe(learned);
+  // A process that starts now has not seen what came before.
+  metrics.close();
+  metrics = new Metrics('test');
+  exportKeyExpiry(metrics, auth(), { clock });
+  const started = String(clock.now() / 1000);
+  await clock.advance(DAY_MS);
+  expect(await value(name)).toBe(started);
+  await clock.advance(7 * DAY_MS);
+  expect(await value(name)).toBeUndefined();
+});
+
 test('without credentials there is nothing that ends', async () => {
   exportKeyExpiry(metrics, authConfigSchema.parse({ mode: 'none' }));
   expect(await metrics.render()).not.toContain('key_expiry');

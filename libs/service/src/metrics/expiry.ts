@@ -7,6 +7,8 @@ import type { Metrics } from './metrics';
 
 /** Principals that get a series each; of more those whose keys end first. */
 const MEMBERS = 100;
+/** Retired keys that get a series each. */
+const RETIRED = 1000;
 
 /** When the keys of this subnet end, read again at each scrape. Throws for files that cannot be used. */
 export function exportKeyExpiry(
@@ -25,8 +27,25 @@ export function exportKeyExpiry(
     help: 'When the last key of a principal in the key set ends, in seconds since 1970; +Inf where one of its keys was not retired.',
     labels: ['principal'],
   });
+  const known = metrics.gauge({
+    name: 'cabstand_retired_key_known_since_timestamp_seconds',
+    help: 'Since when this process has known that a key was retired, and tells of its use, in seconds since 1970.',
+    labels: ['principal', 'key'],
+  });
+  const { clock = systemClock } = options;
+  let since = new Map<string, number>();
+  const learn = (retired: readonly PublicKey[]): void => {
+    const nowMs = clock.now();
+    const good = retired.filter(({ notAfterMs }) => notAfterMs > nowMs).slice(0, RETIRED);
+    since = new Map(good.map(({ id }) => [id, since.get(id) ?? nowMs]));
+    known.reset();
+    for (const { principal, id } of good)
+      known.set({ principal, key: id }, (since.get(id) ?? nowMs) / 1000);
+  };
+  learn(read().retired);
   metrics.beforeScrape(() => {
     const found = read();
+    learn(found.retired);
     // Not in the key set: nobody takes what it signs.
     own.set((found.own ?? 0) / 1000);
     members.reset();
@@ -34,9 +53,6 @@ export function exportKeyExpiry(
     for (const [principal, endsMs] of soonest) members.set({ principal }, endsMs / 1000);
   });
 }
-
-/** Keys that get a series each; those that were retired earlier than so many others have none. */
-const RETIRED = 100;
 
 /**
  * Takes the keys of calls, and tells when one was used that is to end: whoever ends it then stops somebody.

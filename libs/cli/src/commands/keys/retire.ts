@@ -22,7 +22,13 @@ const TIMEOUT_MS = 5000;
 /** Timestamps go as seconds in floating point. */
 const SAME_MS = 1;
 
+/** Services look at the key set that often, so that they may learn of a retired key in two places at two times. */
+const LEARN_MS = 10_000;
+
+const KNOWN_SINCE = 'cabstand_retired_key_known_since_timestamp_seconds';
 const LAST_USED = 'cabstand_retired_key_last_used_timestamp_seconds';
+type Told = Extract<Scraped, { kind: 'ok' }>;
+
 const OWN_END = 'cabstand_own_key_expiry_timestamp_seconds';
 
 export function registerRetire(keys: Command, context: CliContext): void {
@@ -96,15 +102,31 @@ async function refuseInUse(
 /** What speaks against ending the keys, in the words of one service. */
 function usesIn(scraped: Scraped, old: readonly RetiredKey[], sinceMs: number): string[] {
   if (scraped.kind === 'failed') return [`${scraped.url} does not say: ${scraped.error}`];
-  return scraped.samples.flatMap(({ name, labels, value }) => {
+  return [...unseenIn(scraped, old, sinceMs), ...seenIn(scraped, old, sinceMs)];
+}
+
+/** Whoever does not know that a key was retired, or only since a moment ago, cannot say that nobody uses it. */
+function unseenIn({ url, samples }: Told, old: readonly RetiredKey[], sinceMs: number): string[] {
+  return old.flatMap(({ id }) => {
+    const known = samples.find(({ name, labels }) => name === KNOWN_SINCE && labels['key'] === id);
+    if (known === undefined) return [`${url} does not know yet that ${id} was replaced`];
+    const knownMs = known.value * 1000;
+    return knownMs > Math.min(sinceMs, Date.now() - LEARN_MS)
+      ? [`${url} knows only since ${moment(knownMs)} that ${id} was replaced`]
+      : [];
+  });
+}
+
+function seenIn({ url, samples }: Told, old: readonly RetiredKey[], sinceMs: number): string[] {
+  return samples.flatMap(({ name, labels, value }) => {
     const valueMs = value * 1000;
     if (name === OWN_END)
       return old.some(({ notAfterMs }) => Math.abs(notAfterMs - valueMs) <= SAME_MS)
-        ? [`${scraped.url} signs with it`]
+        ? [`${url} signs with it`]
         : [];
     if (name !== LAST_USED || valueMs < sinceMs) return [];
     return old.some(({ id }) => id === labels['key'])
-      ? [`${scraped.url} was called with ${labels['key'] ?? ''}, last ${moment(valueMs)}`]
+      ? [`${url} was called with ${labels['key'] ?? ''}, last ${moment(valueMs)}`]
       : [];
   });
 }
