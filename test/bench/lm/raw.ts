@@ -56,19 +56,22 @@ async function batch(
     ids: readonly (readonly number[])[],
   ): Promise<number[]> => {
     const tokens = ids[0]?.length ?? 0;
-    const width = capacity + tokens;
+    // Caches of a fixed size are as long as the mask says, others as long as they are: what is not in use is masked.
+    const before = program.cache.kind === 'fixed' ? length : capacity;
+    const width = before + tokens;
     const mask = new BigInt64Array(count * width);
     const positions = new BigInt64Array(count * tokens);
     for (let row = 0; row < count; row += 1) {
       mask.fill(1n, row * width, row * width + length);
-      mask.fill(1n, row * width + capacity, (row + 1) * width);
+      mask.fill(1n, row * width + before, (row + 1) * width);
       for (let at = 0; at < tokens; at += 1) positions[row * tokens + at] = BigInt(length + at);
     }
     const feeds: Record<string, Tensor> = {
       input_ids: new Tensor('int64', BigInt64Array.from(ids.flat(), BigInt), [count, tokens]),
       attention_mask: new Tensor('int64', mask, [count, width]),
-      position_ids: new Tensor('int64', positions, [count, tokens]),
     };
+    if (program.takesPositions)
+      feeds['position_ids'] = new Tensor('int64', positions, [count, tokens]);
     tensors.forEach(({ past, heads, size }, index) => {
       const row = heads * capacity * size;
       const view = caches[index]?.subarray(from * row, (from + count) * row) ?? [];
