@@ -7,11 +7,21 @@ import type { AddressInfo, Server } from 'node:net';
  */
 const LOWEST = 10_000;
 const HIGHEST = 32_000;
+/** Goes through all of them: a port that was given, and that nobody listens on yet, is free, and not to be given again. */
+let next = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
+
+/** The first of `count` ports in a row that were not looked at for long. */
+function take(count: number): number {
+  if (next + count > HIGHEST) next = LOWEST;
+  const first = next;
+  next += count;
+  return first;
+}
 
 /** The first of `count` ports in a row on loopback that are free now. */
 export async function freePortRange(count: number): Promise<number> {
   for (;;) {
-    const first = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST - count));
+    const first = take(count);
     const servers = await bindAll(Array.from({ length: count }, (_, i) => first + i));
     await Promise.all(servers.map(release));
     if (servers.length === count) return first;
@@ -21,10 +31,7 @@ export async function freePortRange(count: number): Promise<number> {
 /** Ports on loopback that are free now; they differ. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers: Server[] = [];
-  while (servers.length < count) {
-    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
-    servers.push(...(await bindAll([port])));
-  }
+  while (servers.length < count) servers.push(...(await bindAll([take(1)])));
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map(release));
   return ports;
