@@ -9,6 +9,8 @@ import { PART, SMALL_PART } from './parts';
 
 /** Steps of answers between two parts of prompts. */
 const STEPS_PER_PART = 2;
+/** While more wait for their first token than answers run: a step for few costs nearly as much as one for all of them. */
+const STEPS_PER_PART_OF_MANY = 1;
 
 interface Phases<S extends Sequence> {
   /** Whether there is something to compute. */
@@ -49,7 +51,9 @@ export class PhaseScheduler<S extends Sequence> {
     const phases = this.#phases;
     const all = [...sequences].filter((sequence) => isReady(phases, sequence));
     const decoding = all.filter((sequence) => phases.groupOf(sequence) !== undefined);
-    if (decoding.length === 0 || this.#steps >= STEPS_PER_PART) {
+    const isMany = all.length - decoding.length > decoding.length;
+    const due = isMany ? STEPS_PER_PART_OF_MANY : STEPS_PER_PART;
+    if (decoding.length === 0 || this.#steps >= due) {
       this.#admitted = phases.admit(all.filter((sequence) => !phases.hasRow(sequence)));
       const part = this.#parts.next(all);
       if (part.length > 0) {
