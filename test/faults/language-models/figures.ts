@@ -1,3 +1,4 @@
+import { isKnown } from './scripts';
 import type { Watched } from '../watched';
 import type { AnswerVerdict } from './check';
 import type { AnswerKind } from './scripts';
@@ -47,7 +48,7 @@ export class AnswerFigures {
       ...[...this.#kinds].flatMap(([kind, { sessions, tokens, known, valid }]) =>
         Object.entries({
           ...{ sessions, tokens },
-          ...(kind.startsWith('greedy') && { known }),
+          ...(isKnown(kind) && { known }),
           ...(kind.startsWith('guided') && { valid }),
         })
           .filter(([, count]) => count === 0)

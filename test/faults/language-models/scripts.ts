@@ -13,7 +13,10 @@ const WAYS = ['greedy', 'drawn', 'guided'] as const;
 type Way = (typeof WAYS)[number];
 
 /** Caches that grow, with positions and with rotations, and one of a fixed size. */
-export const ANSWER_MODELS = ['gpt2', 'llama', 'llama-gqa'] as const;
+const KNOWN_MODELS = ['gpt2', 'llama', 'llama-gqa'] as const;
+/** Of 4 and 8 bits: what is computed again has to be divided as it was. Each processor has answers of its own. */
+const ROUNDED_MODELS = ['llama-int4', 'gpt2-int8'] as const;
+export const ANSWER_MODELS = [...KNOWN_MODELS, ...ROUNDED_MODELS] as const;
 type AnswerModel = (typeof ANSWER_MODELS)[number];
 
 export type AnswerKind = `${Way}-${AnswerModel}`;
@@ -21,6 +24,10 @@ export type AnswerKind = `${Way}-${AnswerModel}`;
 export const ANSWER_KINDS: readonly AnswerKind[] = ANSWER_MODELS.flatMap((model) =>
   WAYS.map((way) => `${way}-${model}` as const),
 );
+
+/** Whether it is known how answers of this kind begin. */
+export const isKnown = (kind: string): boolean =>
+  KNOWN_MODELS.some((model) => kind === `greedy-${model}`);
 
 export type AnswerTurn = Extract<ScriptTurn, { kind: 'whole' }> & {
   /** With which tokens transformers begins its answer; empty where that was not asked. */
@@ -38,7 +45,7 @@ interface Greedy {
   readonly tokens: readonly number[];
 }
 
-/** Of all three models. */
+/** Of all of them. */
 const CONTEXT = 256;
 const MOST_TOKENS = 120;
 
@@ -57,14 +64,15 @@ const DRAWS: readonly Readonly<Record<string, unknown>>[] = [
   { temperature: 1.3, no_repeat_ngram_size: 2, typical_p: 0.95 },
 ];
 
-const answers = new Map<AnswerModel, readonly Greedy[]>(
-  ANSWER_MODELS.map((model) => [
-    model,
-    JSON.parse(
-      readFileSync(path.join(LANGUAGE_MODELS, `${model}-greedy.json`), 'utf8'),
-    ) as Greedy[],
-  ]),
-);
+const greedyOf = (model: (typeof KNOWN_MODELS)[number]): readonly Greedy[] =>
+  JSON.parse(readFileSync(path.join(LANGUAGE_MODELS, `${model}-greedy.json`), 'utf8')) as Greedy[];
+
+const answers = new Map<AnswerModel, readonly Greedy[]>([
+  ...KNOWN_MODELS.map((model) => [model, greedyOf(model)] as const),
+  ...ROUNDED_MODELS.map(
+    (model) => [model, greedyOf('gpt2').map(({ prompt }) => ({ prompt, tokens: [] }))] as const,
+  ),
+]);
 
 /** The script of that kind and number. */
 export function makeAnswers(kind: AnswerKind, number: number): AnswerScript {
