@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { until } from '@cabstand/testing';
 import { WebSocket } from 'ws';
 
 interface Reply {
@@ -78,6 +79,18 @@ export class Chromium implements AsyncDisposable {
     await this.#call('Log.enable', {});
     await this.#call('Page.enable', {});
     await this.#call('Page.navigate', { url });
+    // Its scripts have run then: before that, nobody hears a click.
+    const loaded = `location.href !== 'about:blank' && document.readyState === 'complete'`;
+    await until(
+      `${url} to be loaded`,
+      // What is asked while one page gives way to the next has no answer.
+      () =>
+        this.evaluate(loaded).then(
+          (isLoaded) => isLoaded === true || undefined,
+          () => undefined,
+        ),
+      { timeoutMs: 60_000 },
+    );
   }
 
   /** The value of an expression in the page. */
