@@ -80,11 +80,12 @@ test('a model is added, given golden data and checked; what is wrong is found ev
   expect(doctor.stdout).toContain(reason);
 
   // A hoster says the same; the subnet ends instead of waiting for a model that never comes.
+  // Of the router, the hoster and the gateway.
   const ports = [
     '--port',
-    `${await freePortRange(2)}`,
+    `${await freePortRange(3)}`,
     '--admin-port',
-    `${await freePortRange(2)}`,
+    `${await freePortRange(3)}`,
   ];
   const up = new Child('up', [
     ...[CLI, 'up', '--models', path.join(folder, 'models'), '--hosters', '1'],
