@@ -177,8 +177,8 @@ test('a frame may come in hundreds of parts', async () => {
   expect(served).toEqual(await reference.probabilities(audio));
 }, 30_000);
 
-test('a file of forty minutes streams in parts with flat memory in every process', async () => {
-  const seconds = 2400;
+test('a file of an hour streams in parts with flat memory in every process', async () => {
+  const seconds = 3600;
   const file = path.join(subnet.folder, 'long.wav');
   writeFileSync(file, wav(variation(samples, 1, seconds * 16_000)));
   const child = new Child(
@@ -208,11 +208,11 @@ test('a file of forty minutes streams in parts with flat memory in every process
   expect(await child.exited).toEqual({ code: 0, signal: null });
   clearInterval(watch);
   expect(child.output).toContain(`"steps":${String(Math.floor((seconds * 16_000) / FRAME))}`);
-  // The rest of the file holds 58 MB of samples as they are in it, twice that as they are sent; collections
-  // that come late were seen to make 50 MB.
+  // The rest of the file holds 86 MB of samples as they are in it, twice that as they are sent; collections
+  // that come late were seen to make 71 MB.
   expect(last).toHaveLength(20);
   for (const [i, bytes] of early.entries())
-    expect(Math.min(...last.map((now) => now[i]!)) - bytes).toBeLessThan(56_000_000);
+    expect(Math.min(...last.map((now) => now[i]!)) - bytes).toBeLessThan(80_000_000);
 }, 180_000);
 
 async function* one<T>(value: T): AsyncIterable<T> {
