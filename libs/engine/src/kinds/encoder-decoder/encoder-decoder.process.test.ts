@@ -12,8 +12,13 @@ import { join } from 'node:path';
 import { tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { Engine } from '../../engine.fixture';
-import type { SnapshotItem } from '../../frames/types';
-import { ids, startedFrom, textOf, tokensOf } from '../language-model/served.fixture';
+import {
+  ids,
+  snapshotAfter,
+  startedFrom,
+  textOf,
+  tokensOf,
+} from '../language-model/served.fixture';
 
 jest.setTimeout(60_000);
 
@@ -77,23 +82,6 @@ test('T5 takes text and writes text', async () => {
     expect(textOf(engine, sequence)).toBe(decoded);
   }
 });
-
-async function snapshotAfter(
-  engine: Engine,
-  sequence: number,
-  records: number,
-  prompt: readonly number[],
-  parameters: Record<string, unknown>,
-): Promise<Buffer> {
-  engine.open(sequence, records);
-  engine.turn(sequence, [ids(prompt)], { parameters });
-  await engine.until(() => engine.chunks(sequence).length === records);
-  engine.send({ type: 'SNAPSHOT', sequence });
-  const find = (): SnapshotItem | undefined =>
-    engine.of(sequence).find((item): item is SnapshotItem => item.kind === 'snapshot');
-  await engine.until(() => find() !== undefined);
-  return find()?.data ?? Buffer.alloc(0);
-}
 
 test.each(['merged', 'pair'] as const)(
   'T5 (%s) goes on from a snapshot in another engine',

@@ -1,7 +1,6 @@
-import type { Engine } from '../../engine.fixture';
 import type { SnapshotItem } from '../../frames/types';
 import { ALL_NAMES, EXACT_NAMES, NAMES, codecOf, greedyOf, textsOf } from './models.fixture';
-import { answersOf, ids, started, textOf, tokensOf } from './served.fixture';
+import { answersOf, ids, snapshotAfter, started, textOf, tokensOf } from './served.fixture';
 
 jest.setTimeout(60_000);
 
@@ -33,24 +32,6 @@ test.each(EXACT_NAMES)('%s answers as transformers does, alone and among others'
     expect(tokensOf(engine, 200 + index)).toEqual(tokens.slice(0, 3 + index));
   }
 });
-
-/** Runs a turn for so many records, and answers a snapshot of it there. */
-async function snapshotAfter(
-  engine: Engine,
-  sequence: number,
-  records: number,
-  prompt: readonly number[],
-  parameters: Record<string, unknown>,
-): Promise<Buffer> {
-  engine.open(sequence, records);
-  engine.turn(sequence, [ids(prompt)], { parameters });
-  await engine.until(() => engine.chunks(sequence).length === records);
-  engine.send({ type: 'SNAPSHOT', sequence });
-  const find = (): SnapshotItem | undefined =>
-    engine.of(sequence).find((item): item is SnapshotItem => item.kind === 'snapshot');
-  await engine.until(() => find() !== undefined);
-  return find()?.data ?? Buffer.alloc(0);
-}
 
 test.each([
   ...ALL_NAMES.map((name) => [name, true] as const),

@@ -3,7 +3,7 @@ import { arrayOf, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { Engine } from '../../engine.fixture';
 import type { LanguageFigures } from '../../frames/language-frames';
-import type { LoadFrame } from '../../frames/types';
+import type { LoadFrame, SnapshotItem } from '../../frames/types';
 import { decodeChunk } from '../../verify/decode-chunk';
 import { ROUNDED_NAMES, folderOf, greedyOf } from './models.fixture';
 import type { ExactName, Greedy, Name } from './models.fixture';
@@ -37,6 +37,24 @@ export async function startedFrom(
   const loaded = await engine.load(folder, { verify: true, ...options });
   if (loaded.type === 'FAILED') throw new Error(loaded.message);
   return engine;
+}
+
+/** Runs a turn for so many records, and answers a snapshot of it there. */
+export async function snapshotAfter(
+  engine: Engine,
+  sequence: number,
+  records: number,
+  prompt: readonly number[],
+  parameters: Record<string, unknown>,
+): Promise<Buffer> {
+  engine.open(sequence, records);
+  engine.turn(sequence, [ids(prompt)], { parameters });
+  await engine.until(() => engine.chunks(sequence).length === records);
+  engine.send({ type: 'SNAPSHOT', sequence });
+  const find = (): SnapshotItem | undefined =>
+    engine.of(sequence).find((item): item is SnapshotItem => item.kind === 'snapshot');
+  await engine.until(() => find() !== undefined);
+  return find()?.data ?? Buffer.alloc(0);
 }
 
 /** What a model answers where it is asked one thing after another. */
