@@ -4,14 +4,15 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { packAll } from '../../scripts/pack.mjs';
 import { clientAlone } from './alone.mjs';
 import { lint } from './lint.mjs';
 
-const { version: typescript } = createRequire(import.meta.url)('typescript/package.json');
+const require = createRequire(import.meta.url);
+const { freePortRange } = require('@cabstand/testing');
+const { version: typescript } = require('typescript/package.json');
 const project = mkdtempSync(path.join(tmpdir(), 'cabstand-packages-'));
 const WORD = 'T AE1 K S IY0';
 let failed = 0;
@@ -44,20 +45,6 @@ function tried(name, act) {
     check(name, act());
   } catch (error) {
     check(name, error instanceof Error ? error.message : String(error));
-  }
-}
-
-/** The first of four ports in a row that are free now. */
-async function freePorts() {
-  const bound = (port) =>
-    new Promise((resolve) => {
-      const server = createServer()
-        .once('error', () => resolve(undefined))
-        .listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-  for (let first = 20_000 + Math.floor(Math.random() * 20_000); ; first += 4) {
-    const free = await Promise.all([0, 1, 2, 3].map((i) => bound(first + i)));
-    if (free.every(Boolean)) return first;
   }
 }
 
@@ -164,8 +151,9 @@ try {
       ? undefined
       : 'no method in it';
   });
-  const port = await freePorts();
-  const subnet = await up(port, await freePorts());
+  // Of the router, two hosters and the gateway.
+  const port = await freePortRange(4);
+  const subnet = await up(port, await freePortRange(4));
   try {
     check('npx cabstand up serves');
     await streams(`127.0.0.1:${port}`);
