@@ -6,6 +6,7 @@ import { call, dial, framed } from './wire';
 
 const TELL_EACH_MS = 100;
 const TICK_MS = 5;
+const PING_MS = 1000;
 /** How long answers are waited for after the last call. */
 const REST_MS = 2000;
 
@@ -14,7 +15,7 @@ function tell(message: FromCaller): void {
 }
 
 function run({ router, perSecond, seconds }: CallerJob): void {
-  const session = dial(router);
+  const session = dial(router, () => PING_MS);
   const method = RouterService.rpc_acquire;
   const request = framed(method.request.encode({ model: MODEL }));
   const times: number[] = [];

@@ -6,11 +6,15 @@ import { RouterService, fromDuration } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import { MODEL, SLOTS } from './model';
 import type { FleetCounts, FleetJob, ToFleet } from './messages';
-import { call, dial, framed } from './wire';
+import { call, counts, dial, framed } from './wire';
 
 const FIRST_PERIOD_MS = 1000;
+/** A connection is pinged once a period, and at least so often. */
+const LONGEST_PING_MS = 10_000;
 
-const counts = { beats: 0, answers: 0, bytes: 0 };
+const told = { beats: 0, answers: 0, bytes: 0 };
+/** The period that the router wants now; the last one to hear of it speaks for all. */
+let wantedMs = FIRST_PERIOD_MS;
 
 /** Connections to the router, made anew when they break. */
 class Connections {
@@ -27,7 +31,7 @@ class Connections {
     const at = hoster % this.#sessions.length;
     const known = this.#sessions[at];
     if (known !== undefined && !known.destroyed && !known.closed) return known;
-    const session = dial(this.address);
+    const session = dial(this.address, () => Math.min(LONGEST_PING_MS, wantedMs));
     this.#sessions[at] = session;
     return session;
   }
@@ -43,6 +47,8 @@ class SimulatedHoster {
   #periodMs = FIRST_PERIOD_MS;
   #failures = 0;
   #free = SLOTS;
+  /** The next heartbeat is the first of a stream. */
+  #isFirst = true;
 
   constructor(
     private readonly number: number,
@@ -101,7 +107,7 @@ class SimulatedHoster {
     const method = RouterService.rpc_heartbeat;
     this.#stream = call(this.connections.of(this.number), method.info.path, {
       message: (bytes) => {
-        counts.answers++;
+        told.answers++;
         this.#setPeriod(method.response.decode(bytes).heartbeat_period);
       },
       ended: (status) => {
@@ -110,31 +116,33 @@ class SimulatedHoster {
         this.#again(status);
       },
     });
+    this.#isFirst = true;
     this.#send();
   }
 
   #setPeriod(period: v1.RegisterResponse__Output['heartbeat_period']): void {
-    this.#periodMs = fromDuration(period) ?? this.#periodMs;
+    this.#periodMs = wantedMs = fromDuration(period) ?? this.#periodMs;
   }
 
   #send(): void {
-    if (Math.random() < this.changing) this.#free = Math.floor(Math.random() * SLOTS);
-    const now = Date.now();
+    const isNews = this.#isFirst || Math.random() < this.changing;
+    if (isNews) this.#free = Math.floor(Math.random() * SLOTS);
+    this.#isFirst = false;
+    const load = {
+      models: [{ model: MODEL, free_slots: this.#free, step_seconds: 0.001 * Math.random() }],
+      open_sessions: SLOTS - this.#free,
+      event_loop_lag_seconds: 0.001 * Math.random(),
+    };
     const bytes = framed(
       RouterService.rpc_heartbeat.request.encode({
         node_id: this.nodeId,
         incarnation: this.#incarnation,
-        load: {
-          models: [{ model: MODEL, free_slots: this.#free, step_seconds: 0.001 * Math.random() }],
-          open_sessions: SLOTS - this.#free,
-          event_loop_lag_seconds: 0.001 * Math.random(),
-        },
+        ...(isNews && { load }),
         consumed_lease_ids: this.#used.splice(0),
-        clock: { seconds: Math.floor(now / 1000), nanos: (now % 1000) * 1e6 },
       }),
     );
-    counts.beats++;
-    counts.bytes += bytes.length;
+    told.beats++;
+    told.bytes += bytes.length;
     this.#stream?.write(bytes);
     this.#timer = setTimeout(() => this.#send(), this.#periodMs);
   }
@@ -145,7 +153,10 @@ function serveHealth(): Promise<number> {
   const server = createServer();
   server.on('stream', (stream) => {
     stream.on('error', () => undefined);
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.respond(
+      { ':status': 200, 'content-type': 'application/grpc' },
+      { waitForTrailers: true },
+    );
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
     // status: SERVING
     stream.end(framed(Buffer.from([8, 1])));
@@ -164,7 +175,12 @@ async function start(job: FleetJob): Promise<SimulatedHoster[]> {
   return Array.from({ length: job.count }, (_, i) => {
     const number = job.first + i;
     const address = `127.${String(1 + (number >> 16))}.${String((number >> 8) & 255)}.${String(number & 255)}`;
-    const hoster = new SimulatedHoster(number, `${address}:${String(port)}`, connections, job.changing);
+    const hoster = new SimulatedHoster(
+      number,
+      `${address}:${String(port)}`,
+      connections,
+      job.changing,
+    );
     // Those of a real fleet do not start in one moment either.
     setTimeout(() => hoster.register(), Math.random() * FIRST_PERIOD_MS);
     return hoster;
@@ -181,8 +197,9 @@ async function onMessage(message: ToFleet): Promise<void> {
   } else if ('used' in message) {
     for (const [node, lease] of message.used) hosters.get(node)?.used(lease);
   } else {
-    process.send?.({ ...counts } satisfies FleetCounts);
-    Object.assign(counts, { beats: 0, answers: 0, bytes: 0 });
+    process.send?.({ ...told, ...counts } satisfies FleetCounts);
+    Object.assign(told, { beats: 0, answers: 0, bytes: 0 });
+    counts.pings = 0;
   }
 }
 

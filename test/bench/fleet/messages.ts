@@ -22,6 +22,7 @@ export interface FleetCounts {
   readonly beats: number;
   readonly answers: number;
   readonly bytes: number;
+  readonly pings: number;
 }
 
 export interface CallerJob {

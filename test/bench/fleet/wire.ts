@@ -2,8 +2,8 @@
 import { connect } from 'node:http2';
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 
-/** How often a client of Cabstand pings a connection with calls, in milliseconds. */
-const KEEPALIVE_MS = 1000;
+/** Pings of this process that were answered. */
+export const counts = { pings: 0 };
 
 /** A message with the five bytes that gRPC puts before it. */
 export function framed(message: Buffer): Buffer {
@@ -12,18 +12,18 @@ export function framed(message: Buffer): Buffer {
   return Buffer.concat([head, message]);
 }
 
-/** A connection that pings as clients do, and tells once that it is gone. */
-export function dial(address: string, pingMs = KEEPALIVE_MS): ClientHttp2Session {
+/** A connection that is pinged, as clients do, after so many milliseconds each time. */
+export function dial(address: string, pingMs: () => number): ClientHttp2Session {
   const session = connect(`http://${address}`);
   session.on('error', () => undefined);
-  const timer = setInterval(
-    () => {
-      if (!session.destroyed && !session.closed) session.ping(() => undefined);
-    },
+  let timer: NodeJS.Timeout | undefined;
+  const ping = (): void => {
     // Connections that begin together do not go on pinging together.
-    pingMs * (0.9 + 0.2 * Math.random()),
-  );
-  session.once('close', () => clearInterval(timer));
+    timer = setTimeout(ping, pingMs() * (0.9 + 0.2 * Math.random()));
+    if (!session.connecting && !session.closed) session.ping(() => counts.pings++);
+  };
+  timer = setTimeout(ping, pingMs() * Math.random());
+  session.once('close', () => clearTimeout(timer));
   return session;
 }
 
