@@ -25,7 +25,7 @@ const PROCESSES = 2;
 const HAND_OUTS_PER_SECOND = 1000;
 /** Share of the heartbeats with another load than the one before. */
 const CHANGING = 0.25;
-const COMPLETE_MS = 120_000;
+const COMPLETE_MS = 60_000;
 const MIB = 1 << 20;
 
 interface Window {
@@ -145,7 +145,7 @@ class Fleet {
 }
 
 /** Milliseconds until the router has so many nodes online. */
-async function completed({ admin }: Service, nodes: number): Promise<number> {
+async function completed({ admin, child }: Service, nodes: number): Promise<number> {
   const begun = performance.now();
   await until(
     'all hosters to be online',
@@ -156,7 +156,7 @@ async function completed({ admin }: Service, nodes: number): Promise<number> {
       )?.[1];
       return Number(online) >= nodes || undefined;
     },
-    { timeoutMs: COMPLETE_MS },
+    { timeoutMs: COMPLETE_MS, explain: () => child.output.slice(-2000) },
   );
   return performance.now() - begun;
 }
