@@ -319,7 +319,8 @@ type HeartbeatRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	NodeId      string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	Incarnation string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	Load        *Load                  `protobuf:"bytes,3,opt,name=load,proto3" json:"load,omitempty"`
+	// Unset: as the last heartbeat of the stream that had one said. The first has one.
+	Load *Load `protobuf:"bytes,3,opt,name=load,proto3" json:"load,omitempty"`
 	// Leases whose sessions have opened since the last heartbeat: their reservations end.
 	ConsumedLeaseIds []string `protobuf:"bytes,4,rep,name=consumed_lease_ids,json=consumedLeaseIds,proto3" json:"consumed_lease_ids,omitempty"`
 	// Durable sessions that came, were raised to an epoch, became idle, or run again since the last heartbeat.
