@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { benchFailover } from './failover';
 import { benchFairness } from './fairness/main';
+import { benchFleet } from './fleet/main';
 import { benchFrame } from './frame/main';
 import { benchGateway } from './gateway';
 import { benchHandOuts } from './handouts';
@@ -18,7 +19,7 @@ import { benchStampede } from './stampede';
 
 const HELP = `Usage: npm run bench -- [what…] [--pairs N] [--seconds S] [--only TEXT]
                              [--trials N] [--streams N[,N…]] [--windows N[,N…]] [--sessions N]
-                             [--model PATH]
+                             [--model PATH] [--nodes N] [--connections N]
 
 Benchmarks that print ratios from one run: what is served beside the raw loop, interleaved.
 
@@ -32,6 +33,7 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   parts       what a part of live input costs between a hoster and its engine
   lm          tokens a second of a language model beside a bare loop, and answers beside long prompts
   lm-memory   what 1,000 conversations with a language model leave behind, and bytes of caches as announced and held
+  fleet       what thousands of simulated hosters cost their router, and hand-outs beside them (--nodes 10000)
   stampede    a hoster dies under 200 clients: time until all their streams flow again
   fairness    what a client notices when another one does its worst (--seconds 15: p99 needs some)
   peers       frames a second and p99 beside a plain Python server, with and without batches, and Triton, all
@@ -48,6 +50,8 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
                 of frame, too (default 16)
   --sessions N  sessions that are idle (default 10000); conversations of lm-memory (default 1000)
   --model PATH  folder of the language model of lm (default: a tiny one)
+  --nodes N     simulated hosters of fleet (default 1000)
+  --connections N  connections to the router that they share (default: one each)
   --windows N   frames of a stream on their way, for peers and frame: several numbers (default 1,8)`;
 
 /** `1,16,64` */
@@ -69,6 +73,8 @@ async function main(): Promise<void> {
       streams: { type: 'string' },
       sessions: { type: 'string' },
       model: { type: 'string', default: '' },
+      nodes: { type: 'string', default: '1000' },
+      connections: { type: 'string', default: '0' },
       windows: { type: 'string', default: '1,8' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -130,6 +136,12 @@ async function main(): Promise<void> {
       model: values.model,
     });
   if (positionals.includes('lm-memory')) await benchLanguageMemory(Number(values.sessions ?? 1000));
+  if (positionals.includes('fleet'))
+    await benchFleet({
+      nodes: Number(values.nodes),
+      connections: Number(values.connections),
+      seconds: Number(values.seconds),
+    });
   if (positionals.includes('stampede')) await benchStampede();
 }
 

@@ -1,5 +1,5 @@
 import type { ServerCredentials } from '@grpc/grpc-js';
-import type { Authorizer } from '@cabstand/rpc';
+import type { Authorizer, RpcServerKeepalive } from '@cabstand/rpc';
 import { RpcServer } from '@cabstand/rpc';
 import type { AuthConfig, TlsConfig } from '@cabstand/auth-admin';
 import { AdminServer } from './admin';
@@ -47,6 +47,8 @@ export interface ServeOptions {
   readonly register: (server: RpcServer) => void;
   /** Health of parts of the service. Default: it has none. */
   readonly health?: PartsHealth;
+  /** How connections are watched. Default: as a server does by itself. */
+  readonly keepalive?: Partial<RpcServerKeepalive>;
   /** Pages of the admin port. Default: none. */
   readonly pages?: AdminPages | undefined;
 }
@@ -100,6 +102,7 @@ export async function serveRpc(
       maxRefusalsPerSecond: config.rpc.max_refusals_per_second,
       maxRefusalsPerConnection: config.rpc.max_refusals_per_connection,
     },
+    ...(options.keepalive === undefined ? {} : { keepalive: options.keepalive }),
     observers: [metrics.rpc, callLog(logger, refusals)],
     onStranger: (peer, refused) =>
       refusals.refused('UNAUTHENTICATED', () => ({

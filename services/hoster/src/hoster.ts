@@ -131,10 +131,12 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
 
   presence = new Presence(
     config.routers.map((router) => ({
-      client: new RpcClient(router, {
-        authorizer: createClientAuthorizer(config.auth),
-        credentials: channelCredentials(config.tls),
-      }),
+      connect: (keepaliveMs: number) =>
+        new RpcClient(router, {
+          authorizer: createClientAuthorizer(config.auth),
+          credentials: channelCredentials(config.tls),
+          keepalive: { timeMs: keepaliveMs },
+        }),
       identity: identity(),
       advertise: address,
       source: { host, sessions, lagSeconds: (reader) => metrics.lag.take(reader).p99Seconds },

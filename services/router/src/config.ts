@@ -182,6 +182,17 @@ export const routerConfigSchema = z.strictObject({
 
 export type RouterConfig = z.output<typeof routerConfigSchema>;
 
+/** What of the configuration keeps nodes out that it lets in elsewhere. */
+export function configWarnings({ registry, rpc }: RouterConfig): string[] {
+  return (['max_connections', 'max_concurrent_calls'] as const)
+    .filter((limit) => rpc[limit] < registry.max_nodes)
+    .map(
+      (limit) =>
+        `rpc.${limit} is ${rpc[limit]}, below registry.max_nodes, ${registry.max_nodes}: each node keeps a ` +
+        'connection and a call, so that those above are refused; raise the one or lower the other',
+    );
+}
+
 /** The domain's limits from the configuration. */
 export function limitsOf(config: RouterConfig): RouterLimits {
   const { registry, heartbeat, probes, bans, placement, watch } = config;

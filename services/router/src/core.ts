@@ -88,7 +88,8 @@ export class RouterCore {
       ended: (lease, end) => {
         const { free, node } = lease.slot;
         // One that says that it is full may have refused it, and rightly.
-        if (end === 'expired' && free > 0) node.standing.unused(lease.principal, clock.monotonic());
+        if (end === 'expired' && free > 0 && !lease.spare)
+          node.standing.unused(lease.principal, clock.monotonic());
         observer.leaseEnded?.(end);
       },
     });
@@ -195,6 +196,16 @@ export class RouterCore {
 
   acquire(wanted: AcquireWanted, principal: string): HandOut {
     return this.#handOuts.acquire(wanted, principal);
+  }
+
+  /** Further places with the one that `acquire` gave, for sessions that follow soon; `count` at most. */
+  more(wanted: AcquireWanted, principal: string, count: number): readonly HandOut[] {
+    return this.#handOuts.more(wanted, principal, count);
+  }
+
+  /** Its principal gives a lease back; nothing happens where it has none of this id. */
+  giveBack(leaseId: string, principal: string): void {
+    this.#leases.giveBack(leaseId, principal);
   }
 
   /** Gives a lease back that nobody will use. */

@@ -35,6 +35,13 @@ export interface HandOutParts {
   readonly startedAt: number;
 }
 
+/** Places that are given at once, the first included. */
+export const MOST_IN_PACK = 16;
+/** The rest of a pack takes at most this part of what is free, shared with the others who use the model. */
+const PACK_SHARE = 1 / 4;
+/** Nodes that are looked at to see how much is free: bounds the cost of a pack. */
+const PACK_LOOKS = 64;
+
 /** How long a principal that has used a lease counts among those who share a model. */
 const REMEMBERED_MS = 300_000;
 
@@ -59,6 +66,37 @@ export class HandOuts {
       observer.handedOut?.(resultOf(CabstandError.from(error)));
       throw error;
     }
+  }
+
+  /**
+   * Further places for sessions that follow soon, after `acquire` gave the first: `count` at most, and fewer
+   * where that would be more than a share of what is free. Takes nothing from anybody. Never throws.
+   */
+  more(wanted: AcquireWanted, principal: string, count: number): HandOut[] {
+    const { leases, placement, observer } = this.parts;
+    const given: HandOut[] = [];
+    if (wanted.resume || count < 1) return given;
+    const most = Math.min(count, MOST_IN_PACK - 1, this.#packShare(wanted, principal));
+    while (given.length < most && leases.hasRoom(principal)) {
+      const placed = placement.place(wanted);
+      if (placed.kind !== 'placed' || placed.slot.class !== 'open') break;
+      const lease = leases.reserve(placed.slot, principal, undefined, true);
+      given.push({ lease, node: placed.slot.node, alternatives: [] });
+      observer.handedOut?.('ok');
+    }
+    return given;
+  }
+
+  #packShare({ model, digest }: AcquireWanted, principal: string): number {
+    const { pools } = this.parts;
+    const pool = pools.get(model, digest);
+    if (pool === undefined) return 0;
+    let free = 0;
+    for (let i = 0; i < Math.min(PACK_LOOKS, pool.open.length); i++) {
+      const slot = pool.open.at(i);
+      if (slot !== undefined) free += slot.free - slot.leases.size;
+    }
+    return Math.floor((free * PACK_SHARE) / (this.#othersOf(model, principal) + 1));
   }
 
   #acquire(request: AcquireWanted, principal: string): HandOut {
@@ -102,14 +140,20 @@ export class HandOuts {
     const { claims, leases, pools } = this.parts;
     const pool = pools.get(model);
     if (pool === undefined) return false;
+    const others = this.#othersOf(model, principal);
+    const has = leases.held(model, principal) + claims.of(model, principal);
+    return others > 0 && has < Math.floor(pool.capacity / (others + 1));
+  }
+
+  /** Other principals that use the model, as far as this router knows. */
+  #othersOf(model: string, principal: string): number {
+    const { claims, leases, pools } = this.parts;
     const since = this.settings.clock.monotonic() - REMEMBERED_MS;
-    const others = Math.max(
-      pool.othersSince(principal, since),
+    return Math.max(
+      pools.get(model)?.othersSince(principal, since) ?? 0,
       claims.others(model, principal),
       leases.others(model, principal),
     );
-    const has = leases.held(model, principal) + claims.of(model, principal);
-    return others > 0 && has < Math.floor(pool.capacity / (others + 1));
   }
 
   #refusal(placed: Exclude<Placed, { kind: 'placed' }>, wanted: AcquireWanted): CabstandError {

@@ -16,7 +16,7 @@ import {
   retiredKeyUse,
   serveRpc,
 } from '@cabstand/service';
-import { limitsOf, routerConfigSchema } from './config';
+import { configWarnings, limitsOf, routerConfigSchema } from './config';
 import { createRouterCore } from './core';
 import { routerHandlers } from './handlers/handlers';
 import { startConsole } from './console/start';
@@ -28,6 +28,9 @@ import { allowance, isLoopback } from './probing/allowance';
 import { GrpcProber } from './probing/grpc-prober';
 import type { ServiceContext, ServiceProgram } from '@cabstand/service';
 import type { RouterConfig } from './config';
+
+/** Thousands of connections are open here, and hosters tell of themselves anyhow: pinged half as often as elsewhere. */
+const KEEPALIVE_MS = 10_000;
 
 /** The router as a service: configuration, credentials, server, core. */
 export const routerProgram: ServiceProgram<typeof routerConfigSchema> = {
@@ -67,7 +70,7 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
     onWarning: (message: string) => logger.warn(message),
     onCertificate: certificateExpiry(metrics),
   };
-  for (const warning of authWarnings(auth)) logger.warn(warning);
+  for (const warning of [...authWarnings(auth), ...configWarnings(config)]) logger.warn(warning);
   metrics.build({ version: packageVersion(path.join(__dirname, '..')), onnxruntime: '' });
   const local = auth.mode === 'none' || isLoopback(hostOf(config.listen));
   const allowed = allowance(config.nodes.allow, local);
@@ -103,6 +106,7 @@ async function start(context: ServiceContext<RouterConfig>): Promise<void> {
     authorizer,
     credentials: serverCredentials(config.tls, tlsOptions),
     pages: startConsole(context, { core, happenings, gateways, authorizer, audit }),
+    keepalive: { timeMs: KEEPALIVE_MS },
     services: ['cabstand.v1.RouterService'],
     register: (server) => server.addService(RouterService, handlers),
   });

@@ -14,6 +14,8 @@ import type { Target } from '../protocol/types';
 import { nodeKey } from '../retry/exclusions';
 import type { NodeRef } from '../retry/exclusions';
 import { nodeFromWire } from './from-wire';
+import { acquireRequest, placementOf } from './acquire-wire';
+import type { PackFields } from './acquire-wire';
 import { askHosters } from './ask-hosters';
 import { NodeHealth, allBroken } from './health';
 import { infoFromWire } from './info';
@@ -21,6 +23,7 @@ import type { HosterInfo } from './info';
 import { NodeCache } from './node-cache';
 import { withRemoteDefaults } from './options';
 import type { RemoteManagerOptions, RemoteSettings } from './options';
+import { Packs } from './packs';
 import { candidates, rank } from './pick';
 import { Routers } from './routers';
 import { listingModels } from './unknown-model';
@@ -35,8 +38,6 @@ export interface RemoteEvents {
   routerLost: [CabstandError];
 }
 
-/** Hosters in an rpc_acquire's exclude list: more would only make the message long. */
-const MOST_EXCLUDED = 64;
 /** The list of models is waited for no longer: it only makes an error clearer. */
 const LISTING_MS = 500;
 
@@ -56,6 +57,7 @@ export class RemoteManager
   readonly #routers: Routers;
   readonly #health: NodeHealth;
   readonly #cache: NodeCache;
+  readonly #packs = new Packs();
   readonly #closing = new AbortController();
   #watch: { readonly first: Promise<void>; readonly over: Promise<void> } | undefined;
 
@@ -132,6 +134,10 @@ export class RemoteManager
     this.#startWatch();
     const known = request.known === true ? this.#fromKnown(request) : undefined;
     if (known !== undefined) return known;
+    const ahead = this.#packs.take(request, this.#settings.clock.monotonic(), ({ node }) =>
+      this.#isGood(node),
+    );
+    if (ahead !== undefined) return ahead;
     try {
       return await this.#fromRouter(request);
     } catch (thrown) {
@@ -224,18 +230,38 @@ export class RemoteManager
   }
 
   async #acquire(request: PlacementRequest, out: readonly NodeRef[]): Promise<Placement> {
-    const wire: v1.AcquireRequest = {
-      model: request.model,
-      digest: request.digest ?? '',
-      exclude: out
-        .slice(0, MOST_EXCLUDED)
-        .map((node) => ({ node_id: node.nodeId, incarnation: node.incarnation })),
-      allow: [...(request.allow ?? [])],
-      block: [...(request.block ?? [])],
-      resume: request.resume ?? false,
-      session_id: request.sessionId ?? '',
-    };
-    const response = await this.#routers.ask(
+    const { clock } = this.#settings;
+    const count = this.#packs.count(request, clock.monotonic());
+    const returned = this.#packs.returned(clock.monotonic());
+    try {
+      const response = await this.#ask(request, out, {
+        ...(count > 1 && { count }),
+        ...(returned.length > 0 && { returned_lease_ids: returned }),
+      });
+      const more = response.more.flatMap((lease) => placementOf(lease, []));
+      if (count > 1) this.#packs.put(request, clock.monotonic(), more);
+      const alternatives = response.alternatives
+        .map(nodeFromWire)
+        .filter((node) => !this.#health.isExcluded(node) && !this.#health.isBroken(node));
+      const [placement] = placementOf(response.lease, alternatives);
+      if (placement !== undefined) return placement;
+      throw new CabstandError('NO_NODE', 'the router gave no hoster and no reason');
+    } catch (thrown) {
+      if (count > 1) this.#packs.failed(request, clock.monotonic());
+      const isOlder = CabstandError.from(thrown).reason === 'UNIMPLEMENTED';
+      if (!isOlder || (count === 1 && returned.length === 0)) throw thrown;
+      this.#packs.forgo();
+      return this.#acquire(request, out);
+    }
+  }
+
+  #ask(
+    request: PlacementRequest,
+    out: readonly NodeRef[],
+    pack: PackFields,
+  ): Promise<v1.AcquireResponse__Output> {
+    const wire = acquireRequest(request, out, pack);
+    return this.#routers.ask(
       (client, options) =>
         client.unary(RouterService.rpc_acquire, wire, {
           ...options,
@@ -245,16 +271,15 @@ export class RemoteManager
       // What was seen last is better than waiting for a router that is known to say nothing.
       candidates(this.#cache.nodes, request, () => false).length === 0,
     );
-    const { lease } = response;
-    if (!isSet(lease?.node))
-      throw new CabstandError('NO_NODE', 'the router gave no hoster and no reason');
-    return {
-      node: nodeFromWire(lease.node),
-      lease: { id: lease.lease_id, ticket: lease.ticket },
-      alternatives: response.alternatives
-        .map(nodeFromWire)
-        .filter((node) => !this.#health.isExcluded(node) && !this.#health.isBroken(node)),
-    };
+  }
+
+  /** Nothing bad is known of it since it was given. */
+  #isGood(node: Target): boolean {
+    if (this.#health.isBroken(node) || this.#health.isExcluded(node)) return false;
+    const known = this.#cache.get(node.nodeId);
+    return (
+      known === undefined || (known.state === 'online' && known.incarnation === node.incarnation)
+    );
   }
 
   #fromCache(request: PlacementRequest, noRouter: CabstandError): Placement {

@@ -18,6 +18,10 @@ export class NodeCache {
     return [...this.#nodes.values()];
   }
 
+  get(nodeId: string): RemoteNode | undefined {
+    return this.#nodes.get(nodeId);
+  }
+
   apply(change: {
     readonly snapshot: boolean;
     readonly nodes: readonly RemoteNode[];

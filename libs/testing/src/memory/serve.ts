@@ -40,6 +40,8 @@ export class ScriptedRouter {
   nodes: v1.NodeInfo[] = [];
   located: v1.SessionLocation[] = [];
   refuse: CabstandError | undefined;
+  /** It is of a version that knows no packs. */
+  older = false;
   address = '';
   #server: RpcServer | undefined;
   readonly #watchers = new Set<StreamWriter<v1.WatchNodesResponse>>();
@@ -68,12 +70,19 @@ export class ScriptedRouter {
       rpc_acquire: (request) => {
         this.acquired.push(request);
         if (this.refuse !== undefined) throw this.refuse;
+        if (this.older && (request.count > 0 || request.returned_lease_ids.length > 0))
+          throw new CabstandError('UNIMPLEMENTED', 'AcquireRequest field 8 is not known');
         const excluded = new Set(request.exclude.map((ref) => ref.node_id));
         const [node, ...alternatives] = this.nodes.filter(
           ({ node_id: id = '' }) => !excluded.has(id),
         );
         if (node === undefined) throw new CabstandError('NO_NODE', 'nobody', { retryAfterMs: 10 });
-        return { lease: { lease_id: 'lease', node, ticket: this.ticket }, alternatives };
+        const lease = { lease_id: 'lease', node, ticket: this.ticket };
+        const more = Array.from({ length: Math.max(0, request.count - 1) }, (_, i) => ({
+          ...lease,
+          lease_id: `more-${String(i)}`,
+        }));
+        return { lease, alternatives, more };
       },
       rpc_watch_nodes: async (_request, call, out) => {
         this.#watchers.add(out);

@@ -21,6 +21,8 @@ interface Bench {
   readonly presence: Presence;
   /** Deadlines of drains, and when one was taken back. */
   readonly drains: (number | undefined | 'undone')[];
+  /** Milliseconds of silence after which each connection to a router is pinged. */
+  readonly keepalives: number[];
 }
 
 let running: { stop(reason: string): Promise<void> }[] = [];
@@ -43,6 +45,7 @@ function bench(addresses: readonly string[]): Bench {
     ],
   });
   const drains: Bench['drains'] = [];
+  const keepalives: number[] = [];
   let presence: Presence | undefined = undefined as Presence | undefined;
   const sessions = new Sessions({
     sealer: testSealer(),
@@ -53,7 +56,10 @@ function bench(addresses: readonly string[]): Bench {
   });
   presence = new Presence(
     addresses.map((address) => ({
-      client: new RpcClient(address, { connectTimeoutMs: 200 }),
+      connect: (timeMs: number) => {
+        keepalives.push(timeMs);
+        return new RpcClient(address, { connectTimeoutMs: 200, keepalive: { timeMs } });
+      },
       identity,
       advertise: '127.0.0.1:50051',
       source: { host, sessions, lagSeconds: () => 0.001 },
@@ -65,7 +71,7 @@ function bench(addresses: readonly string[]): Bench {
   );
   presence.start();
   running.unshift(presence);
-  return { host, sessions, presence, drains };
+  return { host, sessions, presence, drains, keepalives };
 }
 
 function open(b: Bench, id: string): ReturnType<Sessions['open']> {
@@ -93,6 +99,8 @@ test('registers with every router and tells each its load', async () => {
     incarnation: 'i-1',
     models: [{ name: 'fake', version: '1', capacity: 4, batch_class: 'BATCH_CLASS_EXACT' }],
   });
+  // Told once: nothing has changed since.
+  expect(two.beats.slice(1).some(({ load }) => load !== null)).toBe(false);
   expect(two.beats[0]?.load).toMatchObject({
     models: [{ model: 'fake', free_slots: 3, resume_slots: 1, step_seconds: 0.001 }],
     event_loop_lag_seconds: 0.001,
@@ -202,6 +210,25 @@ test('obeys wishes to drain, and to beat at another pace', async () => {
   const quiet = one.beats.length + 2;
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect(one.beats.length).toBeLessThanOrEqual(quiet);
+});
+
+test('where heartbeats are wanted seldom its connection is pinged seldom, and no stream is missed meanwhile', async () => {
+  const one = await router();
+  const b = bench([one.address]);
+  await until(() => one.beats.length > 0);
+  expect(b.keepalives).toEqual([1000]);
+  one.wish({ heartbeat_period: toDuration(4000) });
+  b.presence.opennessChanged();
+  await until(() => one.open === 2);
+  // The router has not answered on the new stream.
+  expect(b.keepalives).toEqual([1000, 4000]);
+  one.wish({ heartbeat_period: toDuration(5000) });
+  await until(() => one.open === 1);
+  b.presence.leaseConsumed('lease-1');
+  b.presence.opennessChanged();
+  await until(() => one.beats.some((beat) => beat.consumed_lease_ids.includes('lease-1')));
+  expect(one.registered).toHaveLength(1);
+  expect(b.keepalives).toEqual([1000, 4000]);
 });
 
 test('tells at once what it offers when that has changed', async () => {

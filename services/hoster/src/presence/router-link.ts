@@ -14,6 +14,7 @@ import { load, offers, otherModels, timestamp } from './load';
 import type { PresenceSource } from './load';
 import { News, claimOf } from './news';
 import type { ToldSession } from './news';
+import { ToldLoad } from './told-load';
 
 interface LinkLog {
   info(fields: object, message: string): void;
@@ -21,7 +22,8 @@ interface LinkLog {
 }
 
 export interface RouterLinkOptions {
-  readonly client: RpcClient;
+  /** A connection to the router that is pinged after so many milliseconds of silence. */
+  readonly connect: (keepaliveMs: number) => RpcClient;
   readonly identity: NodeIdentity;
   /** host:port that clients dial. */
   readonly advertise: string;
@@ -39,6 +41,11 @@ const DEREGISTER_TIMEOUT_MS = 1000;
 const SHORTEST_PERIOD_MS = 50;
 const LONGEST_PERIOD_MS = 60_000;
 const DEFAULT_PERIOD_MS = 1000;
+/** A connection is pinged as often as heartbeats are wanted, within these. */
+const SHORTEST_KEEPALIVE_MS = 1000;
+const LONGEST_KEEPALIVE_MS = 10_000;
+/** A connection whose pings come so many times too often or too seldom is replaced. */
+const KEEPALIVE_OFF = 2;
 /** A router's clock that is off by more than this is worth a line in the log. */
 const CLOCK_OFF_MS = 5000;
 
@@ -51,6 +58,7 @@ type LinkState =
 export class RouterLink {
   readonly news = new News();
   readonly #options: RouterLinkOptions;
+  readonly #load = new ToldLoad();
   readonly #stopping = new AbortController();
   #state: LinkState = { kind: 'unregistered' };
   #running: Promise<void> | undefined;
@@ -59,13 +67,18 @@ export class RouterLink {
   #lastFailure = '';
   #clockNamed = false;
   #periodMs = DEFAULT_PERIOD_MS;
+  #keepaliveMs = SHORTEST_KEEPALIVE_MS;
+  #client: RpcClient;
+  /** Lets go of the connection before, once the router has heard of this process on the new one. */
+  #leave: (() => void) | undefined;
 
   constructor(options: RouterLinkOptions) {
     this.#options = options;
+    this.#client = options.connect(this.#keepaliveMs);
   }
 
   get address(): string {
-    return this.#options.client.address;
+    return this.#client.address;
   }
 
   get registered(): boolean {
@@ -84,20 +97,20 @@ export class RouterLink {
 
   /** Says good-bye, waiting a second at most. */
   async stop(reason: string): Promise<void> {
-    const { client, identity } = this.#options;
+    const { identity } = this.#options;
     const state = this.#state;
     this.#state = { kind: 'stopped' };
     this.#stopping.abort(new CabstandError('CANCELLED', 'the hoster stops'));
     await this.#running;
     if (state.kind === 'registered')
-      await client
+      await this.#client
         .unary(
           RouterService.rpc_deregister,
           { node_id: state.nodeId, incarnation: identity.incarnation, reason },
           { timeoutMs: DEREGISTER_TIMEOUT_MS },
         )
         .catch((error: unknown) => this.#failed(error));
-    client.close();
+    this.#client.close();
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -106,11 +119,13 @@ export class RouterLink {
       try {
         const nodeId = await this.#register(signal);
         failures = 0;
-        await this.#beat(nodeId, signal);
+        while (await this.#beat(nodeId, signal)) this.#reconnect();
       } catch (error) {
         if (this.#stopped()) return;
         this.#failed(error);
         failures++;
+      } finally {
+        this.#left();
       }
       if (this.#state.kind === 'registered') this.#state = { kind: 'unregistered' };
       // Never longer than a period: a router that is back knows everybody after two of them.
@@ -124,9 +139,9 @@ export class RouterLink {
   }
 
   async #register(signal: AbortSignal): Promise<string> {
-    const { client, identity, advertise, source, clock, log } = this.#options;
+    const { identity, advertise, source, clock, log } = this.#options;
     this.#offersChanged = false;
-    const answer = await client.unary(
+    const answer = await this.#client.unary(
       RouterService.rpc_register,
       {
         address: advertise,
@@ -141,6 +156,7 @@ export class RouterLink {
     );
     this.#setPeriod(fromDuration(answer.heartbeat_period));
     this.news.reset(durableSessions(source));
+    this.#load.forget();
     this.#state = { kind: 'registered', nodeId: answer.node_id };
     this.#lastFailure = '';
     log.info({ router: this.address, node_id: answer.node_id }, 'registered with router');
@@ -158,38 +174,74 @@ export class RouterLink {
     log.warn({ router: this.address, off_ms: Math.round(off) }, 'the clock of a router is off');
   }
 
-  /** Sends heartbeats until the router wants a registration or the stream fails. */
-  async #beat(nodeId: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Sends heartbeats until the router wants a registration or the stream fails. True where they are to go on
+   * over a connection that is pinged at another pace; this one stays until then.
+   */
+  async #beat(nodeId: string, signal: AbortSignal): Promise<boolean> {
     using link = linkSignals([signal]);
-    const stream = this.#options.client.bidi(RouterService.rpc_heartbeat, { signal: link.signal });
-    const listening = this.#listen(stream, (reason) => link.abort(reason));
+    const client = this.#client;
+    const stream = client.bidi(RouterService.rpc_heartbeat, { signal: link.signal });
+    const listening = this.#listen(stream, (reason) => link.abort(reason), this.#leave);
+    let goesOn = false;
     try {
       for (;;) {
         // Re-armed before the news are taken: what comes while they are sent is not forgotten.
         const woken = new Promise<void>((resolve) => (this.#wake = resolve));
-        if (this.news.overflown) return;
+        if (this.news.overflown) return false;
         await stream.send(this.#heartbeat(nodeId));
         await this.#period(woken, link.signal);
+        if (this.#leave !== undefined || !this.#isKeepaliveOff()) continue;
+        this.#leave = () => {
+          stream.cancel();
+          client.close();
+        };
+        return (goesOn = true);
       }
     } catch (error) {
       if (link.signal.aborted && !signal.aborted) {
         const cause = abortReason(link.signal);
-        if (cause.reason === 'INCARNATION_UNKNOWN') return;
+        if (cause.reason === 'INCARNATION_UNKNOWN') return false;
         throw cause;
       }
       throw error;
     } finally {
-      stream.cancel();
-      await listening;
+      if (!goesOn) {
+        stream.cancel();
+        await listening;
+      }
     }
+  }
+
+  /** A fleet's pings would cost its routers more than its heartbeats, which are few where it is large. */
+  get #wantedKeepaliveMs(): number {
+    return Math.min(LONGEST_KEEPALIVE_MS, Math.max(SHORTEST_KEEPALIVE_MS, this.#periodMs));
+  }
+
+  #isKeepaliveOff(): boolean {
+    const factor = this.#wantedKeepaliveMs / this.#keepaliveMs;
+    return factor >= KEEPALIVE_OFF || factor <= 1 / KEEPALIVE_OFF;
+  }
+
+  #reconnect(): void {
+    this.#keepaliveMs = this.#wantedKeepaliveMs;
+    this.#client = this.#options.connect(this.#keepaliveMs);
+  }
+
+  #left(): void {
+    this.#leave?.();
+    this.#leave = undefined;
   }
 
   async #listen(
     stream: BidiStream<v1.HeartbeatRequest, v1.HeartbeatResponse__Output>,
     end: (reason: CabstandError) => void,
+    leave: (() => void) | undefined,
   ): Promise<void> {
     try {
       for await (const wish of stream.responses) {
+        // The first heartbeat of a stream is answered: the stream before is not missed any more.
+        if (leave !== undefined && this.#leave === leave) this.#left();
         this.#setPeriod(fromDuration(wish.heartbeat_period));
         if (wish.drain) this.#options.onDrain(fromDuration(wish.drain_deadline));
         else if (wish.undrain) this.#options.onUndrain();
@@ -205,23 +257,26 @@ export class RouterLink {
   }
 
   #heartbeat(nodeId: string): v1.HeartbeatRequest {
-    const { identity, source, clock } = this.#options;
+    const { identity, source } = this.#options;
     const { consumedLeaseIds, opened, closed } = this.news.take();
     const changed = this.#offersChanged;
     this.#offersChanged = false;
+    // What it offers anew begins with all slots free there.
+    if (changed) this.#load.forget();
+    const news = this.#load.news(load(source, this.address));
     return {
       node_id: nodeId,
       incarnation: identity.incarnation,
-      load: load(source, this.address),
+      ...(news === undefined ? {} : { load: news }),
       consumed_lease_ids: [...consumedLeaseIds],
       sessions_opened: opened.map(toClaim),
       sessions_closed: closed.map(({ sessionId }) => sessionId),
       sessions_ended: closed.map(toClaim),
-      clock: timestamp(clock.now()),
-      impairments: [],
-      models: changed ? offers(source) : [],
-      models_changed: changed,
-      other_models: changed ? otherModels(source) : [],
+      ...(changed && {
+        models: offers(source),
+        models_changed: true,
+        other_models: otherModels(source),
+      }),
       draining: source.sessions.openness.kind !== 'open',
     };
   }

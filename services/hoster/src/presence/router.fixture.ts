@@ -17,6 +17,8 @@ export class ScriptedRouter {
   readonly deregistered: v1.DeregisterRequest__Output[] = [];
   readonly #server: RpcServer;
   #down: StreamWriter<v1.HeartbeatResponse> | undefined;
+  /** Streams of heartbeats. */
+  open = 0;
   address = '';
 
   constructor() {
@@ -32,7 +34,12 @@ export class ScriptedRouter {
       },
       rpc_heartbeat: async (requests, _call, out) => {
         this.#down = out;
-        for await (const beat of requests) this.beats.push(beat);
+        this.open++;
+        try {
+          for await (const beat of requests) this.beats.push(beat);
+        } finally {
+          this.open--;
+        }
       },
       rpc_deregister: (request) => {
         this.deregistered.push(request);

@@ -2,7 +2,8 @@ import { invalid } from '@cabstand/core';
 import { callerOf } from '@cabstand/service';
 import { clip } from '../registry/validate';
 import { toNodeInfo, toTimestamp } from './convert';
-import type { RouterHandlers } from '@cabstand/rpc';
+import type { RouterHandlers, v1 } from '@cabstand/rpc';
+import type { HandOut } from '../handouts';
 import type { HandlerContext } from './context';
 
 /** What clients ask: a slot, a session's whereabouts; and what they tell of nodes. */
@@ -10,6 +11,12 @@ export function handOutHandlers(
   context: HandlerContext,
 ): Pick<Required<RouterHandlers>, 'rpc_acquire' | 'rpc_locate' | 'rpc_report'> {
   const { core, tickets, audit } = context;
+  const toLease = async ({ lease, node }: HandOut): Promise<v1.Lease> => ({
+    lease_id: lease.leaseId,
+    node: toNodeInfo(node),
+    ticket: await tickets.sign(lease),
+    expires: toTimestamp(lease.expiresMs),
+  });
   return {
     rpc_acquire: async (request, call) => {
       const wanted = {
@@ -24,20 +31,17 @@ export function handOutHandlers(
         resume: request.resume,
         sessionId: request.session_id,
       };
-      const { lease, node, alternatives } = core.acquire(wanted, call.principal.id);
+      if (request.count < 0)
+        throw invalid('INVALID_ARGUMENT', 'count', request.count, 'at least 0');
+      const { id } = call.principal;
+      for (const leaseId of request.returned_lease_ids) core.giveBack(leaseId, id);
+      const first = core.acquire(wanted, id);
+      const given = [first, ...core.more(wanted, id, request.count - 1)];
       try {
-        const ticket = await tickets.sign(lease);
-        return {
-          lease: {
-            lease_id: lease.leaseId,
-            node: toNodeInfo(node),
-            ticket,
-            expires: toTimestamp(lease.expiresMs),
-          },
-          alternatives: alternatives.map(toNodeInfo),
-        };
+        const [lease, ...more] = await Promise.all(given.map(toLease));
+        return { lease: lease ?? null, alternatives: first.alternatives.map(toNodeInfo), more };
       } catch (error) {
-        core.release(lease.leaseId);
+        for (const { lease } of given) core.release(lease.leaseId);
         throw error;
       }
     },

@@ -10,23 +10,29 @@ export function heartbeatHandler(
   context: HandlerContext,
 ): Required<RouterHandlers>['rpc_heartbeat'] {
   const { core, stopping } = context;
-  return async (requests, call, out) => {
+  return (requests, call, out) => {
     const answers = new Answers(out, context.clock);
-    const iterator = requests[Symbol.asyncIterator]();
-    let nodeId: string | undefined;
-    try {
-      for (;;) {
-        const next = await abortable(iterator.next(), stopping);
-        if (next.done === true) return;
-        const beat = fromHeartbeat(next.value);
-        nodeId ??= beat.nodeId;
-        if (beat.nodeId !== nodeId)
-          throw invalid('INVALID_ARGUMENT', 'node_id', beat.nodeId, `one node a stream: ${nodeId}`);
-        answers.send(core.heartbeat(beat, call.principal.id, answers));
+    const listen = async (): Promise<void> => {
+      let nodeId: string | undefined;
+      try {
+        for await (const request of requests) {
+          const beat = fromHeartbeat(request);
+          nodeId ??= beat.nodeId;
+          if (beat.nodeId !== nodeId)
+            throw invalid(
+              'INVALID_ARGUMENT',
+              'node_id',
+              beat.nodeId,
+              `one node a stream: ${nodeId}`,
+            );
+          answers.send(core.heartbeat(beat, call.principal.id, answers));
+        }
+      } finally {
+        if (nodeId !== undefined && !stopping.aborted) core.streamEnded(answers, [nodeId]);
       }
-    } finally {
-      if (nodeId !== undefined && !stopping.aborted) core.streamEnded(answers, [nodeId]);
-    }
+    };
+    // Once for a stream, not for each heartbeat: to let go of a signal costs what all who wait for it are.
+    return abortable(listen(), stopping);
   };
 }
 

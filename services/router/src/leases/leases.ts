@@ -9,6 +9,8 @@ export interface Lease extends TicketClaims {
   readonly slot: Slot;
   /** The session that goes on with it; undefined for any other. */
   readonly resumes: string | undefined;
+  /** One of a pack beyond the first: that nobody uses it says nothing of the node. */
+  readonly spare: boolean;
   /** Monotonic time until which the slot stays reserved if no heartbeat lists the lease. */
   readonly heldUntil: number;
 }
@@ -84,8 +86,17 @@ export class Leases {
       });
   }
 
+  /** Whether the principal may hold another one though none is taken from anybody for it. */
+  hasRoom(principal: string): boolean {
+    const { maxReservations, maxReservationsPerPrincipal } = this.options;
+    return (
+      this.#leases.size < maxReservations &&
+      this.#holdings.total(principal) < maxReservationsPerPrincipal
+    );
+  }
+
   /** Reserves a slot for a principal, or for its session `resumes` that goes on from elsewhere. */
-  reserve(slot: Slot, principal: string, resumes?: string): Lease {
+  reserve(slot: Slot, principal: string, resumes?: string, spare = false): Lease {
     const { clock, reservationMs } = this.options;
     const { node } = slot;
     // The heartbeat that tells of the lease's use may come a whole period after the use: until then
@@ -100,6 +111,7 @@ export class Leases {
       expiresMs: clock.now() + reservationMs,
       slot,
       resumes,
+      spare,
       heldUntil: clock.monotonic() + heldMs,
     };
     this.#leases.set(lease.leaseId, lease);
@@ -124,6 +136,11 @@ export class Leases {
     this.options.changed(slot);
     this.options.ended(lease, end);
     return true;
+  }
+
+  /** Ends a reservation that its principal will not use; others' are left alone. */
+  giveBack(leaseId: string, principal: string): void {
+    if (this.#leases.get(leaseId)?.principal === principal) this.end(leaseId, 'released');
   }
 
   /** Ends what is reserved for a session that goes on from elsewhere: it needs one place, not two. */

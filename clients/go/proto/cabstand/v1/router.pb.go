@@ -319,7 +319,8 @@ type HeartbeatRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	NodeId      string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	Incarnation string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	Load        *Load                  `protobuf:"bytes,3,opt,name=load,proto3" json:"load,omitempty"`
+	// Unset: as the last heartbeat of the stream that had one said. The first has one.
+	Load *Load `protobuf:"bytes,3,opt,name=load,proto3" json:"load,omitempty"`
 	// Leases whose sessions have opened since the last heartbeat: their reservations end.
 	ConsumedLeaseIds []string `protobuf:"bytes,4,rep,name=consumed_lease_ids,json=consumedLeaseIds,proto3" json:"consumed_lease_ids,omitempty"`
 	// Durable sessions that came, were raised to an epoch, became idle, or run again since the last heartbeat.
@@ -904,9 +905,14 @@ type AcquireRequest struct {
 	// The session goes on from elsewhere: may use the headroom kept for resumes.
 	Resume bool `protobuf:"varint,6,opt,name=resume,proto3" json:"resume,omitempty"`
 	// Empty for a session that is not durable; otherwise as in Open.
-	SessionId     string `protobuf:"bytes,7,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	SessionId string `protobuf:"bytes,7,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Slots that are wanted at once, for sessions that follow soon; 0 is 1. There may be fewer: at most 16, and no
+	// more than a share of what is free. Counts without `resume`.
+	Count int32 `protobuf:"varint,8,opt,name=count,proto3" json:"count,omitempty"`
+	// Reservations of the caller that it will not use.
+	ReturnedLeaseIds []string `protobuf:"bytes,9,rep,name=returned_lease_ids,json=returnedLeaseIds,proto3" json:"returned_lease_ids,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *AcquireRequest) Reset() {
@@ -988,6 +994,20 @@ func (x *AcquireRequest) GetSessionId() string {
 	return ""
 }
 
+func (x *AcquireRequest) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *AcquireRequest) GetReturnedLeaseIds() []string {
+	if x != nil {
+		return x.ReturnedLeaseIds
+	}
+	return nil
+}
+
 // A node, and optionally one process of it.
 type NodeRef struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -1046,7 +1066,9 @@ type AcquireResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Lease *Lease                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
 	// Other hosters, best first, without a reservation.
-	Alternatives  []*NodeInfo `protobuf:"bytes,2,rep,name=alternatives,proto3" json:"alternatives,omitempty"`
+	Alternatives []*NodeInfo `protobuf:"bytes,2,rep,name=alternatives,proto3" json:"alternatives,omitempty"`
+	// What `count` asked for beyond the first.
+	More          []*Lease `protobuf:"bytes,3,rep,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1091,6 +1113,13 @@ func (x *AcquireResponse) GetLease() *Lease {
 func (x *AcquireResponse) GetAlternatives() []*NodeInfo {
 	if x != nil {
 		return x.Alternatives
+	}
+	return nil
+}
+
+func (x *AcquireResponse) GetMore() []*Lease {
+	if x != nil {
+		return x.More
 	}
 	return nil
 }
@@ -1865,7 +1894,7 @@ const file_cabstand_v1_router_proto_rawDesc = "" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x14\n" +
-	"\x12DeregisterResponse\"\xd1\x01\n" +
+	"\x12DeregisterResponse\"\x95\x02\n" +
 	"\x0eAcquireRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12.\n" +
@@ -1874,13 +1903,16 @@ const file_cabstand_v1_router_proto_rawDesc = "" +
 	"\x05block\x18\x05 \x03(\tR\x05block\x12\x16\n" +
 	"\x06resume\x18\x06 \x01(\bR\x06resume\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\a \x01(\tR\tsessionId\"D\n" +
+	"session_id\x18\a \x01(\tR\tsessionId\x12\x14\n" +
+	"\x05count\x18\b \x01(\x05R\x05count\x12,\n" +
+	"\x12returned_lease_ids\x18\t \x03(\tR\x10returnedLeaseIds\"D\n" +
 	"\aNodeRef\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12 \n" +
-	"\vincarnation\x18\x02 \x01(\tR\vincarnation\"v\n" +
+	"\vincarnation\x18\x02 \x01(\tR\vincarnation\"\x9e\x01\n" +
 	"\x0fAcquireResponse\x12(\n" +
 	"\x05lease\x18\x01 \x01(\v2\x12.cabstand.v1.LeaseR\x05lease\x129\n" +
-	"\falternatives\x18\x02 \x03(\v2\x15.cabstand.v1.NodeInfoR\falternatives\"\x9b\x01\n" +
+	"\falternatives\x18\x02 \x03(\v2\x15.cabstand.v1.NodeInfoR\falternatives\x12&\n" +
+	"\x04more\x18\x03 \x03(\v2\x12.cabstand.v1.LeaseR\x04more\"\x9b\x01\n" +
 	"\x05Lease\x12\x19\n" +
 	"\blease_id\x18\x01 \x01(\tR\aleaseId\x12)\n" +
 	"\x04node\x18\x02 \x01(\v2\x15.cabstand.v1.NodeInfoR\x04node\x12\x16\n" +
@@ -2017,41 +2049,42 @@ var file_cabstand_v1_router_proto_depIdxs = []int32{
 	12, // 17: cabstand.v1.AcquireRequest.exclude:type_name -> cabstand.v1.NodeRef
 	14, // 18: cabstand.v1.AcquireResponse.lease:type_name -> cabstand.v1.Lease
 	15, // 19: cabstand.v1.AcquireResponse.alternatives:type_name -> cabstand.v1.NodeInfo
-	15, // 20: cabstand.v1.Lease.node:type_name -> cabstand.v1.NodeInfo
-	26, // 21: cabstand.v1.Lease.expires:type_name -> google.protobuf.Timestamp
-	0,  // 22: cabstand.v1.NodeInfo.state:type_name -> cabstand.v1.NodeState
-	25, // 23: cabstand.v1.NodeInfo.models:type_name -> cabstand.v1.ModelOffer
-	6,  // 24: cabstand.v1.NodeInfo.load:type_name -> cabstand.v1.Load
-	26, // 25: cabstand.v1.NodeInfo.registered:type_name -> google.protobuf.Timestamp
-	26, // 26: cabstand.v1.NodeInfo.last_heartbeat:type_name -> google.protobuf.Timestamp
-	26, // 27: cabstand.v1.NodeInfo.banned_until:type_name -> google.protobuf.Timestamp
-	2,  // 28: cabstand.v1.NodeInfo.other_models:type_name -> cabstand.v1.ModelCondition
-	15, // 29: cabstand.v1.WatchNodesResponse.nodes:type_name -> cabstand.v1.NodeInfo
-	20, // 30: cabstand.v1.LocateResponse.locations:type_name -> cabstand.v1.SessionLocation
-	15, // 31: cabstand.v1.SessionLocation.node:type_name -> cabstand.v1.NodeInfo
-	28, // 32: cabstand.v1.DrainRequest.deadline:type_name -> google.protobuf.Duration
-	15, // 33: cabstand.v1.DrainResponse.node:type_name -> cabstand.v1.NodeInfo
-	1,  // 34: cabstand.v1.RouterService.rpc_register:input_type -> cabstand.v1.RegisterRequest
-	4,  // 35: cabstand.v1.RouterService.rpc_heartbeat:input_type -> cabstand.v1.HeartbeatRequest
-	9,  // 36: cabstand.v1.RouterService.rpc_deregister:input_type -> cabstand.v1.DeregisterRequest
-	11, // 37: cabstand.v1.RouterService.rpc_acquire:input_type -> cabstand.v1.AcquireRequest
-	16, // 38: cabstand.v1.RouterService.rpc_watch_nodes:input_type -> cabstand.v1.WatchNodesRequest
-	18, // 39: cabstand.v1.RouterService.rpc_locate:input_type -> cabstand.v1.LocateRequest
-	21, // 40: cabstand.v1.RouterService.rpc_report:input_type -> cabstand.v1.ReportRequest
-	23, // 41: cabstand.v1.RouterService.rpc_drain:input_type -> cabstand.v1.DrainRequest
-	3,  // 42: cabstand.v1.RouterService.rpc_register:output_type -> cabstand.v1.RegisterResponse
-	8,  // 43: cabstand.v1.RouterService.rpc_heartbeat:output_type -> cabstand.v1.HeartbeatResponse
-	10, // 44: cabstand.v1.RouterService.rpc_deregister:output_type -> cabstand.v1.DeregisterResponse
-	13, // 45: cabstand.v1.RouterService.rpc_acquire:output_type -> cabstand.v1.AcquireResponse
-	17, // 46: cabstand.v1.RouterService.rpc_watch_nodes:output_type -> cabstand.v1.WatchNodesResponse
-	19, // 47: cabstand.v1.RouterService.rpc_locate:output_type -> cabstand.v1.LocateResponse
-	22, // 48: cabstand.v1.RouterService.rpc_report:output_type -> cabstand.v1.ReportResponse
-	24, // 49: cabstand.v1.RouterService.rpc_drain:output_type -> cabstand.v1.DrainResponse
-	42, // [42:50] is the sub-list for method output_type
-	34, // [34:42] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	14, // 20: cabstand.v1.AcquireResponse.more:type_name -> cabstand.v1.Lease
+	15, // 21: cabstand.v1.Lease.node:type_name -> cabstand.v1.NodeInfo
+	26, // 22: cabstand.v1.Lease.expires:type_name -> google.protobuf.Timestamp
+	0,  // 23: cabstand.v1.NodeInfo.state:type_name -> cabstand.v1.NodeState
+	25, // 24: cabstand.v1.NodeInfo.models:type_name -> cabstand.v1.ModelOffer
+	6,  // 25: cabstand.v1.NodeInfo.load:type_name -> cabstand.v1.Load
+	26, // 26: cabstand.v1.NodeInfo.registered:type_name -> google.protobuf.Timestamp
+	26, // 27: cabstand.v1.NodeInfo.last_heartbeat:type_name -> google.protobuf.Timestamp
+	26, // 28: cabstand.v1.NodeInfo.banned_until:type_name -> google.protobuf.Timestamp
+	2,  // 29: cabstand.v1.NodeInfo.other_models:type_name -> cabstand.v1.ModelCondition
+	15, // 30: cabstand.v1.WatchNodesResponse.nodes:type_name -> cabstand.v1.NodeInfo
+	20, // 31: cabstand.v1.LocateResponse.locations:type_name -> cabstand.v1.SessionLocation
+	15, // 32: cabstand.v1.SessionLocation.node:type_name -> cabstand.v1.NodeInfo
+	28, // 33: cabstand.v1.DrainRequest.deadline:type_name -> google.protobuf.Duration
+	15, // 34: cabstand.v1.DrainResponse.node:type_name -> cabstand.v1.NodeInfo
+	1,  // 35: cabstand.v1.RouterService.rpc_register:input_type -> cabstand.v1.RegisterRequest
+	4,  // 36: cabstand.v1.RouterService.rpc_heartbeat:input_type -> cabstand.v1.HeartbeatRequest
+	9,  // 37: cabstand.v1.RouterService.rpc_deregister:input_type -> cabstand.v1.DeregisterRequest
+	11, // 38: cabstand.v1.RouterService.rpc_acquire:input_type -> cabstand.v1.AcquireRequest
+	16, // 39: cabstand.v1.RouterService.rpc_watch_nodes:input_type -> cabstand.v1.WatchNodesRequest
+	18, // 40: cabstand.v1.RouterService.rpc_locate:input_type -> cabstand.v1.LocateRequest
+	21, // 41: cabstand.v1.RouterService.rpc_report:input_type -> cabstand.v1.ReportRequest
+	23, // 42: cabstand.v1.RouterService.rpc_drain:input_type -> cabstand.v1.DrainRequest
+	3,  // 43: cabstand.v1.RouterService.rpc_register:output_type -> cabstand.v1.RegisterResponse
+	8,  // 44: cabstand.v1.RouterService.rpc_heartbeat:output_type -> cabstand.v1.HeartbeatResponse
+	10, // 45: cabstand.v1.RouterService.rpc_deregister:output_type -> cabstand.v1.DeregisterResponse
+	13, // 46: cabstand.v1.RouterService.rpc_acquire:output_type -> cabstand.v1.AcquireResponse
+	17, // 47: cabstand.v1.RouterService.rpc_watch_nodes:output_type -> cabstand.v1.WatchNodesResponse
+	19, // 48: cabstand.v1.RouterService.rpc_locate:output_type -> cabstand.v1.LocateResponse
+	22, // 49: cabstand.v1.RouterService.rpc_report:output_type -> cabstand.v1.ReportResponse
+	24, // 50: cabstand.v1.RouterService.rpc_drain:output_type -> cabstand.v1.DrainResponse
+	43, // [43:51] is the sub-list for method output_type
+	35, // [35:43] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_cabstand_v1_router_proto_init() }

@@ -1,0 +1,245 @@
+/** What a fleet of hosters costs its router. */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { loadavg } from 'node:os';
+import path from 'node:path';
+import { sleep } from '@cabstand/core';
+import { Subnet, until } from '@cabstand/testing';
+import type { Service } from '@cabstand/testing';
+import { cpuSeconds, residentBytes } from '../../support/processes';
+import { heading, print } from '../report';
+import { format, quantile } from '../stats';
+import { Worker } from '../worker';
+import type { CallerJob, FleetCounts, FromCaller, ToFleet, Used } from './messages';
+
+export interface FleetBench {
+  /** Simulated hosters. */
+  readonly nodes: number;
+  /** Connections that they share; 0: one each. */
+  readonly connections: number;
+  /** Length of each measurement. */
+  readonly seconds: number;
+}
+
+const PROCESSES = 2;
+const HAND_OUTS_PER_SECOND = 1000;
+/** Share of the heartbeats with another load than the one before. */
+const CHANGING = 0.25;
+const COMPLETE_MS = 60_000;
+const MIB = 1 << 20;
+
+interface Window {
+  /** Share of a core. */
+  readonly cpu: number;
+  readonly beats: number;
+  readonly answers: number;
+  readonly bytes: number;
+  readonly pings: number;
+}
+
+export async function benchFleet({ nodes, connections, seconds }: FleetBench): Promise<void> {
+  const shared = connections === 0 ? 'a connection each' : `${String(connections)} connections`;
+  heading(
+    'A fleet of hosters',
+    `${format(nodes, 0)} simulated hosters in ${String(PROCESSES)} processes, ${shared}, without credentials, ` +
+      `${format(CHANGING * 100, 0)} % of their heartbeats with a new load; load average ${format(loadavg()[0] ?? NaN, 1)} before`,
+  );
+  await using subnet = await Subnet.start({
+    hosters: 0,
+    auth: 'none',
+    routerConfig: {
+      // All hosters, and the caller, are one principal here.
+      registry: { max_nodes: nodes, max_nodes_per_principal: nodes },
+      rpc: { max_concurrent_calls_per_principal: 25_000, max_concurrent_streams: 100_000 },
+      placement: { max_reservations_per_principal: 100_000 },
+    },
+  });
+  const [router] = subnet.routers;
+  if (router === undefined) throw new Error('no router');
+  const fleet = new Fleet(router.address, nodes, connections);
+  try {
+    const joined = await fleet.start(router);
+    const periodMs = await settled(fleet, nodes);
+    const quiet = await measured(fleet, router, seconds);
+    const rss = residentBytes(router.child.pid);
+    const [busy, handOuts] = await Promise.all([
+      measured(fleet, router, seconds),
+      fleet.handOut({ router: router.address, perSecond: HAND_OUTS_PER_SECOND, seconds }),
+    ]);
+    router.child.kill('SIGKILL');
+    await router.child.exited;
+    const again = await subnet.startRouter(0, router);
+    await subnet.ready(again);
+    const complete = await completed(again, nodes);
+    await again.child.stop();
+    report({ joined, periodMs, quiet, rss, busy, complete, nodes, seconds }, handOuts);
+  } finally {
+    fleet.stop();
+  }
+}
+
+/** The processes with the hosters, and the one that asks for them. */
+class Fleet {
+  readonly #workers: Worker<ToFleet>[] = [];
+  readonly #caller: ChildProcess = fork(path.join(__dirname, 'caller.js'));
+
+  constructor(
+    private readonly router: string,
+    private readonly nodes: number,
+    private readonly connections: number,
+  ) {
+    for (let i = 0; i < PROCESSES; i++)
+      this.#workers.push(new Worker<ToFleet>(path.join(__dirname, 'hosters.js')));
+  }
+
+  /** Milliseconds until the router has all of them online. */
+  async start(router: Service): Promise<number> {
+    const count = Math.ceil(this.nodes / PROCESSES);
+    const jobs = this.#workers.map((worker, i) => {
+      const first = i * count;
+      const here = Math.min(count, this.nodes - first);
+      const connections =
+        this.connections === 0 ? here : Math.max(1, Math.floor(this.connections / PROCESSES));
+      return worker.ask({
+        start: { router: this.router, first, count: here, connections, changing: CHANGING },
+      });
+    });
+    await Promise.all(jobs);
+    return completed(router, this.nodes);
+  }
+
+  async counts(): Promise<FleetCounts> {
+    const all = (await Promise.all(
+      this.#workers.map((worker) => worker.ask({ count: true })),
+    )) as FleetCounts[];
+    const sum = (pick: (one: FleetCounts) => number): number =>
+      all.reduce((total, one) => total + pick(one), 0);
+    return {
+      beats: sum(({ beats }) => beats),
+      answers: sum(({ answers }) => answers),
+      bytes: sum(({ bytes }) => bytes),
+      pings: sum(({ pings }) => pings),
+    };
+  }
+
+  handOut(job: CallerJob): Promise<Exclude<FromCaller, { readonly used: unknown }>> {
+    return new Promise((resolve) => {
+      this.#caller.on('message', (message: FromCaller) => {
+        if ('times' in message) resolve(message);
+        else this.#used(message.used);
+      });
+      this.#caller.send({ run: job });
+    });
+  }
+
+  stop(): void {
+    for (const worker of this.#workers) worker[Symbol.dispose]();
+    this.#caller.kill();
+  }
+
+  /** Their heartbeats tell that these leases are used. */
+  #used(used: readonly Used[]): void {
+    if (used.length === 0) return;
+    for (const worker of this.#workers) worker.tell({ used });
+  }
+}
+
+/** Milliseconds until the router has so many nodes online. */
+async function completed({ admin, child }: Service, nodes: number): Promise<number> {
+  const begun = performance.now();
+  await until(
+    'all hosters to be online',
+    async () => {
+      const response = await fetch(`http://${admin}/metrics`);
+      const online = /^cabstand_nodes\{state="ONLINE"[^}]*\} (\d+)/m.exec(
+        await response.text(),
+      )?.[1];
+      return Number(online) >= nodes || undefined;
+    },
+    { timeoutMs: COMPLETE_MS, explain: () => child.output.slice(-2000) },
+  );
+  return performance.now() - begun;
+}
+
+/** Waits for two periods, so that probes and first answers are over. Answers the period in milliseconds. */
+async function settled(fleet: Fleet, nodes: number): Promise<number> {
+  const periodMs = Math.max(1, Math.ceil(nodes / 1000)) * 1000;
+  await sleep(2 * periodMs);
+  await fleet.counts();
+  return periodMs;
+}
+
+async function measured(fleet: Fleet, { child }: Service, seconds: number): Promise<Window> {
+  await fleet.counts();
+  const begun = performance.now();
+  const before = cpuSeconds(child.pid);
+  await sleep(seconds * 1000);
+  const cpu = cpuSeconds(child.pid) - before;
+  const elapsed = (performance.now() - begun) / 1000;
+  const { beats, answers, bytes, pings } = await fleet.counts();
+  return {
+    cpu: cpu / elapsed,
+    beats: beats / elapsed,
+    answers: answers / elapsed,
+    bytes: bytes / beats,
+    pings: pings / elapsed,
+  };
+}
+
+interface Figures {
+  readonly joined: number;
+  readonly periodMs: number;
+  readonly quiet: Window;
+  readonly rss: number;
+  readonly busy: Window;
+  readonly complete: number;
+  readonly nodes: number;
+  readonly seconds: number;
+}
+
+function report(
+  { joined, periodMs, quiet, rss, busy, complete, nodes, seconds }: Figures,
+  { times, refused, why }: Exclude<FromCaller, { readonly used: unknown }>,
+): void {
+  const percent = (share: number): string => `${format(share * 100, 1)} %`;
+  const p99 = quantile(times, 0.99);
+  const handedOut = times.length / seconds;
+  print([
+    { what: 'all online, after their first registration', value: `${format(joined / 1000, 1)} s` },
+    {
+      what: 'router, of a core, heartbeats alone',
+      value: percent(quiet.cpu),
+      target: { text: 'at most 25 %', met: quiet.cpu <= 0.25 },
+    },
+    {
+      what: '… microseconds of it for each heartbeat, with all else',
+      value: format((quiet.cpu * 1e6) / quiet.beats, 0),
+    },
+    {
+      what: 'heartbeats a second, bytes each; answers, pings a second',
+      value: `${format(quiet.beats, 0)}, ${format(quiet.bytes, 0)}; ${format(quiet.answers, 0)}, ${format(quiet.pings, 0)} (period ${String(periodMs / 1000)} s)`,
+    },
+    {
+      what: 'resident memory of the router',
+      value: `${format(rss / MIB, 0)} MiB, ${format(rss / 1024 / nodes, 1)} KiB a hoster`,
+    },
+    {
+      what: `router, with ${format(handedOut, 0)} hand-outs a second beside`,
+      value: percent(busy.cpu),
+    },
+    {
+      what: 'a hand-out there and back, p50 and p99',
+      value: `${format(quantile(times, 0.5), 2)} and ${format(p99, 2)} ms`,
+      target: { text: 'p99 at most 1 ms', met: p99 <= 1 },
+    },
+    {
+      what: 'hand-outs refused',
+      value: refused === 0 ? '0' : `${String(refused)} (${why})`,
+      target: { text: 'none', met: refused === 0 },
+    },
+    {
+      what: 'a restarted router has all online again after',
+      value: `${format(complete / 1000, 1)} s`,
+    },
+  ]);
+}

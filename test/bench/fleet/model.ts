@@ -1,0 +1,3 @@
+/** The one model of the simulated hosters. */
+export const MODEL = 'model';
+export const SLOTS = 64;
