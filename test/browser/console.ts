@@ -94,6 +94,16 @@ export async function checkConsole(subnet: Subnet, browser: Chromium, check: Che
   }
   await browser.look(1200, 'light');
 
+  await browser.evaluate(`document.getElementById('session-id').focus()`);
+  await browser.type('nobodys');
+  await browser.press('Enter');
+  await sees(
+    'what is found of a session',
+    `document.getElementById('session-found').textContent.startsWith('nobodys: no hoster has')`,
+  );
+  check('an administrator looks for a session, and is told that there is none', true);
+  await browser.evaluate(`document.activeElement.blur()`);
+
   const button = await tabTo(/^Drain /);
   const hoster = button.replace('Drain ', '');
   await browser.press('Enter');

@@ -40,6 +40,7 @@ import { sessionMetrics } from './metrics/session-metrics';
 import { stateMetrics } from './metrics/state-metrics';
 import { openModelHost } from './models/host';
 import { someServe } from './models/started';
+import { PaceMeter } from './presence/pace';
 import { Presence } from './presence/presence';
 import { rehearse } from './rehearsal/rehearse';
 import { sessionAudit } from './audit';
@@ -64,7 +65,9 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
   closers.add('engines', 10_000, () => host.stop());
 
   const audit = openAuditLog(context, config.audit, 'hoster');
+  const pace = new PaceMeter(systemClock);
   const watching: Observe[] = [
+    pace.observe,
     sessionMetrics(metrics, models),
     sessionLog(logger),
     sessionAudit(audit),
@@ -139,7 +142,12 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
         }),
       identity: identity(),
       advertise: address,
-      source: { host, sessions, lagSeconds: (reader) => metrics.lag.take(reader).p99Seconds },
+      source: {
+        host,
+        sessions,
+        lagSeconds: (reader) => metrics.lag.take(reader).p99Seconds,
+        pace: (reader, model) => pace.take(reader, model),
+      },
       clock: systemClock,
       log: logger,
       onDrain: (deadlineMs) => {

@@ -120,7 +120,7 @@ export class RouterCore {
       claims: this.#claims,
       monitor: this.#monitor,
       loadChanged: (node) => this.#watch.loadChanged(node),
-      moved: (from, node) => observer.moved?.(from, node),
+      moved: (move) => observer.moved?.(move),
       periodMs,
     });
     const placement = new Placement(this.#pools, this.#registry.nodes, {
@@ -222,6 +222,15 @@ export class RouterCore {
     if (!isSessionId(sessionId))
       throw invalid('INVALID_ARGUMENT', 'session_id', sessionId, '1 to 64 of [A-Za-z0-9._-]');
     return this.#claims.locate(principal, sessionId);
+  }
+
+  /** The principals that have a session of this id, with who claims it. For administrators; looks at every node. */
+  claimants(sessionId: string): ReadonlyMap<string, readonly Location[]> {
+    const found = new Map<string, readonly Location[]>();
+    for (const node of this.nodes.values())
+      for (const principal of node.claims.get(sessionId) ?? [])
+        if (!found.has(principal)) found.set(principal, this.locate(sessionId, principal));
+    return found;
   }
 
   /** Throws RATE_LIMITED. Reports about nodes or processes that are no more are taken and dropped. */

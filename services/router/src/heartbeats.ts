@@ -8,6 +8,7 @@ import type { Registry } from './registry/registry';
 import type { Monitor } from './health/monitor';
 import type { Leases } from './leases/leases';
 import type { Pools } from './placement/pools';
+import type { SessionMove } from './observer';
 import type { RouterSettings } from './options';
 
 /** A heartbeat as the domain takes it. */
@@ -35,7 +36,7 @@ export interface HeartbeatParts {
   readonly monitor: Monitor;
   readonly loadChanged: (node: Node) => void;
   /** A session that another node had goes on at this one. */
-  readonly moved: (fromId: string, node: Node) => void;
+  readonly moved: (move: SessionMove) => void;
   readonly periodMs: () => number;
 }
 
@@ -111,7 +112,7 @@ export class Heartbeats {
   }
 
   #takeLoad(node: Node, beat: Beat): void {
-    const { leases, claims, monitor, pools, loadChanged, moved } = this.parts;
+    const { registry, leases, claims, monitor, pools, loadChanged, moved } = this.parts;
     // Load and consumed leases belong together: the free slots told already lack what was consumed.
     const changed = beat.load !== undefined && applyLoad(node, beat.load);
     for (const leaseId of beat.consumedLeaseIds) {
@@ -125,8 +126,9 @@ export class Heartbeats {
     }
     for (const session of beat.sessionsClosed) claims.closed(node, session);
     for (const claim of beat.sessionsOpened) {
-      const before = claims.opened(node, claim);
-      if (before !== undefined) moved(before, node);
+      const fromId = claims.opened(node, claim);
+      if (fromId === undefined) continue;
+      moved({ session: claim, fromId, from: registry.nodes.get(fromId), to: node });
     }
     pools.refreshNode(node);
     node.revision++;

@@ -1,9 +1,20 @@
 import type { NodeStateKind } from './health/state';
 import type { LeaseEnd } from './leases/leases';
+import type { SessionClaim } from './registry/claims';
 import type { Node } from './registry/node';
 
 /** How an acquire ended. */
 export type HandOutResult = 'ok' | 'full' | 'no_node' | 'model_unknown' | 'quota' | 'invalid';
+
+/** A durable session that one node had goes on at another: a failover, or a planned move. */
+export interface SessionMove {
+  readonly session: SessionClaim;
+  /** The id of the node that had it. */
+  readonly fromId: string;
+  /** That node, where it is still known. */
+  readonly from: Node | undefined;
+  readonly to: Node;
+}
 
 /** Sees what the core does: metrics and logs. Must not throw. */
 export interface RouterObserver {
@@ -17,8 +28,7 @@ export interface RouterObserver {
   unreachable?(node: Node, why: string): void;
   banned?(node: Node): void;
   reported?(node: Node, reason: string): void;
-  /** A durable session that the node `from` had goes on at another: a failover, or a planned move. */
-  moved?(from: string, to: Node): void;
+  moved?(move: SessionMove): void;
 }
 
 /** One that tells all of them. */
@@ -33,7 +43,7 @@ export function tellAll(observers: readonly RouterObserver[]): RouterObserver {
     unreachable: (node, why) => observers.forEach((one) => one.unreachable?.(node, why)),
     banned: (node) => observers.forEach((one) => one.banned?.(node)),
     reported: (node, reason) => observers.forEach((one) => one.reported?.(node, reason)),
-    moved: (from, to) => observers.forEach((one) => one.moved?.(from, to)),
+    moved: (move) => observers.forEach((one) => one.moved?.(move)),
   };
 }
 

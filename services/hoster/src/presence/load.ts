@@ -1,6 +1,7 @@
 import { toDuration } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import type { ServedModel, Sessions } from '@cabstand/sessions';
+import type { Pace } from './pace';
 import type { ModelHost } from '../models/model-host';
 import { modelOffer, wireModelState } from '@cabstand/hosting';
 
@@ -13,6 +14,8 @@ export interface PresenceSource {
   >;
   /** 99th percentile of event-loop lag since the same reader asked last. */
   readonly lagSeconds: (reader: string) => number;
+  /** Of a model since the same reader asked last. */
+  readonly pace: (reader: string, model: string) => Pace;
 }
 
 /** Models that take sessions now. */
@@ -38,6 +41,7 @@ export function load(source: PresenceSource, reader: string): v1.Load {
   return {
     models: ready(source).map((model) => {
       const lent = sessions.lentSlots(model);
+      const { recordsPerSecond, firstChunkSeconds } = source.pace(reader, model.name);
       return {
         model: model.name,
         // Or else nobody would be sent here who has a right to a slot.
@@ -46,6 +50,8 @@ export function load(source: PresenceSource, reader: string): v1.Load {
         // What is lent is no better than a place in a queue: hosters with free slots go first.
         queue_depth: sessions.queueLengthOf(model.name) + lent,
         step_seconds: model.stepSeconds,
+        records_per_second: recordsPerSecond,
+        first_chunk_seconds: firstChunkSeconds,
       };
     }),
     open_sessions: sessions.size,

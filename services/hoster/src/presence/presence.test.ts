@@ -6,6 +6,7 @@ import { News } from './news';
 import { Presence } from './presence';
 import { ScriptedRouter } from './router.fixture';
 
+const PACE = { recordsPerSecond: 12, firstChunkSeconds: 0.5 };
 const identity = { nodeId: 'node-1', incarnation: 'i-1', version: '0.1.0' };
 const log = { info: () => undefined, warn: () => undefined };
 
@@ -62,7 +63,7 @@ function bench(addresses: readonly string[]): Bench {
       },
       identity,
       advertise: '127.0.0.1:50051',
-      source: { host, sessions, lagSeconds: () => 0.001 },
+      source: { host, sessions, lagSeconds: () => 0.001, pace: () => PACE },
       clock: systemClock,
       log,
       onDrain: (deadlineMs) => void drains.push(deadlineMs),
@@ -102,7 +103,16 @@ test('registers with every router and tells each its load', async () => {
   // Told once: nothing has changed since.
   expect(two.beats.slice(1).some(({ load }) => load !== null)).toBe(false);
   expect(two.beats[0]?.load).toMatchObject({
-    models: [{ model: 'fake', free_slots: 3, resume_slots: 1, step_seconds: 0.001 }],
+    models: [
+      {
+        model: 'fake',
+        free_slots: 3,
+        resume_slots: 1,
+        step_seconds: 0.001,
+        records_per_second: 12,
+        first_chunk_seconds: 0.5,
+      },
+    ],
     event_loop_lag_seconds: 0.001,
   });
   expect(b.presence.registered).toBe(2);

@@ -1,6 +1,6 @@
 /** The console over real HTTP: who is let in, who is refused, and with which words. */
 import { request } from 'node:http';
-import { join } from '../core.fixture';
+import { HOSTER, beat, claim, join } from '../core.fixture';
 import { ConsoleRig, nextEvent } from './console.fixture';
 import type { Hello, NodePage, Snapshot } from './view';
 
@@ -111,6 +111,21 @@ test('only administrators drain, and it is written down who did', async () => {
     { event: 'node_undrained', facts: { node: 'a', outcome: 'done' } },
     { event: 'node_drained', facts: { node: 'b', outcome: 'NODE_UNKNOWN' } },
   ]);
+});
+
+test('where a session is only administrators are told', async () => {
+  await using rig = await ConsoleRig.start();
+  join(rig.core, 'a');
+  rig.core.heartbeat(beat('a', { sessionsOpened: [claim('s')] }), HOSTER);
+  const ask = async (who: string, id: string): Promise<Response> =>
+    fetch(`${rig.url}/session?id=${id}`, { headers: await rig.as(who) });
+  expect((await fetch(`${rig.url}/session?id=s`)).status).toBe(401);
+  expect((await ask('client', 's')).status).toBe(403);
+  expect(await (await ask('admin', 's')).json()).toMatchObject([{ now: [{ node: 'a' }] }]);
+  expect(await (await ask('admin', 'unknown')).json()).toEqual([]);
+  const odd = await ask('admin', encodeURIComponent('a b'));
+  expect(odd.status).toBe(400);
+  expect(await odd.json()).toMatchObject({ reason: 'INVALID_ARGUMENT' });
 });
 
 test('requests that are not as they should be are refused with what is wrong', async () => {

@@ -19,6 +19,7 @@ import type { RouterCore } from '../core';
 import { SAFE_HEADERS, asset } from './assets';
 import type { Gateways } from './gateways';
 import type { Happenings } from './happenings';
+import { isSessionId } from '../registry/validate';
 import { checkWay } from './origin';
 import { nodeRow } from './rows';
 import { Snapshots, nodePage } from './snapshot';
@@ -30,7 +31,7 @@ const BODY_BYTES = 4096;
 /** Requests beside the streams of viewers that are worked on at once. */
 const MOST_REQUESTS = 16;
 const LONGEST_FIND = 128;
-/** Pages of nodes a second, of all viewers: to look through 10,000 nodes takes some 1 ms. */
+/** Pages of nodes, and sessions, a second, of all viewers: to look through 10,000 nodes takes some 1 ms. */
 const PAGES_PER_SECOND = 20;
 
 export interface ConsoleOptions {
@@ -117,6 +118,9 @@ export class Console implements AdminPages {
       case '/nodes':
         if (method !== 'GET') return only('GET');
         return this.#nodes(request, searchParams);
+      case '/session':
+        if (method !== 'GET') return only('GET');
+        return this.#session(request, searchParams);
       case '/drain':
         if (method !== 'POST') return only('POST');
         return this.#drain(request, response);
@@ -149,16 +153,25 @@ export class Console implements AdminPages {
       const from = Number(query.get('from') ?? 0);
       if (!Number.isSafeInteger(from) || from < 0)
         throw invalid('INVALID_ARGUMENT', 'from', query.get('from'), 'a whole number from 0 on');
-      const { clock } = this.#options.core.settings;
-      if (!this.#pages.take(clock.monotonic()))
-        throw new CabstandError('RATE_LIMITED', 'too many pages of nodes are asked for', {
-          retryAfterMs: 1000,
-        });
+      this.#takePage();
       const options = {
-        now: clock.now(),
+        now: this.#options.core.settings.clock.now(),
         detailed: entered.principal.roles.has('admin'),
       };
       return json(nodePage(await this.#viewers.now(), { find, from }, options));
+    });
+  }
+
+  async #session(request: IncomingMessage, query: URLSearchParams): Promise<HttpAnswer> {
+    // Whose session it is, and where, only those are told who may drain hosters.
+    const entered = await this.#enter(this.#requests, RouterService.rpc_drain.info, request);
+    return finishing(entered, () => {
+      const id = query.get('id') ?? '';
+      if (!isSessionId(id))
+        throw invalid('INVALID_ARGUMENT', 'id', id, '1 to 64 of [A-Za-z0-9._-]');
+      this.#takePage();
+      const { core, happenings } = this.#options;
+      return Promise.resolve(json(happenings.paths.of(core, id)));
     });
   }
 
@@ -186,6 +199,11 @@ export class Console implements AdminPages {
         throw error;
       }
     });
+  }
+
+  #takePage(): void {
+    if (this.#pages.take(this.#options.core.settings.clock.monotonic())) return;
+    throw new CabstandError('RATE_LIMITED', 'too many pages are asked for', { retryAfterMs: 1000 });
   }
 
   #enter(gate: HttpGate, info: MethodInfo, request: IncomingMessage): Promise<Entered> {

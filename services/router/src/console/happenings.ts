@@ -2,6 +2,7 @@ import { isReason } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { RouterObserver } from '../observer';
 import { clip } from '../registry/validate';
+import { Paths } from './paths';
 import type { Happening, Totals } from './view';
 
 /** What is kept of the past; each is some 300 bytes. */
@@ -22,6 +23,7 @@ export class Happenings {
   readonly #clock: Clock;
   readonly #kept: Happening[] = [];
   readonly #handOuts: Record<string, number> = {};
+  readonly paths: Paths;
   #number = 0;
   #used = 0;
   #moved = 0;
@@ -31,6 +33,7 @@ export class Happenings {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.paths = new Paths(clock);
   }
 
   get totals(): Totals {
@@ -74,7 +77,10 @@ export class Happenings {
       const why = isReason(reason) ? `: ${reason}` : '';
       this.#add('reported', true, `a client says that ${id} failed it${why}`);
     },
-    moved: (from, { id }) => this.#move(from, id),
+    moved: (move) => {
+      this.#move(move.fromId, move.to.id);
+      this.paths.moved(move);
+    },
   };
 
   /** Sessions of a node that died arrive elsewhere one after the other: one line tells of them. */

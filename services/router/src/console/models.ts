@@ -18,8 +18,9 @@ interface Counted {
   nodes: number;
   loading: number;
   failed: number;
-  stepSeconds: number;
-  steps: number;
+  readonly step: Mean;
+  readonly firstChunk: Mean;
+  recordsPerSecond: number;
 }
 
 /** Adds up what nodes say of each model. */
@@ -46,9 +47,9 @@ export class ModelTable {
       if (model === undefined) continue;
       addSlots(model.sums, slotsOf(slot));
       model.nodes++;
-      if (slot.stepSeconds === 0) continue;
-      model.stepSeconds += slot.stepSeconds;
-      model.steps++;
+      model.recordsPerSecond += slot.recordsPerSecond;
+      model.step.add(slot.stepSeconds);
+      model.firstChunk.add(slot.firstChunkSeconds);
     }
     for (const { name, state } of node.others) {
       const model = this.#of(name);
@@ -58,15 +59,21 @@ export class ModelTable {
     }
   }
 
-  /** Mean time of a step over all models and nodes that tell of it; null where none does. */
-  get stepMs(): number | null {
-    let steps = 0;
-    let seconds = 0;
+  /** Of all models together. */
+  get pace(): Pick<ModelRow, 'stepMs' | 'recordsPerSecond' | 'firstChunkMs'> {
+    const step = new Mean();
+    const firstChunk = new Mean();
+    let recordsPerSecond = 0;
     for (const model of this.#models.values()) {
-      steps += model.steps;
-      seconds += model.stepSeconds;
+      step.join(model.step);
+      firstChunk.join(model.firstChunk);
+      recordsPerSecond += model.recordsPerSecond;
     }
-    return mean(seconds, steps);
+    return {
+      recordsPerSecond: tenths(recordsPerSecond),
+      firstChunkMs: firstChunk.ms,
+      stepMs: step.ms,
+    };
   }
 
   /** Those that could not be loaded somewhere first, then those that have most to do. */
@@ -90,7 +97,9 @@ export class ModelTable {
         nodes: model.nodes,
         loading: model.loading,
         failed: model.failed,
-        stepMs: mean(model.stepSeconds, model.steps),
+        stepMs: model.step.ms,
+        recordsPerSecond: tenths(model.recordsPerSecond),
+        firstChunkMs: model.firstChunk.ms,
       }));
   }
 
@@ -107,8 +116,9 @@ export class ModelTable {
       nodes: 0,
       loading: 0,
       failed: 0,
-      stepSeconds: 0,
-      steps: 0,
+      step: new Mean(),
+      firstChunk: new Mean(),
+      recordsPerSecond: 0,
     };
     this.#models.set(name, model);
     return model;
@@ -119,6 +129,27 @@ function learn(words: Set<string>, word: string): void {
   if (word !== '' && words.size < WORDS) words.add(word);
 }
 
-function mean(seconds: number, steps: number): number | null {
-  return steps === 0 ? null : Math.round((seconds / steps) * 1e6) / 1000;
+/** Of times that nodes tell, in seconds; 0 is told where there was none. */
+class Mean {
+  #seconds = 0;
+  #count = 0;
+
+  add(seconds: number): void {
+    if (seconds === 0) return;
+    this.#seconds += seconds;
+    this.#count++;
+  }
+
+  join(other: Mean): void {
+    this.#seconds += other.#seconds;
+    this.#count += other.#count;
+  }
+
+  get ms(): number | null {
+    return this.#count === 0 ? null : Math.round((this.#seconds / this.#count) * 1e6) / 1000;
+  }
+}
+
+function tenths(value: number): number {
+  return Math.round(value * 10) / 10;
 }

@@ -163,6 +163,74 @@ test('a session that its hoster gave up before another has it moved, too', async
   expect(read(await snapshots.make()).totals.moved).toBe(1);
 });
 
+test('the path of a session is told: where it was, what was known of its hoster then, and where it is', async () => {
+  const { core, clock, happenings } = rig();
+  join(core, 'a');
+  join(core, 'b');
+  core.heartbeat(beat('a', { sessionsOpened: [claim('s'), claim('other')] }), HOSTER);
+  expect(happenings.paths.of(core, 's')).toMatchObject([
+    { now: [{ node: 'a', state: 'ONLINE', epoch: 1 }], steps: [] },
+  ]);
+  core.drain('a', undefined);
+  await clock.advance(1000);
+  const at = clock.now();
+  core.heartbeat(beat('b', { sessionsOpened: [claim('s', 2)] }), HOSTER);
+  core.heartbeat(beat('a', { sessionsClosed: [{ sessionId: 's' }] }), HOSTER);
+  const step = { at, from: 'a', to: 'b', epoch: 2 };
+  const [path, ...more] = happenings.paths.of(core, 's');
+  expect(more).toEqual([]);
+  expect(path).toMatchObject({ now: [{ node: 'b', epoch: 2 }], steps: [step] });
+  expect(path?.steps[0]?.why).toContain('a was DRAINING');
+  // It is remembered when nobody has the session any more.
+  core.heartbeat(beat('b', { sessionsClosed: [{ sessionId: 's' }] }), HOSTER);
+  expect(happenings.paths.of(core, 's')).toMatchObject([{ now: [], steps: [step] }]);
+  expect(happenings.paths.of(core, 'unknown')).toEqual([]);
+});
+
+test('of a session that moves again and again the newest moves are kept', async () => {
+  const { core, clock, happenings } = rig();
+  join(core, 'a');
+  join(core, 'b');
+  for (let epoch = 1; epoch <= 40; epoch++) {
+    await clock.advance(100);
+    const [to, from] = epoch % 2 === 0 ? ['a', 'b'] : ['b', 'a'];
+    core.heartbeat(beat(to, { sessionsOpened: [claim('s', epoch)] }), HOSTER);
+    core.heartbeat(beat(from, { sessionsClosed: [{ sessionId: 's' }] }), HOSTER);
+  }
+  const steps = happenings.paths.of(core, 's')[0]?.steps;
+  expect(steps).toHaveLength(16);
+  expect(steps?.at(-1)).toMatchObject({ to: 'a', epoch: 40 });
+});
+
+test('records a second and the time to the first chunk are those that hosters tell', async () => {
+  const { core, snapshots } = rig();
+  const told = (recordsPerSecond: number, firstChunkSeconds: number) => ({
+    models: [
+      {
+        model: 'm',
+        freeSlots: 1,
+        resumeSlots: 0,
+        queueDepth: 0,
+        stepSeconds: 0,
+        recordsPerSecond,
+        firstChunkSeconds,
+      },
+    ],
+    openSessions: 1,
+    eventLoopLagSeconds: 0,
+  });
+  join(core, 'a');
+  join(core, 'b');
+  join(core, 'c');
+  core.heartbeat(beat('a', { load: told(100.04, 0.2) }), HOSTER);
+  core.heartbeat(beat('b', { load: told(50, 0.4) }), HOSTER);
+  core.heartbeat(beat('c', { load: told(NaN, 0) }), HOSTER);
+  const pace = { recordsPerSecond: 150, firstChunkMs: 300 };
+  const { point, models } = read(await snapshots.make());
+  expect(point).toMatchObject(pace);
+  expect(models).toMatchObject([{ name: 'm', ...pace }]);
+});
+
 test('a snapshot that fails is told, and the next one comes', async () => {
   const { clock, snapshots } = rig();
   let fails = true;

@@ -76,7 +76,7 @@ export class Snapshots {
       running: Math.min(open, sum.running),
       waiting: sum.waiting,
       ...this.#rates(totals),
-      stepMs: models.stepMs,
+      ...models.pace,
       lagMs: Math.round(lag * 1e5) / 100,
     };
     const { nodes: byState, banned } = core.sizes();

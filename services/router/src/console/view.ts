@@ -47,6 +47,9 @@ export interface ModelRow extends Slots {
   readonly failed: number;
   /** Mean time of a step over the nodes that tell of it; null where none does. */
   readonly stepMs: number | null;
+  readonly recordsPerSecond: number;
+  /** Mean from the start of a turn to its first chunk over the nodes that tell of it; null where none does. */
+  readonly firstChunkMs: number | null;
 }
 
 export interface Happening {
@@ -79,6 +82,8 @@ export interface Point {
   readonly handOutsPerSecond: number | null;
   readonly refusedPerSecond: number | null;
   readonly movedPerSecond: number | null;
+  readonly recordsPerSecond: number;
+  readonly firstChunkMs: number | null;
   readonly stepMs: number | null;
   readonly lagMs: number;
 }
@@ -117,6 +122,33 @@ export interface Hello {
   readonly incarnation: string;
   readonly rowsPerPage: number;
   readonly history: readonly Point[];
+}
+
+/** One move of a session. */
+export interface Step {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly from: string;
+  readonly to: string;
+  /** Of the session at its new hoster. */
+  readonly epoch: number;
+  /** What was known of the hoster that it left, at that moment. */
+  readonly why: string;
+}
+
+/** Where a durable session is and was: of the answer of `/console/session`. */
+export interface SessionPath {
+  readonly principal: string;
+  /** '' where it is not known. */
+  readonly model: string;
+  /** Who says that he has it, the likeliest first; none: it has ended, or is between two. */
+  readonly now: readonly {
+    readonly node: string;
+    readonly state: string;
+    readonly epoch: number;
+  }[];
+  /** The oldest first. */
+  readonly steps: readonly Step[];
 }
 
 /** A page of nodes: the answer of `/console/nodes`. */

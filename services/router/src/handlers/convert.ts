@@ -102,6 +102,8 @@ function fromLoad(load: v1.Load__Output): NodeLoad {
       resumeSlots: model.resume_slots,
       queueDepth: model.queue_depth,
       stepSeconds: model.step_seconds,
+      recordsPerSecond: model.records_per_second,
+      firstChunkSeconds: model.first_chunk_seconds,
     })),
     openSessions: load.open_sessions,
     eventLoopLagSeconds: load.event_loop_lag_seconds,

@@ -21,6 +21,8 @@ interface Chart {
 const WANTED: readonly Pick<Chart, 'title' | 'unit' | 'read'>[] = [
   { title: 'Sessions that run', unit: '', read: ({ running }) => running },
   { title: 'Sessions that wait', unit: '', read: ({ waiting }) => waiting },
+  { title: 'Records', unit: '/s', read: ({ recordsPerSecond }) => recordsPerSecond },
+  { title: 'Time to the first chunk', unit: ' ms', read: ({ firstChunkMs }) => firstChunkMs },
   { title: 'Hand-outs', unit: '/s', read: ({ handOutsPerSecond }) => handOutsPerSecond },
   { title: 'Refused hand-outs', unit: '/s', read: ({ refusedPerSecond }) => refusedPerSecond },
   { title: 'Sessions that moved', unit: '/s', read: ({ movedPerSecond }) => movedPerSecond },

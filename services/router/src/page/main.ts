@@ -4,6 +4,7 @@ import { Charts } from './charts.js';
 import { byId, clockTime, make, milliseconds, number, setClass, setText } from './dom.js';
 import { Nodes } from './nodes.js';
 import { token, watch } from './router.js';
+import { SessionSearch } from './sessions.js';
 import { Rows } from './table.js';
 import type { Cell } from './table.js';
 
@@ -12,6 +13,7 @@ const STALE_MS = 10_000;
 
 const charts = new Charts(byId('charts'));
 const nodes = new Nodes();
+const sessions = new SessionSearch();
 const models = new Rows(byId('models'));
 let following: AbortController | undefined;
 let who = '';
@@ -33,6 +35,7 @@ function hello({ principal, admin, history, rowsPerPage }: Hello): void {
   byId('leave').hidden = token.value === '';
   charts.begin(history);
   nodes.begin(admin, rowsPerPage);
+  sessions.begin(admin);
 }
 
 function snapshot(now: Snapshot): void {
@@ -77,6 +80,7 @@ function tiles({ nodes: known, sessions, totals, point }: Snapshot): void {
     ['Sessions that run', number(sessions.running)],
     ['Sessions that wait', number(sessions.waiting)],
     ['Free slots', number(sessions.free)],
+    ['Records a second', number(point.recordsPerSecond)],
     ['Hand-outs a second', number(point.handOutsPerSecond)],
     ['Hand-outs', number(totals.handOuts.ok ?? 0)],
     ['Sessions that moved', number(totals.moved)],
@@ -108,6 +112,8 @@ function modelCells(row: ModelRow): readonly Cell[] {
     { text: number(row.running) },
     { text: number(row.free) },
     { text: number(row.waiting) },
+    { text: number(row.recordsPerSecond) },
+    { text: milliseconds(row.firstChunkMs) },
     { text: milliseconds(row.stepMs) },
   ];
 }

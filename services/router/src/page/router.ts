@@ -1,4 +1,4 @@
-import type { Hello, NodePage, NodeRow, Snapshot } from '../console/view.js';
+import type { Hello, NodePage, NodeRow, SessionPath, Snapshot } from '../console/view.js';
 import { readEvents } from './events.js';
 
 /** What the router says to a request that it refuses. */
@@ -65,6 +65,11 @@ export async function nodePage(find: string, from: number, signal: AbortSignal):
   const query = new URLSearchParams({ find, from: String(from) });
   const response = await ask(`nodes?${query.toString()}`, { signal });
   return (await response.json()) as NodePage;
+}
+
+export async function pathsOf(id: string): Promise<readonly SessionPath[]> {
+  const response = await ask(`session?${new URLSearchParams({ id }).toString()}`, {});
+  return (await response.json()) as readonly SessionPath[];
 }
 
 /** Asks for a drain, or takes it back. Answers the node as it is then. */

@@ -35,6 +35,10 @@ export interface ModelLoad {
   readonly resumeSlots: number;
   readonly queueDepth: number;
   readonly stepSeconds: number;
+  /** Default 0. */
+  readonly recordsPerSecond?: number;
+  /** Mean since the heartbeat before; default 0: there was none. */
+  readonly firstChunkSeconds?: number;
 }
 
 export interface NodeLoad {
@@ -72,6 +76,8 @@ export interface Slot {
   kept: number;
   queueDepth: number;
   stepSeconds: number;
+  recordsPerSecond: number;
+  firstChunkSeconds: number;
   /** Reservations: handed out and not yet seen as consumed. */
   readonly leases: Set<string>;
   class: SlotClass;

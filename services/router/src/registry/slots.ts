@@ -20,6 +20,8 @@ export function makeSlots(node: Node, offers: readonly Offer[], most: number): M
       kept: 0,
       queueDepth: 0,
       stepSeconds: 0,
+      recordsPerSecond: 0,
+      firstChunkSeconds: 0,
       leases: new Set(),
       class: 'unready',
     });
@@ -46,6 +48,8 @@ export function applyLoad(node: Node, load: NodeLoad): boolean {
     slot.kept = kept;
     slot.queueDepth = queueDepth;
     slot.stepSeconds = clamp(told.stepSeconds, 0, 1e9);
+    slot.recordsPerSecond = clamp(told.recordsPerSecond ?? 0, 0, 1e9);
+    slot.firstChunkSeconds = clamp(told.firstChunkSeconds ?? 0, 0, 1e9);
     const { stepSeconds } = slot;
     known.push({
       model: told.model,
