@@ -94,6 +94,7 @@ const steps = [
   ['openai client', () => run('bash', ['test/interop/openai/run.sh'])],
   ['go client', () => run('bash', ['test/go/run.sh'])],
   ['packages', () => run(process.execPath, ['test/packages/check.mjs'])],
+  ['charts', () => run('bash', ['test/charts/run.sh'])],
   ['browser', () => run('bash', ['test/browser/run.sh'])],
   ['node tests', () => run('bash', ['test/node-tests/run.sh'])],
   ['webgpu provider', () => run('bash', ['test/webgpu/run.sh'])],

@@ -46,7 +46,9 @@ function comparable(object) {
 
 const comparables = (objects) =>
   new Map(
-    [...objects.values()].map(comparable).map((each) => [`${each.kind} ${each.metadata.name}`, each]),
+    [...objects.values()]
+      .map(comparable)
+      .map((each) => [`${each.kind} ${each.metadata.name}`, each]),
   );
 
 function assertSame(ofChart, ofKustomize, only = () => true) {

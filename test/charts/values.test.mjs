@@ -26,7 +26,11 @@ const everything = {
     extraEnv: [{ name: 'CABSTAND_LOG_LEVEL', value: 'debug' }],
   },
   gateway: {
-    service: { type: 'LoadBalancer', annotations: { a: 'b' }, loadBalancerSourceRanges: ['10.0.0.0/8'] },
+    service: {
+      type: 'LoadBalancer',
+      annotations: { a: 'b' },
+      loadBalancerSourceRanges: ['10.0.0.0/8'],
+    },
     http: { enabled: true, corsOrigins: ['https://app.example.org'] },
   },
   podMonitor: { enabled: true, labels: { release: 'prometheus' } },
@@ -36,7 +40,11 @@ const everything = {
 
 const sets = {
   defaults: {},
-  'no keys': { auth: { mode: 'none' }, hoster: { drain: { enabled: true } }, podMonitor: { enabled: true } },
+  'no keys': {
+    auth: { mode: 'none' },
+    hoster: { drain: { enabled: true } },
+    podMonitor: { enabled: true },
+  },
   'gateways of one key': { gateway: { kind: 'Deployment' }, podMonitor: { enabled: true } },
   'without policies and budgets': {
     networkPolicy: { enabled: false },
@@ -46,7 +54,12 @@ const sets = {
   everything,
 };
 
-const PODS = ['StatefulSet router', 'StatefulSet hoster', 'StatefulSet gateway', 'Deployment gateway'];
+const PODS = [
+  'StatefulSet router',
+  'StatefulSet hoster',
+  'StatefulSet gateway',
+  'Deployment gateway',
+];
 const containersOf = (objects) =>
   PODS.flatMap((key) => objects.get(key)?.spec.template.spec.containers ?? []);
 
@@ -91,7 +104,10 @@ for (const [name, values] of Object.entries(sets)) {
 }
 
 test('the schemas refuse what Kubernetes would refuse', () => {
-  const bad = template().replaceAll('terminationGracePeriodSeconds:', 'terminationGracePeriodSecond:');
+  const bad = template().replaceAll(
+    'terminationGracePeriodSeconds:',
+    'terminationGracePeriodSecond:',
+  );
   assert.match(conformance(bad).stdout, /terminationGracePeriodSecond/);
 });
 
@@ -105,7 +121,11 @@ test('without TLS the health of gRPC is asked whether a pod is ready, and the ad
   for (const container of containersOf(chart({ auth: { mode: 'none' } }))) {
     const { port } = container.readinessProbe.grpc;
     assert.equal(port, container.ports.find(({ name }) => name === 'grpc').containerPort);
-    assert.deepEqual(container.livenessProbe.httpGet, { path: '/healthz', port: 'admin', scheme: 'HTTP' });
+    assert.deepEqual(container.livenessProbe.httpGet, {
+      path: '/healthz',
+      port: 'admin',
+      scheme: 'HTTP',
+    });
   }
 });
 
@@ -121,7 +141,8 @@ test('gateways of a Deployment mount the one key that all have', () => {
 test('a third router is dialled by hosters and gateways', () => {
   const of = (container) => container.env.find(({ name }) => name === 'CABSTAND_ROUTERS')?.value;
   const [, ...others] = containersOf(chart({ router: { replicas: 3 } }));
-  for (const each of others) assert.match(of(each), /router-2\.routers\.\$\(POD_NAMESPACE\)\.svc:50050$/);
+  for (const each of others)
+    assert.match(of(each), /router-2\.routers\.\$\(POD_NAMESPACE\)\.svc:50050$/);
 });
 
 test('a hoster with a GPU asks for it, and runs the image that has its libraries', () => {
@@ -139,7 +160,9 @@ test('a change of the configuration of a service starts its pods again, and no o
       (key) => chart(values).get(key).spec.template.metadata.annotations['cabstand/config'],
     );
   const [router, hoster, gateway] = hashes({});
-  const [sameRouter, otherHoster, sameGateway] = hashes({ hoster: { config: { log: { level: 'debug' } } } });
+  const [sameRouter, otherHoster, sameGateway] = hashes({
+    hoster: { config: { log: { level: 'debug' } } },
+  });
   assert.deepEqual([sameRouter, sameGateway], [router, gateway]);
   assert.notEqual(otherHoster, hoster);
 });
