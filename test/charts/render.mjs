@@ -29,7 +29,10 @@ function objects(text) {
 
 /** Runs helm with the chart and these values. Returns `status`, `stdout` and `stderr`. */
 function helm(command, values) {
-  return spawnSync('helm', [...command, '--namespace', 'cabstand', '--values', '-'], {
+  // One that `go install` made knows of no version of Kubernetes that is in use.
+  const version = process.env.KUBE_VERSION;
+  const args = [...command, '--kube-version', version, '--namespace', 'cabstand', '--values', '-'];
+  return spawnSync('helm', args, {
     input: stringify(values),
     encoding: 'utf8',
     env: { ...process.env, HELM_CACHE_HOME: tmpdir(), HELM_CONFIG_HOME: tmpdir() },

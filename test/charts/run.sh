@@ -12,6 +12,7 @@ HELM=v3.22.0 KUBECONFORM=v0.8.0 KUSTOMIZE_VERSION=v5.8.3
 KUBERNETES=v1.34.4 OPERATOR=v0.85.0 KEDA=v2.21.0
 tools=$cache/charts-$HELM-$KUBECONFORM-$KUSTOMIZE_VERSION
 export PATH=$tools:$PATH SCHEMAS=$cache/schemas-$KUBERNETES-$OPERATOR-$KEDA
+export KUBE_VERSION=${KUBERNETES#v}
 
 # `go install` puts a program there once it is whole.
 have() { [ -x "$tools/$(basename "$1")" ] || GOBIN=$tools CGO_ENABLED=0 go install -ldflags='-s -w' "$1@$2"; }

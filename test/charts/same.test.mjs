@@ -13,6 +13,8 @@ const OF_HELM = [
   'helm.sh/chart',
 ];
 
+const by = (key) => (a, b) => a[key].localeCompare(b[key]);
+
 /** Without what differs by intention, on both sides. */
 function comparable(object) {
   const copy = JSON.parse(JSON.stringify(object));
@@ -37,7 +39,11 @@ function comparable(object) {
       container.image = container.image.replace(/^cabstand:0\.1\.0$/, 'cabstand');
       // The default of a tag that is not `latest`.
       if (container.imagePullPolicy === 'IfNotPresent') delete container.imagePullPolicy;
+      // Patches of kustomize come first. That variables come after those that they name is looked at elsewhere.
+      container.env.sort(by('name'));
+      container.volumeMounts.sort(by('mountPath'));
     }
+    spec.template.spec.volumes.sort(by('name'));
     for (const { configMap } of spec.template.spec.volumes)
       if (configMap !== undefined) configMap.name = configMap.name.replace(/-[a-z0-9]{10}$/, '');
   }
