@@ -66,10 +66,10 @@ const containersOf = (objects) =>
 /** What kubeconform says of these manifests, by the schemas of Kubernetes and of those operators. */
 function conformance(manifests) {
   const schemas = path.join(process.env.SCHEMAS, '{{.ResourceKind}}{{.KindSuffix}}.json');
-  return spawnSync('kubeconform', ['-strict', '-summary', '-schema-location', schemas], {
-    input: manifests,
-    encoding: 'utf8',
-  });
+  const args = ['-strict', '-summary', '-schema-location', schemas];
+  const said = spawnSync('kubeconform', args, { input: manifests, encoding: 'utf8' });
+  if (said.error !== undefined) throw said.error;
+  return said;
 }
 
 for (const [name, values] of Object.entries(sets)) {
@@ -91,7 +91,11 @@ for (const [name, values] of Object.entries(sets)) {
         const variables = { POD_NAME: `${service}-0`, POD_NAMESPACE: 'cabstand' };
         for (const each of env)
           if (each.value !== undefined)
-            variables[each.name] = each.value.replaceAll(/\$\((\w+)\)/g, (_, of) => variables[of]);
+            variables[each.name] = each.value.replaceAll(/\$\((\w+)\)/g, (_, of) => {
+              // Kubernetes leaves what is not there yet as it is.
+              assert.ok(of in variables, `${each.name} comes before ${of}`);
+              return variables[of];
+            });
         serviceConfig(service, ['--config', at], variables);
         // Without keys nothing of them is mounted.
         const keys = volumeMounts.filter(({ mountPath }) => mountPath.startsWith('/keys/'));
