@@ -79,6 +79,7 @@ const steps = [
   ['types', () => npm('typecheck')],
   ['contract', contract],
   ['supply chain', supplyChain],
+  ['charts', () => run('bash', ['test/charts/run.sh'])],
   ['npm test', () => tests('test')],
   ['failures', () => tests('test:failover')],
   ['random faults', () => npm('test:faults', '--', '--faults', '25')],
@@ -101,7 +102,7 @@ const steps = [
 ];
 
 /** They only read what was built: they run while the tests do, with what these leave of the processors. */
-const BESIDE = ['lint', 'types', 'contract', 'supply chain'];
+const BESIDE = ['lint', 'types', 'contract', 'supply chain', 'charts'];
 
 /** Runs these steps in a process of their own; what they say is said once they have ended. */
 function startBeside() {

@@ -46,8 +46,10 @@ const secret = (name, files) => ({
 });
 
 function membersOf(service) {
+  // `gateway` is the key that all have where gateways are a Deployment. Hosters have none in common.
+  const number = service === 'gateway' ? '(?:-\\d+)?' : '-\\d+';
   const names = readdirSync(folder).flatMap(
-    (file) => new RegExp(`^(${service}-\\d+)\\.key\\.json$`).exec(file)?.[1] ?? [],
+    (file) => new RegExp(`^(${service}${number})\\.key\\.json$`).exec(file)?.[1] ?? [],
   );
   if (names.length === 0) {
     console.error(

@@ -33,6 +33,17 @@ down
 
 echo 'building the image …'
 docker build --quiet --network host "${build_args[@]}" -f deploy/Dockerfile -t cabstand:local . >/dev/null || fail 'the build'
+
+echo 'what the image holds …'
+inside() { docker run --rm --network none --entrypoint "$1" cabstand:local "${@:2}"; }
+inside cat /app/sbom.cdx.json | node -e '
+  const { bomFormat, components } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+  const found = components.some(({ name }) => name === "onnxruntime-node");
+  process.exit(bomFormat === "CycloneDX" && found ? 0 : 1);' || fail 'the list of packages in the image'
+extra=$(inside find /app '(' -name '*.map' -o -name '*.d.ts' -o -path '*/bin/napi-v6/*/*.node' \
+  ! -path "*/linux/$(inside node -p process.arch)/*" ')' -print -quit)
+[ -z "$extra" ] || fail "the image has $extra"
+
 "${compose[@]}" up -d router hoster1 hoster2 gateway prometheus || fail 'the start'
 "${compose[@]}" up --no-build --exit-code-from demo demo || fail 'the demo client'
 

@@ -92,3 +92,13 @@ test('an administrator of the name drainer is for the component that drains', as
   const data = dataOf(secrets(), volume!);
   expect(Object.keys(data!).sort()).toEqual(volume!.secret.items.map(({ key }) => key).sort());
 });
+
+test('a key that all gateways of a Deployment have is one of theirs; of hosters there is none', async () => {
+  for (const role of ['gateway', 'hoster'] as const)
+    await addMember({ folder, name: role, roles: [role] });
+  const keysOf = (name: string) =>
+    Object.keys(secrets().find(({ metadata }) => metadata.name === name)!.data);
+  const shared = ['gateway.key.json', 'gateway.crt', 'gateway.key'];
+  expect(keysOf('cabstand-gateway-keys')).toEqual(expect.arrayContaining(shared));
+  expect(keysOf('cabstand-hoster-keys')).not.toContain('hoster.key.json');
+});
