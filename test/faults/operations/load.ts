@@ -1,0 +1,32 @@
+import { channelCredentials } from '@cabstand/auth';
+import { RemoteManager, SessionManager } from '@cabstand/client';
+import { scrape, total } from '@cabstand/testing';
+import type { Subnet } from '@cabstand/testing';
+import type { Caller, Callers, Seen } from '../callers';
+
+/** A client that has the key that lies in the folder of the subnet now, and knows the routers that there are now. */
+export function newCaller(subnet: Subnet): Caller {
+  const options = {
+    authorizer: subnet.authorizer('client'),
+    credentials: channelCredentials(subnet.clientTls),
+  };
+  const remote = new RemoteManager({ routers: subnet.routerAddresses, ...options });
+  return { remote, sessions: new SessionManager(remote) };
+}
+
+/** Every caller went on meanwhile, sessions were opened, and none failed. */
+export async function unharmed(callers: Callers, act: () => Promise<unknown>): Promise<Seen> {
+  const seen = await callers.over(act);
+  expect(callers.failures).toEqual([]);
+  expect(seen.running).toBe(callers.running);
+  expect(seen.opened).toBeGreaterThanOrEqual(callers.opening);
+  return seen;
+}
+
+/** Sessions that a hoster has open. */
+export const sessionsAt = async (admin: string): Promise<number> =>
+  total(await scrape(admin), 'cabstand_open_sessions');
+
+/** How many sessions were opened for the first time at a hoster. */
+export const openedAt = ({ places }: Seen, address: string): number =>
+  [...places].reduce((sum, [place, count]) => sum + (place.startsWith(`${address}@`) ? count : 0), 0);
