@@ -92,7 +92,9 @@ export const turnWith = (subnet: Subnet, address: string, ticket: string): Promi
 /** Waits until each router hands every hoster out. */
 export async function online(subnet: Subnet): Promise<void> {
   for (const address of subnet.routerAddresses)
-    await until(`${address} to know every hoster`, () =>
+    await until(
+      `${address} to know every hoster`,
+      () =>
       withClient(subnet, address, subnet.authorizer('client'), async (router) => {
         for await (const { nodes } of router.serverStream(
           RouterService.rpc_watch_nodes,
@@ -105,5 +107,7 @@ export async function online(subnet: Subnet): Promise<void> {
           );
         return undefined;
       }),
+      // A machine may be busy with other things.
+      { timeoutMs: 60_000 },
     );
 }

@@ -8,7 +8,7 @@ import { issueToken } from '@cabstand/auth-admin';
 import { token } from '@cabstand/client';
 import { HosterService, RpcClient } from '@cabstand/rpc';
 import type { Authorizer } from '@cabstand/rpc';
-import { REPOSITORY_ROOT, Subnet, refusalOf, scrape, total, until } from '@cabstand/testing';
+import { REPOSITORY_ROOT, Subnet, refusalOf, scrape, total } from '@cabstand/testing';
 import type { Service, ServiceChanges } from '@cabstand/testing';
 import { isAlive } from '../support/processes';
 import { SmallDisk } from '../support/small-disk';
@@ -16,7 +16,7 @@ import { MODEL, online } from './asking';
 import { Callers } from './callers';
 import { TestNode } from './node';
 import { cabstand, ended } from './operations/command';
-import { newCaller, openedAt, sessionsAt, unharmed } from './operations/load';
+import { eventually, newCaller, openedAt, sessionsAt, unharmed } from './operations/load';
 import { operatedModels } from './operations/models';
 
 const CREW = { running: 4, opening: 2, plain: 2, riding: 2 };
@@ -30,7 +30,7 @@ let callers: Callers;
 beforeAll(async () => {
   models = operatedModels();
   subnet = await Subnet.start({
-    ...{ models, routers: 1, hosters: 1, verifyServers: true },
+    ...{ models, routers: 1, hosters: 1, verifyServers: true, readyMs: 240_000 },
     hosterConfig: { engines: { restart_seconds: 0.1, spares: 0 } },
   });
   callers = new Callers(newCaller(subnet), CREW);
@@ -40,7 +40,7 @@ afterAll(async () => {
   await callers[Symbol.asyncDispose]();
   await subnet.stop();
   rmSync(models, { recursive: true });
-}, 120_000);
+}, 240_000);
 
 /** One more hoster, until sessions run on it. */
 async function another(changes: ServiceChanges): Promise<TestNode> {
@@ -50,7 +50,7 @@ async function another(changes: ServiceChanges): Promise<TestNode> {
   await subnet.ready(service(index));
   await online(subnet);
   const seen = await unharmed(callers, () =>
-    until(`sessions at ${address}`, async () => (await sessionsAt(admin)) > 1 || undefined),
+    eventually(`sessions at ${address}`, async () => (await sessionsAt(admin)) > 1 || undefined),
   );
   expect(openedAt(seen, address)).toBeGreaterThan(0);
   return new TestNode(subnet, 'hoster', index);
@@ -73,7 +73,7 @@ const stateOf = async (admin: string, model: string, state: string): Promise<num
 async function killEngine(hoster: TestNode): Promise<void> {
   const pid = hoster.engine(MODEL)!;
   process.kill(pid, 'SIGKILL');
-  await until('the engine to be gone', () => !isAlive(pid) || undefined);
+  await eventually('the engine to be gone', () => !isAlive(pid) || undefined);
 }
 
 test('a disk that is lost: what is loaded serves on, and what cannot be read again goes elsewhere', async () => {
@@ -90,7 +90,7 @@ test('a disk that is lost: what is loaded serves on, and what cannot be read aga
     // An engine that dies cannot load its model again: its sessions move, and those of the other model stay.
     const { moves } = await unharmed(callers, async () => {
       await killEngine(hoster);
-      await until(`${MODEL} to be told as failed`, async () =>
+      await eventually(`${MODEL} to be told as failed`, async () =>
         (await stateOf(admin, MODEL, 'failed')) === 1 ? true : undefined,
       );
     });
@@ -115,13 +115,13 @@ test('a disk that is lost: what is loaded serves on, and what cannot be read aga
     });
     const told = await cabstand(subnet, 'info', '--model', MODEL, '--hoster', address);
     expect(told).toContain(`${MODEL}.onnx`);
-    await until('a ride at the half hoster', async () => (await sessionsAt(admin)) >= 0 || undefined);
+    await eventually('a ride at the half hoster', async () => (await sessionsAt(admin)) >= 0 || undefined);
     subnet.hosters.pop();
     await unharmed(callers, async () => expect(await hoster.leave()).toBe(true));
   } finally {
     rmSync(own, { recursive: true, force: true });
   }
-}, 120_000);
+}, 240_000);
 
 test('a disk without room for logs, sockets and results: sessions go on, and lines that are lost are counted', async () => {
   using disk = new SmallDisk(40, 256);
@@ -152,7 +152,7 @@ test('a disk without room for logs, sockets and results: sessions go on, and lin
   // An engine that dies gets no socket: its sessions go on elsewhere, and it comes back once there is room.
   const { moves } = await unharmed(callers, async () => {
     await killEngine(hoster);
-    await until('the log to say that there is no room', () =>
+    await eventually('the log to say that there is no room', () =>
       hoster.output.includes('no room on the disk') ? true : undefined,
     );
   });
@@ -162,16 +162,16 @@ test('a disk without room for logs, sockets and results: sessions go on, and lin
   filled.free();
   await unharmed(callers, async () => {
     await cabstand(subnet, 'load', MODEL, '--hoster', address);
-    await until('sessions at the hoster again', async () =>
+    await eventually('sessions at the hoster again', async () =>
       (await stateOf(admin, MODEL, 'ready')) === 1 && (await sessionsAt(admin)) > 0
         ? true
         : undefined,
     );
-    await until('the audit log to go on', () => lines().length > before + 1 || undefined);
+    await eventually('the audit log to go on', () => lines().length > before + 1 || undefined);
   });
   expect(lines().join('\n')).toContain('log lines could not be written');
   await without(hoster);
-}, 120_000);
+}, 240_000);
 
 /** Signs as anybody does who does not correct a clock by what a server says. */
 const uncorrected = ({ refresh: _, ...authorizer }: Authorizer): Authorizer => authorizer;
@@ -224,5 +224,5 @@ test.each([OFF_MS, -OFF_MS])(
     expect(clock).toMatch(/this machine is (10 min|600|599)/);
     await without(hoster);
   },
-  120_000,
+  240_000,
 );

@@ -5,7 +5,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { subnetPaths } from '@cabstand/auth-admin';
-import { REPOSITORY_ROOT, Subnet, scrape, total, until } from '@cabstand/testing';
+import { REPOSITORY_ROOT, Subnet, scrape, total } from '@cabstand/testing';
 import { MODEL, online } from './asking';
 import { Callers } from './callers';
 import type { Crew } from './callers';
@@ -14,7 +14,7 @@ import { GatewayNode } from './gateways/node';
 import { TestNode } from './node';
 import { cabstand } from './operations/command';
 import { throughGateways } from './operations/gateway-caller';
-import { newCaller, openedAt, sessionsAt, unharmed } from './operations/load';
+import { eventually, newCaller, openedAt, sessionsAt, unharmed } from './operations/load';
 import { addVersion2, operatedModels } from './operations/models';
 import { NextBuild } from './operations/next-build';
 
@@ -39,8 +39,8 @@ beforeAll(async () => {
   resolve('127.0.0.1', '127.0.0.1');
   require(NAMES);
   subnet = await Subnet.start({
-    ...{ models, named: true, routers: 2, hosters: 2 },
-    hosterConfig: { shutdown_seconds: 15 },
+    ...{ models, named: true, routers: 2, hosters: 2, readyMs: 240_000 },
+    hosterConfig: { shutdown_seconds: 15, engines: { spares: 0 } },
   });
   gateways = [
     await GatewayNode.start(subnet, 'gateway-1', {}),
@@ -63,7 +63,7 @@ afterAll(async () => {
   delete process.env['NAMES_FILE'];
   if (before === undefined) delete process.env['NODE_OPTIONS'];
   else process.env['NODE_OPTIONS'] = before;
-}, 120_000);
+}, 240_000);
 
 /** Where the names of the routers lead from now on. */
 function resolve(...addresses: readonly string[]): void {
@@ -116,7 +116,7 @@ test('hosters are upgraded one after the other', async () => {
   }
   expect(await versions(adminsOf(subnet.hosters))).toEqual(new Set([next.version]));
   for (const { child } of subnet.hosters) expect(pids).not.toContain(child.pid);
-}, 120_000);
+}, 240_000);
 
 test('routers are upgraded one after the other', async () => {
   const pids = subnet.routers.map(({ child }) => child.pid);
@@ -131,7 +131,7 @@ test('routers are upgraded one after the other', async () => {
   }
   expect(await versions(adminsOf(subnet.routers))).toEqual(new Set([next.version]));
   for (const { child } of subnet.routers) expect(pids).not.toContain(child.pid);
-}, 120_000);
+}, 240_000);
 
 test('gateways are upgraded one after the other', async () => {
   const pids = gateways.map(({ pid }) => pid);
@@ -141,7 +141,7 @@ test('gateways are upgraded one after the other', async () => {
   }
   expect(await versions(adminsOf(gateways))).toEqual(new Set([next.version]));
   for (const { pid } of gateways) expect(pids).not.toContain(pid);
-}, 120_000);
+}, 240_000);
 
 test('a hoster is added, gets sessions, and is taken away again', async () => {
   const added = subnet.hosters.length;
@@ -150,7 +150,7 @@ test('a hoster is added, gets sessions, and is taken away again', async () => {
     await subnet.ready(subnet.hosters[added]!);
     await online(subnet);
     const { admin } = subnet.hosters[added]!;
-    await until(
+    await eventually(
       'the new hoster to have sessions',
       async () => (await sessionsAt(admin)) > 1 || undefined,
     );
@@ -161,7 +161,7 @@ test('a hoster is added, gets sessions, and is taken away again', async () => {
     subnet.hosters.pop();
     await online(subnet);
   });
-}, 120_000);
+}, 240_000);
 
 test('a new version of a model: running sessions end on the old one, new ones get the new one', async () => {
   addVersion2(models);
@@ -188,15 +188,15 @@ test('a new version of a model: running sessions end on the old one, new ones ge
   expect(callers.failures).toEqual([]);
   callers = later;
   await unharmed(callers, () =>
-    until('the old version to be gone', async () => (await loaded('1')) === 0 || undefined),
+    eventually('the old version to be gone', async () => (await loaded('1')) === 0 || undefined),
   );
-}, 120_000);
+}, 240_000);
 
 /** Waits until every hoster is registered at so many routers. */
 const registered = (routers: number): Promise<unknown> =>
   Promise.all(
     subnet.hosters.map(({ admin }) =>
-      until(
+      eventually(
         `${admin} to be registered at ${String(routers)} routers`,
         async () =>
           total(await scrape(admin), 'cabstand_registered_routers') === routers || undefined,
@@ -222,7 +222,7 @@ test('routers that have names move to other addresses, and nobody is told', asyn
     });
   }
   expect(subnet.hosters.map(({ child }) => child.pid)).toEqual(pids);
-}, 120_000);
+}, 240_000);
 
 test('routers move to other names: new ones beside the old ones, then the lists, then the old ones go', async () => {
   await unharmed(callers, async () => {
@@ -245,4 +245,4 @@ test('routers move to other names: new ones beside the old ones, then the lists,
     await registered(2);
     await online(subnet);
   });
-}, 120_000);
+}, 240_000);
