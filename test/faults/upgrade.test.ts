@@ -42,18 +42,21 @@ beforeAll(async () => {
     ...{ models, named: true, routers: 2, hosters: 2, readyMs: 240_000 },
     hosterConfig: { shutdown_seconds: 15, engines: { spares: 0 } },
   });
+  const timeouts = { recover_seconds: 120, place_seconds: 60 };
   gateways = [
-    await GatewayNode.start(subnet, 'gateway-1', {}),
-    await GatewayNode.start(subnet, 'gateway-2', {}),
+    await GatewayNode.start(subnet, 'gateway-1', { timeouts }),
+    await GatewayNode.start(subnet, 'gateway-2', { timeouts }),
   ];
   throughBoth = new GrpcCaller(gateways, subnetPaths(subnet.keys).key('client'));
-  const caller = newCaller(subnet);
-  const others = [await throughGateways(throughBoth, caller)];
-  callers = new Callers(caller, { ...CREW, others });
 }, 300_000);
 
+beforeEach(async () => {
+  callers = await newCallers();
+}, 60_000);
+
+afterEach(() => callers[Symbol.asyncDispose](), 60_000);
+
 afterAll(async () => {
-  await callers[Symbol.asyncDispose]();
   throughBoth[Symbol.dispose]();
   for (const gateway of gateways) await gateway[Symbol.asyncDispose]();
   await subnet.stop();
@@ -69,6 +72,11 @@ afterAll(async () => {
 function resolve(...addresses: readonly string[]): void {
   const lines = addresses.map((address, i) => `router-${String(i)}.test ${address}\n`);
   writeFileSync(process.env['NAMES_FILE'] ?? '', lines.join(''));
+}
+
+async function newCallers(): Promise<Callers> {
+  const caller = newCaller(subnet);
+  return new Callers(caller, { ...CREW, others: [await throughGateways(throughBoth, caller)] });
 }
 
 async function versionOf(admin: string): Promise<string> {
@@ -181,9 +189,7 @@ test('a new version of a model: running sessions end on the old one, new ones ge
   const opened = [...places.keys()].filter((place) => place.endsWith('@2'));
   expect(opened).not.toEqual([]);
   expect([...places.keys()].filter((place) => !place.endsWith('@2'))).toEqual([]);
-  const caller = newCaller(subnet);
-  const others = [await throughGateways(throughBoth, caller)];
-  const later = new Callers(caller, { ...CREW, others });
+  const later = await newCallers();
   await callers[Symbol.asyncDispose]();
   expect(callers.failures).toEqual([]);
   callers = later;

@@ -6,6 +6,8 @@ import type { Caller, Callers, Seen } from '../callers';
 
 /** A machine may be busy with other things. */
 const PATIENCE_MS = 60_000;
+const PATIENT = { keepalive: { timeoutMs: 20_000 }, connectMs: 10_000, acquireMs: 20_000 };
+const TIMEOUTS = { placeMs: 120_000, recoverMs: 120_000, firstMs: 60_000, stallMs: 20_000 };
 
 /** Waits as long as a busy machine may take. */
 export const eventually = <T>(
@@ -19,8 +21,8 @@ export function newCaller(subnet: Subnet): Caller {
     authorizer: subnet.authorizer('client'),
     credentials: channelCredentials(subnet.clientTls),
   };
-  const remote = new RemoteManager({ routers: subnet.routerAddresses, ...options });
-  return { remote, sessions: new SessionManager(remote) };
+  const remote = new RemoteManager({ routers: subnet.routerAddresses, ...options, ...PATIENT });
+  return { remote, sessions: new SessionManager(remote, { timeouts: TIMEOUTS }) };
 }
 
 /** Throws unless every caller went on meanwhile, sessions were opened, and none failed. */
