@@ -95,18 +95,18 @@ export async function online(subnet: Subnet): Promise<void> {
     await until(
       `${address} to know every hoster`,
       () =>
-      withClient(subnet, address, subnet.authorizer('client'), async (router) => {
-        for await (const { nodes } of router.serverStream(
-          RouterService.rpc_watch_nodes,
-          { models: [MODEL] },
-          { timeoutMs: 5000 },
-        ))
-          return (
-            nodes.filter(({ state }) => state === 'NODE_STATE_ONLINE').length ===
-              subnet.hosters.length || undefined
-          );
-        return undefined;
-      }),
+        withClient(subnet, address, subnet.authorizer('client'), async (router) => {
+          for await (const { nodes } of router.serverStream(
+            RouterService.rpc_watch_nodes,
+            { models: [MODEL] },
+            { timeoutMs: 5000 },
+          ))
+            return (
+              nodes.filter(({ state }) => state === 'NODE_STATE_ONLINE').length ===
+                subnet.hosters.length || undefined
+            );
+          return undefined;
+        }),
       // A machine may be busy with other things.
       { timeoutMs: 60_000 },
     );

@@ -239,7 +239,8 @@ export class Callers implements AsyncDisposable {
   async #until(what: string, done: () => boolean): Promise<void> {
     await until(what, () => this.failures.length > 0 || done() || undefined, {
       timeoutMs: PATIENCE_MS,
-      explain: () => this.#all.map(({ records, ended }) => `${String(records)}/${String(ended)}`).join(' '),
+      explain: () =>
+        this.#all.map(({ records, ended }) => `${String(records)}/${String(ended)}`).join(' '),
     });
     if (this.failures.length > 0)
       throw new AggregateError(this.failures, `a caller failed: ${String(this.failures[0])}`);

@@ -223,12 +223,14 @@ test.each([OFF_MS, -OFF_MS])(
     });
 
     const page = await scrape(admin);
-    expect(total(page, 'cabstand_auth_refusals_total', { reason: 'CLOCK_SKEW' })).toBeGreaterThan(0);
+    expect(total(page, 'cabstand_auth_refusals_total', { reason: 'CLOCK_SKEW' })).toBeGreaterThan(
+      0,
+    );
     const offset = total(page, 'cabstand_clock_offset_seconds') * 1000;
     expect(Math.abs(offset + shift)).toBeLessThan(10_000);
-    const named = subnet.routers[0]!.child.output
-      .split('\n')
-      .filter((line) => line.includes('clock of a hoster') && line.includes(address));
+    const named = subnet.routers[0]!.child.output.split('\n').filter(
+      (line) => line.includes('clock of a hoster') && line.includes(address),
+    );
     expect(named).toHaveLength(1);
     expect(hoster.output).toContain('the clock of a router is off');
     const { code, output } = await ended(subnet, 'doctor', '--json');

@@ -91,11 +91,7 @@ export class TestNode {
   }
 
   /** Waits for its end, if it was killed, and starts it again at the same address; ready then. */
-  async startAgain(
-    delayMs = 0,
-    signal?: AbortSignal,
-    changes: ServiceChanges = {},
-  ): Promise<void> {
+  async startAgain(delayMs = 0, signal?: AbortSignal, changes: ServiceChanges = {}): Promise<void> {
     await this.#service.child.exited;
     this.#engines.clear();
     await sleep(delayMs, signal);

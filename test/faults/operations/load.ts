@@ -42,4 +42,7 @@ export const sessionsAt = async (admin: string): Promise<number> =>
 
 /** How many sessions were opened for the first time at a hoster. */
 export const openedAt = ({ places }: Seen, address: string): number =>
-  [...places].reduce((sum, [place, count]) => sum + (place.startsWith(`${address}@`) ? count : 0), 0);
+  [...places].reduce(
+    (sum, [place, count]) => sum + (place.startsWith(`${address}@`) ? count : 0),
+    0,
+  );
