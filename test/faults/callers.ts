@@ -35,7 +35,7 @@ export interface Seen {
   readonly opened: number;
   /** How often a session went on at another hoster. */
   readonly moves: number;
-  /** Sessions that were opened for the first time, by hoster and version of the model: `node@version`. */
+  /** Sessions whose first turn ended, by hoster and version of the model: `node@version`. */
   readonly places: ReadonlyMap<string, number>;
   /** Records of both. */
   readonly records: number;
@@ -194,8 +194,10 @@ export class Callers implements AsyncDisposable {
 
   #session({ sessions }: Caller, options: Partial<SessionOptions> = {}): Session {
     const session = this.#watched(sessions.session({ model: MODEL, ...options }));
-    session.once('opened', ({ version }) => {
-      const place = `${session.node?.nodeId ?? ''}@${version}`;
+    let opened = '';
+    session.once('opened', ({ version }) => (opened = version));
+    session.once('turnEnd', () => {
+      const place = `${session.node?.nodeId ?? ''}@${opened}`;
       this.#places.set(place, (this.#places.get(place) ?? 0) + 1);
     });
     return session;

@@ -188,7 +188,12 @@ test('a disk without room for logs, sockets and results: sessions go on, and lin
 }, 240_000);
 
 /** Signs as anybody does who does not correct a clock by what a server says. */
-const uncorrected = ({ refresh: _, ...authorizer }: Authorizer): Authorizer => authorizer;
+const uncorrected = (inner: Authorizer): Authorizer => ({
+  signRequest: (request) => inner.signRequest(request),
+  validateRequest: (request) => inner.validateRequest(request),
+  signResponse: (request) => inner.signResponse(request),
+  validateResponse: (request, headers) => inner.validateResponse(request, headers),
+});
 
 async function infoBy(address: string, authorizer: Authorizer): Promise<unknown> {
   const client = new RpcClient(address, { authorizer });

@@ -37,7 +37,7 @@ beforeAll(async () => {
   process.env['NAMES_FILE'] = names;
   process.env['NODE_OPTIONS'] = `${before ?? ''} --require ${NAMES}`;
   resolve('127.0.0.1', '127.0.0.1');
-  require(NAMES);
+  await import(NAMES);
   subnet = await Subnet.start({
     ...{ models, named: true, routers: 2, hosters: 2, readyMs: 240_000 },
     hosterConfig: { shutdown_seconds: 15, engines: { spares: 0 } },

@@ -40,7 +40,7 @@ export async function unharmed(callers: Callers, act: () => Promise<unknown>): P
 export const sessionsAt = async (admin: string): Promise<number> =>
   total(await scrape(admin), 'cabstand_open_sessions');
 
-/** How many sessions were opened for the first time at a hoster. */
+/** How many sessions had their first turn at a hoster. */
 export const openedAt = ({ places }: Seen, address: string): number =>
   [...places].reduce(
     (sum, [place, count]) => sum + (place.startsWith(`${address}@`) ? count : 0),
