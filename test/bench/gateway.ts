@@ -35,7 +35,7 @@ const LONG = toWire(tensorOf('audio', new Float32Array(FRAME * RECORDS)));
 type Stream = BidiStream<v1.SessionStreamRequest, v1.SessionStreamResponse__Output>;
 
 /** A caller's live turn, a frame at a time: the next one goes when the answer to the one before is here. */
-class PingPong implements Disposable {
+export class PingPong implements Disposable {
   readonly #stream: Stream;
   readonly #answers: AsyncIterator<v1.SessionStreamResponse__Output>;
   #part = 0;
@@ -45,10 +45,10 @@ class PingPong implements Disposable {
     this.#answers = this.#stream.responses[Symbol.asyncIterator]();
   }
 
-  async begin(): Promise<void> {
+  async begin(frames = WARM_UP): Promise<void> {
     await this.#stream.send({ open: { model: MODEL } });
     await this.#stream.send({ turn: { turn: 0, live: true } });
-    for (let i = 0; i < WARM_UP; i++) await this.once();
+    for (let i = 0; i < frames; i++) await this.once();
   }
 
   /** Milliseconds from sending a frame to its record. */

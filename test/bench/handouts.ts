@@ -22,7 +22,7 @@ const WANTED = {
 };
 
 /** A router that knows `nodes` hosters with one model, all online. */
-function fleet(nodes: number): RouterCore {
+export function fleet(nodes: number): RouterCore {
   const router = createRouterCore({
     maxNodes: nodes,
     maxNodesPerPrincipal: nodes,

@@ -15,6 +15,7 @@ import { benchLanguage } from './lm/main';
 import { benchLanguageMemory } from './lm/memory';
 import { machine } from './report';
 import { benchShort } from './short';
+import { benchSizes } from './sizes';
 import { benchStampede } from './stampede';
 
 const HELP = `Usage: npm run bench -- [what…] [--pairs N] [--seconds S] [--only TEXT]
@@ -34,6 +35,7 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   lm          tokens a second of a language model beside a bare loop, and answers beside long prompts
   lm-memory   what 1,000 conversations with a language model leave behind, and bytes of caches as announced and held
   fleet       what thousands of simulated hosters cost their router, and hand-outs beside them (--nodes 10000)
+  sizes       what services hold in memory for each session, client and hoster
   stampede    a hoster dies under 200 clients: time until all their streams flow again
   fairness    what a client notices when another one does its worst (--seconds 15: p99 needs some)
   peers       frames a second and p99 beside a plain Python server, with and without batches, and Triton, all
@@ -143,6 +145,7 @@ async function main(): Promise<void> {
       seconds: Number(values.seconds),
     });
   if (positionals.includes('stampede')) await benchStampede();
+  if (positionals.includes('sizes')) await benchSizes();
 }
 
 main().catch((error: unknown) => {

@@ -23,7 +23,7 @@ interface Cases {
   }[];
 }
 
-const RUNBOOK = 'docs/operations.md';
+const RUNBOOK = 'docs/operations/runbook.md';
 /** A paragraph of fewer words says nothing that the alert's summary does not. */
 const LEAST_WORDS = 25;
 
@@ -36,11 +36,9 @@ const cases = (parse(read('deploy/prometheus/alerts.test.yml')) as Cases).tests.
   (test) => test.alert_rule_test,
 );
 
-/** Text below each heading of the third level in the section Runbook. */
+/** Text below each heading of the second level. */
 function paragraphs(): Map<string, string> {
-  const section = read(RUNBOOK).split(/^## /m);
-  const runbook = section.find((text) => text.startsWith('Runbook\n')) ?? '';
-  const parts = runbook.split(/^### /m).slice(1);
+  const parts = read(RUNBOOK).split(/^## /m).slice(1);
   return new Map(
     parts.map((part) => {
       const end = part.indexOf('\n');

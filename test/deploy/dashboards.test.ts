@@ -1,4 +1,4 @@
-/** Dashboards are provisioned with a data source that there is, and answer the three questions of operations.md. */
+/** Dashboards are provisioned with a data source that there is, and answer the three questions of docs/operations/watching.md. */
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { REPOSITORY_ROOT } from '@cabstand/testing';
@@ -36,7 +36,7 @@ describe.each(files)('%s', (file) => {
   const graphs = panels.filter(({ type }) => type !== 'row');
 
   test('has the questions of the documentation as its rows', () => {
-    const page = readFileSync(path.join(REPOSITORY_ROOT, 'docs/operations.md'), 'utf8');
+    const page = readFileSync(path.join(REPOSITORY_ROOT, 'docs/operations/watching.md'), 'utf8');
     const asked = [...page.matchAll(/^### (.*\?)$/gm)].map(([, question]) => question);
     expect(panels.filter(({ type }) => type === 'row').map(({ title }) => title)).toEqual(asked);
     expect(asked).toHaveLength(3);

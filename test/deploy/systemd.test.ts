@@ -7,7 +7,7 @@ import { isService, serviceConfig } from '../support/service-config';
 const FOLDER = path.join(REPOSITORY_ROOT, 'deploy/systemd');
 const INSTALLED = '/opt/cabstand/';
 const SETTINGS = '/etc/cabstand/';
-/** docs/operations.md: settings that cannot be used. */
+/** docs/operations/install.md: settings that cannot be used. */
 const CONFIG_EXIT_CODE = '2';
 
 const HARDENED = {

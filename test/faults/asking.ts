@@ -92,18 +92,22 @@ export const turnWith = (subnet: Subnet, address: string, ticket: string): Promi
 /** Waits until each router hands every hoster out. */
 export async function online(subnet: Subnet): Promise<void> {
   for (const address of subnet.routerAddresses)
-    await until(`${address} to know every hoster`, () =>
-      withClient(subnet, address, subnet.authorizer('client'), async (router) => {
-        for await (const { nodes } of router.serverStream(
-          RouterService.rpc_watch_nodes,
-          { models: [MODEL] },
-          { timeoutMs: 5000 },
-        ))
-          return (
-            nodes.filter(({ state }) => state === 'NODE_STATE_ONLINE').length ===
-              subnet.hosters.length || undefined
-          );
-        return undefined;
-      }),
+    await until(
+      `${address} to know every hoster`,
+      () =>
+        withClient(subnet, address, subnet.authorizer('client'), async (router) => {
+          for await (const { nodes } of router.serverStream(
+            RouterService.rpc_watch_nodes,
+            { models: [MODEL] },
+            { timeoutMs: 5000 },
+          ))
+            return (
+              nodes.filter(({ state }) => state === 'NODE_STATE_ONLINE').length ===
+                subnet.hosters.length || undefined
+            );
+          return undefined;
+        }),
+      // A machine may be busy with other things.
+      { timeoutMs: 60_000 },
     );
 }

@@ -1,5 +1,5 @@
 import { sleep } from '@cabstand/core';
-import type { FaultProxy, Service, Subnet } from '@cabstand/testing';
+import type { FaultProxy, Service, ServiceChanges, Subnet } from '@cabstand/testing';
 import { isAlive, servingIn } from '../support/processes';
 
 /** How long a hoster may take to leave in order, before that is a finding. */
@@ -91,13 +91,13 @@ export class TestNode {
   }
 
   /** Waits for its end, if it was killed, and starts it again at the same address; ready then. */
-  async startAgain(delayMs = 0, signal?: AbortSignal): Promise<void> {
+  async startAgain(delayMs = 0, signal?: AbortSignal, changes: ServiceChanges = {}): Promise<void> {
     await this.#service.child.exited;
     this.#engines.clear();
     await sleep(delayMs, signal);
     const again =
       this.#kind === 'hoster'
-        ? await this.#subnet.startHoster(this.#index, this.#service)
+        ? await this.#subnet.startHoster(this.#index, this.#service, changes)
         : await this.#subnet.startRouter(this.#index, this.#service);
     this.#service = again;
     this.#killed = false;

@@ -1,10 +1,10 @@
 /**
- * Every key there is, rotated as docs/operations.md says, while sessions run and new ones are opened. One test after
+ * Every key there is, rotated as docs/operations/changing.md says, while sessions run and new ones are opened. One test after
  * the other on the same subnet: the last ends the old keys.
  */
 import { copyFileSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { channelCredentials, readPrivateKey, signedTickets } from '@cabstand/auth';
+import { readPrivateKey, signedTickets } from '@cabstand/auth';
 import {
   authConfigSchema,
   createClientAuthorizer,
@@ -15,7 +15,7 @@ import {
   rotateSealKey,
   subnetPaths,
 } from '@cabstand/auth-admin';
-import { RemoteManager, SessionManager, token } from '@cabstand/client';
+import { token } from '@cabstand/client';
 import type { Authorizer } from '@cabstand/rpc';
 import {
   Child,
@@ -31,6 +31,7 @@ import { MODEL, addUp, lease, nodesBy, online, sealedWith, shown, turnWith } fro
 import { Callers, closeCaller } from './callers';
 import type { Caller } from './callers';
 import { TestNode } from './node';
+import { newCaller, unharmed } from './operations/load';
 
 const CLI = path.join(REPOSITORY_ROOT, 'libs/cli/dist/main.js');
 /** Servers look every 2 seconds whether the calls that are open are still good, which counts as a use. */
@@ -77,7 +78,7 @@ beforeAll(async () => {
     audience: subnet.routerAddresses,
   });
   oldSeal = newestSeal();
-  const caller = newCaller();
+  const caller = newCaller(subnet);
   oldHandles = [await handleOf(caller), await handleOf(caller)];
   callers = new Callers(caller, { running: RUNNING, opening: OPENING });
 }, 120_000);
@@ -89,16 +90,6 @@ afterAll(async () => {
 
 const oldKey = (member: string): string => path.join(old, `${member}.key.json`);
 const newestSeal = (): string => readSealKeys(subnetPaths(subnet.keys).seal).at(-1)?.id ?? '';
-
-/** A client that has the key that lies in the folder now. */
-function newCaller(): Caller {
-  const options = {
-    authorizer: subnet.authorizer('client'),
-    credentials: channelCredentials(subnet.clientTls),
-  };
-  const remote = new RemoteManager({ routers: subnet.routerAddresses, ...options });
-  return { remote, sessions: new SessionManager(remote) };
-}
 
 /** `cabstand keys retire`, asking all services. */
 async function retire(member: string): Promise<{ code: number | null; output: string }> {
@@ -130,14 +121,6 @@ async function unused(): Promise<void> {
 
 const services = () => [...subnet.routers, ...subnet.hosters];
 
-/** Every caller went on, and none failed. */
-async function unharmed(act: () => Promise<unknown>): Promise<void> {
-  const seen = await callers.over(act);
-  expect(callers.failures).toEqual([]);
-  expect(seen.running).toBe(RUNNING);
-  expect(seen.opened).toBeGreaterThanOrEqual(OPENING);
-}
-
 /** A session's handle with a checkpoint; the session itself is over. */
 async function handleOf({ sessions }: Caller): Promise<string> {
   const session = sessions.session({ model: MODEL });
@@ -148,9 +131,9 @@ async function handleOf({ sessions }: Caller): Promise<string> {
 }
 
 test('all get new keys, and nobody who uses an old one is shut out', async () => {
-  await unharmed(async () => {
+  await unharmed(callers, async () => {
     rotateSealKey({ folder: subnet.keys, beginsMs: SEAL_BEGINS_MS, overlapMs: SEAL_OVERLAP_MS });
-    const caller = newCaller();
+    const caller = newCaller(subnet);
     const [handle = ''] = oldHandles;
     expect(sealedWith(handle, oldSeal)).toBe(true);
     const again = caller.sessions.import(handle);
@@ -196,7 +179,7 @@ test('certificates get another name, and none is restarted', async () => {
   const servers = services();
   const pids = servers.map(({ child }) => child.pid);
   const before = await Promise.all(servers.map(({ address }) => shown(subnet, address)));
-  await unharmed(async () => {
+  await unharmed(callers, async () => {
     for (const name of ['router', 'hoster'])
       await renewCertificate({ folder: subnet.keys, name, hosts: [`${name}.example.org`] });
     for (const [i, { address }] of servers.entries())
@@ -211,11 +194,11 @@ test('certificates get another name, and none is restarted', async () => {
 }, 120_000);
 
 test('the key of the client: its sessions go on in one that has the new key', async () => {
-  await unharmed(() => callers.restart(newCaller()));
+  await unharmed(callers, () => callers.restart(newCaller(subnet)));
 }, 120_000);
 
 test('the key of the issuer: tokens of both are good', async () => {
-  await unharmed(async () => {
+  await unharmed(callers, async () => {
     const address = subnet.routerAddresses[0] ?? '';
     const made = await issueToken({ folder: subnet.keys, subject: 'bob', audience: [address] });
     for (const one of [oldToken, made]) await nodesBy(subnet, token(one));
@@ -223,7 +206,7 @@ test('the key of the issuer: tokens of both are good', async () => {
 }, 120_000);
 
 test('the keys of routers, with which they sign tickets: one router after the other', async () => {
-  await unharmed(async () => {
+  await unharmed(callers, async () => {
     for (const router of routers) {
       expect(await router.leave()).toBe(true);
       await router.startAgain();
@@ -235,7 +218,7 @@ test('the keys of routers, with which they sign tickets: one router after the ot
 }, 120_000);
 
 test('the keys of hosters: one hoster after the other', async () => {
-  await unharmed(async () => {
+  await unharmed(callers, async () => {
     for (const hoster of hosters) {
       expect(await hoster.leave()).toBe(true);
       await hoster.startAgain();
@@ -246,7 +229,7 @@ test('the keys of hosters: one hoster after the other', async () => {
 
 /** Once the old seal key has ended, what it sealed is good for nothing. */
 async function sealRefused(): Promise<void> {
-  const caller = newCaller();
+  const caller = newCaller(subnet);
   const sealed = readSealKeys(subnetPaths(subnet.keys).seal).find(({ id }) => id === oldSeal);
   await until(
     'the old seal key to end',
@@ -260,7 +243,7 @@ async function sealRefused(): Promise<void> {
 }
 
 test('what old keys signed and sealed is refused once they have ended', async () => {
-  await unharmed(async () => {
+  await unharmed(callers, async () => {
     // The client with the new key is refused at each hoster, for a while: meanwhile the rest is looked at.
     const seal = sealRefused();
     seal.catch(() => undefined);

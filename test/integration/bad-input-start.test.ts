@@ -8,7 +8,8 @@ import { REPOSITORY_ROOT, Subnet, freePorts, refusalOf } from '@cabstand/testing
 import { Unharmed } from '../support/bystander';
 import { copyModel, editManifest, onnxFile } from '../support/models';
 import { RawClient, audio, within } from '../support/raw';
-import { SmallDisk, run, serviceAgain } from '../support/run-again';
+import { run, serviceAgain } from '../support/run-again';
+import { SmallDisk } from '../support/small-disk';
 import type { Ran } from '../support/run-again';
 
 const repository = mkdtempSync(path.join(tmpdir(), 'cabstand-models-'));

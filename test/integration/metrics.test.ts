@@ -103,7 +103,9 @@ test('callers that are refused are counted by reason', async () => {
 
 /** What is read by people, and what Prometheus, Grafana and autoscalers are given. */
 const NAMING = [
-  'docs/operations.md',
+  'docs/operations/watching.md',
+  'docs/operations/runbook.md',
+  'docs/operations/settings.md',
   'deploy/prometheus/alerts.yml',
   'deploy/prometheus/alerts.test.yml',
   'deploy/grafana/dashboards/cabstand.json',

@@ -1,5 +1,5 @@
 /**
- * docs/operations.md, "Two machines by copy and paste": its commands, in two folders that stand for the
+ * docs/operations/install.md, "Two machines by copy and paste": its commands, in two folders that stand for the
  * machines 127.0.0.1 and 127.0.0.2. Only ports and addresses differ, and `npx`, `ssh` and `scp` are
  * stand-ins that stay on this machine.
  */
@@ -23,7 +23,7 @@ import { REPOSITORY_ROOT, freePorts, until } from '@cabstand/testing';
 const run = promisify(execFile);
 const A = '127.0.0.1';
 const B = '127.0.0.2';
-const page = readFileSync(path.join(REPOSITORY_ROOT, 'docs/operations.md'), 'utf8');
+const page = readFileSync(path.join(REPOSITORY_ROOT, 'docs/operations/install.md'), 'utf8');
 const [, section = ''] = /^## Two machines by copy and paste$([^]*?)^## /m.exec(page) ?? [];
 const [settings, install, prepare, router, hosterA, hosterB, check] = [
   ...section.matchAll(/```sh\n([^]*?)```/g),

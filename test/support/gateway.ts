@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { addMember, subnetPaths } from '@cabstand/auth-admin';
-import { Child, REPOSITORY_ROOT, freePorts, until } from '@cabstand/testing';
+import { Child, freePorts, until } from '@cabstand/testing';
 import type { Subnet } from '@cabstand/testing';
 
 /** A busy machine takes its time to start processes. */
@@ -57,7 +57,7 @@ export class Gateway implements AsyncDisposable {
     };
     const file = path.join(subnet.folder, `${name}.yaml`);
     writeFileSync(file, JSON.stringify(config));
-    const main = path.join(REPOSITORY_ROOT, 'services/gateway/dist/main.js');
+    const main = path.join(subnet.build, 'services/gateway/dist/main.js');
     const child = new Child(name, [main, '--config', file]);
     try {
       await until(

@@ -1,6 +1,5 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { openSync, closeSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { REPOSITORY_ROOT, freePorts, until } from '@cabstand/testing';
 import type { Subnet } from '@cabstand/testing';
@@ -68,38 +67,4 @@ export async function serviceAgain(
   writeFileSync(file, JSON.stringify(config));
   const main = path.join(REPOSITORY_ROOT, 'services', kind, 'dist/main.js');
   return [process.execPath, main, '--config', file];
-}
-
-/**
- * A folder with room for a few files only, for commands that run `on` it: a file system of its own,
- * which only these commands see. Where that is not permitted, a folder where nothing can be made.
- */
-export class SmallDisk implements Disposable {
-  readonly folder: string;
-  readonly #mount: readonly string[];
-
-  constructor(files: number) {
-    const folder = mkdtempSync(path.join(tmpdir(), 'cabstand-small-disk-'));
-    // The disk itself takes one inode.
-    const script = `mount -t tmpfs -o nr_inodes=${String(files + 1)} none ${folder} && exec "$@"`;
-    const ways = [
-      ['unshare', '-Urm', 'sh', '-c', script, 'sh'],
-      ['unshare', '-m', 'sh', '-c', script, 'sh'],
-    ];
-    const works = ([program = '', ...args]: string[]): boolean =>
-      spawnSync(program, [...args, 'true']).status === 0;
-    const way = ways.find(works);
-    this.#mount = way ?? [];
-    this.folder = way === undefined ? '/proc/self/nowhere' : folder;
-    if (way === undefined) rmSync(folder, { recursive: true });
-  }
-
-  /** The command line that runs another one where the folder is small. */
-  on(command: readonly string[]): string[] {
-    return [...this.#mount, ...command];
-  }
-
-  [Symbol.dispose](): void {
-    rmSync(this.folder, { recursive: true, force: true });
-  }
 }

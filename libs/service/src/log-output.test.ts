@@ -30,3 +30,26 @@ test('when there is room again, the first line says how many were lost', () => {
   expect(JSON.parse(lost ?? '')).toMatchObject({ level: 'warn', lines: 2 });
   expect(rest).toEqual(['third', 'fourth']);
 });
+
+test('a line of which a part was written before the disk was full is not joined to the next one', () => {
+  let text = '';
+  let room = 10;
+  const output = logOutput({
+    write: (_fd, bytes) => {
+      if (room === 0) throw new Error('ENOSPC');
+      const part = bytes.subarray(0, room);
+      room -= part.length;
+      text += part.toString();
+      return part.length;
+    },
+  });
+  output.write('first\n');
+  output.write('second\n');
+  output.write('third\n');
+  room = 1000;
+  output.write('fourth\n');
+  const [first, torn, lost, ...rest] = text.trimEnd().split('\n');
+  expect([first, torn]).toEqual(['first', 'seco']);
+  expect(JSON.parse(lost ?? '')).toMatchObject({ level: 'warn', lines: 2 });
+  expect(rest).toEqual(['fourth']);
+});

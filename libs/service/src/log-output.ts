@@ -18,10 +18,16 @@ export function logOutput(options: LogOutputOptions = {}): DestinationStream {
   const { fd = 1 } = options;
   const write = options.write ?? writeSync;
   let lost = 0;
+  /** The last thing written is a part of a line. */
+  let torn = false;
   const put = (line: string): boolean => {
     try {
-      let rest = Buffer.from(line);
-      while (rest.length > 0) rest = rest.subarray(write(fd, rest));
+      let rest = Buffer.from(torn ? `\n${line}` : line);
+      while (rest.length > 0) {
+        const written = write(fd, rest);
+        if (written > 0) torn = written < rest.length;
+        rest = rest.subarray(written);
+      }
       return true;
     } catch {
       return false;

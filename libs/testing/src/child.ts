@@ -22,8 +22,11 @@ export class Child implements AsyncDisposable {
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
     folder?: string,
+    /** A command that becomes the process, as `nice -n 5` does. */
+    under: readonly string[] = [],
   ) {
-    this.#process = spawn(process.execPath, args, {
+    const [program = process.execPath, ...rest] = [...under, process.execPath, ...args];
+    this.#process = spawn(program, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
       cwd: folder,

@@ -39,5 +39,5 @@ export {
   Subnet,
   TEST_MODELS,
 } from './subnet';
-export type { Service, SubnetOptions } from './subnet';
+export type { Service, ServiceChanges, SubnetOptions } from './subnet';
 export { until } from './until';

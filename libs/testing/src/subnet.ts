@@ -31,11 +31,23 @@ export interface SubnetOptions {
   readonly tls?: boolean;
   /** Put a `FaultProxy` in front of each service: everybody dials it instead. Default false. */
   readonly proxied?: boolean;
+  /** Everybody dials routers by the names `router-0.test` …, which the test resolves. Default false. */
+  readonly named?: boolean;
   /** Further settings, merged over what the subnet sets. */
   readonly routerConfig?: Settings;
   readonly hosterConfig?: Settings;
   /** How long to wait for everything to be ready. Default 60 s. */
   readonly readyMs?: number;
+}
+
+/** What is different about one service. */
+export interface ServiceChanges {
+  /** Merged over all other settings. */
+  readonly settings?: Settings;
+  /** Further environment variables. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** A command that becomes the service's process, as `unshare -m` does. */
+  readonly under?: readonly string[];
 }
 
 /** A service process with its addresses. */
@@ -65,6 +77,8 @@ export class Subnet implements AsyncDisposable {
   readonly routers: Service[] = [];
   readonly hosters: Service[] = [];
   readonly folder = mkdtempSync(path.join(tmpdir(), 'cabstand-subnet-'));
+  /** The build that services are started from. */
+  build = REPOSITORY_ROOT;
   readonly #options: SubnetOptions;
   readonly #proxies: FaultProxy[] = [];
 
@@ -120,17 +134,19 @@ export class Subnet implements AsyncDisposable {
 
   /** Starts one more router (or one again, at `at`); not yet ready. */
   startRouter(index: number, at?: Service): Promise<Service> {
-    return this.#launch('router', `router-${String(index)}`, this.#options.routerConfig ?? {}, at);
+    const settings = this.#options.routerConfig ?? {};
+    return this.#launch('router', `router-${String(index)}`, settings, at, {});
   }
 
   /** Starts one more hoster (or one again, at `at`); not yet ready. */
-  startHoster(index: number, at?: Service): Promise<Service> {
+  startHoster(index: number, at?: Service, changes: ServiceChanges = {}): Promise<Service> {
     const settings = {
       models: this.#options.models ?? BUNDLED_MODELS,
       routers: this.routerAddresses,
       ...this.#options.hosterConfig,
+      ...changes.settings,
     };
-    return this.#launch('hoster', `hoster-${String(index)}`, settings, at);
+    return this.#launch('hoster', `hoster-${String(index)}`, settings, at, changes);
   }
 
   async #launch(
@@ -138,13 +154,14 @@ export class Subnet implements AsyncDisposable {
     name: string,
     settings: Settings,
     at: Service | undefined,
+    { env, under }: ServiceChanges,
   ): Promise<Service> {
     const ports = at === undefined ? await freePorts(2) : [];
     const address = at?.address ?? `127.0.0.1:${String(ports[0])}`;
     const admin = at?.admin ?? `127.0.0.1:${String(ports[1])}`;
     const proxy =
       at?.proxy ?? (this.#options.proxied === true ? await this.#proxy(address) : undefined);
-    const dialled = proxy?.address ?? address;
+    const dialled = proxy?.address ?? at?.dialled ?? this.#byName(kind, name, address);
     const paths = subnetPaths(this.keys);
     const tls = this.#options.tls
       ? { tls: { cert: paths.cert(kind), key: paths.certKey(kind), ca: paths.ca } }
@@ -159,9 +176,14 @@ export class Subnet implements AsyncDisposable {
     };
     const file = path.join(this.folder, `${name}.yaml`);
     writeFileSync(file, JSON.stringify(config));
-    const entry = path.join(REPOSITORY_ROOT, 'services', kind, 'dist/main.js');
-    const child = new Child(name, [entry, '--config', file]);
+    const entry = path.join(this.build, 'services', kind, 'dist/main.js');
+    const child = new Child(name, [entry, '--config', file], env, undefined, under);
     return { address, admin, child, dialled, proxy };
+  }
+
+  #byName(kind: 'router' | 'hoster', name: string, address: string): string {
+    const named = kind === 'router' && this.#options.named === true;
+    return named ? `${name}.test:${address.slice(address.lastIndexOf(':') + 1)}` : address;
   }
 
   async #proxy(address: string): Promise<FaultProxy> {

@@ -173,7 +173,7 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
     const cut = await stopped;
     if (cut > 0) logger.warn({ turns: cut }, 'turns were still running at the deadline');
   });
-  stateMetrics(metrics, models, sessions, host, () => routers.registered);
+  stateMetrics(metrics, models, sessions, host, routers);
 
   const patienceMs = config.start_wait_seconds * 1000;
   await (config.strict ? host.settled() : someServe(host, patienceMs, systemClock));

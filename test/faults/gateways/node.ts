@@ -50,13 +50,36 @@ export class GatewayNode implements AsyncDisposable {
     return this.#gateway.child.output;
   }
 
+  get admin(): string {
+    return this.#gateway.admin;
+  }
+
+  get pid(): number {
+    return this.#gateway.child.pid;
+  }
+
   /** SIGKILL; resolves when it serves again. */
   async killAndRestart(downMs: number, signal: AbortSignal): Promise<void> {
+    await this.#end('SIGKILL');
+    await sleep(downMs, signal).catch(() => undefined);
+    await this.#startAgain();
+  }
+
+  /** SIGTERM; resolves with the exit code when it serves again. */
+  async leaveAndRestart(): Promise<number | null> {
+    const code = await this.#end('SIGTERM');
+    await this.#startAgain();
+    return code;
+  }
+
+  async #end(how: NodeJS.Signals): Promise<number | null> {
     this.#killed = true;
     const { child } = this.#gateway;
-    child.kill('SIGKILL');
-    await child.exited;
-    await sleep(downMs, signal).catch(() => undefined);
+    child.kill(how);
+    return (await child.exited).code;
+  }
+
+  async #startAgain(): Promise<void> {
     this.#gateway = await Gateway.start(this.#subnet, this.#settings, this.name, {
       before: this.#gateway,
     });

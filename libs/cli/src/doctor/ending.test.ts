@@ -1,4 +1,4 @@
-/** Keys and certificates near their end: by a clock that is given, at the thresholds that docs/operations.md states. */
+/** Keys and certificates near their end: by a clock that is given, at the thresholds that docs/operations/watching.md states. */
 import { X509Certificate } from 'node:crypto';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -23,7 +23,8 @@ function bench() {
   const sessions = new Sessions({ host, clock, observe, sealer: testSealer(), options });
   const engines = engineMetrics(models);
   const loaded: ServedModel[] = [host.model];
-  stateMetrics(metrics, models, sessions, { models: () => loaded, broken: () => [] }, () => 1);
+  const routers = { registered: 1, clockOffsetMs: -2500 };
+  stateMetrics(metrics, models, sessions, { models: () => loaded, broken: () => [] }, routers);
   const open = (principal = 'alice') =>
     sessions.open(
       {

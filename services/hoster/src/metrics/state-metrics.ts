@@ -12,13 +12,21 @@ const STATES = namesOf<OpenState>({ streaming: true, orphaned: true, closing: tr
 /** The models of a host, as far as they are counted. */
 type LoadedModels = Pick<ModelHost, 'models' | 'broken'>;
 
+/** What this hoster knows of its routers. */
+interface KnownRouters {
+  /** How many it is registered with. */
+  readonly registered: number;
+  /** By how much the clock of the one that differs most is ahead, milliseconds. */
+  readonly clockOffsetMs: number;
+}
+
 /** What is read when somebody scrapes: models, sessions by state, what they hold, and every limit. */
 export function stateMetrics(
   metrics: Metrics,
   models: Subjects,
   sessions: Sessions,
   host: LoadedModels,
-  registeredRouters: () => number,
+  routers: KnownRouters,
 ): void {
   modelMetrics(metrics, models, sessions, host);
   const sum = (read: (session: Session) => number) => (): number => {
@@ -94,7 +102,12 @@ export function stateMetrics(
   gauge(
     'cabstand_registered_routers',
     'Routers that this hoster is registered with now; with 0 of them no client finds it.',
-    registeredRouters,
+    () => routers.registered,
+  );
+  gauge(
+    'cabstand_clock_offset_seconds',
+    'How far the clock of a router is ahead of this machine’s, in seconds, as its last answer told; of several routers the one that differs most.',
+    () => routers.clockOffsetMs / 1000,
   );
   limitMetrics(metrics, sessions);
 }

@@ -118,6 +118,19 @@ test('registers with every router and tells each its load', async () => {
   expect(b.presence.registered).toBe(2);
 });
 
+test('a router whose clock is off is known by how much, and is forgiven once it is right', async () => {
+  const one = await router();
+  const b = bench([one.address, (await router()).address]);
+  await until(() => one.beats.length > 0);
+  expect(b.presence.clockOffsetMs).toBe(0);
+  const seconds = Math.floor(Date.now() / 1000);
+  one.wish({ clock: { seconds: seconds - 600, nanos: 0 } });
+  await until(() => b.presence.clockOffsetMs !== 0);
+  expect(Math.abs(b.presence.clockOffsetMs + 600_000)).toBeLessThan(10_000);
+  one.wish({ clock: { seconds, nanos: 0 } });
+  await until(() => Math.abs(b.presence.clockOffsetMs) < 10_000);
+});
+
 test('a router that is down disturbs nobody, and hears everything when it comes', async () => {
   const one = await router();
   const late = await ScriptedRouter.start();

@@ -24,6 +24,13 @@ export class Presence {
     return this.#links.filter((link) => link.registered).length;
   }
 
+  /** By how much the clock of the router that differs most is ahead of this one, milliseconds. */
+  get clockOffsetMs(): number {
+    return this.#links
+      .map((link) => link.clockOffsetMs)
+      .reduce((most, one) => (Math.abs(one) > Math.abs(most) ? one : most), 0);
+  }
+
   start(): void {
     for (const link of this.#links) link.start();
   }

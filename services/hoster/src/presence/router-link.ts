@@ -66,6 +66,7 @@ export class RouterLink {
   #offersChanged = false;
   #lastFailure = '';
   #clockNamed = false;
+  #clockOffsetMs = 0;
   #periodMs = DEFAULT_PERIOD_MS;
   #keepaliveMs = SHORTEST_KEEPALIVE_MS;
   #client: RpcClient;
@@ -83,6 +84,11 @@ export class RouterLink {
 
   get registered(): boolean {
     return this.#state.kind === 'registered';
+  }
+
+  /** By how much the router's clock was ahead of this one when it spoke last, milliseconds; 0 before. */
+  get clockOffsetMs(): number {
+    return this.#clockOffsetMs;
   }
 
   start(): void {
@@ -166,10 +172,11 @@ export class RouterLink {
 
   /** Nothing depends on a router's clock, but whoever reads both logs should know. */
   #compareClocks(theirs: v1.RegisterResponse__Output['clock']): void {
-    if (theirs === null || this.#clockNamed) return;
+    if (theirs === null) return;
     const { clock, log } = this.#options;
     const off = theirs.seconds * 1000 + theirs.nanos / 1e6 - clock.now();
-    if (Math.abs(off) <= CLOCK_OFF_MS) return;
+    this.#clockOffsetMs = off;
+    if (this.#clockNamed || Math.abs(off) <= CLOCK_OFF_MS) return;
     this.#clockNamed = true;
     log.warn({ router: this.address, off_ms: Math.round(off) }, 'the clock of a router is off');
   }
@@ -243,6 +250,7 @@ export class RouterLink {
         // The first heartbeat of a stream is answered: the stream before is not missed any more.
         if (leave !== undefined && this.#leave === leave) this.#left();
         this.#setPeriod(fromDuration(wish.heartbeat_period));
+        this.#compareClocks(wish.clock);
         if (wish.drain) this.#options.onDrain(fromDuration(wish.drain_deadline));
         else if (wish.undrain) this.#options.onUndrain();
         if (wish.reregister) {
