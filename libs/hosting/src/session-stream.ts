@@ -1,6 +1,6 @@
 import { CabstandError, abortReason } from '@cabstand/core';
 import { STOP_COMMAND } from '@cabstand/engine';
-import { ReadAhead, unexpectedMessage, waitingBytes } from '@cabstand/rpc';
+import { ReadAhead, parseTrace, unexpectedMessage, waitingBytes } from '@cabstand/rpc';
 import type { BidiHandler, ServerCall, StreamWriter, v1 } from '@cabstand/rpc';
 import { checkAhead, checkPartAhead, commandUnknown, sameEpoch } from '@cabstand/sessions';
 import type { Commands, Epoch, OpenRequest, Session } from '@cabstand/sessions';
@@ -42,6 +42,7 @@ export function sessionStream(
     const out = bundles ?? single;
     const consumer = new StreamConsumer(out);
     const session = await begin(context, first.value, call, consumer, out);
+    if (call.trace !== undefined) session.trace = call.trace;
     await consumer.during(call.signal, async () => {
       try {
         await Promise.race([read(context, session, consumer, iterator), consumer.over()]);
@@ -300,7 +301,12 @@ function startTurn(
   const content = parseContent(input, turn.live);
   const { signature } = session.model;
   const ahead = checkAhead([{ content, parts: [] }], { signature, digests: session.named });
-  return after(ahead, consumer, () => session.startTurn(turn.turn, content));
+  return after(ahead, consumer, () => {
+    // One that was sent before goes on as what it is.
+    if (turn.turn > session.turn)
+      session.trace = parseTrace(turn.traceparent, turn.tracestate) ?? session.trace;
+    session.startTurn(turn.turn, content);
+  });
 }
 
 function liveInput(

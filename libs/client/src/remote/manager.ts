@@ -21,6 +21,7 @@ import type { HosterInfo } from './info';
 import { NodeCache } from './node-cache';
 import { withRemoteDefaults } from './options';
 import type { RemoteManagerOptions, RemoteSettings } from './options';
+import { callSpan } from '../tracing/call-span';
 import { candidates, rank } from './pick';
 import { Routers } from './routers';
 import { listingModels } from './unknown-model';
@@ -235,15 +236,17 @@ export class RemoteManager
       resume: request.resume ?? false,
       session_id: request.sessionId ?? '',
     };
-    const response = await this.#routers.ask(
-      (client, options) =>
-        client.unary(RouterService.rpc_acquire, wire, {
-          ...options,
-          onBehalfOf: request.onBehalfOf,
-        }),
-      request.signal,
-      // What was seen last is better than waiting for a router that is known to say nothing.
-      candidates(this.#cache.nodes, request, () => false).length === 0,
+    const response = await callSpan(RouterService.rpc_acquire.info, request.trace, (headers) =>
+      this.#routers.ask(
+        (client, options) =>
+          client.unary(RouterService.rpc_acquire, wire, {
+            ...{ ...options, headers },
+            onBehalfOf: request.onBehalfOf,
+          }),
+        request.signal,
+        // What was seen last is better than waiting for a router that is known to say nothing.
+        candidates(this.#cache.nodes, request, () => false).length === 0,
+      ),
     );
     const { lease } = response;
     if (!isSet(lease?.node))
