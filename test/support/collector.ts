@@ -85,10 +85,6 @@ export class Collector implements AsyncDisposable {
     );
   }
 
-  named(name: string): CollectedSpan[] {
-    return this.spans.filter((span) => span.name === name);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));

@@ -11,7 +11,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
 import type { Sampler } from '@opentelemetry/sdk-trace';
-import { systemClock } from '@cabstand/core';
+import { sleep, systemClock } from '@cabstand/core';
 import type { Logger } from '../log';
 import { packageVersion } from '../package-version';
 import { PacedSampler } from './paced-sampler';
@@ -25,6 +25,7 @@ const MOST_WAITING = 2048;
 const BATCH_MS = 1000;
 /** Longest time that a batch, or the last one, may take. */
 const EXPORT_MS = 2000;
+const CLOSE_MS = 2500;
 
 /** From here on the tracers of `@opentelemetry/api` in this process make spans. */
 export function openTracing(settings: TracingSettings, logger: Logger): Tracing {
@@ -54,7 +55,7 @@ export function openTracing(settings: TracingSettings, logger: Logger): Tracing 
     tracer: provider.getTracer('cabstand', version),
     close: async () => {
       trace.disable();
-      await provider.shutdown().catch(() => undefined);
+      await Promise.race([provider.shutdown().catch(() => undefined), sleep(CLOSE_MS)]);
     },
   };
 }
