@@ -6,13 +6,14 @@
  * INPUT_SHAPE …). An aborted signal ends what it was given to, which then rejects with the signal's reason.
  */
 import type { CabstandError, Principal } from '@cabstand/core';
+import type { TraceContext } from '@cabstand/rpc';
 import type { DType, Tensor } from '@cabstand/tensor';
 
 /** On whose behalf something is asked. Sessions, quotas and logs are this principal's. */
 export interface Caller {
   readonly principal: Principal;
-  /** W3C trace context of the call, where it has one. */
-  readonly traceparent?: string | undefined;
+  /** What its turns are part of: see `ServerCall.trace`. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** An input or output of a model. */

@@ -39,6 +39,7 @@ export function inferenceStream(
     await lookAhead(context, call, { ...asked, model: request.model });
     const consumer = new StreamConsumer(out);
     const { session, opened } = await sessionFor(context, asked, request, call, consumer);
+    session.trace = call.trace;
     const outcome = closingOnError(context, opened, session, asked, () => {
       const started = start(context, session, asked);
       const from = firstPosition(session, asked, started);

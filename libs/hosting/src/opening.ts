@@ -10,7 +10,7 @@ import { wireBatchClass } from './wire';
 /** Opens a session for a call; a ticket, if there is one, must be good here. */
 export async function openSession(
   context: HandlerContext,
-  call: Pick<ServerCall, 'principal' | 'signal'>,
+  call: Pick<ServerCall, 'principal' | 'signal' | 'trace'>,
   request: Omit<OpenRequest, 'principal'>,
   ticket: string,
 ): Promise<Session> {
@@ -25,7 +25,8 @@ export async function openSession(
       ? undefined
       : context.tickets.verify(ticket, { model: request.model, nodeId, incarnation, principal });
   const priority = allowed(context, call.principal, request.priority);
-  const session = await context.sessions.open({ ...request, principal, priority }, call.signal);
+  const { signal, trace } = call;
+  const session = await context.sessions.open({ ...request, principal, priority, trace }, signal);
   if (lease !== undefined) context.leaseConsumed(lease.leaseId);
   if (call.signal.aborted) {
     letGo(context, session, request, { reason: 'cancelled' });

@@ -1,7 +1,7 @@
 import { CabstandError, abortReason } from '@cabstand/core';
 import { STOP_COMMAND } from '@cabstand/engine';
-import { ReadAhead, unexpectedMessage, waitingBytes } from '@cabstand/rpc';
-import type { BidiHandler, ServerCall, StreamWriter, v1 } from '@cabstand/rpc';
+import { ReadAhead, parseTrace, unexpectedMessage, waitingBytes } from '@cabstand/rpc';
+import type { BidiHandler, ServerCall, StreamWriter, TraceContext, v1 } from '@cabstand/rpc';
 import { checkAhead, checkPartAhead, commandUnknown, sameEpoch } from '@cabstand/sessions';
 import type { Commands, Epoch, OpenRequest, Session } from '@cabstand/sessions';
 import { tensorsFromWire } from '@cabstand/tensor';
@@ -42,9 +42,11 @@ export function sessionStream(
     const out = bundles ?? single;
     const consumer = new StreamConsumer(out);
     const session = await begin(context, first.value, call, consumer, out);
+    session.trace = call.trace;
     await consumer.during(call.signal, async () => {
       try {
-        await Promise.race([read(context, session, consumer, iterator), consumer.over()]);
+        const reading = read(context, session, consumer, iterator, call.trace);
+        await Promise.race([reading, consumer.over()]);
         if (call.signal.aborted) throw abortReason(call.signal);
         finish(session, consumer, out);
       } catch (error) {
@@ -172,6 +174,7 @@ async function read(
   session: Session,
   consumer: StreamConsumer,
   stream: AsyncIterator<Request>,
+  trace: TraceContext | undefined,
 ): Promise<void> {
   const requests = new ReadAhead(stream, {
     overtake: (request) => !consumer.isGone() && overtake(session, request),
@@ -214,7 +217,7 @@ async function read(
       if (room !== undefined) await requests.until(room);
       if (consumer.isGone()) return;
     }
-    const applied = apply(context, session, request, consumer);
+    const applied = apply(context, session, request, consumer, trace);
     if (applied !== undefined) await applied;
   }
 }
@@ -266,10 +269,11 @@ function apply(
   session: Session,
   request: Request,
   consumer: StreamConsumer,
+  trace?: TraceContext,
 ): Promise<void> | undefined {
   switch (request.message) {
     case 'turn':
-      return request.turn ? startTurn(context, session, request.turn, consumer) : undefined;
+      return request.turn ? startTurn(context, session, request.turn, consumer, trace) : undefined;
     case 'input':
       return request.input ? liveInput(session, request.input, consumer) : undefined;
     case 'command':
@@ -294,13 +298,19 @@ function startTurn(
   session: Session,
   turn: v1.Turn__Output,
   consumer: StreamConsumer,
+  trace: TraceContext | undefined,
 ): Promise<void> | undefined {
   context.sessions.checkTurns();
   const input = turn.input ?? { prompt: '', inputs: [], parameters: '' };
   const content = parseContent(input, turn.live);
   const { signature } = session.model;
   const ahead = checkAhead([{ content, parts: [] }], { signature, digests: session.named });
-  return after(ahead, consumer, () => session.startTurn(turn.turn, content));
+  return after(ahead, consumer, () => {
+    // One that was sent before goes on as what it is.
+    if (turn.turn > session.turn)
+      session.trace = parseTrace(turn.traceparent, turn.tracestate) ?? trace;
+    session.startTurn(turn.turn, content);
+  });
 }
 
 function liveInput(

@@ -1,5 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js';
 import type { CabstandError, Principal } from '@cabstand/core';
+import type { TraceContext } from './trace';
 
 /** Which method a call is for. */
 export interface MethodInfo {
@@ -71,6 +72,8 @@ export interface ServerCall {
   readonly signal: AbortSignal;
   /** When the caller gives up, in milliseconds since the epoch; undefined where it did not say. */
   readonly deadline?: number | undefined;
+  /** The trace that what comes of the call is part of; undefined where its caller named none. */
+  readonly trace?: TraceContext | undefined;
   /**
    * Headers to send behind the answer (trailing metadata) when the call ends well; a refusal has its facts
    * instead. Undefined where nothing carries them: HTTP, and calls within one process.
@@ -114,6 +117,21 @@ export interface CallObserver {
 export interface CallObservation {
   messageSent(): void;
   messageReceived(): void;
-  /** Once, with the error if there was one. */
-  finished(error: CabstandError | undefined, call: { principal?: Principal; peer: string }): void;
+  /**
+   * Its caller has proved who it is. What is answered is the trace of the call from then on; undefined leaves it as
+   * it came.
+   */
+  letIn?(call: LetIn): TraceContext | undefined;
+  /** Once, with the error if there was one. `trace` as the caller sent it, only of callers who were let in. */
+  finished(
+    error: CabstandError | undefined,
+    call: Partial<LetIn> & { readonly peer: string },
+  ): void;
+}
+
+/** A call whose caller is known. */
+export interface LetIn {
+  readonly principal: Principal;
+  readonly peer: string;
+  readonly trace?: TraceContext | undefined;
 }

@@ -22,8 +22,9 @@ export type {
 } from './health';
 export { codeName, fromDuration, fromStatus, publicError, toDuration, toStatus } from './status';
 export type { WireStatus } from './status';
-export { traceHeaders, traceOf } from './trace';
+export { parseTrace, traceHeaders, traceIdOf, traceOf } from './trace';
 export type { TraceContext } from './trace';
+export { contextOf, endCallSpan, failSpan, rpcAttributes, spanName, traceOfSpan } from './spans';
 export {
   generationFromWire,
   unexpectedMessage,
@@ -39,6 +40,7 @@ export type {
   CallObservation,
   CallObserver,
   IncomingRequest,
+  LetIn,
   MethodInfo,
   OutgoingRequest,
   Recheck,

@@ -1,5 +1,6 @@
 import { DEFAULT_PERMISSIONS } from '@cabstand/auth';
 import type { CabstandError } from '@cabstand/core';
+import { traceIdOf } from '@cabstand/rpc';
 import type { CallObserver, MethodInfo } from '@cabstand/rpc';
 import type { Logger } from './log';
 import type { RefusalLog } from './refusal-log';
@@ -16,12 +17,13 @@ export function callLog(logger: Logger, refusals: RefusalLog): CallObserver {
       return {
         messageSent: () => undefined,
         messageReceived: () => undefined,
-        finished: (error, { principal, peer }) => {
+        finished: (error, { principal, peer, trace }) => {
           const facts = (): Record<string, unknown> => ({
             method: info.path,
             principal: principal?.id,
             ...(principal?.via !== undefined && { via: principal.via }),
             peer,
+            ...(trace !== undefined && { trace_id: traceIdOf(trace) }),
             ms: Math.round(performance.now() - begin),
           });
           if (error?.reason === 'INTERNAL')

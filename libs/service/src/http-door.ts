@@ -6,6 +6,7 @@ import { callLog } from './call-log';
 import { RefusalLog } from './refusal-log';
 import type { ServiceContext } from './run';
 import type { ServeConfig } from './serve';
+import { callSpans } from './tracing/call-spans';
 
 /** A server of HTTP that callers of a service use beside gRPC. */
 export interface HttpDoor {
@@ -40,7 +41,7 @@ export interface HttpDoorParts {
  * @param name for the log: `open inference over HTTP`
  */
 export async function serveHttp(
-  { config, closers, logger, metrics }: ServiceContext<ServeConfig>,
+  { config, closers, logger, metrics, tracer }: ServiceContext<ServeConfig>,
   name: string,
   listen: string,
   make: (parts: HttpDoorParts) => HttpDoor,
@@ -54,7 +55,11 @@ export async function serveHttp(
     return Promise.resolve();
   });
   const door = make({
-    observers: [metrics.rpc, callLog(logger, refusals)],
+    observers: [
+      metrics.rpc,
+      callLog(logger, refusals),
+      ...(tracer === undefined ? [] : [callSpans(tracer)]),
+    ],
     limits: {
       maxMessageBytes: rpc.max_message_bytes,
       maxConnections: rpc.max_connections,

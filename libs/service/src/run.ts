@@ -1,3 +1,4 @@
+import type { Tracer } from '@opentelemetry/api';
 import type { z } from 'zod';
 import { CabstandError } from '@cabstand/core';
 import { Closers } from './closers';
@@ -9,6 +10,10 @@ import { createLogger } from './log';
 import type { LogFormat, Logger } from './log';
 import { Metrics } from './metrics/metrics';
 import { Readiness } from './readiness';
+import type { TracingConfig } from './tracing/section';
+import { tracingSettings } from './tracing/settings';
+import { startTracing } from './tracing/start';
+import type { Tracing } from './tracing/start';
 
 /** What a service gets to start with. */
 export interface ServiceContext<T> {
@@ -19,6 +24,8 @@ export interface ServiceContext<T> {
   readonly readiness: Readiness;
   /** Register what was opened, in the order of opening: it is closed in the opposite order. */
   readonly closers: Closers;
+  /** Makes spans; undefined where nothing is traced. */
+  readonly tracer?: Tracer | undefined;
   /** Aborts when the service is told to stop, before anything is closed. */
   readonly stopping: AbortSignal;
   /** Ends the service as failed: something it cannot do without is gone for good. */
@@ -46,6 +53,7 @@ export interface ProcessLike {
 /** Least level of the settings that this file reads itself. */
 interface Common {
   readonly log?: { readonly level: string; readonly format: 'auto' | 'pretty' | 'json' };
+  readonly tracing?: TracingConfig;
 }
 
 /** Runs a service until it is told to stop, then leaves the process with its exit code. */
@@ -114,6 +122,15 @@ async function serve<S extends z.ZodObject>(
   const stopping = new AbortController();
   using watch = watchProcess(host);
   readiness.missing('start', 'still starting');
+  let tracing: Tracing | undefined;
+  try {
+    tracing = await openTracing(config, program.service, logger, host);
+  } catch (thrown) {
+    logFatal(logger, thrown);
+    return exitCodeOf(thrown);
+  }
+  // Added first, closed last: what is open until then has spans.
+  if (tracing !== undefined) closers.add('traces', 3000, () => tracing.close());
   closers.add('metrics', 1000, () => {
     metrics.close();
     return Promise.resolve();
@@ -126,6 +143,7 @@ async function serve<S extends z.ZodObject>(
       metrics,
       readiness,
       closers,
+      tracer: tracing?.tracer,
       stopping: stopping.signal,
       fail: watch.fail,
       end: watch.end,
@@ -149,6 +167,17 @@ async function serve<S extends z.ZodObject>(
   else if (ending.kind !== 'failed') logger.info({ clean }, 'stopped');
   if (ending.kind === 'failed') return exitCodeOf(ending.error);
   return clean === 'forced' ? ExitCode.FAILURE : ExitCode.OK;
+}
+
+/** Undefined where nothing is configured. Throws CONFIG_INVALID. */
+async function openTracing(
+  { tracing }: Common,
+  service: string,
+  logger: Logger,
+  { env }: ProcessLike,
+): Promise<Tracing | undefined> {
+  const settings = tracing && tracingSettings(tracing, service, env);
+  return settings && (await startTracing(settings, logger));
 }
 
 interface Watch extends Disposable {

@@ -15,6 +15,7 @@ import { exportKeyExpiry } from './metrics/expiry';
 import { addReflection } from './reflection';
 import { RefusalLog } from './refusal-log';
 import type { ServiceContext } from './run';
+import { callSpans } from './tracing/call-spans';
 
 /** The part of a service's configuration that serving reads: what `commonSections` declares. */
 export interface ServeConfig {
@@ -69,7 +70,7 @@ export async function serveRpc(
   context: ServiceContext<ServeConfig>,
   options: ServeOptions,
 ): Promise<Serving> {
-  const { config, logger, metrics, readiness, closers } = context;
+  const { config, logger, metrics, readiness, closers, tracer } = context;
   checkBind(config.listen, config.auth, logger);
   const unwatch = watchDescriptors({ log: logger });
   closers.add('file descriptors', 100, () => {
@@ -103,7 +104,11 @@ export async function serveRpc(
       maxRefusalsPerConnection: config.rpc.max_refusals_per_connection,
     },
     ...(options.keepalive === undefined ? {} : { keepalive: options.keepalive }),
-    observers: [metrics.rpc, callLog(logger, refusals)],
+    observers: [
+      metrics.rpc,
+      callLog(logger, refusals),
+      ...(tracer === undefined ? [] : [callSpans(tracer)]),
+    ],
     onStranger: (peer, refused) =>
       refusals.refused('UNAUTHENTICATED', () => ({
         peer,

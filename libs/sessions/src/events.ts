@@ -1,4 +1,6 @@
 import type { CabstandError, Reason } from '@cabstand/core';
+import type { TurnEnd } from '@cabstand/engine';
+import type { TraceContext } from '@cabstand/rpc';
 import type { SessionFacts } from './session-facts';
 import type { SessionEnd } from './types';
 
@@ -15,6 +17,8 @@ export type SessionEvent =
         | 'rested'
         /** It has one again, for its next turn. */
         | 'stirred'
+        /** A turn was given to the engine, for the first time here. */
+        | 'turn_started'
         /** The session's turn kills engines. */
         | 'poisoned'
         /** A module sent a message; it is a record, too. */
@@ -41,14 +45,24 @@ export type SessionEvent =
     }
   | { readonly kind: 'refused'; readonly model: string; readonly error: CabstandError }
   /** How long a session waited for a slot, whether it got one or gave up; 0 where one was free. */
-  | { readonly kind: 'waited'; readonly model: string; readonly seconds: number }
+  | {
+      readonly kind: 'waited';
+      readonly model: string;
+      readonly seconds: number;
+      readonly trace: TraceContext | undefined;
+    }
   /** From the start of the turn, or from the chunk before while the reader had room. */
   | {
       readonly kind: 'first_chunk' | 'between_chunks';
       readonly session: SessionFacts;
       readonly seconds: number;
     }
-  | { readonly kind: 'turn_ended'; readonly session: SessionFacts; readonly reason: string };
+  | {
+      readonly kind: 'turn_ended';
+      readonly session: SessionFacts;
+      readonly reason: string;
+      readonly end: TurnEnd;
+    };
 
 /** What became of a command: it has a result, its author refused it, or one of the reasons COMMAND_*. */
 export type CommandOutcome = 'done' | 'rejected' | 'invalid' | 'unknown' | 'failed';

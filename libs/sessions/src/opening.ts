@@ -1,5 +1,6 @@
 import type { Clock } from '@cabstand/core';
 import type { Sealer } from '@cabstand/auth';
+import type { TraceContext } from '@cabstand/rpc';
 import type { ModelSource, ServedModel } from './engine/engine';
 import type { Observe } from './events';
 import type { InputCheck } from './input/input-check';
@@ -20,6 +21,8 @@ export interface OpenRequest {
   /** Of the turn that the caller will start: checked before anything is taken, and then no more. */
   readonly content?: TurnContent;
   readonly onQueued?: (position: number) => void;
+  /** What the opening is part of. */
+  readonly trace?: TraceContext | undefined;
 }
 
 export interface SessionsInit {

@@ -1,3 +1,4 @@
+import type { TraceContext } from '@cabstand/rpc';
 import type { ServedModel } from './engine/engine';
 import type { Epoch, Retention, SessionState } from './types';
 
@@ -16,4 +17,8 @@ export interface SessionFacts {
   readonly idle: boolean;
   /** Next position to be produced. */
   readonly position: number;
+  /** The turn that runs or ran last; -1 before the first. */
+  readonly turn: number;
+  /** What that turn is part of, as its consumer says. */
+  readonly trace: TraceContext | undefined;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '@cabstand/core';
 import type { Sealer } from '@cabstand/auth';
+import type { TraceContext } from '@cabstand/rpc';
 import type { ServedModel } from './engine/engine';
 import type { InputCheck } from './input/input-check';
 import type { Observe } from './events';
@@ -20,6 +21,7 @@ export interface SessionInit {
   readonly inputs: InputCheck;
   /** For a session that goes on from elsewhere. */
   readonly plan?: RebuildPlan | undefined;
+  readonly trace?: TraceContext | undefined;
 }
 
 export interface SessionDeps {

@@ -1,4 +1,5 @@
 import { STOP_COMMAND } from '@cabstand/engine';
+import type { TraceContext } from '@cabstand/rpc';
 import type { Tensor } from '@cabstand/tensor';
 import type { ServedModel } from './engine/engine';
 import { checkpointSealer } from './resume/checkpoint-sealer';
@@ -39,6 +40,8 @@ export class Session implements SessionFacts {
   readonly model: ServedModel;
   readonly retention: Retention;
   readonly openedAt: number;
+  /** What its next turn is part of, or the one that runs: set by whoever hands over what its consumer sends. */
+  trace: TraceContext | undefined;
   readonly #deps: SessionDeps;
   readonly #inputs: InputCheck;
   readonly #delivery: Delivery;
@@ -57,6 +60,7 @@ export class Session implements SessionFacts {
     this.principal = init.principal;
     this.model = init.model;
     this.retention = init.retention;
+    this.trace = init.trace;
     this.#deps = deps;
     this.#inputs = init.inputs;
     this.openedAt = deps.clock.monotonic();
@@ -163,12 +167,8 @@ export class Session implements SessionFacts {
    * there is of it, and a checkpoint, and nobody watches.
    */
   get revivable(): boolean {
-    return (
-      this.durable &&
-      this.#delivery.keptRecords === 0 &&
-      this.viewers === 0 &&
-      this.#computation.saved
-    );
+    const quiet = this.#delivery.keptRecords === 0 && this.viewers === 0;
+    return this.durable && quiet && this.#computation.saved;
   }
 
   /** Whether everything that was produced has been handed to the reader. */

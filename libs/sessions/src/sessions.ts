@@ -156,7 +156,8 @@ export class Sessions {
       throw error;
     } finally {
       const ms = free ? 0 : this.#init.clock.monotonic() - since;
-      this.#observe({ kind: 'waited', model: model.name, seconds: ms / 1000 });
+      const { trace } = request;
+      this.#observe({ kind: 'waited', model: model.name, seconds: ms / 1000, trace });
     }
   }
 
@@ -298,6 +299,7 @@ export class Sessions {
         priority: request.priority,
         inputs,
         plan,
+        trace: request.trace,
       },
       {
         options: this.options,

@@ -41,3 +41,5 @@ export {
 } from './subnet';
 export type { Service, ServiceChanges, SubnetOptions } from './subnet';
 export { until } from './until';
+export { FakeTracer } from './fake-tracer';
+export type { MadeSpan } from './fake-tracer';

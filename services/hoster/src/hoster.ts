@@ -45,6 +45,7 @@ import { Presence } from './presence/presence';
 import { rehearse } from './rehearsal/rehearse';
 import { sessionAudit } from './audit';
 import { sessionLog } from './session-log';
+import { turnSpans } from './tracing/turn-spans';
 import { Sessions } from '@cabstand/sessions';
 
 /** Beyond the deadline of a stop: to freeze sessions and to deliver what they have left. */
@@ -71,6 +72,7 @@ export async function startHoster(context: ServiceContext<HosterConfig>): Promis
     sessionMetrics(metrics, models),
     sessionLog(logger),
     sessionAudit(audit),
+    ...(context.tracer === undefined ? [] : [turnSpans(context.tracer)]),
   ];
   const sealer = createSealer(config.auth, { onWarning: (message) => logger.warn(message) });
   const sessions = new Sessions({

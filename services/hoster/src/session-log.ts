@@ -1,3 +1,4 @@
+import { traceIdOf } from '@cabstand/rpc';
 import type { Logger } from '@cabstand/service';
 import type { Observe, SessionFacts } from '@cabstand/sessions';
 
@@ -8,6 +9,7 @@ export function sessionLog(logger: Logger): Observe {
     epoch: session.epoch.counter,
     principal: session.principal,
     model: session.model.name,
+    ...(session.trace !== undefined && { trace_id: traceIdOf(session.trace) }),
   });
   return (event) => {
     switch (event.kind) {

@@ -39,7 +39,8 @@ export class GrpcProtocol extends WireProtocol {
 function speakingFor(onBehalfOf: string, client: RpcClient): Calls {
   return {
     unary: (method, request, options) => client.unary(method, request, { ...options, onBehalfOf }),
-    serverStream: (method, request) => client.serverStream(method, request, { onBehalfOf }),
-    bidi: (method) => client.bidi(method, { onBehalfOf }),
+    serverStream: (method, request, options) =>
+      client.serverStream(method, request, { ...options, onBehalfOf }),
+    bidi: (method, options) => client.bidi(method, { ...options, onBehalfOf }),
   };
 }

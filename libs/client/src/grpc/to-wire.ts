@@ -1,3 +1,4 @@
+import { traceHeaders } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import { toWire } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
@@ -140,6 +141,7 @@ export function messageToWire(message: ChannelMessage): v1.SessionStreamRequest 
           turn: message.turn,
           input: inputToWire(message.input),
           live: message.live,
+          ...traceHeaders(message.trace),
         },
       };
     case 'part':

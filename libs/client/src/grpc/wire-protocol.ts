@@ -1,6 +1,13 @@
 import { CabstandError } from '@cabstand/core';
-import { HosterService } from '@cabstand/rpc';
-import type { BidiMethod, CallOptions, ServerStreamMethod, UnaryMethod, v1 } from '@cabstand/rpc';
+import { HosterService, traceHeaders } from '@cabstand/rpc';
+import type {
+  BidiMethod,
+  CallOptions,
+  ServerStreamMethod,
+  TraceContext,
+  UnaryMethod,
+  v1,
+} from '@cabstand/rpc';
 import { EventQueue } from '../protocol/event-queue';
 import type {
   ChannelMessage,
@@ -49,9 +56,11 @@ export interface Calls {
   serverStream<Req, ReqOut, Res, ResOut>(
     method: ServerStreamMethod<Req, ReqOut, Res, ResOut>,
     request: Req,
+    options?: CallOptions,
   ): Responses<ResOut>;
   bidi<Req, ReqOut, Res, ResOut>(
     method: BidiMethod<Req, ReqOut, Res, ResOut>,
+    options?: CallOptions,
   ): Conversation<Req, ResOut>;
 }
 
@@ -69,18 +78,21 @@ export class WireProtocol implements SessionProtocol {
       const responses = client.serverStream(
         HosterService.rpc_inference_stream,
         turnToWire(request),
+        traced(request.trace),
       );
       return new WireSource(responses, eventFromWire, () => []);
     }, target);
   }
 
   openChannel(target: Target, start: ChannelStart): SessionChannel {
-    return this.prepareChannel(target).begin(start);
+    return this.prepareChannel(target, start.kind === 'view' ? undefined : start.trace).begin(
+      start,
+    );
   }
 
-  prepareChannel(target: Target): PreparedChannel {
+  prepareChannel(target: Target, trace?: TraceContext): PreparedChannel {
     try {
-      const stream = this.#client(target).bidi(HosterService.rpc_session_stream);
+      const stream = this.#client(target).bidi(HosterService.rpc_session_stream, traced(trace));
       return {
         ready: stream.accepted,
         cancel: (error) => stream.cancel(error),
@@ -161,6 +173,10 @@ export class WireProtocol implements SessionProtocol {
       return new FailedChannel(CabstandError.from(thrown));
     }
   }
+}
+
+function traced(trace: TraceContext | undefined): CallOptions | undefined {
+  return trace && { headers: traceHeaders(trace) };
 }
 
 function callOptions(options: UnaryOptions) {

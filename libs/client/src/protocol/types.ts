@@ -1,4 +1,5 @@
 import type { CabstandError } from '@cabstand/core';
+import type { TraceContext } from '@cabstand/rpc';
 import type { DType, Tensor } from '@cabstand/tensor';
 import type { Checkpoint, ProtocolEvent, RecordEvent } from './events';
 
@@ -105,6 +106,8 @@ export interface OpenFields {
   readonly ticket: string;
   /** Goes on with a session that the hoster does not have, or supersedes the one it has. */
   readonly resume?: ResumeRequest;
+  /** What the call is part of. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** One turn as one call. */
@@ -129,6 +132,8 @@ export type ChannelStart =
       readonly fromPosition: number;
       /** See `ResumeRequest`. */
       readonly servedEpoch: number;
+      /** What the call is part of. */
+      readonly trace?: TraceContext | undefined;
     }
   /** Only watches. */
   | { readonly kind: 'view'; readonly sessionId: string };
@@ -140,6 +145,8 @@ export type ChannelMessage =
       readonly turn: number;
       readonly input: TurnInput;
       readonly live: boolean;
+      /** What the turn is part of. Default: what the call is. */
+      readonly trace?: TraceContext | undefined;
     }
   | ({ readonly kind: 'part' } & LivePart)
   | SessionUpdate
@@ -213,7 +220,7 @@ export interface SessionProtocol {
   runTurn(target: Target, request: TurnRequest): EventSource;
   openChannel(target: Target, start: ChannelStart): SessionChannel;
   /** For a channel that is to be opened without delay when the time has come. */
-  prepareChannel(target: Target): PreparedChannel;
+  prepareChannel(target: Target, trace?: TraceContext): PreparedChannel;
   update(
     target: Target,
     session: { readonly sessionId: string; readonly epoch: Epoch },

@@ -24,6 +24,7 @@ import { NodeCache } from './node-cache';
 import { withRemoteDefaults } from './options';
 import type { RemoteManagerOptions, RemoteSettings } from './options';
 import { Packs } from './packs';
+import { callSpan } from '../tracing/call-span';
 import { candidates, rank } from './pick';
 import { Routers } from './routers';
 import { listingModels } from './unknown-model';
@@ -261,15 +262,17 @@ export class RemoteManager
     pack: PackFields,
   ): Promise<v1.AcquireResponse__Output> {
     const wire = acquireRequest(request, out, pack);
-    return this.#routers.ask(
-      (client, options) =>
-        client.unary(RouterService.rpc_acquire, wire, {
-          ...options,
-          onBehalfOf: request.onBehalfOf,
-        }),
-      request.signal,
-      // What was seen last is better than waiting for a router that is known to say nothing.
-      candidates(this.#cache.nodes, request, () => false).length === 0,
+    return callSpan(RouterService.rpc_acquire.info, request.trace, (headers) =>
+      this.#routers.ask(
+        (client, options) =>
+          client.unary(RouterService.rpc_acquire, wire, {
+            ...{ ...options, headers },
+            onBehalfOf: request.onBehalfOf,
+          }),
+        request.signal,
+        // What was seen last is better than waiting for a router that is known to say nothing.
+        candidates(this.#cache.nodes, request, () => false).length === 0,
+      ),
     );
   }
 

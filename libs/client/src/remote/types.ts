@@ -1,5 +1,5 @@
 import type { CabstandError } from '@cabstand/core';
-import type { RpcClientPool } from '@cabstand/rpc';
+import type { RpcClientPool, TraceContext } from '@cabstand/rpc';
 import type { ConnectionOptions } from '../connection';
 import type { Target } from '../protocol/types';
 import type { NodeRef } from '../retry/exclusions';
@@ -71,6 +71,8 @@ export interface PlacementRequest {
   readonly known?: boolean;
   /** The principal that it is for, where a gateway asks. */
   readonly onBehalfOf?: string;
+  /** What it is part of. */
+  readonly trace?: TraceContext | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

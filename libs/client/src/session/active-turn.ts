@@ -1,5 +1,6 @@
 import { CabstandError, abortable } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
+import type { TraceContext } from '@cabstand/rpc';
 import type { ProtocolEvent, RecordEvent } from '../protocol/events';
 import type { EventSource, SessionChannel, Target, TurnInput } from '../protocol/types';
 import type { Timeouts } from '../timeouts';
@@ -33,6 +34,7 @@ export interface TurnSpec {
   readonly chunksBefore?: number;
   /** Set for a turn whose input comes in parts. */
   readonly live?: LiveInputSource;
+  readonly trace?: TraceContext | undefined;
 }
 
 /** What a turn's stream needs of its session. */
@@ -67,6 +69,8 @@ export class ActiveTurn {
   readonly chunksBefore: number;
   /** All its chunks so far, those before included. */
   chunks: number;
+  /** What it is part of. */
+  readonly trace: TraceContext | undefined;
   /** Undefined once the turn runs if it was too much to keep. */
   input: TurnInput | undefined;
   /** Its caller wants it to end. */
@@ -102,6 +106,7 @@ export class ActiveTurn {
     this.chunksBefore = spec.chunksBefore ?? 0;
     this.chunks = this.chunksBefore;
     this.live = spec.live;
+    this.trace = spec.trace;
     this.watchdog = new Watchdog({
       clock: host.clock,
       paused: () => this.#opened && (host.patient || spec.live?.paused() === true),

@@ -148,6 +148,7 @@ export class SessionCore implements TurnHost {
     const turn = new ActiveTurn(this, this.turn, pending?.start ?? this.position, {
       ...spec,
       chunksBefore: pending?.chunks ?? 0,
+      trace: this.#standing.trace,
     });
     this.#starting = turn;
     this.#idle.cancel();

@@ -4,6 +4,8 @@ import type { NamesOf } from '@cabstand/core';
 import { arrayOf, stringTensor, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import type { Chunk, TurnResult } from './chunk';
+import { TRACE_NAMES } from './options';
+import type { TurnOptions } from './options';
 
 /** What somebody said in a conversation. */
 interface ChatMessage {
@@ -14,7 +16,7 @@ interface ChatMessage {
   readonly [more: string]: unknown;
 }
 
-export interface GenerateOptions {
+export interface GenerateOptions extends Pick<TurnOptions, 'trace'> {
   /** Text, or ids of tokens: one at least. Give this or `messages`. */
   readonly prompt?: string | readonly number[];
   /**
@@ -54,6 +56,7 @@ export const GENERATE_NAMES = {
   seed: true,
   parameters: true,
   signal: true,
+  trace: TRACE_NAMES,
 } satisfies NamesOf<GenerateOptions>;
 
 export interface GeneratedToken {

@@ -296,7 +296,7 @@ export class LiveTurn<T = Chunk> implements AsyncIterableIterator<T, TurnResult,
     this.#link[Symbol.dispose]();
     if (CabstandError.is(outcome)) {
       this.#chunks.fail(outcome, this.#brokenOff());
-      this.#context.done(undefined);
+      this.#context.done(undefined, outcome);
     } else {
       this.#chunks.finish(outcome);
       this.#context.done(outcome);

@@ -33,10 +33,9 @@ import type {
   ViewOptions,
 } from './options';
 import { Session } from './session';
-import type { Joining } from './session';
 import { SessionView } from './view';
 import { goneOn, isOpenAnywhere } from './whereabouts';
-import type { Whereabouts } from './whereabouts';
+import type { Joining, Whereabouts } from './whereabouts';
 
 export interface SessionManagerOptions extends ConnectionOptions {
   /**

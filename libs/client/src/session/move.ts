@@ -116,7 +116,7 @@ export class Move {
     const { protocol, placement, settings, clock } = this.#context;
     const place = await this.#place(home, signal);
     const { node, lease } = place;
-    const prepared = protocol.prepareChannel(node);
+    const prepared = protocol.prepareChannel(node, this.#standing.trace);
     try {
       using brief = linkSignals([signal], {
         ms: settings.timeouts.firstMs,

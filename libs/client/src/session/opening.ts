@@ -73,6 +73,7 @@ export class Opening {
         block: settings.block,
         sessionId: settings.durable ? settings.id : '',
         ...(settings.digest === '' ? {} : { digest: settings.digest }),
+        trace: this.#standing.trace,
       },
       deadline.signal,
       (found) => {
@@ -206,6 +207,7 @@ export class Opening {
         epoch,
         fromPosition: guard.next,
         servedEpoch: standing.servedEpoch,
+        trace: turn.trace,
       });
       standing.opened(node, channel);
     }
@@ -224,9 +226,9 @@ export class Opening {
 
   #fields(ticket: string): OpenFields {
     const { settings } = this.#context;
-    const { sessionId, epoch } = this.#standing;
+    const { sessionId, epoch, trace } = this.#standing;
     const { durable, model, priority } = settings;
-    return { sessionId, epoch, durable, model, priority, ticket };
+    return { sessionId, epoch, durable, model, priority, ticket, trace };
   }
 
   #request(fields: OpenFields, { turn, input }: ActiveTurn): TurnRequest {

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { invalid } from '@cabstand/core';
 import type { NamesOf } from '@cabstand/core';
+import type { TraceContext } from '@cabstand/rpc';
 import { checkNumber, checkText, checkTexts } from '../checks';
 import { TIMEOUT_NAMES, withTimeoutDefaults } from '../timeouts';
 import type { TimeoutOptions, Timeouts } from '../timeouts';
@@ -142,10 +143,19 @@ export interface TurnOptions {
   readonly parameters?: Readonly<Record<string, unknown>>;
   /** Cancels the turn: iterating rejects with the signal's reason, the session stays usable. */
   readonly signal?: AbortSignal;
+  /**
+   * W3C trace context that the turn is part of. Default: the active span of `@opentelemetry/api`, where the
+   * application has set up OpenTelemetry.
+   */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** How a command is waited for. */
 export type CommandOptions = Pick<TurnOptions, 'signal'>;
+
+export const TRACE_NAMES = {
+  ...{ traceparent: true, tracestate: true, local: true },
+} satisfies NamesOf<TraceContext>;
 
 export interface LiveOptions extends TurnOptions {
   /** Text that comes with the turn. Default: none. */
@@ -161,7 +171,16 @@ export interface LiveOptions extends TurnOptions {
   readonly maxBufferedChunks?: number;
 }
 
-export const TURN_NAMES = { parameters: true, signal: true } satisfies NamesOf<TurnOptions>;
+export const TURN_NAMES = {
+  ...{ parameters: true, signal: true, trace: TRACE_NAMES },
+} satisfies NamesOf<TurnOptions>;
+
+/** Of a turn whose input is given in another way. */
+export type CarriedOptions = Pick<TurnOptions, 'signal' | 'trace'>;
+
+export const CARRIED_NAMES = {
+  ...{ signal: true, trace: TRACE_NAMES },
+} satisfies NamesOf<CarriedOptions>;
 
 export const LIVE_NAMES = {
   ...TURN_NAMES,

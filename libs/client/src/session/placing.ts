@@ -15,7 +15,7 @@ import type { CoreContext, Standing } from './standing';
  */
 export async function placesFor(
   context: CoreContext,
-  { sessionId, digest }: Standing,
+  { sessionId, digest, trace }: Standing,
   home: Target,
   known: boolean,
   signal: AbortSignal,
@@ -31,6 +31,7 @@ export async function placesFor(
     known,
     avoid: [home],
     sessionId,
+    trace,
     ...(weights === '' ? {} : { digest: weights }),
     signal,
   };
@@ -69,8 +70,9 @@ export function sendTurn(channel: SessionChannel, turn: ActiveTurn): void {
 }
 
 /** The turn without its live input. */
-export function sendInput(channel: SessionChannel, { turn, input, live }: ActiveTurn): void {
-  if (input !== undefined) channel.send({ kind: 'turn', turn, input, live: live !== undefined });
+export function sendInput(channel: SessionChannel, { turn, input, live, trace }: ActiveTurn): void {
+  if (input !== undefined)
+    channel.send({ kind: 'turn', turn, input, live: live !== undefined, trace });
 }
 
 /** What a hoster may lack for a checkpoint that another one takes: weights, code, keys, a newer version. */

@@ -89,8 +89,9 @@ export class PreparedTurn implements Turn {
       return await this.#make(link.signal);
     } catch (thrown) {
       this.#over = true;
-      done(undefined);
-      throw CabstandError.from(thrown);
+      const error = CabstandError.from(thrown);
+      done(undefined, error);
+      throw error;
     } finally {
       this.#link = undefined;
     }

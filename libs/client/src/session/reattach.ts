@@ -59,6 +59,7 @@ async function attach(on: GoingOn, node: Target): Promise<SessionChannel> {
     epoch,
     fromPosition: standing.joins ? -1 : guard.next,
     servedEpoch,
+    trace: turn.trace,
   });
   // It may not have come to the turn; neither may a resume that was given up, and that arrived.
   const resumed = broken.attempts > 0;

@@ -41,6 +41,7 @@ export async function resumeAt(
       priority: settings.priority,
       ticket: lease?.ticket ?? '',
       resume,
+      trace: turn.trace,
     };
     standing.raiseEpoch();
     const channel = prepared?.begin(open) ?? protocol.openChannel(node, open);

@@ -23,15 +23,22 @@ import type { TensorInput } from './input';
 import { typedInputs } from './input-values';
 import { LiveTurn } from './live-turn';
 import type { KnownModels } from './model-inputs';
-import { LIVE_NAMES, TURN_NAMES, withLiveDefaults } from './options';
-import type { CommandOptions, LiveOptions, SessionSettings, TurnOptions } from './options';
+import { CARRIED_NAMES, LIVE_NAMES, TURN_NAMES, withLiveDefaults } from './options';
+import type {
+  CarriedOptions,
+  CommandOptions,
+  LiveOptions,
+  SessionSettings,
+  TurnOptions,
+} from './options';
 import { PreparedTurn, isShort } from './prepared-turn';
 import { allRecords, chunksOnly } from './reading';
 import { Standing } from './standing';
 import type { CoreContext } from './standing';
 import { TurnRun } from './turn-run';
 import type { RunContext } from './turn-run';
-import type { Whereabouts } from './whereabouts';
+import type { Joining, Whereabouts } from './whereabouts';
+import { TurnSpan, parentOf } from '../tracing/turn-span';
 
 export interface SessionContext {
   readonly protocol: SessionProtocol;
@@ -51,14 +58,6 @@ export interface SessionContext {
   readonly released: () => void;
 }
 
-/** A session that is taken over by its name. */
-export interface Joining {
-  /** Records below it are not wanted. */
-  readonly from: number;
-  /** The position of the record that its hoster computes next. */
-  readonly produced: number;
-}
-
 /**
  * One user's stateful use of one model. Nothing is sent before the first turn; turns come one after
  * another and see the state that the ones before left. Close it, or declare it with `await using`.
@@ -71,6 +70,8 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   readonly #closing = new AbortController();
   /** Of the turn that runs. */
   #cancel: AbortController | undefined;
+  /** Of the turn that runs, where it is traced. */
+  #span: TurnSpan | undefined;
   #lastTurn: TurnResult | undefined;
   #closed: Promise<void> | undefined;
 
@@ -86,8 +87,9 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
       placement,
       clock,
       settings,
-      retry: { ...context.retry, onRetry: (notice) => this.emit('retry', notice) },
+      retry: { ...context.retry, onRetry: (notice) => core.emit('retry', notice) },
       emit: (name, ...args) => {
+        this.#span?.heard(name, args);
         if (name === 'turnEnd') this.#lastTurn = args[0] as TurnResult;
         (this.emit as (event: string, ...values: unknown[]) => boolean)(name, ...args);
       },
@@ -180,10 +182,11 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    */
   generate(options: GenerateOptions): AsyncIterableIterator<GeneratedToken, TurnResult, undefined> {
     checkOptions('generate()', options, GENERATE_NAMES);
-    const { signal } = options;
+    const { signal, trace } = options;
     const { prompt, tensors } = generateInput(options, this.#context.clock.now());
     const parameters = generateParameters(options);
-    return tokens(this.runProtocolTask(prompt, tensors, { parameters, ...(signal && { signal }) }));
+    const turn = { parameters, trace, ...(signal && { signal }) };
+    return tokens(this.runProtocolTask(prompt, tensors, turn));
   }
 
   /**
@@ -207,13 +210,13 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
    */
   records(
     input: TurnInput | undefined,
-    options: Pick<TurnOptions, 'signal'> = {},
+    options: CarriedOptions = {},
   ): AsyncIterableIterator<RecordEvent, TurnResult, undefined> {
     return new TurnRun({ ...this.#runContext(options), shared: true }, input, allRecords);
   }
 
   /** A live turn for those who pass it on: see `records`. Parts are not copied: their memory must not change. */
-  liveRecords(input: TurnInput, options: Pick<TurnOptions, 'signal'> = {}): LiveTurn<RecordEvent> {
+  liveRecords(input: TurnInput, options: CarriedOptions = {}): LiveTurn<RecordEvent> {
     const settings = { ...withLiveDefaults({}), copies: false };
     const context = { ...this.#runContext(options), writeMs: Infinity };
     return new LiveTurn(context, input, settings, allRecords);
@@ -287,28 +290,23 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
 
   /** How the session stands at its hoster; undefined while no hoster has it. */
   async status(signal?: AbortSignal): Promise<SessionStatus | undefined> {
-    const { node } = this;
-    if (node === undefined) return undefined;
-    return this.#context.protocol.status(node, this.id, {
-      signal,
-      deadlineMs: this.#context.settings.timeouts.firstMs,
-    });
+    const { protocol, settings } = this.#context;
+    const how = { signal, deadlineMs: settings.timeouts.firstMs };
+    return this.node && (await protocol.status(this.node, this.id, how));
   }
 
-  /** Whether a turn was under way in the process that had this session before: see `continueTurn`. */
+  /** A turn was under way in the process that had this session before: see `continueTurn`. */
   get turnPending(): boolean {
     return this.#core.pending !== undefined;
   }
 
   /**
-   * The rest of the turn that was under way in the process that had this session before: the chunks from
-   * the exported position on, or those that `SessionManager.attach` asked for. Running the same turn again does the same, and is what is left where its
-   * input was more than `maxReplayBytes`. Throws INVALID_ARGUMENT where no turn was under way.
+   * The rest of the turn that was under way in the process that had this session before: the chunks from the exported
+   * position on, or those that `SessionManager.attach` asked for. Running the same turn again does the same, and is
+   * what is left where its input was more than `maxReplayBytes`. Throws INVALID_ARGUMENT where no turn was under way.
    */
-  continueTurn(
-    options: Pick<TurnOptions, 'signal'> = {},
-  ): AsyncIterableIterator<Chunk, TurnResult, undefined> {
-    checkOptions('continueTurn()', options, { signal: true });
+  continueTurn(options: CarriedOptions = {}): AsyncIterableIterator<Chunk, TurnResult, undefined> {
+    checkOptions('continueTurn()', options, CARRIED_NAMES);
     const { pending } = this.#core;
     const input = pending?.input;
     if (pending !== undefined && this.#standing.joins)
@@ -372,6 +370,7 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
   #runContext(options: TurnOptions): RunContext {
     const { clock, settings } = this.#context;
     const cancel = new AbortController();
+    const parent = parentOf(options.trace);
     return {
       core: this.#core,
       clock,
@@ -386,10 +385,14 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
             metadata: { session_id: this.id },
           });
         this.#cancel = cancel;
+        this.#span = TurnSpan.begin(parent, settings, this.turn);
+        this.#standing.trace = this.#span?.trace;
       },
-      done: () => {
+      done: (result, error) => {
         if (this.#cancel !== cancel) return;
         this.#cancel = undefined;
+        this.#span?.end(result, error);
+        this.#span = undefined;
         this.#core.turnLeft();
       },
     };

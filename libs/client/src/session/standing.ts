@@ -1,5 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
+import type { TraceContext } from '@cabstand/rpc';
 import type { OpenedEvent, Survival } from '../protocol/events';
 import type {
   Epoch,
@@ -69,6 +70,8 @@ export class Standing {
   joins = false;
   /** What the hoster of its newest stream said of itself. */
   lastOpened: OpenedEvent | undefined;
+  /** What the turn that runs is part of. */
+  trace: TraceContext | undefined;
   /** Records below it are not wanted, though they come. */
   from = 0;
   /** What a module's session outlives; undefined for other kinds of models. */

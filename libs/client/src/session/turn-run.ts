@@ -22,8 +22,8 @@ export interface RunContext {
   readonly begin: () => void;
   /** Input of lists is typed as the model declares it. Throws INPUT_* for what does not fit. */
   readonly typed: (given: readonly Given[], signal: AbortSignal) => Promise<readonly Tensor[]>;
-  /** The turn is over, whichever way. */
-  readonly done: (result: TurnResult | undefined) => void;
+  /** The turn is over, whichever way: `error` where it has no result. */
+  readonly done: (result: TurnResult | undefined, error?: CabstandError) => void;
 }
 
 type RunState =
@@ -223,7 +223,7 @@ export class TurnRun<T> implements AsyncIterableIterator<T, TurnResult, undefine
     const state = this.#state;
     switch (state.kind) {
       case 'streaming':
-        this.#settle(undefined);
+        this.#settle(undefined, error);
         this.#context.core.abandon(state.turn);
         return;
       case 'opening':
@@ -237,11 +237,12 @@ export class TurnRun<T> implements AsyncIterableIterator<T, TurnResult, undefine
   }
 
   #over(thrown: unknown): CabstandError {
-    this.#settle(undefined);
-    return CabstandError.from(thrown);
+    const error = CabstandError.from(thrown);
+    this.#settle(undefined, error);
+    return error;
   }
 
-  #settle(result: TurnResult | undefined): void {
+  #settle(result: TurnResult | undefined, error?: CabstandError): void {
     const state = this.#state;
     if (state.kind === 'over') return;
     this.#state = { kind: 'over', result };
@@ -249,6 +250,6 @@ export class TurnRun<T> implements AsyncIterableIterator<T, TurnResult, undefine
       state.unlink();
     }
     this.#link?.[Symbol.dispose]();
-    this.#context.done(result);
+    this.#context.done(result, error);
   }
 }

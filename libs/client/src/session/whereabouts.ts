@@ -18,6 +18,14 @@ export interface Whereabouts {
   readonly position: number;
 }
 
+/** A session that is taken over by its name. */
+export interface Joining {
+  /** Records below it are not wanted. */
+  readonly from: number;
+  /** The position of the record that its hoster computes next. */
+  readonly produced: number;
+}
+
 /**
  * Whether another process has gone on with a session since: its hoster has it under a higher epoch or at another
  * place, or has it no more and another one does. False where that cannot be found out: whoever goes on with the

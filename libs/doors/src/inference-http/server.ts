@@ -102,10 +102,10 @@ export class InferenceHttpServer {
     signal: AbortSignal,
   ): Promise<HttpAnswer> {
     const { inference, limits } = this.#options;
-    const { principal, traceparent } = entered;
+    const { principal, trace } = entered;
     const body = await readBody(request, limits.maxMessageBytes, signal);
     entered.messageReceived();
-    const answer = await route.run({ inference, caller: { principal, traceparent }, body, signal });
+    const answer = await route.run({ inference, caller: { principal, trace }, body, signal });
     entered.messageSent();
     return answer;
   }

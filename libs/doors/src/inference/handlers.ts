@@ -1,5 +1,4 @@
 import { CabstandError, invalid } from '@cabstand/core';
-import { traceOf } from '@cabstand/rpc';
 import type { HandlersOf, ServerCall } from '@cabstand/rpc';
 import type { ModelRepositoryParameter__Output } from '../generated/inference/ModelRepositoryParameter';
 import {
@@ -102,8 +101,8 @@ function asked(call: ServerCall): [caller: Caller, signal: AbortSignal] {
   return [callerOf(call), call.signal];
 }
 
-function callerOf({ principal, metadata }: ServerCall): Caller {
-  return { principal, traceparent: traceOf(metadata)?.traceparent };
+function callerOf({ principal, trace }: ServerCall): Caller {
+  return { principal, trace };
 }
 
 function wireMetadata({ name, datatype, shape }: DescribedTensor) {

@@ -59,7 +59,10 @@ export async function authenticate(
       );
   if (gate.bound) checkBound(call, active.principal);
   // Whoever needs no credentials is one among all.
-  if (!gate.open) await enterAs(gate, active, leave);
+  if (!gate.open) {
+    await enterAs(gate, active, leave);
+    active.letIn();
+  }
   // A caller that checks servers checks all their answers: an unsigned one would look like a failure.
   const headers = await guarded(() => authorizer.signResponse(request));
   if (!active.over) call.sendMetadata(toMetadata(headers));

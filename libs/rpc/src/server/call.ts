@@ -4,6 +4,8 @@ import { CabstandError, abortReason } from '@cabstand/core';
 import type { Principal } from '@cabstand/core';
 import type { CallObservation, CallObserver, MethodInfo, Recheck, ServerCall } from '../contract';
 import { publicError } from '../status';
+import { traceOf } from '../trace';
+import type { TraceContext } from '../trace';
 
 /** What all four kinds of grpc-js server calls have in common. */
 export interface SurfaceCall {
@@ -35,6 +37,7 @@ export class ActiveCall implements ServerCall {
   readonly #onEnd: (() => void)[] = [];
   #state: State = { kind: 'open' };
   #trailers: Metadata | undefined;
+  #trace: TraceContext | undefined;
 
   constructor(info: MethodInfo, call: SurfaceCall, observers: readonly CallObserver[]) {
     this.info = info;
@@ -49,6 +52,10 @@ export class ActiveCall implements ServerCall {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  get trace(): TraceContext | undefined {
+    return this.#trace;
   }
 
   /** Made when it is asked for: hardly any call has some. */
@@ -69,6 +76,14 @@ export class ActiveCall implements ServerCall {
   onEnd(release: () => void): void {
     if (this.over) release();
     else this.#onEnd.push(release);
+  }
+
+  /** Its caller is known: only now counts which trace it names. */
+  letIn(): void {
+    const { principal, peer } = this;
+    this.#trace = traceOf(this.metadata);
+    for (const observation of this.observations)
+      this.#trace = observation.letIn?.({ principal, peer, trace: this.#trace }) ?? this.#trace;
   }
 
   sent(): void {
@@ -107,7 +122,7 @@ export class ActiveCall implements ServerCall {
     if (this.over) return;
     this.#state = { kind: 'over' };
     const { principal, peer } = this;
-    const told = principal === NOBODY ? { peer } : { principal, peer };
+    const told = principal === NOBODY ? { peer } : { principal, peer, trace: this.#trace };
     for (const observation of this.observations) observation.finished(error, told);
     for (const release of this.#onEnd) release();
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { authConfigSchema, tlsConfigSchema } from '@cabstand/auth-admin';
 import { MOST_MS } from '@cabstand/core';
+import { tracingSection } from '../tracing/section';
 
 /** `host:port`, `[::1]:port`; port 0 takes a free one. */
 export const addressSchema = z
@@ -125,6 +126,7 @@ export function commonSections(defaults: {
     tls: tlsConfigSchema
       .optional()
       .describe('encryption of the gRPC port and of calls to others; without these settings: none'),
+    tracing: tracingSection,
     reflection: z.boolean().default(true).describe('Serve gRPC reflection.'),
     open_health: z
       .boolean()

@@ -5,7 +5,14 @@ import { Metadata } from '@grpc/grpc-js';
 import { CabstandError, Counts, systemClock } from '@cabstand/core';
 import type { Principal } from '@cabstand/core';
 import { Trust, checkBoundTo, traceOf } from '@cabstand/rpc';
-import type { Authorizer, CallObservation, CallObserver, MethodInfo, Recheck } from '@cabstand/rpc';
+import type {
+  Authorizer,
+  CallObservation,
+  CallObserver,
+  MethodInfo,
+  Recheck,
+  TraceContext,
+} from '@cabstand/rpc';
 
 export interface GateOptions {
   readonly authorizer: Authorizer;
@@ -24,7 +31,8 @@ export interface Entered {
   readonly principal: Principal;
   readonly metadata: Metadata;
   readonly peer: string;
-  readonly traceparent: string | undefined;
+  /** See `ServerCall.trace`. */
+  readonly trace: TraceContext | undefined;
   /** Aborts with CREDENTIALS_EXPIRED when the caller is trusted no more. */
   readonly trusted: AbortSignal;
   messageReceived(): void;
@@ -78,15 +86,18 @@ export class HttpGate {
     const leave = this.#countIn(principal.id);
     const trusted = new AbortController();
     const forget = this.#trust.keep(rechecks, (error) => trusted.abort(error));
+    let trace = traceOf(metadata);
+    for (const one of observations) trace = one.letIn?.({ principal, peer, trace }) ?? trace;
     return {
       ...{ principal, metadata, peer, trusted: trusted.signal },
-      traceparent: traceOf(metadata)?.traceparent,
+      trace,
       messageReceived: () => observations.forEach((one) => one.messageReceived()),
       messageSent: () => observations.forEach((one) => one.messageSent()),
       finished: (error) => {
         forget();
         leave();
-        for (const observation of observations) observation.finished(error, { peer, principal });
+        for (const observation of observations)
+          observation.finished(error, { peer, principal, trace });
       },
     };
   }
@@ -128,11 +139,12 @@ interface Checked {
 
 function headersOf({ headers }: IncomingMessage, token: string | undefined): Metadata {
   const metadata = new Metadata();
-  const { traceparent } = headers;
+  const { traceparent, tracestate } = headers;
   const authorization = token === undefined ? headers.authorization : `Bearer ${token}`;
   if (authorization !== undefined && /^bearer /i.test(authorization))
     metadata.set('authorization', authorization);
   if (typeof traceparent === 'string') metadata.set('traceparent', traceparent);
+  if (typeof tracestate === 'string') metadata.set('tracestate', tracestate);
   return metadata;
 }
 

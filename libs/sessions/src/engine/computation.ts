@@ -304,7 +304,7 @@ export class Computation implements SequenceSink {
     this.turns.finish();
     this.#stops.forget();
     const state = this.rebuild.turnEnded(running, records.next + 1, this.#module?.applied);
-    deps.observe({ kind: 'turn_ended', session, reason: end.reason });
+    deps.observe({ kind: 'turn_ended', session, reason: end.reason, end });
     events.turnEnded();
     const idle = end.reason === 'completed' && end.steps === 0 && this.#module === undefined;
     const written = records.end(turn, () => ({
@@ -371,6 +371,8 @@ export class Computation implements SequenceSink {
     this.#stops.forget();
     this.rebuild.turnStarted(content);
     this.#intake.timing.start();
+    const { deps, session } = this.#init;
+    deps.observe({ kind: 'turn_started', session });
     this.#init.events.turnStarted();
     this.feed.pump();
   }

@@ -42,7 +42,8 @@ export function inferenceStream(
     using left = leaving(context, held, asked, call);
     using _notices = writeNotices(session, out);
     try {
-      const options = left.signal === undefined ? {} : { signal: left.signal };
+      const { trace } = call;
+      const options = left.signal === undefined ? { trace } : { trace, signal: left.signal };
       await serveTurn(session.records(asked.input, options), asked.epoch, out);
     } finally {
       if (asked.retention === 'call') await context.sessions.end(held);

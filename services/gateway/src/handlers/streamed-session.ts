@@ -2,7 +2,7 @@ import { CabstandError, abortReason } from '@cabstand/core';
 import type { LiveTurn } from '@cabstand/client';
 import { STOP } from '@cabstand/client/protocol';
 import type { OpenedEvent, RecordEvent } from '@cabstand/client/protocol';
-import { ReadAhead, toDuration, unexpectedMessage, waitingBytes } from '@cabstand/rpc';
+import { ReadAhead, parseTrace, toDuration, unexpectedMessage, waitingBytes } from '@cabstand/rpc';
 import type { ServerCall, v1 } from '@cabstand/rpc';
 import { tensorsFromWire } from '@cabstand/tensor';
 import type { Held } from '../held-sessions';
@@ -74,11 +74,11 @@ export class StreamedSession {
 
   /** Gives the rest of the turn that is under way, once its hoster has opened it. */
   goOn(): void {
-    const { signal } = this.#call;
+    const { signal, trace } = this.#call;
     this.#opened = new Promise((resolve) => {
       this.#whenOpened = resolve;
     });
-    this.#serve(this.#held.session.records(undefined, { signal }), undefined);
+    this.#serve(this.#held.session.records(undefined, { signal, trace }), undefined);
   }
 
   /**
@@ -183,7 +183,7 @@ export class StreamedSession {
     }
   }
 
-  async #start({ turn, input, live }: v1.Turn__Output): Promise<void> {
+  async #start({ turn, input, live, traceparent, tracestate }: v1.Turn__Output): Promise<void> {
     const { session } = this.#held;
     if (this.turnRuns)
       throw new CabstandError('SESSION_BUSY', 'a turn of this session is running', {
@@ -196,11 +196,12 @@ export class StreamedSession {
       });
     const content = parseInput(input ?? { prompt: '', inputs: [], parameters: '' });
     const { signal } = this.#call;
+    const trace = parseTrace(traceparent, tracestate) ?? this.#call.trace;
     if (!live) {
-      this.#serve(session.records(content, { signal }), undefined);
+      this.#serve(session.records(content, { signal, trace }), undefined);
       return;
     }
-    const run = session.liveRecords(content, { signal });
+    const run = session.liveRecords(content, { signal, trace });
     this.#serve(run, run);
   }
 

@@ -5,13 +5,11 @@ import { exists, stoodStill } from '../held-sessions';
 import type { Held } from '../held-sessions';
 import { digestOf } from './digest';
 import { Followed } from './followed';
-import type { FollowSettings, Retention } from './followed';
-import type { Elements } from './tensors';
+import type { FollowSettings, Retention, TurnGiven } from './followed';
 
 /** What a turn is begun with. */
-interface TurnAsk {
+interface TurnAsk extends TurnGiven {
   readonly input: TurnInput;
-  readonly elements: Elements;
   /** The position behind the last record that the caller has of it: it asks once more. Default: none. */
   readonly after?: number | undefined;
 }
@@ -62,13 +60,13 @@ export class FollowedSessions {
    * a part: it would come twice.
    */
   async open(principal: Principal, ask: SessionAsk): Promise<Begun> {
-    const { id, named, model, priority, retention, input, elements, after } = ask;
+    const { id, named, model, priority, retention, after } = ask;
     if (after !== undefined && !named) throw unknown(id);
     if (id === undefined) {
       const held = this.#settings.sessions.open(principal, { id, model, priority, epoch: 0 });
       const session = { principal, id: '', retention };
       const followed = new Followed(this.#settings, session, 0, () => undefined);
-      followed.begin(held, input, elements);
+      followed.begin(held, ask);
       return { followed, from: 0 };
     }
     const key = keyOf(principal, id);
@@ -81,7 +79,7 @@ export class FollowedSessions {
   }
 
   async #open(principal: Principal, id: string, ask: SessionAsk): Promise<Begun> {
-    const { named, model, priority, retention, input, elements, after } = ask;
+    const { named, model, priority, retention, input, after } = ask;
     const { sessions } = this.#settings;
     const digest = digestOf(input, model);
     const before = await this.#current(principal, id);
@@ -97,7 +95,7 @@ export class FollowedSessions {
       ? sessions.openNew(principal, asked)
       : sessions.open(principal, asked));
     const followed = this.#add(principal, id, retention, 0);
-    followed.begin(held, input, elements, digest);
+    followed.begin(held, ask, digest);
     return { followed, from: 0 };
   }
 
@@ -106,7 +104,7 @@ export class FollowedSessions {
    * SESSION_UNKNOWN, TURN_CONFLICT, TURN_OUT_OF_ORDER.
    */
   async turn(principal: Principal, id: string, ask: NextTurnAsk): Promise<Begun> {
-    const { input, elements, turn, after } = ask;
+    const { input, turn, after } = ask;
     const digest = digestOf(input);
     const before = this.#byKey.get(keyOf(principal, id));
     if (before !== undefined && (before.turnRuns || after !== undefined || turn !== undefined)) {
@@ -128,7 +126,7 @@ export class FollowedSessions {
     }
     const first = from ?? held.session.position;
     const followed = this.#of(principal, id, held, first);
-    followed.begin(held, input, elements, digest);
+    followed.begin(held, ask, digest);
     return { followed, from: first };
   }
 
@@ -156,7 +154,7 @@ export class FollowedSessions {
       return undefined;
     }
     const followed = this.#add(principal, id, 'durable', from ?? held.session.position);
-    followed.begin(held, undefined, 'list');
+    followed.begin(held, { input: undefined, elements: 'list' });
     return followed;
   }
 

@@ -1,6 +1,7 @@
 import { CabstandError, abortReason, abortable, systemClock } from '@cabstand/core';
 import type { Clock, Principal, Timer } from '@cabstand/core';
 import type { RecordEvent, TurnInput, Whereabouts } from '@cabstand/client/protocol';
+import type { TraceContext } from '@cabstand/rpc';
 import { passNotices } from '../handlers/notices';
 import type { Held, HeldSessions } from '../held-sessions';
 import type { EventWriter } from './event-writer';
@@ -30,6 +31,15 @@ export interface FollowSettings {
  * - `durable`: a turn that is left waits for its reader.
  */
 export type Retention = 'call' | 'kept' | 'durable';
+
+/** How a turn is begun. */
+export interface TurnGiven {
+  /** Undefined for the rest of a turn that is under way. */
+  readonly input: TurnInput | undefined;
+  readonly elements: Elements;
+  /** What it is part of. */
+  readonly trace?: TraceContext | undefined;
+}
 
 /** What its caller began a turn with, to know it again when the call is repeated. */
 export interface TurnBegun {
@@ -139,7 +149,7 @@ export class Followed {
    * @param input undefined for the rest of a turn that runs at its hoster
    * @param digest of the input
    */
-  begin(held: Held, input: TurnInput | undefined, elements: Elements, digest = ''): void {
+  begin(held: Held, { input, elements, trace }: TurnGiven, digest = ''): void {
     const { session } = held;
     const { position, turn } = session;
     if (position > this.next) this.#replay.startAt(position);
@@ -150,7 +160,7 @@ export class Followed {
     this.#failure = undefined;
     this.#turn = {
       ...{ kind: 'running', held, cancel, told: false },
-      run: session.records(input, { signal: cancel.signal }),
+      run: session.records(input, { signal: cancel.signal, trace }),
       notices: this.#listen(held),
     };
   }
@@ -243,7 +253,8 @@ export class Followed {
     try {
       const asked = { id: this.#id, epoch: 0, model: '', from: this.next };
       const held = await sessions.take(this.#principal, asked);
-      if (held.session.turnPending) this.begin(held, undefined, this.#elements);
+      if (held.session.turnPending)
+        this.begin(held, { input: undefined, elements: this.#elements });
       else {
         this.#rest(held);
         sessions.keep(held);

@@ -53,12 +53,12 @@ async function talk(
   first[Symbol.dispose]();
   const entered = await gate.enter(LIVE_METHOD, request, open.token);
   socket.admit();
-  const { metadata, peer, principal } = entered;
+  const { metadata, peer, principal, trace } = entered;
   let error: CabstandError | undefined;
   try {
     entered.messageReceived();
     await serveLive(handlers, open, socket, {
-      ...{ info: LIVE_METHOD, metadata, peer, principal },
+      ...{ info: LIVE_METHOD, metadata, peer, principal, trace },
       signal: AbortSignal.any([signal, entered.trusted]),
     });
     entered.messageSent();

@@ -29,7 +29,7 @@ export async function serveLive(
   context: HandlerContext,
   open: LiveOpen,
   socket: LiveSocket,
-  { principal, signal }: ServerCall,
+  { principal, signal, trace }: ServerCall,
 ): Promise<void> {
   checkOpen(context);
   const { model, session_id: id } = open;
@@ -44,7 +44,7 @@ export async function serveLive(
       noticesAsEvents((event) => socket.push(event)),
     );
     const input = { prompt: open.prompt, tensors: [], parameters };
-    const live = held.session.liveRecords(input, { signal: either });
+    const live = held.session.liveRecords(input, { signal: either, trace });
     const heeding = heed(open, held, live, socket, either);
     // What is wrong with a message ends the turn; that the turn has ended, ends the heeding.
     heeding.catch((error: unknown) => over.abort(error));

@@ -24,8 +24,6 @@ interface RouteContext {
   /** Parsed; throws INVALID_ARGUMENT, MESSAGE_TOO_LARGE. */
   readonly body: () => Promise<unknown>;
   readonly lastEventId: string | string[] | undefined;
-  /** W3C trace context of the call, where it has one. */
-  readonly traceparent: string | undefined;
   readonly out: EventWriter;
 }
 
@@ -75,6 +73,7 @@ const newSession: Route = {
     // A page need not make up a name to come back to.
     const id = given ?? (durable ? randomUUID() : undefined);
     const { followed, from } = await sessions.open(call.principal, {
+      trace: call.trace,
       ...{ id, named: given !== undefined, model, elements, after, input: inputOf(asked) },
       retention: durable ? 'durable' : id === undefined ? 'call' : 'kept',
       priority: parsePriority(asked.priority, call.principal),
@@ -94,7 +93,7 @@ function nextTurn(id: string): Route {
       checkOpen(handlers);
       const { elements, turn } = asked;
       const { followed, from } = await sessions.turn(call.principal, parseExistingId(id), {
-        ...{ input: inputOf(asked), elements, turn, after },
+        ...{ input: inputOf(asked), elements, turn, after, trace: call.trace },
       });
       await followed.follow(out, from, call.signal);
       return undefined;
@@ -164,10 +163,10 @@ function decodedPart(part: string): string {
 function openAi(serve: OpenAiCall): Route {
   return {
     ...{ verb: 'POST', info: TURN, format: OPENAI_FORMAT },
-    run: async ({ serving, call: { principal, signal }, traceparent, body, out }) =>
+    run: async ({ serving, call: { principal, signal, trace }, body, out }) =>
       await serve({
         ...{ serving, body, out, signal, clock: systemClock },
-        caller: { principal, traceparent },
+        caller: { principal, trace },
       }),
   };
 }

@@ -147,7 +147,6 @@ export class HttpDoor {
     const signal = AbortSignal.any([gone, entered.trusted, this.#stopped.signal]);
     const answer = await route.run({
       ...{ handlers, serving, sessions, out },
-      traceparent: entered.traceparent,
       call: callOf(route.info, entered, signal),
       lastEventId: request.headers['last-event-id'],
       body: async () => {
@@ -188,8 +187,8 @@ export class HttpDoor {
 }
 
 function callOf(info: MethodInfo, entered: Entered, signal: AbortSignal): ServerCall {
-  const { metadata, peer, principal } = entered;
-  return { info, metadata, peer, principal, signal };
+  const { metadata, peer, principal, trace } = entered;
+  return { info, metadata, peer, principal, trace, signal };
 }
 
 const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?')[0] ?? '';

@@ -1,5 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { ModelFacts, ServedRecord, ServedSession, TurnInput } from '@cabstand/doors';
+import type { TraceContext } from '@cabstand/rpc';
 import { checkOpen } from '../handlers/context';
 import type { HandlerContext } from '../handlers/context';
 import type { Held } from '../held-sessions';
@@ -11,8 +12,16 @@ export class GatewaySession implements ServedSession {
   readonly model: ModelFacts;
   readonly #context: HandlerContext;
   readonly #held: Held;
+  /** What its turns are part of: that of the call which opened it. */
+  readonly #trace: TraceContext | undefined;
 
-  constructor(context: HandlerContext, held: Held, model: ModelFacts) {
+  constructor(
+    context: HandlerContext,
+    held: Held,
+    model: ModelFacts,
+    trace: TraceContext | undefined,
+  ) {
+    this.#trace = trace;
     this.#context = context;
     this.#held = held;
     this.model = model;
@@ -28,13 +37,15 @@ export class GatewaySession implements ServedSession {
   }
 
   run(input: TurnInput, signal: AbortSignal): AsyncIterable<ServedRecord> {
-    return this.#run(() => servedRecords(this.#session().records(inputOf(input), { signal })));
+    const how = { signal, trace: this.#trace };
+    return this.#run(() => servedRecords(this.#session().records(inputOf(input), how)));
   }
 
   runLive(input: TurnInput, parts: Parts, signal: AbortSignal): AsyncIterable<ServedRecord> {
+    const how = { signal, trace: this.#trace };
     return this.#run(() => {
       const session = this.#session();
-      return servedLive(session, session.liveRecords(inputOf(input), { signal }), parts);
+      return servedLive(session, session.liveRecords(inputOf(input), how), parts);
     });
   }
 

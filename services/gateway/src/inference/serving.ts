@@ -101,7 +101,7 @@ export class GatewayServing implements Serving {
       digest: version === undefined ? undefined : facts.digest,
       priority: parsePriority(priority, principal),
     });
-    return new GatewaySession(this.#context, held, facts);
+    return new GatewaySession(this.#context, held, facts, caller.trace);
   }
 }
 

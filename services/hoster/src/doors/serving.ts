@@ -96,7 +96,7 @@ export class HosterServing implements Serving {
     opening: Pick<OpenRequest, 'id' | 'retention' | 'epoch' | 'content'>,
     signal: AbortSignal,
   ): Promise<Session> {
-    const call = { principal: caller.principal, signal };
+    const call = { principal: caller.principal, trace: caller.trace, signal };
     const session = await openSession(this.#context, call, { ...opening, model, priority }, '');
     if (version === undefined || session.model.version === version) return session;
     session.abort({ reason: 'cancelled' });

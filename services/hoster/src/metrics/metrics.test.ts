@@ -91,7 +91,7 @@ test('nothing that happens makes a series of a counter or histogram that was not
     observe({ kind: 'command', session, outcome });
   engines.stray(engine);
   for (const reason of ['completed', 'stopped', 'cancelled', 'timed_out', 'evicted', 'error'])
-    observe({ kind: 'turn_ended', session, reason });
+    observe({ kind: 'turn_ended', session, reason, end: { reason: 'completed', steps: 0 } });
   for (const reason of [
     ...(['completed', 'stopped', 'cancelled', 'timed_out'] as const),
     ...(['evicted', 'migrated', 'lost', 'error'] as const),

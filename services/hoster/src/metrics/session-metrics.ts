@@ -170,6 +170,7 @@ export function sessionMetrics(metrics: Metrics, models: Subjects): Observe {
       case 'between_chunks':
         between.observe(name, event.seconds);
         return;
+      case 'turn_started':
       case 'epoch_raised':
       case 'rested':
       case 'stirred':

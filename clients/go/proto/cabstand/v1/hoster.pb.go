@@ -1704,7 +1704,11 @@ type Turn struct {
 	Turn  int64                  `protobuf:"varint,1,opt,name=turn,proto3" json:"turn,omitempty"`
 	Input *TurnInput             `protobuf:"bytes,2,opt,name=input,proto3" json:"input,omitempty"`
 	// More input follows as LiveInput.
-	Live          bool `protobuf:"varint,3,opt,name=live,proto3" json:"live,omitempty"`
+	Live bool `protobuf:"varint,3,opt,name=live,proto3" json:"live,omitempty"`
+	// The trace that the turn is part of, as in the headers of https://www.w3.org/TR/trace-context/.
+	// Default: that of the call's metadata.
+	Traceparent   string `protobuf:"bytes,4,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	Tracestate    string `protobuf:"bytes,5,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1758,6 +1762,20 @@ func (x *Turn) GetLive() bool {
 		return x.Live
 	}
 	return false
+}
+
+func (x *Turn) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
+func (x *Turn) GetTracestate() string {
+	if x != nil {
+		return x.Tracestate
+	}
+	return ""
 }
 
 // Everything up to and including this position has arrived.
@@ -2873,11 +2891,15 @@ const file_cabstand_v1_hoster_proto_rawDesc = "" +
 	"\rfrom_position\x18\x03 \x01(\x03R\ffromPosition\x12+\n" +
 	"\x04role\x18\x04 \x01(\x0e2\x17.cabstand.v1.AttachRoleR\x04role\x12!\n" +
 	"\fserved_epoch\x18\x05 \x01(\x03R\vservedEpoch\x12\x18\n" +
-	"\abundles\x18\x06 \x01(\bR\abundles\"\\\n" +
+	"\abundles\x18\x06 \x01(\bR\abundles\"\x9e\x01\n" +
 	"\x04Turn\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x03R\x04turn\x12,\n" +
 	"\x05input\x18\x02 \x01(\v2\x16.cabstand.v1.TurnInputR\x05input\x12\x12\n" +
-	"\x04live\x18\x03 \x01(\bR\x04live\"!\n" +
+	"\x04live\x18\x03 \x01(\bR\x04live\x12 \n" +
+	"\vtraceparent\x18\x04 \x01(\tR\vtraceparent\x12\x1e\n" +
+	"\n" +
+	"tracestate\x18\x05 \x01(\tR\n" +
+	"tracestate\"!\n" +
 	"\x03Ack\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\" \n" +
 	"\n" +
