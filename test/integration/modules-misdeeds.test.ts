@@ -1,5 +1,6 @@
 /** What authors of modules do wrong, and who notices. Real processes. */
 import type { CabstandError } from '@cabstand/core';
+import { float32Of } from '@cabstand/tensor';
 import { refusalOf, scrape, total, until } from '@cabstand/testing';
 import { ride } from '../support/module-models';
 import { ModuleSubnet } from '../support/module-subnet';
@@ -10,12 +11,20 @@ const MODELS = {
   ride: ride('replay', 0.5),
   impatient: ride('replay', 0.5, 1),
   neighbour: ride('none'),
+  hoarder: {
+    program: 'listener.ts',
+    manifest: {
+      ...{ survival: 'commit', live: true, prompt: true, limits: { uncommitted_records: 1000 } },
+      inputs: { samples: { dtype: 'float32', shape: ['n'] } },
+      outputs: { y: { dtype: 'float32', shape: [1] } },
+    },
+  },
 };
 let served: ModuleSubnet;
 
 beforeAll(async () => {
   served = await ModuleSubnet.start(MODELS, {
-    hosterConfig: { engines: { restart_seconds: 0.02 } },
+    hosterConfig: { engines: { restart_seconds: 0.02 }, limits: { live_parts: 16 } },
   });
 }, 90_000);
 afterAll(() => served[Symbol.asyncDispose]());
@@ -92,6 +101,29 @@ test.each([
       : undefined,
   );
 });
+
+test.each([
+  ['hoard', 'MODULE_FAILED', { problem: 'uncommitted', parts: '16' }],
+  ['', undefined, undefined],
+])(
+  'an author who commits and takes more parts than may wait (%s) is told, or goes on',
+  async (prompt, reason, metadata) => {
+    await using session = served.client.session('hoarder');
+    const live = session.live({ prompt });
+    const writing = (async () => {
+      for (let i = 0; i < 40; i++) await live.write({ samples: Float32Array.of(1) });
+      await live.end();
+    })().catch(() => undefined);
+    const reading = (async () => {
+      let last = 0;
+      for await (const chunk of live) last = float32Of(chunk.tensor('y'))[0] ?? 0;
+      return last;
+    })();
+    if (reason === undefined) expect(await reading).toBe(40);
+    else expect(await refusalOf(reading)).toMatchObject({ reason, metadata });
+    await writing;
+  },
+);
 
 test('a session that differs the second time is lost by name, never mixed', async () => {
   const failed: CabstandError[] = [];

@@ -1,4 +1,4 @@
-/** Adds up what comes, part by part, as a module of a test's subnet. */
+/** Adds up what comes, part by part, as a module of a test's subnet; with the prompt `hoard` without a checkpoint. */
 import type { Module, ModuleEnvironment, SessionContext } from '@cabstand/module';
 import type { TensorConstructor } from '@cabstand/module';
 
@@ -23,7 +23,7 @@ export default class Listener implements Module<State> {
 
   async startSession(ctx: SessionContext<State>): Promise<void> {
     while (!ctx.shouldStop()) {
-      await ctx.checkpoint();
+      if (ctx.prompt !== 'hoard') await ctx.checkpoint();
       const part = await ctx.input();
       if (part === undefined) break;
       for (const sample of part.samples?.data ?? []) ctx.state.sum += Number(sample);

@@ -1,5 +1,5 @@
 export { EXIT_STALLED, FrameType, PROTOCOLS } from './frames/types';
-export { RecordField, RecordFlag } from './frames/module-frames';
+export { HELD_PARTS, RecordField, RecordFlag } from './frames/module-frames';
 export type { Generation, LanguageFigures } from './frames/language-frames';
 export { STOP_COMMAND } from './frames/stop-command';
 export { appliedBody, resultBody } from './kinds/module/bodies';

@@ -48,7 +48,7 @@ async function commandResult(
   signal: AbortSignal,
 ): Promise<v1.CommandResult> {
   const { sequence } = command;
-  const outcome = await abortable(outcomeOf(session, command), signal);
+  const outcome = await outcomeOf(session, command, signal);
   const { value, error } = outcome ?? {};
   return error === undefined
     ? { sequence, ...(value !== undefined && { value }) }
@@ -58,14 +58,18 @@ async function commandResult(
 async function outcomeOf(
   session: Session,
   command: v1.Command__Output,
+  signal: AbortSignal,
 ): Promise<Outcome | undefined> {
   const { sequence, name, arguments: json, turn } = command;
   if (name === STOP_COMMAND.name) {
-    session.checkStop(json);
-    return await session.stop(turn);
+    session.stopCommand.check(json);
+    return await session.stopCommand.outcome(turn, signal);
   }
-  if (sequence === UNNUMBERED) return await commandsOf(session, name).tell(name, json || '{}');
-  return await takeCommand(session, command).outcome(sequence);
+  const outcome =
+    sequence === UNNUMBERED
+      ? commandsOf(session, name).tell(name, json || '{}')
+      : takeCommand(session, command).outcome(sequence);
+  return await abortable(outcome, signal);
 }
 
 export function sessionStatus(

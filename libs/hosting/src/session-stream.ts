@@ -340,9 +340,12 @@ function onStream(session: Session, command: v1.Command__Output): void {
     takeCommand(session, command);
     return;
   }
-  session.checkStop(command.arguments);
-  // One that comes too late, or whose session ends, is told by how that ends.
-  session.stop(command.turn).catch(() => undefined);
+  session.stopCommand.check(command.arguments);
+  try {
+    session.stopCommand.ask(command.turn);
+  } catch {
+    // One that comes too late is told by how its turn ended.
+  }
 }
 
 /** Throws what `Commands.take` throws; COMMAND_UNKNOWN for models of other kinds, which have none. */

@@ -177,7 +177,7 @@ export class DurableClient {
     const { session, turn } = this;
     if (this.turnOver || session === undefined) return;
     this.stops.add(turn);
-    session.stop(turn).catch((error: unknown) => {
+    session.stopCommand.outcome(turn).catch((error: unknown) => {
       if (CabstandError.from(error).metadata['code'] === 'no_turn') this.late.add(turn);
     });
   }

@@ -1,17 +1,15 @@
-import { STOP_COMMAND } from '@cabstand/engine';
 import type { TraceContext } from '@cabstand/rpc';
 import type { Tensor } from '@cabstand/tensor';
 import type { ServedModel } from './engine/engine';
 import { checkpointSealer } from './resume/checkpoint-sealer';
 import { Computation } from './engine/computation';
 import type { ComputationEvents } from './engine/computation-init';
+import type { StopRequests } from './engine/stop-command';
 import { deliveryOf } from './records/delivery';
 import type { Delivery } from './records/delivery';
 import type { InputCheck } from './input/input-check';
 import { InputRoom } from './input/input-room';
 import { LifeSigns } from './life-signs';
-import type { Outcome } from './module/body';
-import { checkCommand } from './module/command-check';
 import type { Commands } from './module/commands';
 import { acceptedNotice } from './input/live-feed';
 import { CheckpointSender } from './resume/checkpoint-sender';
@@ -294,17 +292,9 @@ export class Session implements SessionFacts {
     return this.#computation.commands;
   }
 
-  /**
-   * The command `stop`, of models of every kind: the turn that runs comes to its end at its next step, as `stopped`.
-   * See `StopCommand.ask`.
-   */
-  stop(turn?: number): Promise<Outcome> {
-    return this.#computation.stopCommand(turn);
-  }
-
-  /** Throws COMMAND_INVALID for arguments of `stop`, which has none. @param json may be empty */
-  checkStop(json: string): void {
-    checkCommand(this.model, STOP_COMMAND.name, json);
+  /** The command `stop`, of models of every kind. */
+  get stopCommand(): StopRequests {
+    return this.#computation.stopCommand;
   }
 
   /** Everything up to `position` has arrived. Throws EPOCH_FENCED or POSITION_INVALID. */

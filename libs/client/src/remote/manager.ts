@@ -158,6 +158,13 @@ export class RemoteManager
     return candidates(this.#cache.nodes, request, (node) => this.#health.isBroken(node));
   }
 
+  /** What `hostersOf` would give of the nodes that the watch has told so far. */
+  knownHosters(model: string): readonly Target[] {
+    if (this.#routers.size === 0) return this.#settings.hosters.map(byAddress);
+    const request = { model, allow: [], block: [] };
+    return candidates(this.#cache.nodes, request, (node) => this.#health.isBroken(node));
+  }
+
   /**
    * Hosters that claim a durable session, as the routers know it; the one with the highest epoch first.
    * Empty where none does. Throws ROUTER_UNREACHABLE.

@@ -99,6 +99,8 @@ export interface PlacementSource {
   hostersOf?(
     request: Pick<PlacementRequest, 'model' | 'digest' | 'allow' | 'block' | 'signal'>,
   ): Promise<readonly Target[]>;
+  /** Those of them that are known already, without asking anybody. Empty where nothing is known. */
+  knownHosters?(model: string): readonly Target[];
   /** Hosters that claim a session, the one with the highest epoch first. */
   locate?(sessionId: string, signal?: AbortSignal): Promise<readonly Target[]>;
 }

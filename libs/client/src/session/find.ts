@@ -17,6 +17,10 @@ export interface Found {
 
 /** Most hosters that are asked at once. */
 const MOST_ASKED = 64;
+/** As many hosters with the model are asked while a router still looks for the session. */
+const MOST_GUESSED = 3;
+
+type Asked = PromiseSettledResult<Found>;
 
 /**
  * The hoster that has a session, and how that stands there: of those that routers name, or else of all that have
@@ -30,13 +34,18 @@ export async function findSession(
   signal: AbortSignal | undefined,
 ): Promise<Found> {
   using brief = linkSignals([signal], { ms, what: 'finding the session', clock });
+  const answers = new Map<string, Promise<Asked>>();
+  const ask = (node: Target): Promise<Asked> => {
+    const key = nodeKey(node);
+    const answer = answers.get(key) ?? settled(node, protocol, sessionId, brief.signal, ms);
+    answers.set(key, answer);
+    return answer;
+  };
+  // Where it can only be one of few, the router's answer and theirs take the time of one.
+  const guesses = placement.knownHosters?.(model) ?? [];
+  if (guesses.length <= MOST_GUESSED) guesses.forEach((node) => void ask(node));
   const nodes = await candidates(placement, sessionId, model, brief.signal);
-  const asked = await Promise.allSettled(
-    nodes.map(async (node) => ({
-      node,
-      status: await protocol.status(node, sessionId, { signal: brief.signal, deadlineMs: ms }),
-    })),
-  );
+  const asked = await Promise.all(nodes.map(ask));
   const found = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   found.sort((a, b) => b.status.epoch - a.status.epoch);
   const open = found.find(({ status }) => isOpen(status));
@@ -54,6 +63,18 @@ export async function findSession(
       metadata: { session_id: sessionId },
     })
   );
+}
+
+async function settled(
+  node: Target,
+  protocol: SessionProtocol,
+  sessionId: string,
+  signal: AbortSignal,
+  deadlineMs: number,
+): Promise<Asked> {
+  const status = protocol.status(node, sessionId, { signal, deadlineMs });
+  const [asked] = await Promise.allSettled([status.then((status) => ({ node, status }))]);
+  return asked;
 }
 
 const isOpen = ({ state }: SessionStatus): boolean => state !== 'ended' && state !== 'unknown';

@@ -147,10 +147,12 @@ export class Recovery {
     for (let cycle = 0; ; cycle++) {
       throwIfAborted(signal);
       await this.#pause(cycle + broken.inRow, on.last, signal);
-      // Side by side: whichever way it goes, the next step needs no more waiting.
       // A stream waits: only where the first place was none, a router is asked for a better one.
       const known = cycle + broken.inRow === 0;
-      const finding = placesFor(context, standing, home, known, signal);
+      const find = () => placesFor(context, standing, home, known, signal);
+      // Side by side: whichever way it goes, the next step needs no more waiting. A hoster that has just said that
+      // it has the session will hardly refuse it: a place elsewhere would be reserved for nobody.
+      const early = attaches && alone && standing.joins ? undefined : find();
       if (attaches && alone) {
         const attached = await reattach(on, home);
         if (!CabstandError.is(attached)) return attached;
@@ -160,7 +162,7 @@ export class Recovery {
       }
       blame(broken.cause);
       if (standing.survival === 'none') throw noSurvival(on.last);
-      const places = await finding;
+      const places = await (early ?? find());
       throwIfAborted(signal);
       if (CabstandError.is(places)) {
         if (isFinal(places)) throw places;

@@ -51,3 +51,18 @@ test.each(['none', 'replay'] as const)(
     expect(taken.lastTurn?.reason).toBe('completed');
   },
 );
+
+test('takes it over by its name without a place elsewhere, which nobody would use', async () => {
+  const module = { survival: 'replay', commands: ['finish'], run: count } as const;
+  const setting = await mocked('grpc', { hosters: ['a:1', 'b:1'], module });
+  await setting.session.runProtocolTask('').next();
+  const { sessionId } = setting.mock.turns[0]!;
+  await setting.session.detach();
+  const { sessions, remote } = processOf('grpc', setting);
+  const acquired = jest.spyOn(remote, 'acquire');
+  const taken = await sessions.attach(sessionId, { model: 'm' });
+  const rest = collect(taken.continueTurn());
+  expect(await taken.command('finish')).toBe(0);
+  await rest;
+  expect(acquired).not.toHaveBeenCalled();
+});

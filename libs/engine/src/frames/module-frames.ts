@@ -130,6 +130,9 @@ export interface NoticeItem {
   readonly json: string;
 }
 
+/** As `number` of a held item: it says that the author waits for input, and of how many parts he had so far. */
+export const HELD_PARTS = -2;
+
 /**
  * A command was carried out, and its two records are kept back until the author's next checkpoint; it takes no credit.
  */
@@ -137,9 +140,9 @@ export interface HeldItem {
   readonly kind: 'held';
   readonly sequence: number;
   readonly turn: number;
-  /** Of the command; -1 where it has none. */
+  /** Of the command; -1 where it has none; HELD_PARTS. */
   readonly number: number;
-  /** Of the bodies of both records. */
+  /** Of the bodies of both records; of HELD_PARTS the parts of the turn that the author took. */
   readonly bytes: number;
 }
 

@@ -12,7 +12,6 @@ import { StopCommand } from './stop-command';
 import { Succession } from './succession';
 import { endedError } from '../ended-error';
 import { LiveFeed } from '../input/live-feed';
-import type { Outcome } from '../module/body';
 import type { Commands } from '../module/commands';
 import { seedOf } from '../module/facts';
 import { CommandRoom } from '../module/command-room';
@@ -37,7 +36,7 @@ export class Computation implements SequenceSink {
   readonly succession: Succession;
   readonly #intake: Intake;
   readonly #stops: Stops;
-  readonly #stopCommand: StopCommand;
+  readonly stopCommand: StopCommand;
   #readers: Readers = { consumer: false, viewers: 0 };
   /** Undefined for models of other kinds. */
   readonly #module: ModuleRecords | undefined;
@@ -98,7 +97,7 @@ export class Computation implements SequenceSink {
       onCaughtUp: () => stops.tell(),
     });
     const intake = this.#intake;
-    this.#stopCommand = new StopCommand({ session, observe: deps.observe, turns, stops, intake });
+    this.stopCommand = new StopCommand({ session, observe: deps.observe, turns, stops, intake });
     this.succession = new Succession(init, { turns, slot, rebuild, module, feed, intake, stops });
     this.#slot.take(this.rebuild.state?.data ?? Buffer.alloc(0));
   }
@@ -175,11 +174,6 @@ export class Computation implements SequenceSink {
     return true;
   }
 
-  /** See `Session.stop`. */
-  stopCommand(turn: number | undefined): Promise<Outcome> {
-    return this.#stopCommand.ask(turn);
-  }
-
   /** Tells a module, in this engine and the next, who reads right now. */
   set readers(readers: Readers) {
     this.#readers = readers;
@@ -228,7 +222,7 @@ export class Computation implements SequenceSink {
   close(end: SessionEnd): void {
     this.succession.close(end);
     const error = endedError(this.#init.session.id, end);
-    this.#stopCommand.close(error);
+    this.stopCommand.close(error);
     this.commands?.close(error);
   }
 
@@ -300,7 +294,7 @@ export class Computation implements SequenceSink {
     if (live !== undefined && end.reason === 'completed' && this.#module === undefined)
       this.#intake.reportTaken(running, live, live.next);
     this.#module?.flush(turn, undefined, true);
-    this.#stopCommand.answer(turn, end.reason);
+    this.stopCommand.answer(turn, end.reason);
     this.turns.finish();
     this.#stops.forget();
     const state = this.rebuild.turnEnded(running, records.next + 1, this.#module?.applied);

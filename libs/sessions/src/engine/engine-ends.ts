@@ -71,6 +71,17 @@ export function shortOf(next: number, end: number): SessionEnd {
   return { reason: 'lost', error };
 }
 
+/** An author who commits waits for input that cannot come before his checkpoint, which he does not come to. */
+export function inputUncommitted({ parts, bytes }: { parts: number; bytes: number }): SessionEnd {
+  const error = new CabstandError(
+    'MODULE_FAILED',
+    `${parts} parts of live input of ${bytes} bytes wait for a checkpoint, and no more may ` +
+      '(limits.live_parts, limits.live_bytes): call ctx.checkpoint() more often',
+    { metadata: { problem: 'uncommitted', parts: String(parts), bytes: String(bytes) } },
+  );
+  return { reason: 'error', error };
+}
+
 /** No message can hold a record together with the checkpoint behind it. */
 export function uncommittable(bytes: number): SessionEnd {
   const error = new CabstandError(

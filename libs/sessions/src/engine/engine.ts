@@ -153,7 +153,8 @@ export interface SequenceSink {
   record(turn: number, record: ModuleRecord): void;
   /**
    * A module carried out a command whose records come with its next checkpoint. `number`: -1 where it has none;
-   * `bytes`: of the bodies of those records.
+   * `bytes`: of the bodies of those records. HELD_PARTS as number: its author waits for input, of which he took the
+   * parts below `bytes`.
    */
   held(turn: number, number: number, bytes: number): void;
   /** What a module tells whoever reads right now. */

@@ -1,7 +1,9 @@
 import type { CabstandError } from '@cabstand/core';
+import { HELD_PARTS } from '@cabstand/engine';
 import type { ModuleRecord, SequenceSink } from './engine';
 import type { ComputationInit } from './computation-init';
 import type { RecordHeader } from '../records/encode';
+import { inputUncommitted } from './engine-ends';
 import type { EngineSlot } from './slot';
 import type { LiveFeed } from '../input/live-feed';
 import type { LiveInput } from '../input/live-input';
@@ -96,7 +98,13 @@ export class Intake implements Omit<SequenceSink, 'snapshot' | 'endOfTurn' | 'fa
   }
 
   held(turn: number, number: number, bytes: number): void {
-    if (this.#running(turn) === undefined) return;
+    const running = this.#running(turn);
+    if (running === undefined) return;
+    if (number === HELD_PARTS) {
+      const spent = running.live?.spentBy(bytes);
+      if (spent !== undefined) this.#init.events.over(inputUncommitted(spent));
+      return;
+    }
     this.#parts.module?.commands.held(number, bytes);
     this.#parts.feed.pump();
     this.#init.events.advanced();

@@ -1,10 +1,11 @@
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, abortReason, throwIfAborted } from '@cabstand/core';
 import { STOP_COMMAND, appliedBody, resultBody } from '@cabstand/engine';
 import { encodeModuleRecord } from '../records/encode';
 import type { RecordHeader } from '../records/encode';
 import type { Observe } from '../events';
 import { Field, UNNUMBERED } from '../module/body';
 import type { Outcome } from '../module/body';
+import { checkCommand } from '../module/command-check';
 import type { Intake } from './intake';
 import type { SessionFacts } from '../session-facts';
 import type { Stops } from './stops';
@@ -24,6 +25,9 @@ interface Waiter {
   reject(error: CabstandError): void;
 }
 
+/** What callers ask. */
+export type StopRequests = Pick<StopCommand, 'check' | 'ask' | 'outcome'>;
+
 /**
  * The command `stop`, which models of every kind know. It is of the turn that runs, however often it comes; the
  * records of its effect and of its result belong together with the end of that turn. So whoever has the end of the
@@ -32,29 +36,63 @@ interface Waiter {
 export class StopCommand {
   readonly #init: StopCommandInit;
   #asked = false;
-  #waiters: Waiter[] = [];
+  readonly #waiters = new Set<Waiter>();
 
   constructor(init: StopCommandInit) {
     this.#init = init;
   }
 
+  /** Throws COMMAND_INVALID for arguments: it has none. @param json may be empty */
+  check(json: string): void {
+    checkCommand(this.#init.session.model, STOP_COMMAND.name, json);
+  }
+
   /**
-   * The turn that runs is to end at its next step. Resolves when that is in the journal. Rejects with COMMAND_REJECTED
-   * (`code: no_turn`) where this turn does not run, and with the end of the session where that comes before.
+   * The turn that runs is to end at its next step. Throws COMMAND_REJECTED (`code: no_turn`) where this turn does not
+   * run. Nothing is kept for whoever asks.
    *
    * @param turn undefined: whichever runs
    */
-  async ask(turn: number | undefined): Promise<Outcome> {
+  ask(turn: number | undefined): void {
     const { turns, stops } = this.#init;
     const { running } = turns;
     if (running === undefined || (turn !== undefined && running.turn !== turn))
       throw noTurn(turn ?? turns.current);
-    const outcome = new Promise<Outcome>((resolve, reject) => {
-      this.#waiters.push({ resolve, reject });
-    });
     this.#asked = true;
     stops.ask('stopped');
-    return await outcome;
+  }
+
+  /**
+   * Asks, and resolves when that is in the journal. Rejects with what `ask` throws, with the end of the session where
+   * that comes before, and with the reason of the signal.
+   */
+  async outcome(turn?: number, signal?: AbortSignal): Promise<Outcome> {
+    throwIfAborted(signal);
+    let forget: () => void = () => undefined;
+    // Before it is asked for: the turn may end at once.
+    const outcome = new Promise<Outcome>((resolve, reject) => {
+      const waiter = { resolve, reject };
+      const onAbort = (): void => {
+        if (signal !== undefined) reject(abortReason(signal));
+      };
+      this.#waiters.add(waiter);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      forget = () => {
+        this.#waiters.delete(waiter);
+        signal?.removeEventListener('abort', onAbort);
+      };
+    });
+    try {
+      this.ask(turn);
+      return await outcome;
+    } finally {
+      forget();
+    }
+  }
+
+  /** How many wait for what comes of it. */
+  get waiting(): number {
+    return this.#waiters.size;
   }
 
   /** Directly before the end of the turn: makes the records of a stop that was asked for. */
@@ -66,12 +104,14 @@ export class StopCommand {
     this.#write(turn, Field.result, resultBody(UNNUMBERED, { json: value }));
     const { session, observe } = this.#init;
     observe({ kind: 'command', session, outcome: 'done' });
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve({ value });
+    for (const waiter of this.#waiters) waiter.resolve({ value });
+    this.#waiters.clear();
   }
 
   /** The session has ended. */
   close(error: CabstandError): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+    for (const waiter of this.#waiters) waiter.reject(error);
+    this.#waiters.clear();
   }
 
   #write(turn: number, field: number, body: Buffer): void {

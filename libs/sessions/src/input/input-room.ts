@@ -65,6 +65,8 @@ export class InputRoom {
         ? commands?.waitsForReader === true
         : commands !== undefined && this.#delivery.full;
     const starved = waits || records <= 0 || bytes <= 0;
-    return !(this.#durable && starved && this.#delivery.delivered);
+    if (!this.#durable || !starved) return true;
+    // How much of what is kept the connection holds already is chance: a sender of commands is told the same in any case.
+    return what === 'input' && !this.#delivery.delivered;
   }
 }

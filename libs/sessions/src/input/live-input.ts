@@ -117,6 +117,15 @@ export class LiveInput {
     return this.#needsMore && !this.hasRoom;
   }
 
+  /**
+   * What waits where an engine that has used up the parts below `taken`, and reports that later, gets no more before:
+   * all that came, and as many as may. Undefined where more can come.
+   */
+  spentBy(taken: number): { readonly parts: number; readonly bytes: number } | undefined {
+    if (this.#last || taken < this.#next || this.hasRoom) return undefined;
+    return { parts: this.#waiting.length, bytes: this.#waiting.bytes };
+  }
+
   /** Where many parts wait and the next frame needs more: the part that is wanted. */
   get wanted(): number | undefined {
     const many = this.#waiting.length >= MANY_PARTS || this.#waiting.bytes >= MANY_BYTES;

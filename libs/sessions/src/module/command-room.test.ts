@@ -57,17 +57,22 @@ async function flood(b: Bench, session: Session, most: number, engine: Handy): P
 }
 
 describe('commands and the room of the journal', () => {
-  it('a sender who reads nothing is held back before his results fill it', async () => {
-    const b = moduleBench('replay', OPTIONS);
-    const session = await open(b);
-    attach(session, undefined, new FakeReader(0));
-    session.startTurn(0, content());
-    const engine = new Handy(b);
-    const taken = await flood(b, session, 1000, engine);
-    expect(session.journal.records).toBeLessThanOrEqual(MOST_RECORDS);
-    // Six were carried out, two wait at the hoster, as the module has it, and no further one is read.
-    expect(taken).toBe(MOST_RECORDS / 2 + 2);
-    expect(engine.waiting).toBe(0);
+  it('a sender who acknowledges nothing is refused at the same command, whatever his connection takes', async () => {
+    for (const takes of [0, 3, 1000]) {
+      const b = moduleBench('replay', OPTIONS);
+      const session = await open(b);
+      attach(session, undefined, new FakeReader(takes));
+      session.startTurn(0, content());
+      const engine = new Handy(b);
+      await expect(flood(b, session, 1000, engine)).rejects.toMatchObject({
+        reason: 'RATE_LIMITED',
+      });
+      // Six were carried out, and 64 more read.
+      expect(session.commands?.next).toBe(MOST_RECORDS / 2 + 64);
+      expect(session.journal.records).toBeLessThanOrEqual(MOST_RECORDS);
+      expect(engine.waiting).toBe(0);
+      session.abort({ reason: 'stopped' });
+    }
   });
 
   it('of any survival, with a number or without, durable or not', async () => {
@@ -82,7 +87,7 @@ describe('commands and the room of the journal', () => {
           session.commands?.tell('say', '{"prompt":"a"}').catch(() => undefined);
           engine.all();
         }
-        await flood(b, session, 1000, engine);
+        await flood(b, session, 60, engine);
         expect(session.journal.records).toBeLessThanOrEqual(MOST_RECORDS);
         session.abort({ reason: 'stopped' });
       }
@@ -111,8 +116,8 @@ describe('commands and the room of the journal', () => {
     const session = await open(b);
     attach(session, undefined, new FakeReader(0));
     session.startTurn(0, content());
-    await flood(b, session, 1000, new Handy(b));
-    void session.stop(0).catch(() => undefined);
+    await flood(b, session, 60, new Handy(b));
+    void session.stopCommand.outcome(0).catch(() => undefined);
     expect(b.host.model.last.stopped).toBe('stopped');
   });
 

@@ -1,3 +1,4 @@
+import { HELD_PARTS } from '@cabstand/engine';
 import { ANY_INPUT } from '@cabstand/testing';
 import { attach, content, open, reasonOf } from '../session-bench.fixture';
 import { Field } from './body';
@@ -74,6 +75,26 @@ describe('a module that commits', () => {
       [false, 2],
     ]);
     expect(reader.notices.filter(({ kind }) => kind === 'checkpoint')).toEqual([]);
+  });
+
+  it('ends by name where its author waits for input that may not come before his checkpoint', async () => {
+    const b = moduleBench('commit', { liveParts: 2 });
+    b.host.model.signature = { ...ANY_INPUT, sessions: b.host.model.signature.sessions };
+    const session = await open(b, { retention: 'durable' });
+    attach(session);
+    session.startTurn(0, { ...content(), prompt: '', live: true });
+    session.input(0, 0, [], false);
+    const { sink } = b.host.model.last;
+    sink.held(0, HELD_PARTS, 1);
+    session.input(0, 1, [], false);
+    // He has not asked for more than he was sent.
+    sink.held(0, HELD_PARTS, 1);
+    expect(session.end).toBeUndefined();
+    sink.held(0, HELD_PARTS, 2);
+    expect(session.end).toMatchObject({
+      reason: 'error',
+      error: { reason: 'MODULE_FAILED', metadata: { problem: 'uncommitted', parts: '2' } },
+    });
   });
 
   it('forgets what no checkpoint holds when its engine dies', async () => {

@@ -123,6 +123,8 @@ export async function input(
   }
   if (taken === 0) {
     session.snapshots.waits();
+    if (parts.empty && !parts.ended) session.records.waitsForInput(parts.taken);
+    session.host.flush();
     await session.until(scope, () => !parts.empty || parts.ended || session.stopped !== undefined);
     take();
   }

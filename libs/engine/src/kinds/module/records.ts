@@ -1,7 +1,7 @@
 /** The records of one session: counted, chained, compared with those of an earlier life, kept back until committed. */
 import { CabstandError } from '@cabstand/core';
 import type { Survival } from '@cabstand/model';
-import { RecordFlag } from '../../frames/module-frames';
+import { HELD_PARTS, RecordFlag } from '../../frames/module-frames';
 import type { RecordField, RecordItem, Replay } from '../../frames/module-frames';
 import type { StepWriter } from '../../output/step-writer';
 import type { SnapshotItem } from '../../frames/types';
@@ -118,6 +118,12 @@ export class Records {
   heldBack(command: number, bytes: number): void {
     const { sequence, turn, out, survival } = this.#options;
     if (survival === 'commit') out.held({ sequence, turn, number: command, bytes });
+  }
+
+  /** The author waits for input while records are kept back. @param parts of the turn that he took */
+  waitsForInput(parts: number): void {
+    const { sequence, turn, out } = this.#options;
+    if (this.pending) out.held({ sequence, turn, number: HELD_PARTS, bytes: parts });
   }
 
   /** Lets go of what was kept back: one group, closed by its last record or by the end of the turn. */

@@ -1,6 +1,6 @@
 /** Calls of one session, in a life that nothing disturbs. */
 import { tensorOf } from '@cabstand/tensor';
-import { RecordField } from '../../frames/module-frames';
+import { HELD_PARTS, RecordField } from '../../frames/module-frames';
 import type { TurnEnd } from '../../frames/types';
 import type { AuthorClass } from './author';
 import type { Context } from './context';
@@ -328,4 +328,27 @@ test('a command that comes while the author idles wakes him, and its handler may
   expect(
     run.records().map(({ body, field }) => (field === chunk ? '' : fieldsOf(body)[3])),
   ).not.toContain('error');
+});
+
+test('an author who commits and waits for input before his checkpoint says how much of it he had', async () => {
+  const run = await running(
+    async (ctx) => {
+      await ctx.input();
+      await ctx.input();
+      await ctx.checkpoint();
+      await ctx.input();
+    },
+    { survival: 'commit', live: true },
+  );
+  const held = (): unknown[] =>
+    run.items.flatMap((item) => (item.kind === 'held' ? [[item.number, item.bytes]] : []));
+  const part = (number: number, last = false): void =>
+    run.life.send({ kind: 'part', sequence: 1, turn: 0, part: { number, inputs: [], last } });
+  part(0);
+  await run.until(() => held().length > 0);
+  part(1);
+  await run.until(() => run.records().length > 0);
+  part(2, true);
+  expect(await run.end()).toMatchObject({ reason: 'completed' });
+  expect(held()).toEqual([[HELD_PARTS, 1]]);
 });

@@ -1,15 +1,14 @@
 /** One session in the author's thread: his calls one by one, what came for them, and the end of it all. */
 import { CabstandError } from '@cabstand/core';
 import type { DeclaredOutput } from '@cabstand/model';
-import { RecordField } from '../../frames/module-frames';
 import type { LogLevel } from '../../frames/module-frames';
 import type { StepWriter } from '../../output/step-writer';
 import { Account } from './account';
-import { appliedBody, resultBody } from './bodies';
 import type { Commands } from './commands';
-import { SessionOver, concurrent, staleHandler, stackOf, thrownIn } from './failure';
+import { SessionOver, concurrent, staleHandler } from './failure';
 import type { Readers, SessionFlags, Stop } from './flags';
-import { CommandInbox, PartInbox } from './inbox';
+import { HandOut } from './hand-out';
+import { PartInbox } from './inbox';
 import type { CommandCall } from './inbox';
 import type { Part, ThreadData, Turn } from './messages';
 import { NoticeLimit } from './notices';
@@ -62,7 +61,7 @@ export class ModuleSession {
   state: unknown;
   readonly #flags: SessionFlags;
   readonly #account: Account;
-  readonly #commands: CommandInbox;
+  readonly #commands: HandOut;
   readonly #stop = new AbortController();
   readonly #loop = scopeOf('loop');
   #abandon: () => void = () => undefined;
@@ -70,9 +69,6 @@ export class ModuleSession {
   /** Number of the author's call, and of the one after it. */
   #point: number;
   #nextPoint: number;
-  #applied = 0;
-  /** The call in which the last command was handed out. */
-  #handedOut = -1;
   #closed = false;
   #over = false;
   #fault: CabstandError | undefined;
@@ -115,7 +111,7 @@ export class ModuleSession {
     this.notices = new NoticeLimit((message) => host.log('warn', message, id));
     this.#flags = flags;
     this.#account = new Account(flags);
-    this.#commands = new CommandInbox(saved.commands, limits.commandsWaiting);
+    this.#commands = new HandOut(this, saved.commands, limits.commandsWaiting);
     this.#point = saved.point;
     this.#nextPoint = saved.point;
     this.abandoned = new Promise((resolve) => {
@@ -224,7 +220,7 @@ export class ModuleSession {
 
   /** Commands that this life carried out. */
   get applied(): number {
-    return this.#applied;
+    return this.#commands.applied;
   }
 
   get mayEmit(): boolean {
@@ -232,7 +228,7 @@ export class ModuleSession {
   }
 
   get commandDue(): boolean {
-    return !this.#commands.empty;
+    return this.#commands.due;
   }
 
   get saved(): Saved {
@@ -333,42 +329,18 @@ export class ModuleSession {
   }
 
   /** Carries out the commands that are due at this call. */
-  async handOut(scope: Scope): Promise<void> {
-    if (scope.nested) return;
-    for (;;) {
-      this.check();
-      // Those that wait behind a stop fail with the session: its grace is for what runs.
-      if (this.stopped !== undefined) return;
-      const call = this.records.replaying
-        ? this.again((log, point) => log.command(point))
-        : this.#commands.due();
-      if (call === undefined) return;
-      // Whoever calls sends as many as he likes: the author gets to his checkpoint before they are too many.
-      if (this.records.crowded && this.#handedOut === this.#point) return;
-      this.#handedOut = this.#point;
-      await this.#carryOut(call);
-    }
+  handOut(scope: Scope): Promise<void> {
+    return scope.nested ? Promise.resolve() : this.#commands.all();
   }
 
-  async #carryOut(call: CommandCall): Promise<void> {
-    const { number, name, arguments: args } = call;
-    this.#commands.began(call);
-    const begun = appliedBody(number, name, args);
-    this.put(RecordField.applied, (out) => out.bytes(begun));
-    this.host.flush();
-    const scope = scopeOf('handler');
-    const outcome = await this.host.commands.run(call, this.host.contextOf(this, scope), {
-      own: (thrown) => thrownIn(this, thrown),
-      failed: (thrown) => this.host.log('error', `command ${name}: ${stackOf(thrown)}`, this.id),
-    });
-    scope.open = false;
-    if (scope.busy) this.fail(concurrent(`command ${name}: `));
-    this.check();
-    const result = resultBody(number, outcome);
-    this.put(RecordField.result, (out) => out.bytes(result));
-    this.records.heldBack(number, begun.length + result.length);
-    this.#applied += 1;
-    this.host.flush();
+  /** What a handler is given. */
+  contextOf(scope: Scope): unknown {
+    return this.host.contextOf(this, scope);
+  }
+
+  /** Into the hoster's log, as an error. */
+  complain(message: string): void {
+    this.host.log('error', message, this.id);
   }
 
   /** A rule that is broken ends the session, even if the author catches what his call throws. */
