@@ -72,6 +72,8 @@ export class HeldSessions {
   /** Sessions that are being taken up from their hosters, by key. */
   readonly #attaching = new Map<string, Promise<Held>>();
   readonly #byPrincipal = new Counts<string>();
+  /** Sessions that go through to their hosters. */
+  #passing = 0;
 
   /**
    * @param stopping aborted when the gateway stops: no session is opened, or given to a call, any more
@@ -92,7 +94,24 @@ export class HeldSessions {
   }
 
   get size(): number {
-    return this.#byKey.size;
+    return this.#byKey.size + this.#passing;
+  }
+
+  /**
+   * Counts a session that goes through to its hoster, until the disposal. Throws HOSTER_FULL, QUOTA_EXCEEDED,
+   * DRAINING.
+   */
+  pass({ id }: Pick<Principal, 'id'>): Disposable {
+    checkOpen(this.#stopping);
+    this.#checkRoom({ id });
+    this.#byPrincipal.add(id);
+    this.#passing++;
+    return {
+      [Symbol.dispose]: () => {
+        this.#byPrincipal.remove(id);
+        this.#passing--;
+      },
+    };
   }
 
   find({ id }: Principal, sessionId: string): Held | undefined {
@@ -260,7 +279,7 @@ export class HeldSessions {
     return this.#hold(principal, session, true, epoch);
   }
 
-  #checkRoom({ id }: Principal): void {
+  #checkRoom({ id }: Pick<Principal, 'id'>): void {
     const { maxSessions, maxPerPrincipal } = this.#limits;
     if (this.#byPrincipal.of(id) >= maxPerPrincipal)
       throw new CabstandError(
