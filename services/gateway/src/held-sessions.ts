@@ -3,6 +3,8 @@ import type { Clock, Principal, Timer } from '@cabstand/core';
 import type { Session } from '@cabstand/client';
 import type { Whereabouts } from '@cabstand/client/protocol';
 import type { Callers } from './callers';
+import { rebuilt } from './rebuilt';
+import type { Brought } from './rebuilt';
 
 export interface HeldLimits {
   readonly maxSessions: number;
@@ -30,6 +32,8 @@ interface Wanted extends Pick<Asked, 'epoch' | 'model'> {
   readonly from?: number | undefined;
   /** What callers call `from`. Default `position`. */
   readonly fromField?: string;
+  /** What the turn that is wanted is computed from, if its caller gives that: with it `from` need not be kept. */
+  readonly brought?: Brought | undefined;
 }
 
 /**
@@ -214,7 +218,7 @@ export class HeldSessions {
       // While a turn that was left is wound up its hoster is ahead: that is nobody else's doing.
       await here.session.settled;
       const gone = await this.goneOn(principal, here.session.whereabouts);
-      if (!gone && isBusy(here)) return here;
+      if (!gone && isBusy(here) && !goesBack(here.session, asked)) return here;
     }
     await this.letGo(here);
     return this.#take(principal, asked);
@@ -260,13 +264,10 @@ export class HeldSessions {
     return attaching;
   }
 
-  async #attachAt(principal: Principal, { id, model, epoch, from }: Wanted): Promise<Held> {
+  async #attachAt(principal: Principal, asked: Wanted): Promise<Held> {
     this.#checkRoom(principal);
-    const { manager } = this.#callers.of(principal);
-    const session = await manager.attach(id, {
-      ...(model === '' ? {} : { model }),
-      from: from ?? 'oldest',
-    });
+    const { id, epoch } = asked;
+    const session = await this.#found(principal, asked);
     const before = this.find(principal, id);
     if (before !== undefined) await this.letGo(before);
     try {
@@ -277,6 +278,18 @@ export class HeldSessions {
       throw error;
     }
     return this.#hold(principal, session, true, epoch);
+  }
+
+  async #found(principal: Principal, asked: Wanted): Promise<Session> {
+    const { id, model, from, fromField = 'position', brought } = asked;
+    const caller = this.#callers.of(principal);
+    // What a module was told and found out, its caller does not have.
+    if (brought !== undefined && from !== undefined && !(await this.#callers.isModule(model)))
+      return await rebuilt(caller, { id, model, from, fromField }, brought);
+    return await caller.manager.attach(id, {
+      ...(model === '' ? {} : { model }),
+      from: from ?? 'oldest',
+    });
   }
 
   #checkRoom({ id }: Pick<Principal, 'id'>): void {
@@ -348,6 +361,10 @@ export function stoodStill(before: Whereabouts | undefined, now: Whereabouts | u
 
 /** Its state is changed by others while somebody waits. */
 const isBusy = ({ state }: Held): boolean => state.kind === 'busy';
+
+/** What is wanted was read here already, and can be had once more. */
+const goesBack = ({ position }: Session, { from = position, brought }: Wanted): boolean =>
+  brought !== undefined && from < position;
 
 /** Throws POSITION_INVALID where the session cannot go on from there. */
 function checkFrom(session: Session, { from, fromField = 'position' }: Wanted): void {

@@ -32,10 +32,10 @@ export async function* placesFor(
 ): AsyncGenerator<Place> {
   const id = open?.session_id ?? attach?.session_id ?? '';
   // Where it is nothing is computed twice.
-  const asks = open == null || open.resume !== null;
+  const asks = !open || open.resume !== null;
   const having = asks ? await whereIs(context, id, call, signal) : [];
   yield* having.map(unreserved);
-  if (open == null) {
+  if (!open) {
     if (having.length === 0)
       throw new CabstandError('SESSION_UNKNOWN', `no hoster has session ${id}`, {
         metadata: { session_id: id },

@@ -10,8 +10,13 @@ import type { Out } from './serve-turn';
 type Request = v1.SessionStreamRequest__Output;
 type Stream = BidiStream<v1.SessionStreamRequest, Encoded>;
 
-/** For the first word of a hoster, in milliseconds: its caller waits no longer than ten seconds by default. */
-const FIRST_WORD_MS = 4000;
+interface Begun {
+  readonly stream: Stream;
+  readonly place: Place;
+}
+
+/** For the first word of a hoster, in milliseconds: callers wait for ten seconds by default. */
+const FIRST_WORD_MS = 8000;
 
 /** Responses as they came: nobody here reads what is in them. */
 const BYTES: BidiMethod<v1.SessionStreamRequest, Request, v1.SessionStreamResponse, Encoded> = {
@@ -24,7 +29,7 @@ const BYTES: BidiMethod<v1.SessionStreamRequest, Request, v1.SessionStreamRespon
 
 /** Whether a caller keeps what it takes to go on with its session: all of it goes through to a hoster, and back. */
 export function isRelayed({ open, attach }: Request): boolean {
-  return open != null ? open.durable && open.resumes : attach?.resumes === true;
+  return open ? open.durable && open.resumes : attach?.resumes === true;
 }
 
 /**
@@ -40,7 +45,7 @@ export async function relaySession(
 ): Promise<void> {
   using _room = context.sessions.pass(call.principal);
   using ends = linkSignals([call.signal, context.stopping]);
-  const stream = await begun(context, first, call, ends.signal);
+  const { stream, place } = await begun(context, first, call, ends.signal);
   const up = passUp(requests, stream);
   up.catch((thrown: unknown) => stream.cancel(CabstandError.from(thrown)));
   try {
@@ -50,8 +55,12 @@ export async function relaySession(
       if (!(await stream.responses.ready())) return;
     }
   } catch (thrown) {
-    if (!context.stopping.aborted || call.signal.aborted) throw thrown;
-    throw new CabstandError('DRAINING', 'this gateway is stopping: another one goes on');
+    if (call.signal.aborted) throw thrown;
+    if (context.stopping.aborted)
+      throw new CabstandError('DRAINING', 'this gateway is stopping: another one goes on');
+    const error = CabstandError.from(thrown);
+    if (error.class === 'node') context.remote.settle(place.node, outcomeOf(error, place));
+    throw error;
   } finally {
     stream.cancel();
   }
@@ -74,16 +83,16 @@ async function begun(
   first: Request,
   call: ServerCall,
   signal: AbortSignal,
-): Promise<Stream> {
+): Promise<Begun> {
   let last: CabstandError | undefined;
   for await (const place of placesFor(context, first, call, signal)) {
     try {
-      return await beginAt(context, place, first, call, signal);
+      return { stream: await beginAt(context, place, first, call, signal), place };
     } catch (thrown) {
       if (signal.aborted) throw abortReason(signal);
       last = CabstandError.from(thrown);
       context.remote.settle(place.node, outcomeOf(last, place));
-      if (isFinal(last)) throw last;
+      if (isFinal(last, first)) throw last;
     }
   }
   throw last ?? new CabstandError('NO_NODE', 'no hoster takes the session');
@@ -104,7 +113,7 @@ async function beginAt(
   });
   try {
     const { open } = first;
-    await stream.send(open == null ? first : { open: { ...open, ticket } });
+    await stream.send(open ? { open: { ...open, ticket } } : first);
     if (await stream.responses.ready()) {
       remote.settle(node, { kind: 'served' });
       return stream;
@@ -125,13 +134,17 @@ const silent = ({ address }: Target): CabstandError =>
 
 function outcomeOf(error: CabstandError, { leaseId }: Place) {
   if (error.class === 'node') return { kind: 'failed', error, leaseId } as const;
-  return isFinal(error) ? ({ kind: 'undecided' } as const) : ({ kind: 'refused', error } as const);
+  return error.class === 'overload'
+    ? ({ kind: 'refused', error } as const)
+    : ({ kind: 'undecided' } as const);
 }
 
 /** What says something about the hoster that was asked, though it looks like the caller's. */
 const HOSTERS_OWN: ReadonlySet<string> = new Set(['MODEL_UNKNOWN', 'CHECKPOINT_INVALID']);
 
 /** Whether no other hoster would say anything else. */
-function isFinal({ reason, class: kind }: CabstandError): boolean {
+function isFinal({ reason, class: kind }: CabstandError, { open }: Request): boolean {
+  // It has left this one, while it was looked for.
+  if (reason === 'SESSION_ENDED' && (open?.resume ?? undefined) !== undefined) return false;
   return (kind === 'caller' || kind === 'auth' || kind === 'fatal') && !HOSTERS_OWN.has(reason);
 }
