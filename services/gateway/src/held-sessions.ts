@@ -284,8 +284,10 @@ export class HeldSessions {
     const { id, model, from, fromField = 'position', brought } = asked;
     const caller = this.#callers.of(principal);
     // What a module was told and found out, its caller does not have.
-    if (brought !== undefined && from !== undefined && !(await this.#callers.isModule(model)))
-      return await rebuilt(caller, { id, model, from, fromField }, brought);
+    if (brought !== undefined && from !== undefined && !(await this.#callers.isModule(model))) {
+      const session = await rebuilt(caller, { id, model, from, fromField }, brought);
+      if (session !== undefined) return session;
+    }
     return await caller.manager.attach(id, {
       ...(model === '' ? {} : { model }),
       from: from ?? 'oldest',

@@ -5,8 +5,8 @@ import { encodeHandle, findSession } from '@cabstand/client/protocol';
 import type { Checkpoint, SessionStatus, Target, TurnInput } from '@cabstand/client/protocol';
 import type { Caller } from './callers';
 
-/** For hosters to say how a session stands, in milliseconds. */
-const ASK_MS = 1000;
+/** For hosters to say how a session stands, in milliseconds: who takes longer is taken for dead. */
+const ASK_MS = 5000;
 
 /** What a turn is computed from, as its caller gives it with each attempt. */
 export interface Brought {
@@ -26,33 +26,41 @@ export interface Wanted {
 }
 
 /**
- * A session that goes on within the turn, as if its gateway before had exported it: its hoster sends the records that
- * it keeps; where it keeps less than is wanted, or is gone, the turn is computed again and only what is wanted is
- * given. Throws POSITION_INVALID, TURN_OUT_OF_ORDER where a later turn has begun, SESSION_ENDED, NO_NODE.
+ * A session that goes on within the turn, as if its gateway before had exported it: where its hoster keeps less than is
+ * wanted, or is gone, the turn is computed again and only what is wanted is given. Undefined where a hoster runs the
+ * turn and keeps all that is wanted: it knows whether the input is the same. Throws POSITION_INVALID, TURN_OUT_OF_ORDER where a later turn has begun, SESSION_ENDED, NO_NODE.
  */
 export async function rebuilt(
   caller: Caller,
   { id, model, from, fromField }: Wanted,
   { turn, input, checkpoint }: Brought,
-): Promise<Session> {
+): Promise<Session | undefined> {
   const start = checkpoint?.position ?? 0;
   if (from < start) throw invalid('POSITION_INVALID', fromField, from, `at least ${start}`);
   const found = await lastPlace(caller, id, model);
-  if (found.status !== undefined) check(found.status, turn, from, fromField);
+  const { status } = found;
+  if (status !== undefined) check(status, { turn, start, from, fromField });
+  if (status?.turn === turn && from > status.acknowledgedPosition) return undefined;
   return caller.manager.import(
     encodeHandle({
       ...{ sessionId: id, model, digest: '', priority: 0, node: found.node },
-      ...{ epoch: found.status?.epoch ?? 0, position: from, turn, checkpoint, past: [] },
+      ...{ epoch: status?.epoch ?? 0, position: from, turn, checkpoint, past: [] },
       running: { start, input, chunks: 0 },
     }),
   );
 }
 
-/** Throws where the session is past the turn, or has come to its end before what is wanted. */
-function check(at: SessionStatus, turn: number, from: number, fromField: string): void {
-  if (at.turn > turn) throw invalid('TURN_OUT_OF_ORDER', 'turn', turn, `at least ${at.turn}`);
-  if (at.turn === turn && !at.turnRuns && from > at.position)
-    throw invalid('POSITION_INVALID', fromField, from, `at most ${at.position}`);
+/** Throws where the session is past what is wanted, or has not come to it. */
+function check(
+  { turn: newest, turnRuns, position }: SessionStatus,
+  wanted: Pick<Wanted, 'from' | 'fromField'> & { readonly turn: number; readonly start: number },
+): void {
+  const { turn, start, from, fromField } = wanted;
+  const next = turnRuns || newest > turn ? newest : newest + 1;
+  if (next > turn && (newest > turn || from === position))
+    throw invalid('TURN_OUT_OF_ORDER', 'turn', turn, String(next));
+  if (newest === turn && from > position)
+    throw invalid('POSITION_INVALID', fromField, from, `${start} to ${position}`);
 }
 
 /** Where a session is, and how it stands there; or a hoster that may go on with it where none has it. */

@@ -60,18 +60,16 @@ test('a gateway dies: the turn goes on through the other one, where it was, and 
 test('the hoster dies behind the only gateway: its caller resumes with the checkpoint that it holds', async () => {
   const { mock, gateways } = await gatewaysOf(1, { ackEvery: 1 });
   const session = clientOf(gateways).session({ model: 'm' });
-  const chunks = await readTurn(session, () => mock.fail({ kind: 'die' }));
-  expect(texts(chunks)).toEqual(WORDS);
+  mock.fail({ kind: 'die', after: 10 });
+  expect(texts(await readTurn(session, () => undefined))).toEqual(WORDS);
   expect(mock.turns.map(({ turn }) => turn)).toEqual([0, 0]);
 });
 
 test('gateway and hoster die at once', async () => {
   const { mock, gateways } = await gatewaysOf(2, { ackEvery: 1 });
   const session = clientOf(gateways).session({ model: 'm' });
-  const chunks = await readTurn(session, async () => {
-    mock.fail({ kind: 'die' });
-    await named(gateways, session).die();
-  });
+  mock.fail({ kind: 'die', after: 10 });
+  const chunks = await readTurn(session, () => named(gateways, session).die());
   expect(texts(chunks)).toEqual(WORDS);
 });
 
