@@ -229,6 +229,7 @@ func (on *search) attachAt(home node) (bool, *Error) {
 	}
 	first := []*pb.SessionStreamRequest{{Message: &pb.SessionStreamRequest_Attach{Attach: &pb.Attach{
 		SessionId: s.id, Epoch: s.currentEpoch(), FromPosition: from, ServedEpoch: s.served,
+		Resumes: true,
 	}}}}
 	// It may not have come to the turn; neither may a resume that was given up, and that arrived.
 	if (!t.taken || resumed) && t.input != nil {
@@ -259,7 +260,7 @@ func (on *search) resumeAt(at place) (bool, *Error) {
 	first := []*pb.SessionStreamRequest{
 		{Message: &pb.SessionStreamRequest_Open{Open: &pb.Open{
 			SessionId: s.id, Epoch: s.raiseEpoch(), Durable: true, Model: s.model, Priority: s.options.priority,
-			Ticket: at.ticket, Resume: resume,
+			Ticket: at.ticket, Resume: resume, Resumes: true,
 		}}},
 		t.message(),
 	}

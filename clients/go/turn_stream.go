@@ -137,7 +137,7 @@ func (t *Turn) openMessage() *pb.SessionStreamRequest {
 	s.attempts++
 	s.digest = ""
 	s.kept.openedAnew()
-	request := &pb.Open{Durable: s.options.durable, Model: s.model, Ticket: t.place.ticket, Priority: s.options.priority}
+	request := &pb.Open{Durable: s.options.durable, Model: s.model, Ticket: t.place.ticket, Priority: s.options.priority, Resumes: s.options.durable}
 	if s.options.durable || s.options.id != "" {
 		request.SessionId, request.Epoch = s.id, s.currentEpoch()
 	}

@@ -15,25 +15,20 @@ import (
 type tally struct {
 	mu                                          sync.Mutex
 	streams, chunks, lost, twice, wrong, failed int
-	// Streams through gateways, and those of them that ended with theirs.
-	through, cut int
-	hits         map[string]int
-	recoveries   int
-	gaps         []time.Duration
-	details      []string
+	// Streams through gateways.
+	through    int
+	hits       map[string]int
+	recoveries int
+	gaps       []time.Duration
+	details    []string
 }
 
-// judge compares what came with an undisturbed run. `cut`: the stream ended with its gateway, and was told so; what
-// it got before has to be right.
-func (v *tally) judge(of script, got, want observation, err error, cut bool) {
+// judge compares what came with an undisturbed run.
+func (v *tally) judge(of script, got, want observation, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.streams++
 	v.chunks += len(got)
-	if cut {
-		v.cut++
-		err, want = nil, want[:min(len(got), len(want))]
-	}
 	if err != nil {
 		v.failed++
 		v.details = append(v.details, fmt.Sprintf("%s failed after %d of %d: %v", of.name, len(got), len(want), err))
@@ -63,8 +58,6 @@ func (v *tally) judge(of script, got, want observation, err error, cut bool) {
 type board struct {
 	mu   sync.Mutex
 	rows map[int]*row
-	// Gateways that were hurt.
-	gateways map[string]bool
 }
 
 type row struct {
@@ -115,20 +108,6 @@ func (b *board) struck(hoster, model string) {
 	}
 }
 
-func (b *board) struckGateway(address string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.gateways[address] = true
-}
-
-// cut answers whether the gateway of a stream was hurt.
-func (b *board) cut(slot int) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	one, is := b.rows[slot]
-	return is && b.gateways[one.node]
-}
-
 func (v *tally) report(t *testing.T, findings []string) {
 	sort.Slice(v.gaps, func(i, j int) bool { return v.gaps[i] < v.gaps[j] })
 	gap := func(share float64) time.Duration {
@@ -141,7 +120,7 @@ func (v *tally) report(t *testing.T, findings []string) {
 	t.Logf("%d streams, %d chunks and ends: %d lost, %d twice, %d wrong, %d failed; %d times a stream went on, gap p50 %v, p95 %v, longest %v",
 		v.streams, v.chunks, v.lost, v.twice, v.wrong, v.failed, v.recoveries, gap(0.5), gap(0.95), gap(1))
 	if v.through > 0 {
-		t.Logf("%d streams through gateways, of which %d ended with theirs", v.through, v.cut)
+		t.Logf("%d of these through gateways", v.through)
 	}
 	for _, one := range append(v.details, findings...) {
 		t.Error(one)

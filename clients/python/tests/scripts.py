@@ -150,21 +150,11 @@ class Verdict:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-def compare(seen: Observed, wanted: Observed, *, cut: bool = False) -> Verdict:
-    """What of a disturbed run is not as in the undisturbed one. `cut`: it failed, and was told so, so that what it
-    got before has to be right."""
+def compare(seen: Observed, wanted: Observed) -> Verdict:
+    """What of a disturbed run is not as in the undisturbed one."""
     verdict = Verdict()
     steps = list(zip(seen.positions, seen.positions[1:], strict=False))
     verdict.twice += sum(later <= earlier for earlier, later in steps)
-    if cut:
-        # Its last turn is the one that was cut short.
-        for number, ((chunks, reason), (right, right_reason)) in enumerate(zip(seen.turns, wanted.turns, strict=False)):
-            last = number == len(seen.turns) - 1
-            verdict.chunks += len(chunks)
-            verdict.wrong += chunks != right[: len(chunks)] or (
-                not last and (len(chunks), reason) != (len(right), right_reason)
-            )
-        return verdict
     if seen.error is not None or len(seen.turns) < len(wanted.turns):
         verdict.unfinished += 1
     for (chunks, reason), (right, right_reason) in zip(seen.turns, wanted.turns, strict=False):

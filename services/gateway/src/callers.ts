@@ -2,7 +2,7 @@ import type { Principal } from '@cabstand/core';
 import { SessionManager } from '@cabstand/client';
 import type { RemoteManager } from '@cabstand/client';
 import { placementFor } from '@cabstand/client/protocol';
-import type { GrpcProtocol, SessionProtocol } from '@cabstand/client/protocol';
+import type { GrpcProtocol, PlacementSource, SessionProtocol } from '@cabstand/client/protocol';
 
 /** How a caller's calls are made. */
 export interface Speaking {
@@ -24,6 +24,7 @@ const MOST_IDLE = 1000;
 export interface Caller {
   readonly manager: SessionManager;
   readonly protocol: SessionProtocol;
+  readonly placement: PlacementSource;
 }
 
 /** Speaks to the subnet for each caller, over the same connections and with one view of the nodes. */
@@ -48,6 +49,14 @@ export class Callers {
     return caller;
   }
 
+  /** Whether a hoster is known to have a module of this name. */
+  async isModule(model: string): Promise<boolean> {
+    const nodes = await this.#remote.nodes().catch(() => []);
+    return nodes.some(({ models }) =>
+      models.some(({ name, kind }) => name === model && kind === 'module'),
+    );
+  }
+
   /** Closes all their sessions. */
   async close(): Promise<void> {
     await Promise.all([...this.#known.values()].map(({ manager }) => manager.close()));
@@ -60,7 +69,7 @@ export class Callers {
     const protocol = named ? this.#protocol.onBehalfOf(id) : this.#protocol;
     const placement = named ? placementFor(this.#remote, id) : this.#remote;
     return {
-      protocol,
+      ...{ protocol, placement },
       manager: new SessionManager(placement, { protocol, timeouts, maxSessions }),
     };
   }

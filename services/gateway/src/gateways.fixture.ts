@@ -37,6 +37,8 @@ export interface GatewayInMemory {
   readonly client: RpcClient;
   /** The gateway stops. */
   readonly stop: AbortController;
+  /** It is gone, with all that it has. */
+  die(): Promise<void>;
 }
 
 interface Settings extends MockProtocolOptions {
@@ -88,7 +90,8 @@ async function gatewayOf(addresses: readonly string[], lingerMs: number): Promis
     await callers.close();
     hosters.close();
   });
-  return { sessions, followed, handlers, address, client, stop };
+  const die = (): Promise<void> => server.shutdown(0);
+  return { sessions, followed, handlers, address, client, stop, die };
 }
 
 /** Who reads server-sent events: one whose connection breaks once it has so many records. */

@@ -3,6 +3,8 @@ import type { Clock, Principal, Timer } from '@cabstand/core';
 import type { Session } from '@cabstand/client';
 import type { Whereabouts } from '@cabstand/client/protocol';
 import type { Callers } from './callers';
+import { rebuilt } from './rebuilt';
+import type { Brought } from './rebuilt';
 
 export interface HeldLimits {
   readonly maxSessions: number;
@@ -30,6 +32,8 @@ interface Wanted extends Pick<Asked, 'epoch' | 'model'> {
   readonly from?: number | undefined;
   /** What callers call `from`. Default `position`. */
   readonly fromField?: string;
+  /** What the turn that is wanted is computed from, if its caller gives that: with it `from` need not be kept. */
+  readonly brought?: Brought | undefined;
 }
 
 /**
@@ -72,6 +76,8 @@ export class HeldSessions {
   /** Sessions that are being taken up from their hosters, by key. */
   readonly #attaching = new Map<string, Promise<Held>>();
   readonly #byPrincipal = new Counts<string>();
+  /** Sessions that go through to their hosters. */
+  #passing = 0;
 
   /**
    * @param stopping aborted when the gateway stops: no session is opened, or given to a call, any more
@@ -92,7 +98,24 @@ export class HeldSessions {
   }
 
   get size(): number {
-    return this.#byKey.size;
+    return this.#byKey.size + this.#passing;
+  }
+
+  /**
+   * Counts a session that goes through to its hoster, until the disposal. Throws HOSTER_FULL, QUOTA_EXCEEDED,
+   * DRAINING.
+   */
+  pass({ id }: Pick<Principal, 'id'>): Disposable {
+    checkOpen(this.#stopping);
+    this.#checkRoom({ id });
+    this.#byPrincipal.add(id);
+    this.#passing++;
+    return {
+      [Symbol.dispose]: () => {
+        this.#byPrincipal.remove(id);
+        this.#passing--;
+      },
+    };
   }
 
   find({ id }: Principal, sessionId: string): Held | undefined {
@@ -195,7 +218,7 @@ export class HeldSessions {
       // While a turn that was left is wound up its hoster is ahead: that is nobody else's doing.
       await here.session.settled;
       const gone = await this.goneOn(principal, here.session.whereabouts);
-      if (!gone && isBusy(here)) return here;
+      if (!gone && isBusy(here) && !goesBack(here.session, asked)) return here;
     }
     await this.letGo(here);
     return this.#take(principal, asked);
@@ -241,13 +264,10 @@ export class HeldSessions {
     return attaching;
   }
 
-  async #attachAt(principal: Principal, { id, model, epoch, from }: Wanted): Promise<Held> {
+  async #attachAt(principal: Principal, asked: Wanted): Promise<Held> {
     this.#checkRoom(principal);
-    const { manager } = this.#callers.of(principal);
-    const session = await manager.attach(id, {
-      ...(model === '' ? {} : { model }),
-      from: from ?? 'oldest',
-    });
+    const { id, epoch } = asked;
+    const session = await this.#found(principal, asked);
     const before = this.find(principal, id);
     if (before !== undefined) await this.letGo(before);
     try {
@@ -260,7 +280,21 @@ export class HeldSessions {
     return this.#hold(principal, session, true, epoch);
   }
 
-  #checkRoom({ id }: Principal): void {
+  async #found(principal: Principal, asked: Wanted): Promise<Session> {
+    const { id, model, from, fromField = 'position', brought } = asked;
+    const caller = this.#callers.of(principal);
+    // What a module was told and found out, its caller does not have.
+    if (brought !== undefined && from !== undefined && !(await this.#callers.isModule(model))) {
+      const session = await rebuilt(caller, { id, model, from, fromField }, brought);
+      if (session !== undefined) return session;
+    }
+    return await caller.manager.attach(id, {
+      ...(model === '' ? {} : { model }),
+      from: from ?? 'oldest',
+    });
+  }
+
+  #checkRoom({ id }: Pick<Principal, 'id'>): void {
     const { maxSessions, maxPerPrincipal } = this.#limits;
     if (this.#byPrincipal.of(id) >= maxPerPrincipal)
       throw new CabstandError(
@@ -329,6 +363,10 @@ export function stoodStill(before: Whereabouts | undefined, now: Whereabouts | u
 
 /** Its state is changed by others while somebody waits. */
 const isBusy = ({ state }: Held): boolean => state.kind === 'busy';
+
+/** What is wanted was read here already, and can be had once more. */
+const goesBack = ({ position }: Session, { from = position, brought }: Wanted): boolean =>
+  brought !== undefined && from < position;
 
 /** Throws POSITION_INVALID where the session cannot go on from there. */
 function checkFrom(session: Session, { from, fromField = 'position' }: Wanted): void {

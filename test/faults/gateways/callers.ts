@@ -21,6 +21,9 @@ export interface AskedTurn {
   readonly next: number;
 }
 
+/** What the end of the turn before told, in the words of whoever told it. */
+type Checkpoints<C> = Map<string, C>;
+
 export type Got =
   | { readonly kind: 'chunk'; readonly position: number; readonly observed: Observed }
   | { readonly kind: 'other'; readonly position: number }
@@ -32,9 +35,10 @@ export interface TwoGateways {
   close(gateway: number, session: string): Promise<void>;
 }
 
-/** With stubs that gRPC made of the contract: a call for each turn, resumed by position. */
+/** With stubs that gRPC made of the contract: a call for each turn, sent again with its position and a checkpoint. */
 export class GrpcCaller implements TwoGateways, Disposable {
   readonly #callers: readonly PlainCaller[];
+  readonly #checkpoints: Checkpoints<v1.Checkpoint__Output> = new Map();
 
   constructor(gateways: readonly GatewayNode[], keyFile: string) {
     this.#callers = gateways.map(({ address }) => new PlainCaller(address, keyFile));
@@ -42,10 +46,12 @@ export class GrpcCaller implements TwoGateways, Disposable {
 
   async *turn(gateway: number, asked: AskedTurn): AsyncGenerator<Got> {
     const { session, model, number, turn, next } = asked;
+    const checkpoint = this.#checkpoints.get(session);
     const call = await this.#callers[gateway]!.turn({
       ...{ session_id: session, durable: true, model, turn: number, from_position: next },
       prompt: turn.prompt ?? '',
       inputs: turn.tensors.map((one) => toWire(one)),
+      ...(checkpoint === undefined ? {} : { resume: { checkpoint } }),
     });
     try {
       const responses = call as AsyncIterable<v1.InferenceStreamResponse__Output>;
@@ -55,6 +61,7 @@ export class GrpcCaller implements TwoGateways, Disposable {
         if (end) {
           if (end.error && end.error.reason !== '')
             throw new CabstandError('INTERNAL', `the turn ended in ${end.error.reason}`);
+          if (end.checkpoint) this.#checkpoints.set(session, end.checkpoint);
           const reason = end.reason.replace('END_REASON_', '').toLowerCase();
           yield { kind: 'end', position, reason };
         } else if (chunk) {
@@ -71,7 +78,8 @@ export class GrpcCaller implements TwoGateways, Disposable {
   }
 
   // It ends when nobody comes back to it.
-  close(): Promise<void> {
+  close(_gateway: number, session: string): Promise<void> {
+    this.#checkpoints.delete(session);
     return Promise.resolve();
   }
 
@@ -95,10 +103,11 @@ function tensorOf([name, { dtype, shape, base64, data = [] }]: [string, JsonTens
   });
 }
 
-/** With nothing but HTTP: events, resumed by Last-Event-ID. */
+/** With nothing but HTTP: events of turns that are sent again with Last-Event-ID and a checkpoint. */
 export class EventCaller implements TwoGateways {
   readonly #gateways: readonly GatewayNode[];
   readonly #tokens: MintedTokens;
+  readonly #checkpoints: Checkpoints<unknown> = new Map();
 
   constructor(gateways: readonly GatewayNode[], keyFile: string) {
     this.#gateways = gateways;
@@ -111,6 +120,7 @@ export class EventCaller implements TwoGateways {
       else if (position === undefined) continue;
       else if (type === 'end') {
         if (data['error'] !== undefined) throw refusal(data['error']);
+        this.#checkpoints.set(asked.session, data['checkpoint']);
         yield { kind: 'end', position, reason: String(data['reason']) };
       } else if (type === 'chunk') {
         const text = String(data['text']);
@@ -121,6 +131,7 @@ export class EventCaller implements TwoGateways {
   }
 
   async close(gateway: number, session: string): Promise<void> {
+    this.#checkpoints.delete(session);
     await this.#ask(gateway, 'DELETE', `/${session}`, 0);
   }
 
@@ -134,8 +145,11 @@ export class EventCaller implements TwoGateways {
       ...{ prompt: turn.prompt ?? '', tensors: Object.fromEntries(tensors) as unknown },
       elements: 'base64',
     };
-    if (number > 0)
-      return await this.#ask(gateway, 'POST', `/${session}/turns`, next, { ...body, turn: number });
+    if (number > 0) {
+      const checkpoint = this.#checkpoints.get(session);
+      const again = { ...body, turn: number, checkpoint };
+      return await this.#ask(gateway, 'POST', `/${session}/turns`, next, again);
+    }
     const opening = { ...body, model, session_id: session, durable: true };
     try {
       return await this.#ask(gateway, 'POST', '', next, opening);

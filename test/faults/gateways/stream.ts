@@ -6,19 +6,17 @@ import type { Observation, Observed, ObservedTurn } from '../stream';
 import { Watched } from '../watched';
 import type { TwoGateways } from './callers';
 
-/**
- * What a dead gateway had read and its caller had not is gone, and so is a session that was between gateways when its
- * hoster died: both are told, and the caller begins anew.
- */
+/** Where even a turn that is sent again cannot go on that is told, and the caller begins anew. */
 const BEGIN_ANEW: ReadonlySet<Reason> = new Set([
   'POSITION_INVALID',
   'TURN_OUT_OF_ORDER',
   'SESSION_UNKNOWN',
   'SESSION_ENDED',
-  'SESSION_LOST',
 ]);
 /** The other gateway has not heard of the death of the first one, or a hoster is starting. */
 const COMES_LATER: ReadonlySet<string> = new Set(['node', 'overload']);
+/** Another call of the caller is not over yet, or a hoster died that a gateway had nothing to go on from. */
+const AGAIN: ReadonlySet<Reason> = new Set(['SESSION_BUSY', 'SESSION_LOST']);
 const PAUSE_MS = 100;
 const GIVE_UP_MS = 120_000;
 
@@ -104,7 +102,7 @@ export class GatewayStream extends Watched {
         const error = CabstandError.is(thrown) ? thrown : undefined;
         this.note(`broke: ${error?.reason ?? ''} ${String(thrown)}`);
         const later =
-          error === undefined || COMES_LATER.has(error.class) || error.reason === 'SESSION_BUSY';
+          error === undefined || COMES_LATER.has(error.class) || AGAIN.has(error.reason);
         if (!later || this.#options.signal.aborted || performance.now() > giveUpAt)
           return { chunks, end: { kind: 'failed', error: thrown } };
         this.gateway = 1 - this.gateway;

@@ -119,6 +119,7 @@ async def _attempt(core: Core, place: Place, make: Callable[[], Run]) -> Run:
         model=options.model,
         ticket=place.ticket,
         priority=options.priority,
+        resumes=options.durable,
     )
     channel = await core.transport.session(place.node.address, Message(open=first))
     try:
@@ -187,6 +188,7 @@ def attach_message(core: Core) -> Message:
             epoch=standing.epoch_message(),
             from_position=-1 if standing.joins else standing.guard.next,
             served_epoch=standing.served_epoch,
+            resumes=core.options.durable,
         )
     )
 

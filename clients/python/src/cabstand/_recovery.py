@@ -272,6 +272,7 @@ class Recovery:
             priority=options.priority,
             ticket=place.ticket,
             resume=resume,
+            resumes=True,
         )
         channel = await core.transport.session(place.node.address, hoster_pb2.SessionStreamRequest(open=first))
         send_turn(channel, run)

@@ -103,7 +103,8 @@ export function turnToWire(request: TurnRequest): v1.InferenceStreamRequest {
 }
 
 export function startToWire(start: ChannelStart): v1.SessionStreamRequest {
-  if (start.kind === 'open') return { open: { ...openToWire(start), bundles: true } };
+  if (start.kind === 'open')
+    return { open: { ...openToWire(start), bundles: true, resumes: start.durable } };
   if (start.kind === 'view')
     return { attach: { session_id: start.sessionId, role: 'ATTACH_ROLE_VIEWER' } };
   return {
@@ -112,7 +113,7 @@ export function startToWire(start: ChannelStart): v1.SessionStreamRequest {
       epoch: epochToWire(start.epoch),
       from_position: start.fromPosition,
       served_epoch: start.servedEpoch,
-      bundles: true,
+      ...{ bundles: true, resumes: true },
     },
   };
 }

@@ -36,6 +36,8 @@ export type {
   RecordEvent,
   Survival,
 } from './events';
+export { findSession } from '../session/find';
+export { encodeHandle } from '../session/handle';
 export type { Whereabouts } from '../session/whereabouts';
 export { placementFor } from '../remote/on-behalf-of';
 export type { Outcome, Placement, PlacementRequest, PlacementSource } from '../remote/types';

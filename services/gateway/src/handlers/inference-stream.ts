@@ -1,9 +1,10 @@
 import { CabstandError, abortReason, invalid } from '@cabstand/core';
 import type { Principal } from '@cabstand/core';
 import type { Session } from '@cabstand/client';
-import type { TurnInput } from '@cabstand/client/protocol';
+import type { Checkpoint, TurnInput } from '@cabstand/client/protocol';
 import type { ServerCall, ServerStreamHandler, v1 } from '@cabstand/rpc';
 import type { Asked, Held } from '../held-sessions';
+import type { Brought } from '../rebuilt';
 import { checkOpen } from './context';
 import type { HandlerContext } from './context';
 import { parseEpoch, parseFrom, parseInput, parsePriority, parseSessionId } from './parse';
@@ -16,6 +17,8 @@ interface AskedTurn extends Asked {
   readonly turn: number;
   readonly from: number;
   readonly input: TurnInput;
+  /** The session before the turn, if its caller has that. */
+  readonly checkpoint: Checkpoint | undefined;
   /**
    * What becomes of the session when the turn is over, or its caller has gone.
    * - `call`: it ends.
@@ -44,7 +47,9 @@ export function inferenceStream(
     try {
       const { trace } = call;
       const options = left.signal === undefined ? { trace } : { trace, signal: left.signal };
-      await serveTurn(session.records(asked.input, options), asked.epoch, out);
+      const { epoch, retention } = asked;
+      const told = { epoch, checkpoints: retention === 'durable' };
+      await serveTurn(session.records(asked.input, options), told, out);
     } finally {
       if (asked.retention === 'call') await context.sessions.end(held);
       else context.sessions.keep(held);
@@ -77,22 +82,31 @@ function parse(request: Request, principal: Principal): AskedTurn {
       'session_id: got nothing, expected an id: durable and kept sessions have one',
       { metadata: { field: 'session_id' } },
     );
-  if (request.resume !== null)
-    throw new CabstandError(
-      'INVALID_ARGUMENT',
-      'resume: a gateway resumes sessions by itself: name the session and the turn only',
-      { metadata: { field: 'resume' } },
-    );
+  const checkpoint = parseResume(request);
   return {
     id,
     epoch: id === undefined ? 0 : parseEpoch(request.epoch),
     model: request.model,
     priority: parsePriority(request.priority, principal),
     turn,
-    from: parseFrom(from, 'a position, or 0'),
+    from: parseFrom(from, 'a position, or 0') || (checkpoint?.position ?? 0),
+    checkpoint,
     input: parseInput(request),
     retention: durable ? 'durable' : keep ? 'kept' : 'call',
   };
+}
+
+/** The checkpoint that a caller brings. Throws INVALID_ARGUMENT for more than that. */
+function parseResume({ resume, durable, model }: Request): Checkpoint | undefined {
+  if (resume === null) return undefined;
+  const { checkpoint, replay } = resume;
+  if (!durable || model === '' || checkpoint === null || replay.length > 0)
+    throw new CabstandError(
+      'INVALID_ARGUMENT',
+      'resume: a gateway takes a checkpoint with a turn of a durable session, its model and its input, and nothing else',
+      { metadata: { field: 'resume' } },
+    );
+  return checkpoint;
 }
 
 /** A session that is to run the turn: a new one, or one that there is, where that has come to the turn. */
@@ -107,7 +121,10 @@ async function sessionFor(
     return sessions.open(principal, asked);
   }
   // 0 is also what a caller sends that knows nothing of positions.
-  const wanted = { from: from === 0 ? undefined : from, fromField: 'from_position' };
+  const wanted = {
+    ...{ from: from === 0 ? undefined : from, fromField: 'from_position' },
+    brought: broughtWith(asked),
+  };
   const held = await sessions.take(principal, { id, epoch, model, ...wanted });
   try {
     checkTurn(asked, held.session.turn);
@@ -117,6 +134,18 @@ async function sessionFor(
     throw error;
   }
   return held;
+}
+
+/** What a durable turn is computed from, where its caller gives all of that. */
+function broughtWith({
+  retention,
+  turn,
+  input,
+  checkpoint,
+  model,
+}: AskedTurn): Brought | undefined {
+  const whole = turn === 0 || checkpoint !== undefined;
+  return retention === 'durable' && model !== '' && whole ? { turn, input, checkpoint } : undefined;
 }
 
 /** Whether a session goes on: what opens one may be repeated, at this gateway or at another one. */

@@ -10,6 +10,14 @@ import { json, wireOpened, wireRecord } from './wire';
 type Response = Pick<v1.InferenceStreamResponse & v1.SessionStreamResponse, 'notice' | 'record'>;
 export type Out = StreamWriter<Response>;
 
+/** How a caller is told of records. */
+interface Told {
+  /** Counter of its epoch. */
+  readonly epoch: number;
+  /** It may bring the checkpoint of an end with its next turn. */
+  readonly checkpoints: boolean;
+}
+
 export type TurnEndRecord = Extract<RecordEvent, { readonly body: 'end' }>;
 
 /**
@@ -20,25 +28,25 @@ export type TurnEndRecord = Extract<RecordEvent, { readonly body: 'end' }>;
  */
 export async function serveTurn(
   run: AsyncIterable<RecordEvent>,
-  epoch: number,
+  told: Told,
   out: Out,
   ending: (end: TurnEndRecord) => void = () => undefined,
 ): Promise<void> {
-  let told = false;
+  let over = false;
   try {
     for await (const record of run) {
-      told = record.body === 'end';
+      over = record.body === 'end';
       if (record.body === 'end') ending(record);
-      await out.write(responseOf(record, epoch));
+      await out.write(responseOf(record, told));
     }
   } catch (error) {
-    if (!told) throw error;
+    if (!over) throw error;
   }
 }
 
-function responseOf(record: RecordEvent, epoch: number): Response | Encoded {
+function responseOf(record: RecordEvent, { epoch, checkpoints }: Told): Response | Encoded {
   const encoded = record.body === 'chunk' ? encodedChunk(record, epoch) : undefined;
-  return encoded ?? { record: wireRecord(record, epoch) };
+  return encoded ?? { record: wireRecord(record, epoch, checkpoints) };
 }
 
 /**

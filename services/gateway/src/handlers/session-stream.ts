@@ -12,6 +12,7 @@ import {
   parsePriority,
   parseSessionId,
 } from './parse';
+import { isRelayed, relaySession } from './relay';
 import { writeNotices } from './serve-turn';
 import type { Out } from './serve-turn';
 import { StreamedSession } from './streamed-session';
@@ -35,6 +36,10 @@ export function sessionStream(
     const { attach } = first.value;
     if (attach?.role === 'ATTACH_ROLE_VIEWER') {
       await watchSession(context, attach, call, out);
+      return;
+    }
+    if (isRelayed(first.value)) {
+      await relaySession(context, first.value, iterator, call, out);
       return;
     }
     const { held, durable, running, survival } = await begin(context, described, first.value, call);

@@ -207,7 +207,7 @@ export class StreamedSession {
 
   #serve(run: AsyncIterable<RecordEvent>, live: LiveTurn<RecordEvent> | undefined): void {
     const running: Running = {
-      over: serveTurn(run, this.#held.epoch, this.#out, (end) => {
+      over: serveTurn(run, { epoch: this.#held.epoch, checkpoints: false }, this.#out, (end) => {
         running.end = end;
       }).then(() => {
         if (this.#running === running) this.#running = undefined;

@@ -6,15 +6,17 @@ import type { v1 } from '@cabstand/rpc';
 import { toWire } from '@cabstand/tensor';
 
 /**
- * A record as its caller reads it, in the caller's epoch. What serves to go on elsewhere stays here: checkpoints,
- * the chain, and which records count together, for all of those have come.
+ * A record as its caller reads it, in the caller's epoch. What serves to go on elsewhere stays here: checkpoints
+ * within turns, the chain, and which records count together, for all of those have come.
+ *
+ * @param checkpoints of ends of turns are the caller's. Default false
  */
-export function wireRecord(record: RecordEvent, epoch: number): v1.Record {
+export function wireRecord(record: RecordEvent, epoch: number, checkpoints = false): v1.Record {
   const { position, turn, point = 0, key = false } = record;
-  return { position, turn, epoch, point, key, ...body(record) };
+  return { position, turn, epoch, point, key, ...body(record, checkpoints) };
 }
 
-function body(record: RecordEvent): Partial<v1.Record> {
+function body(record: RecordEvent, checkpoints: boolean): Partial<v1.Record> {
   switch (record.body) {
     case 'chunk':
       return { chunk: { outputs: record.tensors.map((one) => toWire(one)), text: record.text } };
@@ -43,6 +45,7 @@ function body(record: RecordEvent): Partial<v1.Record> {
         end_of_turn: {
           ...{ reason: wireEndReason(reason), error: wireError(error), steps, note },
           generation: generation === undefined ? null : wireGeneration(generation),
+          checkpoint: checkpoints ? (record.checkpoint ?? null) : null,
         },
       };
     }

@@ -1,6 +1,6 @@
 /** What a session tells, as JSON: one object for each record or notice, the same over both ways. */
 import type { CabstandError } from '@cabstand/core';
-import type { OpenedEvent, RecordEvent } from '@cabstand/client/protocol';
+import type { Checkpoint, OpenedEvent, RecordEvent } from '@cabstand/client/protocol';
 import type { NoticeListeners } from '../handlers/notices';
 import { tensorsJson } from './tensors';
 import type { Elements } from './tensors';
@@ -12,7 +12,8 @@ export interface HttpEvent {
   readonly [member: string]: unknown;
 }
 
-export function recordEvent(record: RecordEvent, elements: Elements): HttpEvent {
+/** @param model of a session whose caller may bring the checkpoint of an end with its next turn */
+export function recordEvent(record: RecordEvent, elements: Elements, model?: string): HttpEvent {
   const { position, turn } = record;
   switch (record.body) {
     case 'chunk': {
@@ -49,9 +50,16 @@ export function recordEvent(record: RecordEvent, elements: Elements): HttpEvent 
       return {
         ...{ type: 'end', position, turn, reason, steps, note },
         ...(error === undefined ? {} : { error: errorJson(error) }),
+        ...(model === undefined || !record.checkpoint
+          ? {}
+          : { checkpoint: checkpointJson(model, record.checkpoint) }),
       };
     }
   }
+}
+
+function checkpointJson(model: string, { position, sealed }: Checkpoint): object {
+  return { model, position, base64: Buffer.from(sealed).toString('base64') };
 }
 
 export function openedEvent({

@@ -1,6 +1,6 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import type { Principal } from '@cabstand/core';
-import type { TurnInput } from '@cabstand/client/protocol';
+import type { Checkpoint, TurnInput } from '@cabstand/client/protocol';
 import { exists, stoodStill } from '../held-sessions';
 import type { Held } from '../held-sessions';
 import { digestOf } from './digest';
@@ -17,6 +17,8 @@ interface TurnAsk extends TurnGiven {
 export interface NextTurnAsk extends TurnAsk {
   /** Its number, by which it is known when it comes once more. Default: whichever is next. */
   readonly turn?: number | undefined;
+  /** The session before that turn, if its caller has that. */
+  readonly checkpoint?: (Checkpoint & { readonly model: string }) | undefined;
 }
 
 export interface SessionAsk extends TurnAsk {
@@ -56,8 +58,9 @@ export class FollowedSessions {
 
   /**
    * A new session with its first turn, or the one that this very call has opened before, whose answer was lost.
-   * Throws SESSION_EXISTS, HOSTER_FULL, QUOTA_EXCEEDED; SESSION_UNKNOWN for one that is gone of which the caller has
-   * a part: it would come twice.
+   * A durable one of which the caller has a part goes on behind that, though this gateway has nothing of it. Throws
+   * SESSION_EXISTS, HOSTER_FULL, QUOTA_EXCEEDED; SESSION_UNKNOWN for one that is not durable, and gone, of which the
+   * caller has a part: it would come twice.
    */
   async open(principal: Principal, ask: SessionAsk): Promise<Begun> {
     const { id, named, model, priority, retention, after } = ask;
@@ -89,6 +92,13 @@ export class FollowedSessions {
       return { followed: before, from: after ?? 0 };
     }
     const asked = { id, model, priority, epoch: 0 };
+    if (after !== undefined && retention === 'durable') {
+      const brought = { turn: 0, input, checkpoint: undefined };
+      const held = await this.#take(principal, { id, model, epoch: 0, from: after, brought }, 0);
+      const followed = this.#add(principal, id, retention, after);
+      followed.begin(held, ask, digest);
+      return { followed, from: after };
+    }
     if (after !== undefined)
       throw (await sessions.isAtHoster(principal, asked)) ? exists(id) : unknown(id);
     const held = await (named
@@ -104,7 +114,7 @@ export class FollowedSessions {
    * SESSION_UNKNOWN, TURN_CONFLICT, TURN_OUT_OF_ORDER.
    */
   async turn(principal: Principal, id: string, ask: NextTurnAsk): Promise<Begun> {
-    const { input, turn, after } = ask;
+    const { input, turn, after, checkpoint } = ask;
     const digest = digestOf(input);
     const before = this.#byKey.get(keyOf(principal, id));
     if (before !== undefined && (before.turnRuns || after !== undefined || turn !== undefined)) {
@@ -116,18 +126,32 @@ export class FollowedSessions {
     const { sessions } = this.#settings;
     const epoch = sessions.find(principal, id)?.epoch ?? 0;
     // Only with a number it is plain that what was read is of this very turn.
-    const from = turn === undefined ? undefined : after;
-    const held = await sessions.take(principal, { id, epoch, model: '', from });
-    try {
-      checkNext(held, id, turn);
-    } catch (error) {
-      sessions.keep(held);
-      throw error;
-    }
+    const from = turn === undefined ? undefined : (after ?? checkpoint?.position);
+    const brought =
+      turn === undefined || checkpoint === undefined ? undefined : { turn, input, checkpoint };
+    const wanted = { id, epoch, model: checkpoint?.model ?? '', from, brought };
+    const held = await this.#take(principal, wanted, turn);
     const first = from ?? held.session.position;
     const followed = this.#of(principal, id, held, first);
     followed.begin(held, ask, digest);
     return { followed, from: first };
+  }
+
+  /** A session that is to run a turn, or its rest. */
+  async #take(
+    principal: Principal,
+    wanted: Parameters<FollowSettings['sessions']['take']>[1],
+    turn: number | undefined,
+  ): Promise<Held> {
+    const { sessions } = this.#settings;
+    const held = await sessions.take(principal, wanted);
+    try {
+      checkNext(held, wanted.id, turn);
+    } catch (error) {
+      sessions.keep(held);
+      throw error;
+    }
+    return held;
   }
 
   /**

@@ -236,7 +236,7 @@ export class Followed {
         if (step.done === true) break;
         const record = step.value;
         this.#tellOpened();
-        this.#replay.push(record.position, eventText(recordEvent(record, this.#elements)));
+        this.#replay.push(record.position, this.#textOf(turn.held, record));
         if (record.body !== 'end') return;
         // The turn is over once it is asked for more.
         turn.told = true;
@@ -245,6 +245,11 @@ export class Followed {
     } catch (thrown) {
       this.#over(turn, turn.told ? undefined : CabstandError.from(thrown));
     }
+  }
+
+  #textOf({ session }: Held, record: RecordEvent): string {
+    const model = this.retention === 'durable' ? session.model : undefined;
+    return eventText(recordEvent(record, this.#elements, model));
   }
 
   /** Takes the session up again where it is, for the rest of its turn. */

@@ -33,6 +33,14 @@ export const turnSchema = z.strictObject({
   ...turn,
   /** Its number in the session: a call that is repeated with it does not begin another turn. */
   turn: z.int().min(0).optional(),
+  /** What the end of the turn before told. */
+  checkpoint: z
+    .strictObject({
+      model: z.string().min(1).max(256),
+      position: z.int().min(0),
+      base64: z.base64(),
+    })
+    .optional(),
 });
 
 export const commandSchema = z.strictObject({

@@ -91,9 +91,13 @@ function nextTurn(id: string): Route {
       const after = parseLastEventId(lastEventId);
       const asked = parseAs(turnSchema, await body(), 'body');
       checkOpen(handlers);
-      const { elements, turn } = asked;
+      const { elements, turn, checkpoint } = asked;
       const { followed, from } = await sessions.turn(call.principal, parseExistingId(id), {
         ...{ input: inputOf(asked), elements, turn, after, trace: call.trace },
+        checkpoint: checkpoint && {
+          ...{ model: checkpoint.model, position: checkpoint.position },
+          sealed: Buffer.from(checkpoint.base64, 'base64'),
+        },
       });
       await followed.follow(out, from, call.signal);
       return undefined;

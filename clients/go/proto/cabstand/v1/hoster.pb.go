@@ -1518,7 +1518,10 @@ type Open struct {
 	Ticket    string  `protobuf:"bytes,6,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	Priority  int32   `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"`
 	// The client reads `SessionStreamResponse.more`: events that are ready together may come in one message.
-	Bundles       bool `protobuf:"varint,8,opt,name=bundles,proto3" json:"bundles,omitempty"`
+	Bundles bool `protobuf:"varint,8,opt,name=bundles,proto3" json:"bundles,omitempty"`
+	// Of a durable session: the caller acks, and resumes by itself. A gateway passes everything through then, checkpoints
+	// too, and recovers nothing. Hosters do not read it.
+	Resumes       bool `protobuf:"varint,9,opt,name=resumes,proto3" json:"resumes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1609,6 +1612,13 @@ func (x *Open) GetBundles() bool {
 	return false
 }
 
+func (x *Open) GetResumes() bool {
+	if x != nil {
+		return x.Resumes
+	}
+	return false
+}
+
 // First message: attaches to a session that this hoster has.
 type Attach struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -1621,7 +1631,9 @@ type Attach struct {
 	// See Resume.served_epoch: a hoster whose session is older answers SESSION_UNKNOWN.
 	ServedEpoch int64 `protobuf:"varint,5,opt,name=served_epoch,json=servedEpoch,proto3" json:"served_epoch,omitempty"`
 	// As in Open.
-	Bundles       bool `protobuf:"varint,6,opt,name=bundles,proto3" json:"bundles,omitempty"`
+	Bundles bool `protobuf:"varint,6,opt,name=bundles,proto3" json:"bundles,omitempty"`
+	// As in Open.
+	Resumes       bool `protobuf:"varint,7,opt,name=resumes,proto3" json:"resumes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1694,6 +1706,13 @@ func (x *Attach) GetServedEpoch() int64 {
 func (x *Attach) GetBundles() bool {
 	if x != nil {
 		return x.Bundles
+	}
+	return false
+}
+
+func (x *Attach) GetResumes() bool {
+	if x != nil {
+		return x.Resumes
 	}
 	return false
 }
@@ -2873,7 +2892,7 @@ const file_cabstand_v1_hoster_proto_rawDesc = "" +
 	"cancelTurn\x123\n" +
 	"\bhandover\x18\b \x01(\v2\x15.cabstand.v1.HandoverH\x00R\bhandover\x12*\n" +
 	"\x05close\x18\t \x01(\v2\x12.cabstand.v1.CloseH\x00R\x05closeB\t\n" +
-	"\amessage\"\xfa\x01\n" +
+	"\amessage\"\x94\x02\n" +
 	"\x04Open\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12(\n" +
@@ -2883,7 +2902,8 @@ const file_cabstand_v1_hoster_proto_rawDesc = "" +
 	"\x06resume\x18\x05 \x01(\v2\x13.cabstand.v1.ResumeR\x06resume\x12\x16\n" +
 	"\x06ticket\x18\x06 \x01(\tR\x06ticket\x12\x1a\n" +
 	"\bpriority\x18\a \x01(\x05R\bpriority\x12\x18\n" +
-	"\abundles\x18\b \x01(\bR\abundles\"\xe0\x01\n" +
+	"\abundles\x18\b \x01(\bR\abundles\x12\x18\n" +
+	"\aresumes\x18\t \x01(\bR\aresumes\"\xfa\x01\n" +
 	"\x06Attach\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12(\n" +
@@ -2891,7 +2911,8 @@ const file_cabstand_v1_hoster_proto_rawDesc = "" +
 	"\rfrom_position\x18\x03 \x01(\x03R\ffromPosition\x12+\n" +
 	"\x04role\x18\x04 \x01(\x0e2\x17.cabstand.v1.AttachRoleR\x04role\x12!\n" +
 	"\fserved_epoch\x18\x05 \x01(\x03R\vservedEpoch\x12\x18\n" +
-	"\abundles\x18\x06 \x01(\bR\abundles\"\x9e\x01\n" +
+	"\abundles\x18\x06 \x01(\bR\abundles\x12\x18\n" +
+	"\aresumes\x18\a \x01(\bR\aresumes\"\x9e\x01\n" +
 	"\x04Turn\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x03R\x04turn\x12,\n" +
 	"\x05input\x18\x02 \x01(\v2\x16.cabstand.v1.TurnInputR\x05input\x12\x12\n" +

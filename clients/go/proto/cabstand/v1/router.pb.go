@@ -615,9 +615,14 @@ type ModelLoad struct {
 	// Seconds: mean time of a step since the last heartbeat; 0 if there was none.
 	StepSeconds float64 `protobuf:"fixed64,4,opt,name=step_seconds,json=stepSeconds,proto3" json:"step_seconds,omitempty"`
 	// Further slots, which the hoster keeps for sessions that go on from elsewhere.
-	ResumeSlots   int32 `protobuf:"varint,5,opt,name=resume_slots,json=resumeSlots,proto3" json:"resume_slots,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ResumeSlots int32 `protobuf:"varint,5,opt,name=resume_slots,json=resumeSlots,proto3" json:"resume_slots,omitempty"`
+	// Records that its sessions produced, a second since the last heartbeat. Only hosters tell this and the next one: in
+	// NodeInfo both are 0.
+	RecordsPerSecond float64 `protobuf:"fixed64,6,opt,name=records_per_second,json=recordsPerSecond,proto3" json:"records_per_second,omitempty"`
+	// Seconds: mean time from the start of a turn to its first chunk since the last heartbeat; 0 if there was none.
+	FirstChunkSeconds float64 `protobuf:"fixed64,7,opt,name=first_chunk_seconds,json=firstChunkSeconds,proto3" json:"first_chunk_seconds,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *ModelLoad) Reset() {
@@ -681,6 +686,20 @@ func (x *ModelLoad) GetStepSeconds() float64 {
 func (x *ModelLoad) GetResumeSlots() int32 {
 	if x != nil {
 		return x.ResumeSlots
+	}
+	return 0
+}
+
+func (x *ModelLoad) GetRecordsPerSecond() float64 {
+	if x != nil {
+		return x.RecordsPerSecond
+	}
+	return 0
+}
+
+func (x *ModelLoad) GetFirstChunkSeconds() float64 {
+	if x != nil {
+		return x.FirstChunkSeconds
 	}
 	return 0
 }
@@ -1870,7 +1889,7 @@ const file_cabstand_v1_router_proto_rawDesc = "" +
 	"\x04Load\x12.\n" +
 	"\x06models\x18\x01 \x03(\v2\x16.cabstand.v1.ModelLoadR\x06models\x12#\n" +
 	"\ropen_sessions\x18\x02 \x01(\x05R\fopenSessions\x123\n" +
-	"\x16event_loop_lag_seconds\x18\x03 \x01(\x01R\x13eventLoopLagSeconds\"\xa7\x01\n" +
+	"\x16event_loop_lag_seconds\x18\x03 \x01(\x01R\x13eventLoopLagSeconds\"\x85\x02\n" +
 	"\tModelLoad\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x1d\n" +
 	"\n" +
@@ -1878,7 +1897,9 @@ const file_cabstand_v1_router_proto_rawDesc = "" +
 	"\vqueue_depth\x18\x03 \x01(\x05R\n" +
 	"queueDepth\x12!\n" +
 	"\fstep_seconds\x18\x04 \x01(\x01R\vstepSeconds\x12!\n" +
-	"\fresume_slots\x18\x05 \x01(\x05R\vresumeSlots\"\xf0\x02\n" +
+	"\fresume_slots\x18\x05 \x01(\x05R\vresumeSlots\x12,\n" +
+	"\x12records_per_second\x18\x06 \x01(\x01R\x10recordsPerSecond\x12.\n" +
+	"\x13first_chunk_seconds\x18\a \x01(\x01R\x11firstChunkSeconds\"\xf0\x02\n" +
 	"\x11HeartbeatResponse\x12\x1e\n" +
 	"\n" +
 	"reregister\x18\x01 \x01(\bR\n" +
