@@ -14,7 +14,7 @@ llama-gqa/1 is a llama as onnxruntime-genai's builder writes it (GroupQueryAtten
     builder/bin/pip install torch==2.15.0 transformers==5.24.0 onnx onnx-ir==1.1.0 onnxruntime-genai==0.18.0
     builder/bin/python -m onnxruntime_genai.models.builder -m hf-llama -o llama-gqa/1 -p fp32 -e cpu
 
-round.py makes llama-int4, llama-f16 and gpt2-int8 of these.
+round.py makes llama-int4, llama-f16 and gpt2-int8 of these, window.py a llama with a sliding window.
 
 For each model NAME: NAME/1/ as `onnx_export_from_model` and `save_pretrained` write it, NAME-greedy.json
 ([{prompt, tokens, margin}], the token that ends a text included) and NAME-texts.json ([{text, ids, decoded}], by

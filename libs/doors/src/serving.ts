@@ -40,10 +40,11 @@ export interface ParameterFacts {
  * How a model writes that it calls functions.
  *
  * - `hermes`: `<tool_call>{"name", "arguments"}</tool_call>`, any number of them, with text before and between them.
+ * - `qwen-coder`: the same of `<function=name><parameter=name>value</parameter></function>`.
  * - `mistral`: `[TOOL_CALLS] [{"name", "arguments"}, …]`.
  * - `llama`: the whole answer is `{"name", "parameters"}`.
  */
-export type ToolCallFormat = 'hermes' | 'mistral' | 'llama';
+export type ToolCallFormat = 'hermes' | 'qwen-coder' | 'mistral' | 'llama';
 
 /** One version of a model, as callers may see it. */
 export interface ModelFacts {

@@ -136,12 +136,20 @@ export async function readLanguageModelConfig(
   if (problems.length > 0 || vocabularySize === undefined || contextLength === undefined)
     return undefined;
   const ends = generation.eos_token_id ?? config.eos_token_id ?? [];
+  const within = Math.min(contextLength, withinWindow(config));
   return {
     vocabularySize,
-    contextLength,
+    contextLength: within,
     endTokens: typeof ends === 'number' ? [ends] : ends,
     sampling: samplingOf(generation),
-    notes: notesOf(generation, ends),
+    notes: [
+      ...notesOf(generation, ends),
+      ...(within === contextLength
+        ? []
+        : [
+            `texts have at most ${within} tokens, of ${contextLength}: so they are within the sliding window of ${config.sliding_window}`,
+          ]),
+    ],
   };
 }
 
@@ -159,18 +167,27 @@ type Problem = readonly [key: string, value: unknown, expected: string];
 
 function unsupported(config: Config): Problem[] {
   const problems: Problem[] = [];
-  const { is_encoder_decoder, sliding_window, use_sliding_window, layer_types } = config;
+  const { is_encoder_decoder, sliding_window } = config;
   if (is_encoder_decoder === true)
     problems.push(['is_encoder_decoder', true, 'false, or encoder_model.onnx beside the decoder']);
-  const slides =
-    typeof sliding_window === 'number' &&
-    use_sliding_window !== false &&
-    (layer_types === null ||
-      layer_types === undefined ||
-      layer_types.includes('sliding_attention'));
-  if (slides)
-    problems.push(['sliding_window', sliding_window, 'none: sliding windows are not served yet']);
+  const least = 2 * WINDOW_STEP + 1;
+  if (withinWindow(config) === 0)
+    problems.push(['sliding_window', sliding_window, `none, or one of ${least} tokens or more`]);
   return problems;
+}
+
+/** Columns that a run may have beyond those in use: a buffer is longer than the text in it, and so is a part of a prompt. */
+const WINDOW_STEP = 64;
+
+/**
+ * Most tokens of a text that a sliding window hides nothing of. Exports count the window in columns of the cache,
+ * where rows of several lengths have columns between them that are not in use.
+ */
+function withinWindow({ sliding_window, use_sliding_window, layer_types }: Config): number {
+  const slides = layer_types?.includes('sliding_attention') ?? true;
+  if (typeof sliding_window !== 'number' || use_sliding_window === false || !slides)
+    return Infinity;
+  return Math.max(0, Math.floor((sliding_window - 1) / WINDOW_STEP) - 1) * WINDOW_STEP;
 }
 
 export function samplingOf(generation: Generation): SamplingDefaults {

@@ -59,7 +59,8 @@ export async function findLanguageModel(
   const names = [...decoders.keys()];
   const [only] = names;
   if (only === undefined) return undefined;
-  const file = names.length === 1 ? only : USUAL_FILE;
+  // A merged decoder holds the graphs that optimum writes beside it.
+  const file = names.length === 1 ? only : decoders.has(USUAL_FILE) ? USUAL_FILE : MERGED;
   const graph = decoders.get(file);
   if (graph === undefined) return { kind: 'several', files: names };
   return { kind: 'decoder', file, graph, others: names.filter((one) => one !== file) };

@@ -180,12 +180,24 @@ test('a manifest that only describes it need not say that it is one', async () =
 
 test.each([
   [{ is_encoder_decoder: true }, 'false, or encoder_model.onnx beside the decoder'],
-  [{ sliding_window: 128 }, 'sliding windows are not served yet'],
+  [{ sliding_window: 128 }, 'sliding_window: got 128, expected none, or one of 129 tokens or more'],
   [{ vocab_size: null }, 'how many tokens there are'],
   [{ n_positions: null }, 'how many tokens the model looks at'],
   [{ eos_token_id: 'two' }, 'config.json: eos_token_id'],
 ])('config.json with %j is refused', async (values, expected) => {
   expect(await refusal(copy('gpt2', edit('config.json', values)))).toContain(expected);
+});
+
+test.each([
+  [{ sliding_window: 129 }, 64, 1],
+  [{ sliding_window: 192, use_sliding_window: true }, 64, 1],
+  [{ sliding_window: 193, layer_types: ['full_attention', 'sliding_attention'] }, 128, 1],
+  [{ sliding_window: 193, layer_types: ['full_attention'] }, 256, 0],
+  [{ sliding_window: 4096 }, 256, 0],
+])('texts are shorter than a sliding window: %j', async (values, contextLength, notes) => {
+  const manifest = await loadManifest(copy('gpt2', edit('config.json', values)));
+  expect(manifest.languageModel).toMatchObject({ contextLength });
+  expect(manifest.notes.filter((note) => note.includes('sliding window'))).toHaveLength(notes);
 });
 
 test('what onnxruntime-genai writes is served, with its own head size', async () => {
@@ -211,7 +223,7 @@ const cache = (name: string, dims: (number | string)[]) =>
   ({ name, dtype: 'float32', dims }) as const;
 
 test.each([
-  ['use_cache_branch', 'merged decoders are not served yet', ['b', 2, 'p', 4]],
+  ['use_cache_branch', 'bool of one dimension', ['b', 2, 'p', 4]],
   ['beam_width', 'other layouts are not served yet', ['b', 2, 'p', 4]],
   ['position_ids', 'rows and length free, the others fixed', ['b', 2, 16, 4]],
 ])('a decoder with input %s: %s', async (extra, expected, dims) => {

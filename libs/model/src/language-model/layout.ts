@@ -6,7 +6,7 @@ import { roundingOf } from './rounding';
 
 export type DecoderLayout = Pick<
   LanguageModelProgram,
-  'cache' | 'logitsDtype' | 'rounding' | 'takesPositions' | 'takesMask'
+  'cache' | 'logitsDtype' | 'rounding' | 'takesPositions' | 'takesMask' | 'takesBranch'
 >;
 
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
@@ -14,6 +14,8 @@ const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
 const ANY_PAST = /^past_key_values\.(\d+\.(?:(?:decoder|encoder)\.)?(?:key|value))$/;
 /** Its caches have a fixed size: past and present may be one buffer. */
 const GROUPED = 'GroupQueryAttention';
+/** Of merged decoders, which hold a graph for an empty cache and one for others. */
+const BRANCH = 'use_cache_branch';
 
 /**
  * Whether a graph is a decoder with a cache as exporters of transformers name it, served here or not: token ids
@@ -32,7 +34,7 @@ export function looksLikeDecoder({ inputs, outputs }: GraphSummary): boolean {
 }
 
 /**
- * As optimum exports decoders: `input_ids`, perhaps `attention_mask` and `position_ids`, and for each layer
+ * As optimum exports decoders: `input_ids`, perhaps `attention_mask`, `position_ids` and `use_cache_branch`, and for each layer
  * `past_key_values.{i}.key` and `.value` of shape [rows, heads, length, head size], of which `present.{i}.…`
  * is the next.
  *
@@ -69,6 +71,7 @@ export function decoderLayout(
     rounding: roundingOf([summary], [logits.dtype, cache.dtype]),
     takesMask: inputs.has('attention_mask'),
     takesPositions: inputs.has('position_ids'),
+    takesBranch: inputs.has(BRANCH),
   };
 }
 
@@ -80,12 +83,15 @@ function checkInput(value: GraphValue, report: Report): void {
       report(`inputs.${name}`, describe(value), 'int64 of two dimensions');
     return;
   }
+  if (name === BRANCH) {
+    if (dtype !== 'bool' || dims?.length !== 1)
+      report(`inputs.${name}`, describe(value), 'bool of one dimension');
+    return;
+  }
   report(
     `inputs.${name}`,
     describe(value),
-    name === 'use_cache_branch'
-      ? 'a decoder without branches: merged decoders are not served yet'
-      : 'input_ids, attention_mask, position_ids and past_key_values.{i}.key and .value: other layouts are not served yet',
+    'input_ids, attention_mask, position_ids, use_cache_branch, and past_key_values.{i}.key and .value: other layouts are not served yet',
   );
 }
 

@@ -11,6 +11,11 @@ test.each([
     'hermes',
     String.raw`${TOOLS}{{ "<tool_call>\n{\"name\": <name>, \"arguments\": <args>}\n</tool_call>" }}`,
   ],
+  // As Qwen3-Coder says it.
+  [
+    'qwen-coder',
+    `${TOOLS}<tool_call>\n<function=name>\n<parameter=a>\nvalue\n</parameter>{{ arguments }}`,
+  ],
   ['mistral', `${TOOLS}{{ "[TOOL_CALLS] [" }}{{ call.function | tojson }}]`],
   [
     'llama',
@@ -19,7 +24,8 @@ test.each([
   ['llama', String.raw`${TOOLS}{{ "{\"name\": function, \"parameters\": dictionary}" }}`],
   // No place for tools, other forms, and tools without a word of how they are called.
   [undefined, '{{ "<tool_call>arguments</tool_call>" }}'],
-  [undefined, `${TOOLS}<tool_call><function=name><parameter=a> arguments`],
+  [undefined, `${TOOLS}<tool_call><function=name>{arguments}`],
+  [undefined, `${TOOLS}<function=name><parameter=a> arguments`],
   [undefined, `${TOOLS}<tool_call>name<arg_key>a</arg_key> arguments`],
   [undefined, `${TOOLS}[TOOL_CALLS]name[ARGS]{}`],
   [undefined, TOOLS],

@@ -53,6 +53,8 @@ export interface LanguageModelProgram {
   /** Inputs that the graph has beside `input_ids` and the cache. */
   readonly takesMask: boolean;
   readonly takesPositions: boolean;
+  /** It is a merged one, which is told by `use_cache_branch` whether anything is in the cache. Default false. */
+  readonly takesBranch?: boolean;
   /** Ids below this number are tokens. */
   readonly vocabularySize: number;
   /** Most tokens of prompt and answer together. */

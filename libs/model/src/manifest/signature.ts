@@ -5,9 +5,10 @@ export type ModelKind = 'stateless' | 'stateful' | 'generator' | 'language-model
 
 /**
  * How a language model writes that it calls functions: `<tool_call>{"name", "arguments"}</tool_call>` (hermes),
+ * `<tool_call><function=name><parameter=name>value</parameter></function></tool_call>` (qwen-coder),
  * `[TOOL_CALLS] [{"name", "arguments"}]` (mistral), or `{"name", "parameters"}` and nothing else (llama).
  */
-export type ToolCallFormat = 'hermes' | 'mistral' | 'llama';
+export type ToolCallFormat = 'hermes' | 'qwen-coder' | 'mistral' | 'llama';
 
 export interface ModelSignature {
   readonly name: string;

@@ -706,7 +706,8 @@ type ModelInfo struct {
 	// Whether its chunks may hold text.
 	GivesText bool `protobuf:"varint,20,opt,name=gives_text,json=givesText,proto3" json:"gives_text,omitempty"`
 	// Language models only: how answers call functions, as the chat template has it. hermes:
-	// <tool_call>{"name", "arguments"}</tool_call>; mistral: [TOOL_CALLS] [{"name", "arguments"}]; llama: the whole answer
+	// <tool_call>{"name", "arguments"}</tool_call>; qwen-coder: <tool_call><function=name><parameter=name>value</parameter>
+	// </function></tool_call>; mistral: [TOOL_CALLS] [{"name", "arguments"}]; llama: the whole answer
 	// is {"name", "parameters"}. Empty where the template has no place for tools, or another form.
 	ToolCalls     string `protobuf:"bytes,21,opt,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
 	unknownFields protoimpl.UnknownFields

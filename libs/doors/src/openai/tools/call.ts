@@ -1,5 +1,6 @@
 /** One call of a function, as models write it. */
 import { itemTexts, memberTexts } from './json-text';
+import type { Offered } from './offer';
 
 /** A call that was found in an answer. */
 export interface FoundCall {
@@ -19,11 +20,7 @@ export type Said =
  *
  * @param bare whether arguments may be missing: there are none then
  */
-export function callOf(
-  text: string,
-  offered: ReadonlySet<string>,
-  bare: boolean,
-): FoundCall | undefined {
+export function callOf(text: string, offered: Offered, bare: boolean): FoundCall | undefined {
   if (!text.startsWith('{') || parsed(text) === undefined) return undefined;
   const members = memberTexts(text);
   const name = parsed(members.get('name') ?? '');
@@ -34,7 +31,7 @@ export function callOf(
 }
 
 /** All calls of a list; undefined where one of its items is none, or it has none. */
-export function callsOf(text: string, offered: ReadonlySet<string>): FoundCall[] | undefined {
+export function callsOf(text: string, offered: Offered): FoundCall[] | undefined {
   if (!text.startsWith('[') || parsed(text) === undefined) return undefined;
   const calls: FoundCall[] = [];
   for (const item of itemTexts(text)) {

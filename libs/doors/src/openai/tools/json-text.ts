@@ -6,22 +6,27 @@ export class JsonEnd {
   #inText = false;
   #escaped = false;
   /** Characters that were looked at. */
-  at = 0;
+  #at: number;
+
+  /** @param from place of the first character */
+  constructor(from: number) {
+    this.#at = from;
+  }
 
   /**
    * @param text all of it so far: what was there before, and more behind it
    * @returns the place behind its end; undefined: it goes on
    */
   find(text: string): number | undefined {
-    while (this.at < text.length) {
-      const character = text.charAt(this.at++);
+    while (this.#at < text.length) {
+      const character = text.charAt(this.#at++);
       if (this.#inText) {
         if (this.#escaped) this.#escaped = false;
         else if (character === '\\') this.#escaped = true;
         else if (character === '"') this.#inText = false;
       } else if (character === '"') this.#inText = true;
       else if (character === '{' || character === '[') this.#depth += 1;
-      else if ((character === '}' || character === ']') && --this.#depth <= 0) return this.at;
+      else if ((character === '}' || character === ']') && --this.#depth <= 0) return this.#at;
     }
     return undefined;
   }

@@ -8,6 +8,9 @@ export interface OfferedFunction {
   readonly parameters: Readonly<Record<string, unknown>>;
 }
 
+/** JSON schemas of arguments, by the names of the functions. */
+export type Offered = ReadonlyMap<string, OfferedFunction['parameters']>;
+
 export interface ToolOffer {
   readonly functions: readonly OfferedFunction[];
   /** `auto`: the model may call any of them. Otherwise it calls one: of these. */

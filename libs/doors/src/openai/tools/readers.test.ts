@@ -3,7 +3,10 @@ import type { Said } from './call';
 import { toolReader } from './readers';
 
 type Format = Parameters<typeof toolReader>[0];
-const OFFERED = new Set(['look', 'go']);
+const OFFERED = new Map([
+  ['look', { type: 'object', properties: { at: { type: 'string' }, n: { type: 'integer' } } }],
+  ['go', {}],
+]);
 
 /** Everything that is said: content in one piece where no call stands between. */
 function read(format: Format, pieces: readonly string[]): (string | [string, string])[] {
@@ -24,6 +27,28 @@ const LOOK =
 const looks: [string, string] = [
   'look',
   '{"at": "a } \\" </tool_call> b", "n": 12345678901234567890}',
+];
+
+const XML = `<tool_call>
+<function=look>
+<parameter=at>
+12 "or"
+ </tool_call> two lines
+</parameter>
+<parameter=n>
+12345678901234567890
+</parameter>
+<parameter=more>
+[1, {"x": null}]
+</parameter>
+<parameter=word>
+north
+</parameter>
+</function>
+</tool_call>`;
+const xmlLooks: [string, string] = [
+  'look',
+  '{"at": "12 \\"or\\"\\n </tool_call> two lines", "n": 12345678901234567890, "more": [1, {"x": null}], "word": "north"}',
 ];
 
 test.each<[Format, string, (string | [string, string])[]]>([
@@ -59,6 +84,17 @@ test.each<[Format, string, (string | [string, string])[]]>([
     `<tool_call>look</tool_call> <tool_call>${LOOK}</tool_call>`,
     ['<tool_call>look</tool_call>', looks],
   ],
+  ['qwen-coder', `I look.\n${XML}\n`, ['I look.', xmlLooks]],
+  ['qwen-coder', `${XML}\n<tool_call><function=go></function>`, [xmlLooks, ['go', '{}']]],
+  ...[
+    '<tool_call>\n<function=other>\n</function>\n</tool_call>',
+    '<tool_call><function=go> so </function></tool_call>',
+    '<tool_call><function=go><parameter=a>1</function></tool_call>',
+    '<tool_call><function=go><parameter=a>1</parameter>',
+    '<tool_call><function=go></function> and more</tool_call>',
+    `<tool_call>${LOOK}</tool_call>`,
+    '<function=go></function>',
+  ].map((text): [Format, string, string[]] => ['qwen-coder', text, [text]]),
   ['mistral', `[TOOL_CALLS] [${LOOK}, {"name":"go","arguments":{}}]`, [looks, ['go', '{}']]],
   ['mistral', `I look.[TOOL_CALLS][${LOOK}]`, ['I look.', looks]],
   // The special token before it has no text.
@@ -95,6 +131,7 @@ test.each<[Format, string, (string | [string, string])[]]>([
 
 const fragments = fc.constantFrom(
   ...[`<tool_call>${LOOK}</tool_call>`, `<tool_call> ${LOOK} <`, `[TOOL_CALLS] [${LOOK}]`],
+  ...[XML, '<function=go>', '</function>', '<parameter=a>', '</parameter>', '</func'],
   ...['<tool_call>', '</tool_call>', '<tool', '_call>', '[TOOL_CALLS]', '[TOOL', LOOK, `[${LOOK}]`],
   ...[
     '{"name":"go"}',
@@ -112,7 +149,7 @@ const fragments = fc.constantFrom(
   ...['a', 'Zürich 🚕', '\u00a0', '\ud83d'],
 );
 
-test.each(['hermes', 'mistral', 'llama', 'object'] as const)(
+test.each(['hermes', 'qwen-coder', 'mistral', 'llama', 'object'] as const)(
   '%s: however an answer is cut, the same is said, and no text is lost but that of calls',
   (format) => {
     fc.assert(

@@ -6,6 +6,8 @@ import type { ToolCallFormat } from '../../serving';
 import { callOf, callsOf } from './call';
 import type { FoundCall, Said } from './call';
 import { JsonEnd } from './json-text';
+import type { Offered } from './offer';
+import { FunctionEnd, xmlCallOf } from './xml-call';
 
 export interface ToolReader {
   /** What is known to be said with this text. */
@@ -17,32 +19,45 @@ export interface ToolReader {
 /** An answer of many markers without calls is content: each of them is looked at as far as its JSON might go. */
 const MOST_FAILED = 64;
 
+/** Follows a call from its first character to its last one. */
+interface CallEnd {
+  /** @returns the place behind its end; undefined: it goes on */
+  find(text: string): number | undefined;
+}
+
 interface Marked {
-  /** What stands before the JSON. */
+  /** What stands before the call. */
   readonly begin: string;
   /** What stands behind it; the end of the answer may stand for it. */
   readonly end: string;
-  /** First character of the JSON. */
-  readonly opens: '{' | '[';
-  readonly callsOf: (json: string, offered: ReadonlySet<string>) => FoundCall[] | undefined;
+  /** First character of the call. */
+  readonly opens: '{' | '[' | '<';
+  /** @param from place of the first character */
+  readonly endOf: (from: number) => CallEnd;
+  readonly callsOf: (text: string, offered: Offered) => FoundCall[] | undefined;
 }
 
+const TOOL_CALL = { begin: '<tool_call>', end: '</tool_call>' };
+const endOfJson = (from: number): CallEnd => new JsonEnd(from);
 const HERMES: Marked = {
-  ...{ begin: '<tool_call>', end: '</tool_call>', opens: '{' },
+  ...{ ...TOOL_CALL, opens: '{', endOf: endOfJson },
   callsOf: (json, offered) => one(callOf(json, offered, true)),
 };
-const MISTRAL: Marked = { begin: '[TOOL_CALLS]', end: '', opens: '[', callsOf };
+const QWEN_CODER: Marked = {
+  ...{ ...TOOL_CALL, opens: '<', endOf: (from) => new FunctionEnd(from) },
+  callsOf: (xml, offered) => one(xmlCallOf(xml, offered)),
+};
+const MISTRAL: Marked = { begin: '[TOOL_CALLS]', end: '', opens: '[', endOf: endOfJson, callsOf };
 
 /**
- * @param offered names of functions: what calls any other one is content
+ * @param offered functions: what calls any other one is content
  */
-export function toolReader(
-  format: ToolCallFormat | 'object',
-  offered: ReadonlySet<string>,
-): ToolReader {
+export function toolReader(format: ToolCallFormat | 'object', offered: Offered): ToolReader {
   switch (format) {
     case 'hermes':
       return new MarkedReader(HERMES, offered);
+    case 'qwen-coder':
+      return new MarkedReader(QWEN_CODER, offered);
     case 'mistral':
       // The token before the list is a special one, of which most tokenizers give no text.
       return new WholeReader(
@@ -88,10 +103,7 @@ class WholeReader implements ToolReader {
     const begin = firstOf(this.#held, 0);
     if (begin === undefined) return [];
     if (this.#held[begin] !== this.#opens) return this.#giveUp();
-    if (this.#json === undefined) {
-      this.#json = new JsonEnd();
-      this.#json.at = begin;
-    }
+    this.#json ??= new JsonEnd(begin);
     this.#end ??= this.#json.find(this.#held);
     // Something that is no space stands behind it.
     if (this.#end !== undefined && firstOf(this.#held, this.#end) !== undefined)
@@ -117,11 +129,11 @@ class WholeReader implements ToolReader {
 /** Calls stand behind a marker, anywhere in the answer. Spaces around them are not content. */
 class MarkedReader implements ToolReader {
   readonly #marked: Marked;
-  readonly #offered: ReadonlySet<string>;
+  readonly #offered: Offered;
   /** Not given out yet. */
   #held = '';
-  /** Where the JSON of the call that is read begins and ends in it. */
-  #json: JsonEnd | undefined;
+  /** Where the call that is read begins and ends in it. */
+  #call: CallEnd | undefined;
   #begin = 0;
   #end: number | undefined;
   /** Markers that were none. */
@@ -129,7 +141,7 @@ class MarkedReader implements ToolReader {
   /** A call came last: spaces behind it are not content. */
   #behind = false;
 
-  constructor(marked: Marked, offered: ReadonlySet<string>) {
+  constructor(marked: Marked, offered: Offered) {
     this.#marked = marked;
     this.#offered = offered;
   }
@@ -157,9 +169,9 @@ class MarkedReader implements ToolReader {
         return said;
       }
       said.push(...this.#release(at));
-      const found = this.#call(this.#held.indexOf(begin), isLast);
+      const found = this.#callAt(this.#held.indexOf(begin), isLast);
       if (found === 'more') return said;
-      this.#json = this.#end = undefined;
+      this.#call = this.#end = undefined;
       if (found !== 'none') {
         said.push(...called(found.calls));
         this.#held = this.#held.slice(found.until);
@@ -190,20 +202,20 @@ class MarkedReader implements ToolReader {
   }
 
   /** The call behind the marker at this place. */
-  #call(
+  #callAt(
     at: number,
     isLast: boolean,
   ): 'more' | 'none' | { readonly calls: readonly FoundCall[]; readonly until: number } {
-    const { begin, end, opens, callsOf: find } = this.#marked;
+    const { begin, end, opens, endOf, callsOf: find } = this.#marked;
     const held = this.#held;
-    if (this.#json === undefined) {
+    if (this.#call === undefined) {
       const first = firstOf(held, at + begin.length);
       if (first === undefined) return isLast ? 'none' : 'more';
       if (held[first] !== opens) return 'none';
-      this.#json = new JsonEnd();
-      this.#json.at = this.#begin = first;
+      this.#begin = first;
+      this.#call = endOf(first);
     }
-    this.#end ??= this.#json.find(held);
+    this.#end ??= this.#call.find(held);
     if (this.#end === undefined) return isLast ? 'none' : 'more';
     const behind = firstOf(held, this.#end);
     const tail = behind === undefined ? '' : held.slice(behind, behind + end.length);

@@ -31,9 +31,10 @@ export class AnswerParts {
     this.#format = format;
     const forced = offer !== undefined && offer.choice !== 'auto';
     const read = forced ? 'object' : format;
-    const names = offer?.functions.map(({ name }) => name);
     this.#reader =
-      names === undefined || read === undefined ? PLAIN : toolReader(read, new Set(names));
+      offer === undefined || read === undefined
+        ? PLAIN
+        : toolReader(read, new Map(offer.functions.map((one) => [one.name, one.parameters])));
   }
 
   /** Whether it called a function so far. */

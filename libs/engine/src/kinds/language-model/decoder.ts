@@ -71,15 +71,13 @@ export class Decoder {
     ids: readonly (readonly number[])[],
     tokens: number,
   ): Record<string, OrtTensor> {
-    const { takesMask, takesPositions } = this.program;
+    const { takesMask, takesPositions, takesBranch } = this.program;
     const count = lengths.length;
-    const inPlace = this.ragged || this.#isFixed;
-    const before = this.#isFixed
-      ? Math.max(...lengths)
-      : this.ragged
-        ? buffer.capacity
-        : (lengths[0] ?? 0);
+    const inPlace = this.#isFixed || this.#isInPlace(lengths);
+    const before = this.#isFixed ? Math.max(...lengths) : this.#before(buffer, lengths);
     const feeds = inPlace ? buffer.feeds(from, count) : buffer.exactFeeds(from, before);
+    if (takesBranch === true)
+      feeds['use_cache_branch'] = new OrtTensor('bool', [!isEmpty(lengths)], [1]);
     feeds['input_ids'] = int64(count, tokens, (row, at) => ids[row]?.[at] ?? 0);
     if (takesMask) {
       const width = before + tokens;
@@ -96,6 +94,16 @@ export class Decoder {
     if (takesPositions)
       feeds['position_ids'] = int64(count, tokens, (row, at) => (lengths[row] ?? 0) + at);
     return feeds;
+  }
+
+  /** Columns that are not in use are masked; what begins with an empty cache is not told of any. */
+  #isInPlace(lengths: readonly number[]): boolean {
+    return this.ragged && !(this.program.takesBranch === true && isEmpty(lengths));
+  }
+
+  /** Columns that a graph whose caches grow is given. */
+  #before({ capacity }: CacheBuffer, lengths: readonly number[]): number {
+    return this.#isInPlace(lengths) ? capacity : (lengths[0] ?? 0);
   }
 
   /** Exports pad the scores to a round size: what is beyond the vocabulary is no token. */
@@ -126,7 +134,7 @@ export class Decoder {
   ): void {
     const { tensors } = this.program.cache;
     // What the graph was given stands before what it adds, or around it.
-    const skipped = this.#tailed ? 0 : this.ragged ? buffer.capacity : (lengths[0] ?? 0);
+    const skipped = this.#tailed ? 0 : this.#before(buffer, lengths);
     const isWhole = this.#isFixed && !this.#tailed;
     const capacity = isWhole ? buffer.capacity : skipped + tokens;
     const given = tensors.map(({ heads, size }, index) => {
@@ -150,6 +158,9 @@ export class Decoder {
     });
   }
 }
+
+/** Prompts begin alone. */
+const isEmpty = (lengths: readonly number[]): boolean => lengths.length === 1 && lengths[0] === 0;
 
 type Results = Readonly<Record<string, OrtTensor | undefined>>;
 

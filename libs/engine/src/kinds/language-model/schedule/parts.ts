@@ -6,10 +6,13 @@ export const PART = 64;
 export const SMALL_PART = 32;
 
 /**
- * How many of the tokens that are left the next step computes. Never a single one at the end: kernels for
- * one token differ from those for several in the last bits, and a prompt should always be computed alike.
+ * How many of the tokens that are left the next step computes. What is left at the end is not divided further: the
+ * sooner an answer begins, the more rows each step has. Never a single token at the end: kernels for one token differ
+ * from those for several in the last bits, and a prompt should always be computed alike.
+ *
+ * @param most tokens of a part that others follow
  */
 export function partOf(left: number, most: number = PART): number {
-  if (left <= most) return left;
+  if (left <= PART) return left;
   return left === most + 1 ? most - 1 : most;
 }
