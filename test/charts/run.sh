@@ -34,4 +34,4 @@ if [ ! -d "$SCHEMAS" ]; then
     "$(of github.com/kedacore/keda/v2@$KEDA)/config/crd/bases/keda.sh_scaledobjects.yaml"
   mv "$draft" "$SCHEMAS"
 fi
-exec node --test test/charts/same.test.mjs test/charts/values.test.mjs
+exec node --test --test-reporter=spec test/charts/same.test.mjs test/charts/values.test.mjs
