@@ -120,6 +120,11 @@ async function memory(service) {
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const down = () => compose('down', '--volumes', '--timeout', '10');
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => {
+    down();
+    process.exit(1);
+  });
 
 row('image, and its layers of more than 1 MiB', 'size');
 row('---', '---');
