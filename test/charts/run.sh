@@ -20,7 +20,8 @@ mkdir -p -m 700 "$cache"
 have helm.sh/helm/v3/cmd/helm $HELM
 have github.com/yannh/kubeconform/cmd/kubeconform $KUBECONFORM
 if ! kubectl kustomize --help >/dev/null 2>&1; then
-  have sigs.k8s.io/kustomize/kustomize/v5 $KUSTOMIZE_VERSION
+  # The program has the name of the module without its version.
+  [ -x "$tools/kustomize" ] || have sigs.k8s.io/kustomize/kustomize/v5 $KUSTOMIZE_VERSION
   export KUSTOMIZE='kustomize build'
 fi
 
