@@ -6,7 +6,7 @@
 //
 // The services are those of docker-compose.yml, in a project of their own, one after another. Ready is when
 // /readyz says so, counted from the start of the container's process; the CPU seconds until then say more on a machine
-// that has other things to do. IMAGES names further images to weigh, with commas.
+// that has other things to do. IMAGES names further images to weigh, with commas; RUNS is how often each is started (3).
 import { execFileSync, spawnSync } from 'node:child_process';
 import http from 'node:http';
 import https from 'node:https';
@@ -16,7 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const PROJECT = 'cabstand-images';
-const RUNS = 3;
+const RUNS = Number(process.env.RUNS ?? 3);
 const IDLE_SECONDS = 20;
 const READY_SECONDS = 300;
 const SERVICES = [
@@ -50,7 +50,7 @@ function weigh(image) {
     image,
   )
     .split('\n')
-    .map((line) => /^(\d+) (.*)$/.exec(line).slice(1))
+    .map((line) => /^(\d*) ?(.*)$/.exec(line).slice(1))
     .filter(([bytes]) => Number(bytes) > 2 ** 20);
   row(image, `${mib(size)} MiB`);
   for (const [bytes, by] of layers)
@@ -120,6 +120,11 @@ async function memory(service) {
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const down = () => compose('down', '--volumes', '--timeout', '10');
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => {
+    down();
+    process.exit(1);
+  });
 
 row('image, and its layers of more than 1 MiB', 'size');
 row('---', '---');

@@ -20,7 +20,8 @@ mkdir -p -m 700 "$cache"
 have helm.sh/helm/v3/cmd/helm $HELM
 have github.com/yannh/kubeconform/cmd/kubeconform $KUBECONFORM
 if ! kubectl kustomize --help >/dev/null 2>&1; then
-  have sigs.k8s.io/kustomize/kustomize/v5 $KUSTOMIZE_VERSION
+  # The program has the name of the module without its version.
+  [ -x "$tools/kustomize" ] || have sigs.k8s.io/kustomize/kustomize/v5 $KUSTOMIZE_VERSION
   export KUSTOMIZE='kustomize build'
 fi
 
@@ -34,4 +35,4 @@ if [ ! -d "$SCHEMAS" ]; then
     "$(of github.com/kedacore/keda/v2@$KEDA)/config/crd/bases/keda.sh_scaledobjects.yaml"
   mv "$draft" "$SCHEMAS"
 fi
-exec node --test test/charts/same.test.mjs test/charts/values.test.mjs
+exec node --test --test-reporter=spec test/charts/same.test.mjs test/charts/values.test.mjs
