@@ -33,7 +33,7 @@ function clientOf(gateways: readonly GatewayInMemory[]): SessionManager {
 }
 
 /** Reads a turn of all words; `hurt` strikes once, behind the tenth. */
-async function readTurn(session: Session, hurt: () => Promise<unknown> | void): Promise<Chunk[]> {
+async function readTurn(session: Session, hurt: () => unknown): Promise<Chunk[]> {
   const chunks: Chunk[] = [];
   for await (const chunk of session.runProtocolTask(WORDS.join(' '))) {
     chunks.push(chunk);
