@@ -35,7 +35,8 @@ export interface TimeoutOptions {
    */
   readonly recoverMs?: number;
   /**
-   * How long the hoster of a broken stream has to take the session up again, before another one does.
+   * How long the hoster of a broken stream has to take the session up again, before another one does. One that is
+   * taken over by its name has `firstMs`.
    * Default 300.
    */
   readonly reattachMs?: number;

@@ -52,19 +52,21 @@ async function attach(on: GoingOn, node: Target): Promise<SessionChannel> {
     standing.nextEpoch();
     standing.raiseEpoch();
   }
-  const { sessionId, epoch, guard, servedEpoch } = standing;
+  const { sessionId, epoch, guard, servedEpoch, joins } = standing;
+  const { firstMs, reattachMs } = settings.timeouts;
   const channel = protocol.openChannel(node, {
     kind: 'attach',
     sessionId,
     epoch,
-    fromPosition: standing.joins ? -1 : guard.next,
+    fromPosition: joins ? -1 : guard.next,
     servedEpoch,
     trace: turn.trace,
   });
   // It may not have come to the turn; neither may a resume that was given up, and that arrived.
   const resumed = broken.attempts > 0;
   if (!turn.taken || resumed) sendInput(channel, turn);
-  await established(channel, settings.timeouts.reattachMs, clock, signal);
+  // What is taken over by its name has nowhere else to go.
+  await established(channel, joins ? firstMs : reattachMs, clock, signal);
   placement.settle(node, { kind: 'served' });
   takenUp(on, node, channel);
   turn.live?.started(channel, resumed);

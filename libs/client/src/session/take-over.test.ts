@@ -52,17 +52,21 @@ test.each(['none', 'replay'] as const)(
   },
 );
 
-test('takes it over by its name without a place elsewhere, which nobody would use', async () => {
+test('takes it over by its name by one stream, without a place elsewhere that nobody would use', async () => {
   const module = { survival: 'replay', commands: ['finish'], run: count } as const;
   const setting = await mocked('grpc', { hosters: ['a:1', 'b:1'], module });
   await setting.session.runProtocolTask('').next();
   const { sessionId } = setting.mock.turns[0]!;
   await setting.session.detach();
-  const { sessions, remote } = processOf('grpc', setting);
+  // Too short for any answer: that is for those who may go elsewhere.
+  const manage = { timeouts: { reattachMs: 1 } };
+  const { sessions, remote, protocol } = processOf('grpc', setting, manage);
+  const opened = jest.spyOn(protocol, 'openChannel');
   const acquired = jest.spyOn(remote, 'acquire');
   const taken = await sessions.attach(sessionId, { model: 'm' });
   const rest = collect(taken.continueTurn());
   expect(await taken.command('finish')).toBe(0);
   await rest;
   expect(acquired).not.toHaveBeenCalled();
+  expect(opened).toHaveBeenCalledTimes(1);
 });
