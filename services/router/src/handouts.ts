@@ -36,7 +36,7 @@ export interface HandOutParts {
 }
 
 /** Places that are given at once, the first included. */
-export const MOST_IN_PACK = 16;
+const MOST_IN_PACK = 16;
 /** The rest of a pack takes at most this part of what is free, shared with the others who use the model. */
 const PACK_SHARE = 1 / 4;
 /** Nodes that are looked at to see how much is free: bounds the cost of a pack. */

@@ -48,9 +48,9 @@ export function call(
   let rest: Buffer = Buffer.alloc(0);
   let status = '';
   const note = (headers: Record<string, unknown>): void => {
-    const code = headers['grpc-status'];
-    if (typeof code === 'string')
-      status = `${code} ${decodeURIComponent(String(headers['grpc-message'] ?? ''))}`;
+    const { 'grpc-status': code, 'grpc-message': text } = headers;
+    if (typeof code !== 'string') return;
+    status = typeof text === 'string' ? `${code} ${decodeURIComponent(text)}` : code;
   };
   stream.on('response', note);
   stream.on('trailers', note);

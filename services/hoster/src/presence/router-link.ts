@@ -46,6 +46,8 @@ const SHORTEST_KEEPALIVE_MS = 1000;
 const LONGEST_KEEPALIVE_MS = 10_000;
 /** A connection whose pings come so many times too often or too seldom is replaced. */
 const KEEPALIVE_OFF = 2;
+/** … after so many heartbeats on it: while a fleet comes back its period grows step by step. */
+const SETTLED_BEATS = 5;
 /** A router's clock that is off by more than this is worth a line in the log. */
 const CLOCK_OFF_MS = 5000;
 
@@ -192,13 +194,13 @@ export class RouterLink {
     const listening = this.#listen(stream, (reason) => link.abort(reason), this.#leave);
     let goesOn = false;
     try {
-      for (;;) {
+      for (let beats = 1; ; beats++) {
         // Re-armed before the news are taken: what comes while they are sent is not forgotten.
         const woken = new Promise<void>((resolve) => (this.#wake = resolve));
         if (this.news.overflown) return false;
         await stream.send(this.#heartbeat(nodeId));
         await this.#period(woken, link.signal);
-        if (this.#leave !== undefined || !this.#isKeepaliveOff()) continue;
+        if (beats < SETTLED_BEATS || this.#leave !== undefined || !this.#isKeepaliveOff()) continue;
         this.#leave = () => {
           stream.cancel();
           client.close();
