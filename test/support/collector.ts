@@ -80,8 +80,10 @@ export class Collector implements AsyncDisposable {
     name: string,
     fits: (span: CollectedSpan) => boolean = () => true,
   ): Promise<CollectedSpan> {
-    return await until(`a span ${name}`, () =>
-      Promise.resolve(this.spans.find((span) => span.name === name && fits(span))),
+    return await until(
+      `a span ${name}`,
+      () => Promise.resolve(this.spans.find((span) => span.name === name && fits(span))),
+      { timeoutMs: 60_000 },
     );
   }
 

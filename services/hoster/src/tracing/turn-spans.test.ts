@@ -50,6 +50,15 @@ test('a turn of a language model has a span, and its prompt and its steps one ea
   for (const part of [prefill, steps]) expect(part!.parent).toEqual(turn!.context);
 });
 
+test('a session that came before its turn began here says so in the span of that', () => {
+  const { tracer, observe } = watching();
+  const session = facts('stateful');
+  observe({ kind: 'resumed', session });
+  observe({ kind: 'turn_started', session });
+  observe({ kind: 'turn_started', session });
+  expect(tracer.spans.map(({ events }) => events.length)).toEqual([1, 0]);
+});
+
 test('a session that ends within its turn ends the span, as a failure unless it moved', () => {
   const { tracer, observe } = watching();
   const ends = ['migrated', 'lost', 'completed', 'evicted'] as const;

@@ -10,6 +10,8 @@ import { OpenTurn } from './open-turn';
  */
 export function turnSpans(tracer: Tracer): Observe {
   const open = new WeakMap<SessionFacts, OpenTurn>();
+  /** Came from elsewhere, and their turn has not begun here. */
+  const coming = new WeakSet<SessionFacts>();
   return (event) => {
     switch (event.kind) {
       // The hot one.
@@ -31,8 +33,10 @@ export function turnSpans(tracer: Tracer): Observe {
         const kind = trace?.local === true ? SpanKind.INTERNAL : SpanKind.SERVER;
         const how = { kind, attributes: attributesOf(session) };
         const span = tracer.startSpan('cabstand.hoster_turn', how, contextOf(trace));
-        if (span.isRecording())
-          open.set(session, new OpenTurn(tracer, span, session.model.signature.kind));
+        const resumed = coming.delete(session);
+        if (!span.isRecording()) return;
+        if (resumed) span.addEvent('resumed', positionOf(session));
+        open.set(session, new OpenTurn(tracer, span, session.model.signature.kind));
         return;
       }
       case 'first_chunk':
@@ -42,7 +46,9 @@ export function turnSpans(tracer: Tracer): Observe {
       case 'epoch_raised':
       case 'poisoned': {
         const { session, kind } = event;
-        open.get(session)?.event(kind, { 'cabstand.position': session.position });
+        const turn = open.get(session);
+        if (turn === undefined && kind === 'resumed') coming.add(session);
+        turn?.event(kind, positionOf(session));
         return;
       }
       case 'rebuilt': {
@@ -66,6 +72,10 @@ export function turnSpans(tracer: Tracer): Observe {
       default:
     }
   };
+}
+
+function positionOf({ position }: SessionFacts): Attributes {
+  return { 'cabstand.position': position };
 }
 
 function attributesOf({ id, turn, model, durable, position, epoch }: SessionFacts): Attributes {
