@@ -166,11 +166,12 @@ export class Callers implements AsyncDisposable {
 
   /** A module that counts; it is begun anew where the client is another one. */
   async #ride(loop: Loop): Promise<void> {
-    while (!this.#stop.signal.aborted) {
+    const over = (): boolean => this.#stop.signal.aborted;
+    while (!over()) {
       loop.caller = this.#caller;
       const session = this.#session(this.#caller, { model: 'ride' });
       const ride = new Ride(session, { pace: PACE_MS });
-      for (let frame = 0; !this.#stop.signal.aborted && loop.caller === this.#caller; frame++) {
+      for (let frame = 0; !over() && loop.caller === this.#caller; frame++) {
         await ride.read(1);
         const [last] = ride.frames.splice(0);
         if (last?.[0] !== frame)

@@ -28,7 +28,8 @@ export async function throughGateways(
 ): Promise<(tally: Tally, stop: AbortSignal) => Promise<void>> {
   const reference = await new Stream(SCRIPT).run(sessions);
   return async (tally, stop) => {
-    for (let gateway = 0; !stop.aborted; gateway = 1 - gateway) {
+    const over = (): boolean => stop.aborted;
+    for (let gateway = 0; !over(); gateway = 1 - gateway) {
       const stream = new GatewayStream(SCRIPT, gateways, {
         gateway,
         readMs: READ_MS,
@@ -40,7 +41,7 @@ export async function throughGateways(
       };
       stream.onNextRecord(count);
       for await (const { observation, again } of stream.run()) {
-        if (stop.aborted) return;
+        if (over()) return;
         const { defects, error } = check(observation, reference);
         if (again || error !== undefined || defects.length > 0)
           throw new Error(
