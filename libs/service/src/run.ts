@@ -13,7 +13,7 @@ import { Readiness } from './readiness';
 import type { TracingConfig } from './tracing/section';
 import { tracingSettings } from './tracing/settings';
 import { startTracing } from './tracing/start';
-import type { Tracing } from './tracing/start';
+import type { Tracing } from './tracing/settings';
 
 /** What a service gets to start with. */
 export interface ServiceContext<T> {

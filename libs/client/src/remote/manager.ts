@@ -7,15 +7,13 @@ import {
   throwIfAborted,
 } from '@cabstand/core';
 import { HosterService, RouterService } from '@cabstand/rpc';
-import type { RpcClientPool, v1 } from '@cabstand/rpc';
+import type { RpcClientPool } from '@cabstand/rpc';
 import { makePool } from '../connection';
 import type { ConnectionOptions } from '../connection';
 import type { Target } from '../protocol/types';
 import { nodeKey } from '../retry/exclusions';
 import type { NodeRef } from '../retry/exclusions';
 import { nodeFromWire } from './from-wire';
-import { acquireRequest, placementOf } from './acquire-wire';
-import type { PackFields } from './acquire-wire';
 import { askHosters } from './ask-hosters';
 import { NodeHealth, allBroken } from './health';
 import { infoFromWire } from './info';
@@ -23,9 +21,8 @@ import type { HosterInfo } from './info';
 import { NodeCache } from './node-cache';
 import { withRemoteDefaults } from './options';
 import type { RemoteManagerOptions, RemoteSettings } from './options';
-import { Packs } from './packs';
-import { callSpan } from '../tracing/call-span';
 import { candidates, rank } from './pick';
+import { Reservations } from './reservations';
 import { Routers } from './routers';
 import { listingModels } from './unknown-model';
 import type { Outcome, Placement, PlacementRequest, PlacementSource, RemoteNode } from './types';
@@ -58,7 +55,7 @@ export class RemoteManager
   readonly #routers: Routers;
   readonly #health: NodeHealth;
   readonly #cache: NodeCache;
-  readonly #packs = new Packs();
+  readonly #reservations: Reservations;
   readonly #closing = new AbortController();
   #watch: { readonly first: Promise<void>; readonly over: Promise<void> } | undefined;
 
@@ -86,6 +83,9 @@ export class RemoteManager
       clock,
     );
     this.#cache = new NodeCache(settings.maxNodes);
+    this.#reservations = new Reservations({
+      ...{ routers: this.#routers, health: this.#health, cache: this.#cache, clock },
+    });
   }
 
   /** The nodes as the watch told them last; empty before its first word and without routers. */
@@ -135,9 +135,7 @@ export class RemoteManager
     this.#startWatch();
     const known = request.known === true ? this.#fromKnown(request) : undefined;
     if (known !== undefined) return known;
-    const ahead = this.#packs.take(request, this.#settings.clock.monotonic(), ({ node }) =>
-      this.#isGood(node),
-    );
+    const ahead = this.#reservations.ahead(request);
     if (ahead !== undefined) return ahead;
     try {
       return await this.#fromRouter(request);
@@ -224,7 +222,7 @@ export class RemoteManager
     for (;;) {
       const out = tiers.shift() ?? [];
       try {
-        return await this.#acquire(request, out);
+        return await this.#reservations.ask(request, out);
       } catch (thrown) {
         const error = CabstandError.from(thrown);
         while (tiers[0] !== undefined && tiers[0].length >= out.length) tiers.shift();
@@ -235,61 +233,6 @@ export class RemoteManager
 
   #broken(): NodeRef[] {
     return this.#cache.nodes.filter((node) => this.#health.isBroken(node));
-  }
-
-  async #acquire(request: PlacementRequest, out: readonly NodeRef[]): Promise<Placement> {
-    const { clock } = this.#settings;
-    const count = this.#packs.count(request, clock.monotonic());
-    const returned = this.#packs.returned(clock.monotonic());
-    try {
-      const response = await this.#ask(request, out, {
-        ...(count > 1 && { count }),
-        ...(returned.length > 0 && { returned_lease_ids: returned }),
-      });
-      const more = response.more.flatMap((lease) => placementOf(lease, []));
-      if (count > 1) this.#packs.put(request, clock.monotonic(), more);
-      const alternatives = response.alternatives
-        .map(nodeFromWire)
-        .filter((node) => !this.#health.isExcluded(node) && !this.#health.isBroken(node));
-      const [placement] = placementOf(response.lease, alternatives);
-      if (placement !== undefined) return placement;
-      throw new CabstandError('NO_NODE', 'the router gave no hoster and no reason');
-    } catch (thrown) {
-      if (count > 1) this.#packs.failed(request, clock.monotonic());
-      const isOlder = CabstandError.from(thrown).reason === 'UNIMPLEMENTED';
-      if (!isOlder || (count === 1 && returned.length === 0)) throw thrown;
-      this.#packs.forgo();
-      return this.#acquire(request, out);
-    }
-  }
-
-  #ask(
-    request: PlacementRequest,
-    out: readonly NodeRef[],
-    pack: PackFields,
-  ): Promise<v1.AcquireResponse__Output> {
-    const wire = acquireRequest(request, out, pack);
-    return callSpan(RouterService.rpc_acquire.info, request.trace, (headers) =>
-      this.#routers.ask(
-        (client, options) =>
-          client.unary(RouterService.rpc_acquire, wire, {
-            ...{ ...options, headers },
-            onBehalfOf: request.onBehalfOf,
-          }),
-        request.signal,
-        // What was seen last is better than waiting for a router that is known to say nothing.
-        candidates(this.#cache.nodes, request, () => false).length === 0,
-      ),
-    );
-  }
-
-  /** Nothing bad is known of it since it was given. */
-  #isGood(node: Target): boolean {
-    if (this.#health.isBroken(node) || this.#health.isExcluded(node)) return false;
-    const known = this.#cache.get(node.nodeId);
-    return (
-      known === undefined || (known.state === 'online' && known.incarnation === node.incarnation)
-    );
   }
 
   #fromCache(request: PlacementRequest, noRouter: CabstandError): Placement {

@@ -15,8 +15,7 @@ import { sleep, systemClock } from '@cabstand/core';
 import type { Logger } from '../log';
 import { packageVersion } from '../package-version';
 import { PacedSampler } from './paced-sampler';
-import type { TracingSettings } from './settings';
-import type { Tracing } from './start';
+import type { Tracing, TracingSettings } from './settings';
 import { ToldExporter } from './told-exporter';
 
 /** Spans that wait to be sent; more are dropped. */

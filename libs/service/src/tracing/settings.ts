@@ -1,7 +1,15 @@
+import type { Tracer } from '@opentelemetry/api';
 import { CabstandError, invalid } from '@cabstand/core';
 import type { TracingConfig } from './section';
 
 type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Spans of a service on their way to a collector. */
+export interface Tracing {
+  readonly tracer: Tracer;
+  /** Sends what is left, as far as that is quick. Never throws. */
+  close(): Promise<void>;
+}
 
 /** What tracing needs to be told; see `tracingSection`. */
 export interface TracingSettings {

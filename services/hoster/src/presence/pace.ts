@@ -42,7 +42,10 @@ export class PaceMeter {
   take(reader: string, model: string): Pace {
     const now = { ...(this.#counts.get(model) ?? NONE), at: this.clock.monotonic() };
     let reads = this.#read.get(reader);
-    if (reads === undefined) this.#read.set(reader, (reads = new Map()));
+    if (reads === undefined) {
+      reads = new Map<string, Read>();
+      this.#read.set(reader, reads);
+    }
     const before = reads.get(model);
     reads.set(model, now);
     if (before === undefined || now.at <= before.at) return STILL;
