@@ -90,7 +90,9 @@ async function gatewayOf(addresses: readonly string[], lingerMs: number): Promis
     await callers.close();
     hosters.close();
   });
-  const die = (): Promise<void> => server.shutdown(0);
+  const die = async (): Promise<void> => {
+    await server.shutdown(0);
+  };
   return { sessions, followed, handlers, address, client, stop, die };
 }
 

@@ -190,7 +190,12 @@ test('nodes are a row for each model, in the order people count', () => {
       { ...offer('generator'), name: 'g', reference: '', batch_class: 'BATCH_CLASS_UNSPECIFIED' },
     ],
     load: {
-      models: [{ model: 'm', free_slots: 5, resume_slots: 3, queue_depth: 0, step_seconds: 0 }],
+      models: [
+        {
+          ...{ model: 'm', free_slots: 5, resume_slots: 3, queue_depth: 0, step_seconds: 0 },
+          ...{ records_per_second: 0, first_chunk_seconds: 0 },
+        },
+      ],
       open_sessions: 2,
       event_loop_lag_seconds: 0,
     },

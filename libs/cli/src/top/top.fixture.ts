@@ -17,6 +17,8 @@ export function node(id: string, more: Partial<Node> = {}, free = 8, open = 0): 
     resume_slots: 0,
     queue_depth: 0,
     step_seconds: 0.002,
+    records_per_second: 0,
+    first_chunk_seconds: 0,
   };
   return {
     node_id: id,

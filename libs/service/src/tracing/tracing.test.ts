@@ -49,7 +49,12 @@ test('who proves nothing makes no span, nor does what is asked all the time', ()
 describe('sampling', () => {
   const decide = (callerSampling: boolean, ratio: number, context = contextOf(TRACE)) =>
     samplerOf({ ratio, callerSampling, callerSpansPerSecond: 1 }).shouldSample(
-      ...([context, '0af7651916cd43dd8448eb211c80319c', 'x', SpanKind.SERVER, {}, []] as const),
+      context,
+      '0af7651916cd43dd8448eb211c80319c',
+      'x',
+      SpanKind.SERVER,
+      {},
+      [],
     ).decision;
 
   test('callers are believed where that is configured', () => {
