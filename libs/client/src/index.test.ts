@@ -14,7 +14,7 @@ const MAIN_TYPES = `
   Reason RemoteManagerOptions RemoteNode Session SessionEvents SessionManagerOptions SessionOptions SessionView
   Tensor TensorInput TurnOptions TurnResult`;
 
-const PROTOCOL = `GrpcProtocol STOP UNNUMBERED WireProtocol placementFor`;
+const PROTOCOL = `GrpcProtocol STOP UNNUMBERED WireProtocol encodeHandle findSession placementFor`;
 
 const PROTOCOL_TYPES = `
   Calls ChannelMessage ChannelStart Checkpoint Command ConnectionOptions Conversation EndReason Epoch EventSource

@@ -25,4 +25,4 @@ export type { DType, Tensor } from '@cabstand/tensor';
 export { CabstandError } from '@cabstand/core';
 export type { Reason } from '@cabstand/core';
 export { channelCredentials } from '@cabstand/auth';
-export type { Authorizer, TraceContext } from '@cabstand/rpc';
+export type { Authorizer } from '@cabstand/rpc';
