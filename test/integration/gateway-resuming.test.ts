@@ -1,7 +1,7 @@
 /** The client library through gateways, while they and the hosters behind them die. Needs a build. */
 import type { Session } from '@cabstand/client';
 import { tensorOf } from '@cabstand/tensor';
-import { Subnet } from '@cabstand/testing';
+import { Subnet, until } from '@cabstand/testing';
 import { speech, variation } from '../support/audio';
 import { TestClient, probabilities } from '../support/client';
 import { Gateway } from '../support/gateway';
@@ -75,10 +75,13 @@ test('a stream outlives its gateway, its hoster, and a gateway that is told to e
   await using finder = new TestClient(subnet);
   const seen = await probabilities(
     struck(session, async () => {
-      const [node] = await finder.remote.locate(session.id);
+      const node = await until(
+        'its hoster to tell of the session',
+        async () => (await finder.remote.locate(session.id))[0],
+      );
       await kill(
         'SIGKILL',
-        subnet.hosters.find(({ address }) => address === node?.address)!,
+        subnet.hosters.find(({ address }) => address === node.address)!,
       );
     }),
   );
