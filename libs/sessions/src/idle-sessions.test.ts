@@ -265,3 +265,33 @@ describe('shares of the slots', () => {
     );
   });
 });
+
+describe('a hoster that drains', () => {
+  it('does not wait for idle durable sessions that nobody reads, also of those that become idle later', async () => {
+    const b = new Bench({}, 10);
+    const idle = await b.idle('alice', 'durable');
+    const later = await b.running('alice', 'durable');
+    const unread = await b.running('alice', 'durable');
+    const kept = await b.idle('bob');
+    b.sessions.drain(600_000);
+    expect(b.evicted).toEqual([idle.id]);
+    expect(b.ended[0]?.[1].error).toMatchObject({
+      reason: 'SESSION_EVICTED',
+      metadata: { session_id: idle.id, cause: 'idle' },
+    });
+    b.rest(later);
+    // What was not acknowledged is nowhere else.
+    b.rest(unread, false);
+    expect(b.evicted).toEqual([idle.id, later.id]);
+    expect([unread.state, kept.state]).toEqual(['orphaned', 'orphaned']);
+  });
+
+  it('keeps them once the drain is taken back', async () => {
+    const b = new Bench({}, 10);
+    const session = await b.running('alice', 'durable');
+    b.sessions.drain(600_000);
+    b.sessions.undrain();
+    b.rest(session);
+    expect(b.evicted).toEqual([]);
+  });
+});

@@ -258,7 +258,8 @@ export class Sessions {
 
   /** Nobody waits for records of the session now. */
   #quiet(session: Session): void {
-    this.#drain.checkQuiet();
+    this.#drain.quiet(session);
+    if (session.end !== undefined) return;
     // Its slot may be what the first in the queue waits for.
     if (this.#space.rest(session)) this.#serve();
   }

@@ -1,5 +1,6 @@
 import { CabstandError, sleep } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
+import { isIdle } from '../admission/usage';
 import { DrainPacer } from './pacer';
 import type { Session } from '../session';
 import type { SessionEnd } from '../types';
@@ -75,6 +76,7 @@ export class Drain {
     this.#openness = { kind: 'draining', until: clock.monotonic() + deadlineMs };
     this.#announce(deadlineMs);
     this.#deadline = clock.setTimer(() => void this.#expire(), deadlineMs, { unref: true });
+    for (const session of [...this.#init.live()]) this.#letGo(session);
     this.#checkDrained();
   }
 
@@ -115,6 +117,18 @@ export class Drain {
     if (reason === 'migrated') this.#lastMove = this.#init.clock.monotonic();
     this.checkQuiet();
     this.#checkDrained();
+  }
+
+  /** Nobody waits for records of the session now. */
+  quiet(session: Session): void {
+    this.checkQuiet();
+    if (this.#openness.kind === 'draining') this.#letGo(session);
+  }
+
+  /** Nobody is there to be asked to move it, and whoever comes back for it can go on elsewhere as well. */
+  #letGo(session: Session): void {
+    if (session.durable && session.state === 'orphaned' && isIdle(session))
+      session.abort({ reason: 'evicted', error: leftIdle(session) });
   }
 
   /** A session has ended, or has nothing more to give for now. */
@@ -180,6 +194,14 @@ export class Drain {
     for (const session of [...this.#init.live()])
       session.abort({ reason: 'evicted', error: draining() });
   }
+}
+
+function leftIdle({ id }: Session): CabstandError {
+  return new CabstandError(
+    'SESSION_EVICTED',
+    `session ${id} was idle, and this hoster is draining: go on elsewhere from its checkpoint`,
+    { metadata: { session_id: id, cause: 'idle' } },
+  );
 }
 
 function draining(): CabstandError {
