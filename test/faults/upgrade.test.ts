@@ -40,7 +40,11 @@ beforeAll(async () => {
   await import(NAMES);
   subnet = await Subnet.start({
     ...{ models, named: true, routers: 2, hosters: 2, readyMs: 240_000 },
-    hosterConfig: { shutdown_seconds: 15, engines: { spares: 0 } },
+    // Callers of gateways leave their sessions behind: those of an old version have no other place to go to.
+    hosterConfig: {
+      ...{ shutdown_seconds: 15, engines: { spares: 0 } },
+      limits: { idle_timeout_seconds: 15 },
+    },
   });
   const timeouts = { recover_seconds: 120, place_seconds: 60 };
   gateways = [
@@ -94,7 +98,11 @@ const adminsOf = (services: readonly { readonly admin: string }[]): string[] =>
 /** `cabstand drain --wait`; the process has ended by itself then. Says how many sessions it had. */
 async function drain(hoster: number): Promise<number> {
   const { admin, address, child } = subnet.hosters[hoster]!;
-  const had = await sessionsAt(admin);
+  // Short ones come and go.
+  const had = await eventually(
+    'sessions to move',
+    async () => (await sessionsAt(admin)) || undefined,
+  );
   await cabstand(subnet, 'drain', address, '--wait');
   expect(await child.exited).toEqual({ code: 0, signal: null });
   return had;
@@ -178,7 +186,7 @@ test('a new version of a model: running sessions end on the old one, new ones ge
     (
       await Promise.all(
         subnet.hosters.map(async ({ admin }) =>
-          total(await scrape(admin), 'cabstand_model_info', series(version)),
+          total(await scrape(admin), 'cabstand_model_state', series(version)),
         ),
       )
     ).reduce((sum, one) => sum + one, 0);
@@ -198,10 +206,10 @@ test('a new version of a model: running sessions end on the old one, new ones ge
   );
 }, 240_000);
 
-/** Waits until every hoster is registered at so many routers. */
-const registered = (routers: number): Promise<unknown> =>
+/** Waits until hosters, all by default, are registered at so many routers. */
+const registered = (routers: number, hosters = subnet.hosters): Promise<unknown> =>
   Promise.all(
-    subnet.hosters.map(({ admin }) =>
+    hosters.map(({ admin }) =>
       eventually(
         `${admin} to be registered at ${String(routers)} routers`,
         async () =>
@@ -241,9 +249,9 @@ test('routers move to other names: new ones beside the old ones, then the lists,
       const hoster = new TestNode(subnet, 'hoster', i);
       expect(await hoster.leave()).toBe(true);
       await hoster.startAgain();
-      await online(subnet);
+      await registered(4, [subnet.hosters[i]!]);
     }
-    await registered(4);
+    await online(subnet);
     for (const gateway of gateways) expect(await gateway.leaveAndRestart()).toBe(0);
     await callers.restart(newCaller(subnet));
     for (const { child } of old) expect(await child.stop()).toMatchObject({ code: 0 });
