@@ -71,3 +71,14 @@ if (process.env.FAULTS === '1')
       ],
     },
   ];
+
+// What takes minutes for each of its tests, and does not run with the others.
+if (process.env.FAULTS === 'trials')
+  module.exports.projects = [
+    {
+      ...shared,
+      displayName: 'trials',
+      rootDir: __dirname,
+      testMatch: ['<rootDir>/test/faults/trials/*.test.ts'],
+    },
+  ];

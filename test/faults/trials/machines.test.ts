@@ -10,14 +10,14 @@ import { HosterService, RpcClient } from '@cabstand/rpc';
 import type { Authorizer } from '@cabstand/rpc';
 import { REPOSITORY_ROOT, Subnet, refusalOf, scrape, total } from '@cabstand/testing';
 import type { Service, ServiceChanges } from '@cabstand/testing';
-import { isAlive } from '../support/processes';
-import { SmallDisk } from '../support/small-disk';
-import { MODEL, online } from './asking';
-import { Callers } from './callers';
-import { TestNode } from './node';
-import { ended } from './operations/command';
-import { eventually, newCaller, openedAt, sessionsAt, unharmed } from './operations/load';
-import { operatedModels } from './operations/models';
+import { isAlive } from '../../support/processes';
+import { SmallDisk } from '../../support/small-disk';
+import { MODEL, online } from '../asking';
+import { Callers } from '../callers';
+import { TestNode } from '../node';
+import { ended } from '../operations/command';
+import { eventually, newCaller, openedAt, sessionsAt, unharmed } from '../operations/load';
+import { operatedModels } from '../operations/models';
 
 // All of them durable: others end with an engine that dies.
 const CREW = { running: 4, opening: 4, riding: 2 };
@@ -96,7 +96,8 @@ test('a disk that is lost: what is loaded serves on, and what cannot be read aga
     rmSync(own, { recursive: true });
     const diskless = await unharmed(callers, () => Promise.resolve());
     expect(openedAt(diskless, address)).toBeGreaterThan(0);
-    expect(await sessionsAt(admin)).toBeGreaterThan(0);
+    // Short ones come and go.
+    await eventually('sessions there', async () => (await sessionsAt(admin)) > 0 || undefined);
 
     // An engine that dies cannot load its model again: its sessions move, and those of the other model stay.
     const { moves } = await unharmed(callers, async () => {
