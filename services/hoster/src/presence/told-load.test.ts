@@ -40,6 +40,19 @@ test('times that hardly differ from what was told last are not told, and do not 
   expect(told(lag(0), lag(0.002), lag(0.0005))).toEqual([true, false, false]);
 });
 
+test('how fast sessions are is told again once it is faster, slower, or nothing any more', () => {
+  const pace = (records: number, first: number): v1.Load => ({
+    ...LOAD,
+    models: [{ ...MODEL, records_per_second: records, first_chunk_seconds: first }],
+  });
+  expect(told(pace(0, 0), pace(100, 0), pace(110, 0), pace(0, 0))).toEqual([
+    ...[true, true, false, true],
+  ]);
+  expect(told(pace(100, 0.2), pace(100, 0.22), pace(100, 0.4), pace(100, 0))).toEqual([
+    ...[true, false, true, true],
+  ]);
+});
+
 test('a router that may have forgotten is told everything', () => {
   const load = new ToldLoad();
   expect(load.news(LOAD)).toBe(LOAD);

@@ -1,7 +1,7 @@
 import type { v1 } from '@cabstand/rpc';
 
-/** Times that differ by less than this factor are the same: no router places by more than that. */
-const SAME_TIME = 1.25;
+/** Times and rates that differ by less than this factor are the same: no router places by more than that. */
+const SAME = 1.25;
 /** Seconds below which times are the same. */
 const SHORT_SECONDS = 0.002;
 
@@ -26,7 +26,7 @@ function isSame(a: v1.Load, b: v1.Load): boolean {
   const models = b.models ?? [];
   return (
     a.open_sessions === b.open_sessions &&
-    isSameTime(a.event_loop_lag_seconds, b.event_loop_lag_seconds, SHORT_SECONDS) &&
+    isAbout(a.event_loop_lag_seconds, b.event_loop_lag_seconds, SHORT_SECONDS) &&
     a.models?.length === models.length &&
     a.models.every((model, i) => isSameModel(model, models[i] ?? {}))
   );
@@ -38,14 +38,17 @@ function isSameModel(a: v1.ModelLoad, b: v1.ModelLoad): boolean {
     a.free_slots === b.free_slots &&
     a.resume_slots === b.resume_slots &&
     a.queue_depth === b.queue_depth &&
-    isSameTime(a.step_seconds, b.step_seconds, 0)
+    isAbout(a.step_seconds, b.step_seconds, 0) &&
+    isAbout(a.records_per_second, b.records_per_second, 0) &&
+    isAbout(a.first_chunk_seconds, b.first_chunk_seconds, 0)
   );
 }
 
 /** As wide numbers are: a number, or its text. */
 type Wire = v1.Load['event_loop_lag_seconds'];
 
-function isSameTime(a: Wire, b: Wire, short: number): boolean {
+/** @param small what is not larger is the same */
+function isAbout(a: Wire, b: Wire, small: number): boolean {
   const [less = 0, more = 0] = [Number(a ?? 0), Number(b ?? 0)].sort((x, y) => x - y);
-  return more <= short || (less > 0 && more <= less * SAME_TIME);
+  return more <= small || (less > 0 && more <= less * SAME);
 }
