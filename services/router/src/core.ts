@@ -10,7 +10,7 @@ import { Placement } from './placement/placement';
 import { Pools } from './placement/pools';
 import { Claims } from './registry/claims';
 import { Registry } from './registry/registry';
-import { checkNodeId, clip, isSessionId } from './registry/validate';
+import { checkNodeId, clip, checkSessionId } from './registry/validate';
 import { WatchHub } from './watch/hub';
 import type { AcquireWanted, HandOut } from './handouts';
 import type { Prober } from './health/prober';
@@ -219,8 +219,7 @@ export class RouterCore {
 
   /** Who claims a session of the principal, the likeliest first. */
   locate(sessionId: string, principal: string): readonly Location[] {
-    if (!isSessionId(sessionId))
-      throw invalid('INVALID_ARGUMENT', 'session_id', sessionId, '1 to 64 of [A-Za-z0-9._-]');
+    checkSessionId(sessionId);
     return this.#claims.locate(principal, sessionId);
   }
 

@@ -1,6 +1,6 @@
-import { CabstandError, invalid } from '@cabstand/core';
+import { CabstandError } from '@cabstand/core';
 import { checkWanted } from './placement/filter';
-import { isSessionId } from './registry/validate';
+import { checkSessionId } from './registry/validate';
 import type { Claims } from './registry/claims';
 import type { Pools } from './placement/pools';
 import type { Lease, Leases } from './leases/leases';
@@ -107,8 +107,7 @@ export class HandOuts {
     const wanted =
       request.resume && resumes === undefined ? { ...request, resume: false } : request;
     checkWanted(wanted, this.settings.maxListLength);
-    if (sessionId !== '' && !isSessionId(sessionId))
-      throw invalid('INVALID_ARGUMENT', 'session_id', sessionId, '1 to 64 of [A-Za-z0-9._-]');
+    if (sessionId !== '') checkSessionId(sessionId);
     if (resumes !== undefined) leases.endResuming(principal, resumes);
     leases.checkRoom(principal);
     const placed = this.#place(wanted, principal);

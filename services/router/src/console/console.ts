@@ -19,7 +19,7 @@ import type { RouterCore } from '../core';
 import { SAFE_HEADERS, asset } from './assets';
 import type { Gateways } from './gateways';
 import type { Happenings } from './happenings';
-import { isSessionId } from '../registry/validate';
+import { checkSessionId } from '../registry/validate';
 import { checkWay } from './origin';
 import { nodeRow } from './rows';
 import { Snapshots, nodePage } from './snapshot';
@@ -167,8 +167,7 @@ export class Console implements AdminPages {
     const entered = await this.#enter(this.#requests, RouterService.rpc_drain.info, request);
     return finishing(entered, () => {
       const id = query.get('id') ?? '';
-      if (!isSessionId(id))
-        throw invalid('INVALID_ARGUMENT', 'id', id, '1 to 64 of [A-Za-z0-9._-]');
+      checkSessionId(id, 'id');
       this.#takePage();
       const { core, happenings } = this.#options;
       return Promise.resolve(json(happenings.paths.of(core, id)));

@@ -2,6 +2,7 @@ import { BoundedMap } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import type { RouterCore } from '../core';
 import type { SessionMove } from '../observer';
+import { keyOf } from '../registry/claims';
 import { clip } from '../registry/validate';
 import type { SessionPath, Step } from './view';
 
@@ -31,7 +32,7 @@ export class Paths {
 
   moved({ session, fromId, from, to }: SessionMove): void {
     const { sessionId, principal, model, epoch } = session;
-    const key = `${sessionId} ${principal}`;
+    const key = keyOf(principal, sessionId);
     const known = this.#moved.get(key) ?? { principal, model, steps: [] };
     known.steps.push({ at: this.#clock.now(), from: fromId, to: to.id, epoch, why: whyLeft(from) });
     if (known.steps.length > MOVES) known.steps.shift();
@@ -41,25 +42,16 @@ export class Paths {
   /** Sessions of that id, of each principal that has one or had one that moved. */
   of(core: RouterCore, sessionId: string): readonly SessionPath[] {
     const claimants = core.claimants(sessionId);
-    const paths = new Map<string, SessionPath>();
-    for (const [principal, locations] of claimants) {
-      const known = this.#moved.get(`${sessionId} ${principal}`);
-      const now = locations.map(({ node, epoch }) => ({
-        node: node.id,
-        state: node.state.kind,
-        epoch,
+    const principals = new Set(claimants.keys());
+    for (const [key, { principal }] of this.#moved.entries())
+      if (key === keyOf(principal, sessionId)) principals.add(principal);
+    return [...principals].slice(0, PRINCIPALS).map((principal) => {
+      const { model = '', steps = [] } = this.#moved.get(keyOf(principal, sessionId)) ?? {};
+      const now = (claimants.get(principal) ?? []).map(({ node, epoch }) => ({
+        ...{ node: node.id, state: node.state.kind, epoch },
       }));
-      paths.set(principal, {
-        principal,
-        model: known?.model ?? '',
-        now,
-        steps: known?.steps ?? [],
-      });
-    }
-    for (const [key, { principal, model, steps }] of this.#moved.entries())
-      if (!paths.has(principal) && key === `${sessionId} ${principal}`)
-        paths.set(principal, { principal, model, now: [], steps });
-    return [...paths.values()].slice(0, PRINCIPALS);
+      return { principal, model, now, steps };
+    });
   }
 }
 

@@ -240,7 +240,8 @@ class Tally extends Map<string, number> {
 /** Characters of a principal that are kept: what authorizers make of keys and tokens is shorter. */
 const MOST_PRINCIPAL = 256;
 
-function keyOf(principal: string, sessionId: string): string {
+/** Of a session: two principals may have one of the same id. */
+export function keyOf(principal: string, sessionId: string): string {
   // An id has no space.
   return `${sessionId} ${principal}`;
 }

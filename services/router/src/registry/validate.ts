@@ -132,6 +132,11 @@ export function isSessionId(id: string): boolean {
   return SESSION_ID.test(id);
 }
 
+/** Throws INVALID_ARGUMENT naming the field. */
+export function checkSessionId(id: string, field = 'session_id'): void {
+  if (!isSessionId(id)) throw invalid('INVALID_ARGUMENT', field, id, '1 to 64 of [A-Za-z0-9._-]');
+}
+
 /** Free text from elsewhere, cut to a length that can be kept and shown. */
 export function clip(text: string, most = 200): string {
   // eslint-disable-next-line no-control-regex -- control characters are what is taken out
