@@ -6,6 +6,9 @@ import type { RouterHandlers, v1 } from '@cabstand/rpc';
 import type { HandOut } from '../handouts';
 import type { HandlerContext } from './context';
 
+/** Leases that one call gives back: those beyond expire by themselves. */
+const MOST_RETURNED = 256;
+
 /** What clients ask: a slot, a session's whereabouts; and what they tell of nodes. */
 export function handOutHandlers(
   context: HandlerContext,
@@ -34,7 +37,8 @@ export function handOutHandlers(
       if (request.count < 0)
         throw invalid('INVALID_ARGUMENT', 'count', request.count, 'at least 0');
       const { id } = call.principal;
-      for (const leaseId of request.returned_lease_ids) core.giveBack(leaseId, id);
+      for (const leaseId of request.returned_lease_ids.slice(0, MOST_RETURNED))
+        core.giveBack(leaseId, id);
       const first = core.acquire(wanted, id);
       const given = [first, ...core.more(wanted, id, request.count - 1)];
       try {

@@ -928,7 +928,7 @@ type AcquireRequest struct {
 	// Slots that are wanted at once, for sessions that follow soon; 0 is 1. There may be fewer: at most 16, and no
 	// more than a share of what is free. Counts without `resume`.
 	Count int32 `protobuf:"varint,8,opt,name=count,proto3" json:"count,omitempty"`
-	// Reservations of the caller that it will not use.
+	// Reservations of the caller that it will not use; those beyond 256 are left to expire.
 	ReturnedLeaseIds []string `protobuf:"bytes,9,rep,name=returned_lease_ids,json=returnedLeaseIds,proto3" json:"returned_lease_ids,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
