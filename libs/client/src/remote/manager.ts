@@ -153,13 +153,16 @@ export class RemoteManager
   ): Promise<readonly Target[]> {
     if (this.#routers.size === 0) return this.#settings.hosters.map(byAddress);
     await this.#firstWord(request.signal);
-    return candidates(this.#cache.nodes, request, (node) => this.#health.isBroken(node));
+    return this.#healthy(request);
   }
 
   /** What `hostersOf` would give of the nodes that the watch has told so far. */
   knownHosters(model: string): readonly Target[] {
     if (this.#routers.size === 0) return this.#settings.hosters.map(byAddress);
-    const request = { model, allow: [], block: [] };
+    return this.#healthy({ model });
+  }
+
+  #healthy(request: Pick<PlacementRequest, 'model' | 'digest' | 'allow' | 'block'>) {
     return candidates(this.#cache.nodes, request, (node) => this.#health.isBroken(node));
   }
 
