@@ -115,13 +115,13 @@ export class Drain {
   /** A session has ended. */
   ended({ reason }: SessionEnd): void {
     if (reason === 'migrated') this.#lastMove = this.#init.clock.monotonic();
-    this.checkQuiet();
+    this.#checkQuiet();
     this.#checkDrained();
   }
 
   /** Nobody waits for records of the session now. */
   quiet(session: Session): void {
-    this.checkQuiet();
+    this.#checkQuiet();
     if (this.#openness.kind === 'draining') this.#letGo(session);
   }
 
@@ -132,7 +132,7 @@ export class Drain {
   }
 
   /** A session has ended, or has nothing more to give for now. */
-  checkQuiet(): void {
+  #checkQuiet(): void {
     for (const [wake, busy] of this.#quiet)
       if (!busy()) {
         this.#quiet.delete(wake);
