@@ -2,11 +2,10 @@ import type { SecureContextOptions } from 'node:tls';
 import { serverTls } from '@cabstand/auth';
 import type { CallObserver } from '@cabstand/rpc';
 import { checkBind } from './bind';
-import { callLog } from './call-log';
+import { callObservers } from './call-observers';
 import { RefusalLog } from './refusal-log';
 import type { ServiceContext } from './run';
 import type { ServeConfig } from './serve';
-import { callSpans } from './tracing/call-spans';
 
 /** A server of HTTP that callers of a service use beside gRPC. */
 export interface HttpDoor {
@@ -41,11 +40,12 @@ export interface HttpDoorParts {
  * @param name for the log: `open inference over HTTP`
  */
 export async function serveHttp(
-  { config, closers, logger, metrics, tracer }: ServiceContext<ServeConfig>,
+  context: ServiceContext<ServeConfig>,
   name: string,
   listen: string,
   make: (parts: HttpDoorParts) => HttpDoor,
 ): Promise<void> {
+  const { config, closers, logger } = context;
   checkBind(listen, config.auth, logger);
   const tls = config.tls === undefined ? undefined : serverTls(config.tls);
   const { rpc } = config;
@@ -55,11 +55,7 @@ export async function serveHttp(
     return Promise.resolve();
   });
   const door = make({
-    observers: [
-      metrics.rpc,
-      callLog(logger, refusals),
-      ...(tracer === undefined ? [] : [callSpans(tracer)]),
-    ],
+    observers: callObservers(context, refusals),
     limits: {
       maxMessageBytes: rpc.max_message_bytes,
       maxConnections: rpc.max_connections,

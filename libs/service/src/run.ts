@@ -12,8 +12,8 @@ import { Metrics } from './metrics/metrics';
 import { Readiness } from './readiness';
 import type { TracingConfig } from './tracing/section';
 import { tracingSettings } from './tracing/settings';
-import { startTracing } from './tracing/start';
 import type { Tracing } from './tracing/settings';
+import { startTracing } from './tracing/start';
 
 /** What a service gets to start with. */
 export interface ServiceContext<T> {

@@ -7,7 +7,7 @@ import type { AdminPages } from './admin';
 import { adminAccess } from './admin-access';
 import type { AdminConfig } from './admin-access';
 import { checkBind } from './bind';
-import { callLog } from './call-log';
+import { callObservers } from './call-observers';
 import { watchDescriptors } from './descriptors';
 import { addHealth } from './health';
 import type { PartsHealth } from './health';
@@ -15,7 +15,6 @@ import { exportKeyExpiry } from './metrics/expiry';
 import { addReflection } from './reflection';
 import { RefusalLog } from './refusal-log';
 import type { ServiceContext } from './run';
-import { callSpans } from './tracing/call-spans';
 
 /** The part of a service's configuration that serving reads: what `commonSections` declares. */
 export interface ServeConfig {
@@ -70,7 +69,7 @@ export async function serveRpc(
   context: ServiceContext<ServeConfig>,
   options: ServeOptions,
 ): Promise<Serving> {
-  const { config, logger, metrics, readiness, closers, tracer } = context;
+  const { config, logger, metrics, readiness, closers } = context;
   checkBind(config.listen, config.auth, logger);
   const unwatch = watchDescriptors({ log: logger });
   closers.add('file descriptors', 100, () => {
@@ -104,11 +103,7 @@ export async function serveRpc(
       maxRefusalsPerConnection: config.rpc.max_refusals_per_connection,
     },
     ...(options.keepalive === undefined ? {} : { keepalive: options.keepalive }),
-    observers: [
-      metrics.rpc,
-      callLog(logger, refusals),
-      ...(tracer === undefined ? [] : [callSpans(tracer)]),
-    ],
+    observers: callObservers(context, refusals),
     onStranger: (peer, refused) =>
       refusals.refused('UNAUTHENTICATED', () => ({
         peer,

@@ -4,7 +4,7 @@ import { CabstandError, abortReason } from '@cabstand/core';
 import type { Principal } from '@cabstand/core';
 import type { CallObservation, CallObserver, MethodInfo, Recheck, ServerCall } from '../contract';
 import { publicError } from '../status';
-import { traceOf } from '../trace';
+import { tellLetIn } from '../let-in';
 import type { TraceContext } from '../trace';
 
 /** What all four kinds of grpc-js server calls have in common. */
@@ -78,12 +78,10 @@ export class ActiveCall implements ServerCall {
     else this.#onEnd.push(release);
   }
 
-  /** Its caller is known: only now counts which trace it names. */
+  /** Its caller is known. */
   letIn(): void {
     const { principal, peer } = this;
-    this.#trace = traceOf(this.metadata);
-    for (const observation of this.observations)
-      this.#trace = observation.letIn?.({ principal, peer, trace: this.#trace }) ?? this.#trace;
+    this.#trace = tellLetIn(this.observations, this.metadata, { principal, peer });
   }
 
   sent(): void {

@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls';
 import { Metadata } from '@grpc/grpc-js';
 import { CabstandError, Counts, systemClock } from '@cabstand/core';
 import type { Principal } from '@cabstand/core';
-import { Trust, checkBoundTo, traceOf } from '@cabstand/rpc';
+import { Trust, checkBoundTo, tellLetIn } from '@cabstand/rpc';
 import type {
   Authorizer,
   CallObservation,
@@ -86,8 +86,7 @@ export class HttpGate {
     const leave = this.#countIn(principal.id);
     const trusted = new AbortController();
     const forget = this.#trust.keep(rechecks, (error) => trusted.abort(error));
-    let trace = traceOf(metadata);
-    for (const one of observations) trace = one.letIn?.({ principal, peer, trace }) ?? trace;
+    const trace = tellLetIn(observations, metadata, { principal, peer });
     return {
       ...{ principal, metadata, peer, trusted: trusted.signal },
       trace,
