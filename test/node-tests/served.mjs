@@ -58,7 +58,11 @@ export class Served {
         const state = models.get(name)?.state;
         return state === 'failed' || (state === 'ready' && offered.has(name));
       });
-      if (settled || this.#child.exitCode !== null || Date.now() > deadline) return models;
+      if (settled || Date.now() > deadline) return models;
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+        const end = this.#child.signalCode ?? this.#child.exitCode;
+        throw new Error(`cabstand serve ended with ${end}:\n${this.#output.slice(-4000)}`);
+      }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }
