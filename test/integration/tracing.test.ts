@@ -73,6 +73,15 @@ test('a trace that begins outside goes on by HTTP through a gateway to a hoster'
   expect(turn).toMatchObject({ traceId, parent: call.spanId, service: 'cabstand-gateway' });
   expect(served).toMatchObject({ traceId, parent: turn.spanId, service: 'cabstand-hoster' });
   expect(collector.text).not.toContain('0.125');
+  // A hoster's histograms name that trace.
+  const pages = await Promise.all(
+    subnet.hosters.map(async ({ admin }) => (await fetch(`http://${admin}/metrics`)).text()),
+  );
+  const exemplar = new RegExp(
+    `^cabstand_first_chunk_seconds_bucket\\{.*\\} 1 # \\{trace_id="${traceId}"\\}`,
+    'm',
+  );
+  expect(pages.filter((page) => exemplar.test(page))).toHaveLength(1);
 });
 
 test('sigkill to a hoster within a turn: client, router and both hosters tell of one trace', async () => {

@@ -23,7 +23,7 @@ export type {
 export { codeName, fromDuration, fromStatus, publicError, toDuration, toStatus } from './status';
 export type { WireStatus } from './status';
 export { tellLetIn } from './let-in';
-export { parseTrace, traceHeaders, traceIdOf, traceOf } from './trace';
+export { parseTrace, sampledTraceIdOf, traceHeaders, traceIdOf, traceOf } from './trace';
 export type { TraceContext } from './trace';
 export { contextOf, endCallSpan, failSpan, rpcAttributes, spanName, traceOfSpan } from './spans';
 export {

@@ -50,6 +50,11 @@ export function traceHeaders(trace: TraceContext | undefined): Readonly<Record<s
   return tracestate === undefined ? { traceparent } : { traceparent, tracestate };
 }
 
+/** 32 hex digits; undefined if spans of this trace are not kept. */
+export function sampledTraceIdOf(trace: TraceContext): string | undefined {
+  return trace.traceparent.endsWith('-01') ? traceIdOf(trace) : undefined;
+}
+
 /** 32 hex digits, for log lines. */
 export function traceIdOf({ traceparent }: TraceContext): string {
   return traceparent.slice(3, 35);

@@ -117,7 +117,6 @@ async function serve<S extends z.ZodObject>(
   host: ProcessLike,
 ): Promise<ExitCode> {
   const closers = new Closers(logger);
-  const metrics = new Metrics(program.service);
   const readiness = new Readiness();
   const stopping = new AbortController();
   using watch = watchProcess(host);
@@ -129,6 +128,7 @@ async function serve<S extends z.ZodObject>(
     logFatal(logger, thrown);
     return exitCodeOf(thrown);
   }
+  const metrics = new Metrics(program.service, { exemplars: tracing !== undefined });
   // Added first, closed last: what is open until then has spans.
   if (tracing !== undefined) closers.add('traces', 3000, () => tracing.close());
   closers.add('metrics', 1000, () => {

@@ -57,7 +57,8 @@ export function readPage(url: string, options: PageOptions): Promise<string> {
   });
 }
 
-const LINE = /^([A-Za-z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
+/** Behind the value there may be a time and, in OpenMetrics, an exemplar with labels of its own. */
+const LINE = /^([A-Za-z_:][\w:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
 /** The samples of these names. Lines that are none are left out. */

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import { combinations } from './labels';
+import type { OpenMetricsContentType } from 'prom-client';
 import type { Described, LabelValues } from './labels';
 import { LagMeter } from './lag';
 import { RpcMetrics } from './rpc-metrics';
@@ -18,15 +19,27 @@ export interface Build {
   readonly onnxruntime: string;
 }
 
+/** How metrics are exported. */
+export interface Exposition {
+  /**
+   * Whether histograms name traces of what they observed. Only OpenMetrics can tell that: the page is in that format
+   * then. Default: false, and Prometheus's text format.
+   */
+  readonly exemplars?: boolean;
+}
+
 /** A service's metrics: process, event loop, gRPC, and `cabstand_*` of its own. */
 export class Metrics {
-  readonly registry = new Registry();
+  readonly registry: Registry;
   /** Observes calls: give it to the server. */
   readonly rpc: RpcMetrics;
   readonly lag = new LagMeter();
+  readonly #exemplars: boolean;
   readonly #beforeScrape: (() => void)[] = [];
 
-  constructor(service: string) {
+  constructor(service: string, { exemplars = false }: Exposition = {}) {
+    this.#exemplars = exemplars;
+    this.registry = exemplars ? openMetrics() : new Registry();
     this.registry.setDefaultLabels({ service });
     collectDefaultMetrics({ register: this.registry });
     for (const name of MISNAMED) this.registry.removeSingleMetric(name);
@@ -82,7 +95,7 @@ export class Metrics {
 
   /** Metrics with a label whose values come and go: `model`. */
   subjects(label: string): Subjects {
-    return new Subjects(label, this.registry);
+    return new Subjects(label, this.registry, this.#exemplars);
   }
 
   build({ version, onnxruntime }: Build): void {
@@ -98,7 +111,7 @@ export class Metrics {
     this.#beforeScrape.push(refresh);
   }
 
-  /** In Prometheus's text format. */
+  /** In the format that `registry.contentType` names. */
   render(): Promise<string> {
     for (const refresh of this.#beforeScrape) refresh();
     return this.registry.metrics();
@@ -109,4 +122,11 @@ export class Metrics {
     this.lag.close();
     this.registry.clear();
   }
+}
+
+/** prom-client's types tell registries of both formats apart, though its metrics take either. */
+function openMetrics(): Registry {
+  const registry = new Registry<OpenMetricsContentType>();
+  registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+  return registry as unknown as Registry;
 }

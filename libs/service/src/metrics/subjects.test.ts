@@ -85,3 +85,28 @@ test('hooks run before each scrape', async () => {
   await metrics.render();
   expect(await series('z')).toEqual(['z{} 2']);
 });
+
+test('where exemplars are exported, a bucket names the last sampled trace that it counted', async () => {
+  metrics.close();
+  metrics = new Metrics('test', { exemplars: true });
+  models = metrics.subjects('model');
+  const counted = counter();
+  const measured = histogram();
+  counted.inc('a', { result: 'failed' });
+  const parent = (flags: string) => ({
+    traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-${flags}`,
+  });
+  measured.observe('a', 0.5, parent('01'));
+  measured.observe('a', 5, parent('00'));
+  measured.observe('a', 50);
+  const traced =
+    /^x_seconds_bucket\{le="1",?model="a"\} 1 # \{trace_id="a{32}"\} 0\.5 \d+(\.\d+)?$/;
+  for (const _scrape of [1, 2]) {
+    const buckets = await series('x_seconds_bucket');
+    expect(buckets.map((line) => traced.test(line))).toEqual([true, false, false]);
+    expect(buckets.slice(1).join()).not.toContain('#');
+    expect(await series('x_total')).toContain('x_total{model="a",result="failed"} 1');
+  }
+  expect(metrics.registry.contentType).toMatch(/^application\/openmetrics-text/);
+  expect(await metrics.render()).toMatch(/# TYPE x counter\n(.*\n)*# EOF\n$/);
+});

@@ -1,5 +1,7 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
+import { sampledTraceIdOf } from '@cabstand/rpc';
+import type { TraceContext } from '@cabstand/rpc';
 import { combinations } from './labels';
 import type { Described, Labels, LabelValues } from './labels';
 
@@ -13,7 +15,8 @@ export interface SubjectCounter {
 }
 
 export interface SubjectHistogram {
-  observe(subject: string, value: number): void;
+  /** @param trace of what was observed: an exemplar of its bucket, if it is sampled and exemplars are exported */
+  observe(subject: string, value: number, trace?: TraceContext): void;
 }
 
 /** A metric as far as subjects come and go. */
@@ -30,12 +33,14 @@ interface Member {
 export class Subjects {
   readonly #label: string;
   readonly #registers: Registry[];
+  readonly #exemplars: boolean;
   readonly #members: Member[] = [];
   readonly #known = new Set<string>();
 
-  constructor(label: string, registry: Registry) {
+  constructor(label: string, registry: Registry, exemplars: boolean) {
     this.#label = label;
     this.#registers = [registry];
+    this.#exemplars = exemplars;
   }
 
   counter({ name, help, labels = {} }: Counted): SubjectCounter {
@@ -55,9 +60,11 @@ export class Subjects {
   }
 
   histogram({ name, help }: Described, buckets: readonly number[]): SubjectHistogram {
+    const enableExemplars = this.#exemplars;
     const histogram = new Histogram({
       name,
       help,
+      enableExemplars,
       labelNames: [this.#label],
       buckets: [...buckets],
       registers: this.#registers,
@@ -67,9 +74,11 @@ export class Subjects {
       end: (subject) => histogram.remove(this.#of(subject)),
     });
     return {
-      observe: (subject, value) => {
+      observe: (subject, value, trace) => {
         this.#meet(subject);
-        histogram.observe(this.#of(subject), value);
+        const labels = this.#of(subject);
+        if (!enableExemplars) histogram.observe(labels, value);
+        else histogram.observe({ labels, value, exemplarLabels: exemplarOf(trace) });
       },
     };
   }
@@ -107,4 +116,10 @@ export class Subjects {
   #of(subject: string, labels: Labels = {}): Record<string, string> {
     return { [this.#label]: subject, ...labels };
   }
+}
+
+/** The label by which Grafana finds the trace. Who keeps no spans of a trace cannot be asked for it. */
+function exemplarOf(trace: TraceContext | undefined): Record<string, string> {
+  const id = trace === undefined ? undefined : sampledTraceIdOf(trace);
+  return id === undefined ? {} : { trace_id: id };
 }

@@ -124,9 +124,10 @@ export function sessionMetrics(metrics: Metrics, models: Subjects): Observe {
       return;
     }
     if (event.kind === 'waited') {
-      waits.observe(event.model, event.seconds);
+      waits.observe(event.model, event.seconds, event.trace);
       return;
     }
+    const { trace } = event.session;
     const { name } = event.session.model;
     switch (event.kind) {
       case 'resumed':
@@ -135,7 +136,7 @@ export function sessionMetrics(metrics: Metrics, models: Subjects): Observe {
       case 'rebuilt': {
         const cause: ResumeCause = event.cause === 'ENGINE_STALLED' ? 'stalled' : 'crashed';
         resumes.inc(name, { cause });
-        rebuilds.observe(name, event.seconds);
+        rebuilds.observe(name, event.seconds, trace);
         return;
       }
       case 'checkpoint':
@@ -165,10 +166,10 @@ export function sessionMetrics(metrics: Metrics, models: Subjects): Observe {
         records.inc(name);
         return;
       case 'first_chunk':
-        first.observe(name, event.seconds);
+        first.observe(name, event.seconds, trace);
         return;
       case 'between_chunks':
-        between.observe(name, event.seconds);
+        between.observe(name, event.seconds, trace);
         return;
       case 'turn_started':
       case 'epoch_raised':
