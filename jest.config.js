@@ -33,6 +33,8 @@ const shared = {
 
 module.exports = {
   testTimeout: 20000,
+  // All processors: jest leaves one free, which of two is half of them, and tests wait for their processes as well.
+  maxWorkers: '100%',
   // In a process that has run a hundred suites the next one takes six times as long: what they left is in its way.
   workerIdleMemoryLimit: '600MB',
   projects: [

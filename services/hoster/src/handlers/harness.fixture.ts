@@ -76,6 +76,8 @@ export class Harness {
     const client = new RpcClient(`127.0.0.1:${this.port}`, {
       authorizer: introducing(who),
       maxMessageBytes,
+      // Server and callers are one process, which may have much else to do: that is no hoster out of reach.
+      connectTimeoutMs: 20_000,
     });
     this.#clients.push(client);
     return client;
