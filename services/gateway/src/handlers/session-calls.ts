@@ -3,17 +3,17 @@ import { CabstandError, abortable, systemClock } from '@cabstand/core';
 import type { Session } from '@cabstand/client';
 import { STOP, UNNUMBERED } from '@cabstand/client/protocol';
 import { HosterService, wireError } from '@cabstand/rpc';
-import type { CallOptions, RpcClient, ServerCall, UnaryHandler, v1 } from '@cabstand/rpc';
+import type { ServerCall, UnaryHandler, v1 } from '@cabstand/rpc';
 import type { HandlerContext } from './context';
 import { parseExistingId } from './parse';
+import { askWhoHas } from './who-has';
+import type { Having } from './who-has';
 import { json } from './wire';
 
 const ASK_MS = 5000;
 /** For what comes of a command, where the caller gives no deadline: the code of a module may take its time. */
 const COMMAND_MS = 60_000;
 const RETRY_MS = 500;
-/** Most hosters that are asked for a session. */
-const MOST_ASKED = 32;
 /** What a stop fails with where a cancellation has nothing to do, or its end is still to be read. */
 const AS_CANCELLED: ReadonlySet<string> = new Set([
   'COMMAND_REJECTED',
@@ -183,41 +183,16 @@ function tooMany(): CabstandError {
   );
 }
 
-interface AtHoster {
-  readonly client: RpcClient;
-  readonly status: v1.SessionStatusResponse__Output;
-  readonly options: CallOptions;
-}
-
 /**
  * The hoster that has a session of this caller, which another gateway or none holds: of several the one where it went
  * on last. Throws SESSION_UNKNOWN, and what stood in the way of asking.
  */
-async function hosterOf(
-  { remote, hosters, named }: HandlerContext,
-  id: string,
-  { principal, signal }: ServerCall,
-): Promise<AtHoster> {
-  const onBehalfOf = named ? principal.id : undefined;
-  const options = { signal, timeoutMs: ASK_MS, onBehalfOf };
-  const claiming = await remote.locate(id, signal, onBehalfOf);
-  // Nobody tells routers of sessions that are not durable.
-  const nodes = claiming.length > 0 ? claiming : await remote.nodes(signal);
-  const request = { session_id: id };
-  const asked = await Promise.allSettled(
-    nodes.slice(0, MOST_ASKED).map(async ({ address }) => {
-      const client = hosters.get(address);
-      const status = await client.unary(HosterService.rpc_session_status, request, options);
-      return { client, status, options };
-    }),
-  );
-  const found = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  const isOpen = ({ status }: AtHoster): boolean => status.state !== 'SESSION_STATE_ENDED';
-  found.sort((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || b.status.epoch - a.status.epoch);
-  if (found[0] !== undefined) return found[0];
-  const errors = asked.flatMap((one) =>
-    one.status === 'rejected' ? [CabstandError.from(one.reason)] : [],
-  );
+async function hosterOf(context: HandlerContext, id: string, call: ServerCall): Promise<Having> {
+  const { signal } = call;
+  const asking = { signal, timeoutMs: ASK_MS, strict: true };
+  const { having, errors } = await askWhoHas(context, id, call, asking);
+  const found = having.find(({ status }) => status.state !== 'SESSION_STATE_ENDED') ?? having[0];
+  if (found !== undefined) return found;
   throw (
     errors.find(({ reason }) => reason !== 'SESSION_UNKNOWN') ??
     new CabstandError('SESSION_UNKNOWN', `no hoster has session ${id}`, {
