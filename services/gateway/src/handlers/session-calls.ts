@@ -4,6 +4,7 @@ import type { Session } from '@cabstand/client';
 import { STOP, UNNUMBERED } from '@cabstand/client/protocol';
 import { HosterService, wireError } from '@cabstand/rpc';
 import type { ServerCall, UnaryHandler, v1 } from '@cabstand/rpc';
+import type { Held } from '../held-sessions';
 import type { HandlerContext } from './context';
 import { parseExistingId } from './parse';
 import { askWhoHas } from './who-has';
@@ -31,7 +32,8 @@ export function sessionUpdate(
   return async (request, call) => {
     const id = parseExistingId(request.session_id);
     const held = await context.sessions.current(call.principal, id);
-    if (held === undefined || (held.numbersCommands && isNumbered(request)))
+    const numbered = isNumbered(request);
+    if (held === undefined || (takesNumber(request) && numbersElse(held, numbered)))
       return await tellBeside(context, id, request, call);
     const { session } = held;
     let result: v1.CommandResult | null = null;
@@ -42,7 +44,13 @@ export function sessionUpdate(
         await session.cancelTurn();
         break;
       case 'command':
-        if (request.command) result = await commandResult(session, request.command, call.signal);
+        if (request.command) {
+          const { command } = request;
+          const give = (signal?: AbortSignal) => commandResult(session, command, numbered, signal);
+          result = numbered
+            ? await held.commands.once(command.sequence, give, call.signal)
+            : await give(call.signal);
+        }
         break;
       case 'handover':
         throw notHere('handover');
@@ -53,12 +61,19 @@ export function sessionUpdate(
   };
 }
 
-/**
- * A command that would take the next number of the session: where its caller numbers commands on a stream, nobody who
- * comes beside that may, whatever number is given.
- */
-function isNumbered({ command }: v1.SessionUpdateRequest__Output): boolean {
+/** A command that would take the next number of the session. */
+function takesNumber({ command }: v1.SessionUpdateRequest__Output): boolean {
   return command !== null && command !== undefined && command.name !== STOP;
+}
+
+/** A command of the session's consumer, who counts them. Without an epoch, 0 is what comes where nothing was given. */
+function isNumbered(request: v1.SessionUpdateRequest__Output): boolean {
+  return takesNumber(request) && request.epoch !== null && (request.command?.sequence ?? -1) >= 0;
+}
+
+/** Whether the commands of a session have numbers that are not this one's: on a stream, nobody beside that has one. */
+function numbersElse({ numbersCommands, commands }: Held, numbered: boolean): boolean {
+  return numbersCommands || (commands.used && !numbered);
 }
 
 /** Of a session that this gateway does not have, or whose caller numbers the commands itself. */
@@ -161,16 +176,18 @@ export function notHere(what: string): CabstandError {
 /** What comes of a command; of those that fail as the module says, too. */
 async function commandResult(
   session: Session,
-  { name, arguments: text, sequence }: v1.Command__Output,
-  signal: AbortSignal,
+  { name, arguments: text, sequence: given }: v1.Command__Output,
+  numbered: boolean,
+  signal: AbortSignal | undefined,
 ): Promise<v1.CommandResult> {
+  const sequence = numbered || name === STOP ? given : UNNUMBERED;
   if (name !== STOP && session.commandRoom() !== undefined) throw tooMany();
   try {
     const value = await abortable(session.commandText(name, text), signal);
     return { sequence, value: json(value) };
   } catch (thrown) {
     const error = CabstandError.from(thrown);
-    if (signal.aborted || !error.reason.startsWith('COMMAND_')) throw error;
+    if (signal?.aborted === true || !error.reason.startsWith('COMMAND_')) throw error;
     return { sequence, error: wireError(error) };
   }
 }
