@@ -54,7 +54,7 @@ test('what comes is read as the loader reads it', () => {
   const response = fc.tuple(event, fc.array(event, { maxLength: 3 }));
   fc.assert(
     fc.property(response, ([first, more]) => {
-      const bytes = encode({ ...first, more } as SessionStreamResponse);
+      const bytes = encode({ ...first, more });
       const whole = decode(bytes);
       expect(readEvents(bytes).map(seen)).toStrictEqual([{ ...whole, more: [] }, ...whole.more]);
     }),

@@ -53,6 +53,8 @@ export class WireSource implements EventSource {
   cancel(error: CabstandError): void {
     this.#events = [];
     this.#given = 0;
+    // What had come is dropped with it.
+    this.#waiting = undefined;
     this.#responses.cancel(error);
   }
 }

@@ -94,11 +94,11 @@ export class WireProtocol implements SessionProtocol {
   prepareChannel(target: Target, trace?: TraceContext): PreparedChannel {
     try {
       const stream = this.#client(target).bidi(SESSION, traced(trace));
+      const channel = new WireChannel(stream);
       return {
         ready: stream.accepted,
-        cancel: (error) => stream.cancel(error),
+        cancel: (error) => channel.cancel(error),
         begin: (start) => {
-          const channel = new WireChannel(stream);
           channel.begin(start);
           return channel;
         },
