@@ -13,6 +13,8 @@ export type {
   ServerStreamMethod,
   UnaryMethod,
 } from './methods';
+export { readEvents } from './stream-events';
+export type { ChunkRecord, StreamEvent } from './stream-events';
 export { HealthService, healthDefinition } from './health';
 export type {
   HealthCheckRequest,

@@ -39,6 +39,17 @@ export function movedError(id: string): CabstandError {
   });
 }
 
+/** What is told of a session that ends as it was idle. @param why it cannot stay, and what its consumer can do */
+export function evictedIdle(
+  id: string,
+  why: string,
+  metadata: Readonly<Record<string, string>> = {},
+): CabstandError {
+  return new CabstandError('SESSION_EVICTED', `session ${id} was idle, and ${why}`, {
+    metadata: { session_id: id, cause: 'idle', ...metadata },
+  });
+}
+
 /** What a consumer is told that was served elsewhere since: what is here may have gone another way. */
 export function outlived(id: string): CabstandError {
   return new CabstandError('SESSION_UNKNOWN', `session ${id} has gone on elsewhere since`, {

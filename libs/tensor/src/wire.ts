@@ -53,18 +53,19 @@ export function tensorsFromWire(inputs: readonly WireTensor[]): Tensor[] {
  */
 export function fromWire(wire: WireTensor): Tensor {
   const name = wire.name ?? '';
-  const field = `tensor ${JSON.stringify(name)}`;
+  // Made where something is wrong: this is on the way of every record.
+  const field = (what: string): string => `tensor ${JSON.stringify(name)} ${what}`;
   const dtype = dtypeFromWire(String(wire.dtype ?? ''));
   if (dtype === undefined)
-    throw invalid('INPUT_DTYPE', `${field} dtype`, wire.dtype, Object.keys(DTYPES).join(', '));
+    throw invalid('INPUT_DTYPE', field('dtype'), wire.dtype, Object.keys(DTYPES).join(', '));
   const shape = (wire.shape ?? []).map(Number);
   if (shape.length > MAX_RANK)
-    throw invalid('INPUT_RANK', `${field} rank`, shape.length, `at most ${MAX_RANK}`);
+    throw invalid('INPUT_RANK', field('rank'), shape.length, `at most ${MAX_RANK}`);
   if (!shape.every(isSize))
-    throw invalid('INPUT_SHAPE', `${field} shape`, shape, 'dimensions of at least 0');
+    throw invalid('INPUT_SHAPE', field('shape'), shape, 'dimensions of at least 0');
   const count = elementCount(shape);
   if (!Number.isSafeInteger(count))
-    throw invalid('INPUT_SHAPE', `${field} shape`, shape, 'fewer elements');
+    throw invalid('INPUT_SHAPE', field('shape'), shape, 'fewer elements');
   const data =
     typeof wire.data === 'string'
       ? Buffer.from(wire.data, 'base64')
@@ -74,7 +75,7 @@ export function fromWire(wire: WireTensor): Tensor {
     if (strings.length !== count)
       throw invalid(
         'INPUT_BYTES',
-        `${field} strings`,
+        field('strings'),
         strings.length,
         `${count} for shape [${shape.join(', ')}]`,
       );
@@ -84,7 +85,7 @@ export function fromWire(wire: WireTensor): Tensor {
   if (data.byteLength !== bytes)
     throw invalid(
       'INPUT_BYTES',
-      `${field} data`,
+      field('data'),
       `${data.byteLength} bytes`,
       `${bytes} bytes for ${dtype} [${shape.join(', ')}]`,
     );

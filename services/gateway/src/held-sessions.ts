@@ -3,6 +3,7 @@ import type { Clock, Principal, Timer } from '@cabstand/core';
 import type { Session } from '@cabstand/client';
 import type { Whereabouts } from '@cabstand/client/protocol';
 import type { Callers } from './callers';
+import { NumberedCommands } from './numbered-commands';
 import { rebuilt } from './rebuilt';
 import type { Brought } from './rebuilt';
 
@@ -49,8 +50,9 @@ type HeldState =
 
 export class Held {
   state: HeldState = { kind: 'busy' };
-  /** Its caller gives commands their numbers: nobody else's may have one of them. */
+  /** Its caller gives commands their numbers on a stream: nobody else's may have one of them. */
   numbersCommands = false;
+  readonly commands: NumberedCommands;
 
   constructor(
     public key: string,
@@ -58,7 +60,9 @@ export class Held {
     readonly named: boolean,
     readonly session: Session,
     public epoch: number,
-  ) {}
+  ) {
+    this.commands = new NumberedCommands(session);
+  }
 }
 
 const FULL_RETRY_MS = 1000;

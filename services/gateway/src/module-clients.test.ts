@@ -109,6 +109,58 @@ test('a command that is sent once more with `attach`, before anything is answere
   expect(mock.turns).toHaveLength(1);
 });
 
+describe('numbers of commands beside rpc_inference_stream', () => {
+  const epoch = { counter: 1, owner: Buffer.alloc(16, 1) };
+
+  /** A turn that runs, and commands to it. Answers the results that its records tell. */
+  async function turn() {
+    const { gateway } = await setup();
+    const request = { session_id: 's', epoch, durable: true, model: 'm' };
+    const records = readAll(
+      gateway.client.serverStream(HosterService.rpc_inference_stream, request),
+    );
+    await until('the turn to run', () => gateway.sessions.size === 1 || undefined);
+    const send = async (sequence: number, name = 'do', as: typeof epoch | null = epoch) => {
+      const command = { sequence, name, arguments: String(sequence) };
+      const update = { session_id: 's', epoch: as, command };
+      return (await gateway.client.unary(HosterService.rpc_session_update, update)).result;
+    };
+    const results = async () =>
+      (await records).flatMap(({ record }) => (record?.result ? [record.result.sequence] : []));
+    return { send, results };
+  }
+
+  test('one that is sent twice is applied once, and answered twice', async () => {
+    const { send, results } = await turn();
+    expect(await send(0)).toMatchObject({ sequence: 0, value: '1' });
+    expect(await send(0)).toMatchObject({ sequence: 0, value: '1' });
+    expect(await send(1, 'refuse')).toMatchObject({ error: { reason: 'COMMAND_REJECTED' } });
+    expect(await send(1, 'refuse')).toMatchObject({ error: { reason: 'COMMAND_REJECTED' } });
+    await send(2, 'finish');
+    expect(await results()).toEqual([0, 1, 2]);
+  });
+
+  test('a gap is refused, naming the number that is next', async () => {
+    const { send, results } = await turn();
+    await send(0);
+    await expect(send(2)).rejects.toMatchObject({
+      reason: 'INVALID_ARGUMENT',
+      metadata: { field: 'command.sequence', value: '2', expected: expect.stringMatching(/^1/) },
+    });
+    await send(1, 'finish');
+    expect(await results()).toEqual([0, 1]);
+  });
+
+  test('others beside have none, whatever they say', async () => {
+    const { send, results } = await turn();
+    await send(0);
+    for (const sequence of [0, 1, -1])
+      expect(await send(sequence, 'do', null)).toMatchObject({ sequence: -1 });
+    await send(1, 'finish');
+    expect(await results()).toEqual([0, -1, -1, -1, 1]);
+  });
+});
+
 test.each<MockFailure>([
   { kind: 'die' },
   { kind: 'die', after: 1 },

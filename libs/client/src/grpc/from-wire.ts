@@ -1,6 +1,6 @@
 import { CabstandError, toReason } from '@cabstand/core';
 import { fromDuration, generationFromWire } from '@cabstand/rpc';
-import type { v1 } from '@cabstand/rpc';
+import type { ChunkRecord, StreamEvent, v1 } from '@cabstand/rpc';
 import { fromWire } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { END_REASONS } from '../protocol/events';
@@ -15,13 +15,12 @@ import type {
 import type { SessionStatus } from '../protocol/types';
 import { isSet } from '../is-set';
 
-type Response = v1.InferenceStreamResponse__Output | v1.SessionStreamResponse__Output;
-
 /** Reads what hosters send. A reply that breaks the contract is NODE_BAD_REPLY: theirs, not the caller's. */
-export function eventFromWire(response: Response): ProtocolEvent | undefined {
+export function eventFromWire(response: StreamEvent): ProtocolEvent | undefined {
+  if ('bytes' in response) return chunkFromWire(response);
   if (isSet(response.record)) return recordFromWire(response.record);
   if (isSet(response.notice)) return noticeFromWire(response.notice);
-  if ('closed' in response && isSet(response.closed))
+  if (isSet(response.closed))
     return {
       type: 'closed',
       reason: endReason(response.closed.reason),
@@ -30,15 +29,26 @@ export function eventFromWire(response: Response): ProtocolEvent | undefined {
   return undefined;
 }
 
+/** Nearly all of them are this: written out, as spreads cost more than all else here. */
+function chunkFromWire(record: ChunkRecord): RecordEvent {
+  const { position, turn, epoch, point, chain, more, key, text, bytes: wire } = record;
+  const tensors = record.outputs.map(tensorFromWire);
+  const plain = {
+    type: 'record',
+    position,
+    turn,
+    epoch,
+    body: 'chunk',
+    tensors,
+    text,
+    wire,
+  } as const;
+  return point === 0 && chain === 0 && !more && !key
+    ? plain
+    : { ...plain, ...moduleFields(record) };
+}
+
 function recordFromWire(record: v1.Record__Output): RecordEvent {
-  const { position, turn, epoch, chunk, point, chain } = record;
-  // Nearly all of them are this: written out, as spreads cost more than all else here.
-  if (isSet(chunk) && point === 0 && chain === 0)
-    if (!record.more && !record.key && !isSet(record.checkpoint)) {
-      const tensors = chunk.outputs.map(tensorFromWire);
-      const { text } = chunk;
-      return { type: 'record', position, turn, epoch, body: 'chunk', tensors, text };
-    }
   const base = {
     type: 'record',
     position: record.position,
@@ -91,7 +101,15 @@ function recordFromWire(record: v1.Record__Output): RecordEvent {
 }
 
 /** Fields that only modules set, where they are. */
-function moduleFields({ point, chain, more, key, checkpoint }: v1.Record__Output) {
+function moduleFields({
+  point,
+  chain,
+  more,
+  key,
+  checkpoint,
+}: Pick<v1.Record__Output, 'point' | 'chain' | 'more' | 'key'> & {
+  readonly checkpoint?: v1.Checkpoint__Output | null;
+}) {
   const sealed = checkpointFromWire(checkpoint);
   return {
     ...(point === 0 ? {} : { point }),

@@ -1,6 +1,8 @@
 import type { CabstandError } from '@cabstand/core';
+import type { StreamEvent } from '@cabstand/rpc';
 import type { ProtocolEvent } from '../protocol/events';
 import type { EventSource } from '../protocol/types';
+import { eventFromWire } from './from-wire';
 
 /** What this needs of a stream of responses. */
 export interface Responses<Res> {
@@ -10,61 +12,49 @@ export interface Responses<Res> {
 }
 
 /** Events of a stream of responses: read when asked for, so that the network waits for the reader. */
-export class WireSource<Res> implements EventSource {
-  readonly #responses: Responses<Res>;
-  readonly #toEvent: (response: Res) => ProtocolEvent | undefined;
-  readonly #behind: (response: Res) => readonly Res[];
-  /** Of the newest bundle, and how many of them were given. */
-  #bundle: readonly Res[] = [];
+export class WireSource implements EventSource {
+  readonly #responses: Responses<readonly StreamEvent[]>;
+  /** Of the newest response, and how many of them were given. */
+  #events: readonly StreamEvent[] = [];
   #given = 0;
+  /** Until something is read. */
   #waiting: Promise<boolean> | undefined;
 
-  /**
-   * @param toEvent undefined for what only a newer client knows
-   * @param behind responses that came bundled with this one
-   */
-  constructor(
-    responses: Responses<Res>,
-    toEvent: (response: Res) => ProtocolEvent | undefined,
-    behind: (response: Res) => readonly Res[],
-  ) {
+  constructor(responses: Responses<readonly StreamEvent[]>) {
     this.#responses = responses;
-    this.#toEvent = toEvent;
-    this.#behind = behind;
   }
 
   poll(): ProtocolEvent | undefined {
     for (;;) {
-      const response = this.#next();
-      if (response === undefined) return undefined;
-      const event = this.#toEvent(response);
+      const came = this.#next();
+      if (came === undefined) return undefined;
+      const event = eventFromWire(came);
+      // Undefined for what only a newer client knows.
       if (event !== undefined) return event;
     }
   }
 
   /** One by one: what cannot be read takes nothing along that came before it. */
-  #next(): Res | undefined {
-    const bundled = this.#bundle[this.#given++];
-    if (bundled !== undefined) return bundled;
-    const response = this.#responses.read();
-    this.#bundle = response === undefined ? [] : this.#behind(response);
-    this.#given = 0;
-    return response;
+  #next(): StreamEvent | undefined {
+    while (this.#given === this.#events.length) {
+      const events = this.#responses.read();
+      if (events === undefined) return undefined;
+      this.#events = events;
+      this.#given = 0;
+      this.#waiting = undefined;
+    }
+    return this.#events[this.#given++];
   }
 
   wait(): Promise<boolean> {
-    if (this.#waiting !== undefined) return this.#waiting;
-    const waiting = this.#responses.ready();
-    this.#waiting = waiting;
-    const clear = (): void => {
-      this.#waiting = undefined;
-    };
-    waiting.then(clear, clear);
-    return waiting;
+    return (this.#waiting ??= this.#responses.ready());
   }
 
   cancel(error: CabstandError): void {
-    this.#bundle = [];
+    this.#events = [];
+    this.#given = 0;
+    // What had come is dropped with it.
+    this.#waiting = undefined;
     this.#responses.cancel(error);
   }
 }

@@ -1,9 +1,10 @@
 import { CabstandError } from '@cabstand/core';
-import { HosterService, traceHeaders } from '@cabstand/rpc';
+import { HosterService, readEvents, traceHeaders } from '@cabstand/rpc';
 import type {
   BidiMethod,
   CallOptions,
   ServerStreamMethod,
+  StreamEvent,
   TraceContext,
   UnaryMethod,
   v1,
@@ -25,7 +26,7 @@ import type {
   UnaryOptions,
 } from '../protocol/types';
 import { infoFromWire, modelInputs } from '../remote/info';
-import { eventFromWire, statusFromWire } from './from-wire';
+import { statusFromWire } from './from-wire';
 import { WireSource } from './source';
 import type { Responses } from './source';
 import { epochToWire, messageToWire, startToWire, turnToWire, updateToWire } from './to-wire';
@@ -64,6 +65,10 @@ export interface Calls {
   ): Conversation<Req, ResOut>;
 }
 
+const { rpc_inference_stream: turnStream, rpc_session_stream: sessionStream } = HosterService;
+const TURN = { ...turnStream, response: { ...turnStream.response, decode: readEvents } };
+const SESSION = { ...sessionStream, response: { ...sessionStream.response, decode: readEvents } };
+
 /** Sessions over the calls of cabstand.v1.HosterService, whatever carries them. */
 export class WireProtocol implements SessionProtocol {
   readonly #calls: (address: string) => Calls;
@@ -75,12 +80,8 @@ export class WireProtocol implements SessionProtocol {
 
   runTurn(target: Target, request: TurnRequest): EventSource {
     return this.#stream((client) => {
-      const responses = client.serverStream(
-        HosterService.rpc_inference_stream,
-        turnToWire(request),
-        traced(request.trace),
-      );
-      return new WireSource(responses, eventFromWire, () => []);
+      const responses = client.serverStream(TURN, turnToWire(request), traced(request.trace));
+      return new WireSource(responses);
     }, target);
   }
 
@@ -92,12 +93,12 @@ export class WireProtocol implements SessionProtocol {
 
   prepareChannel(target: Target, trace?: TraceContext): PreparedChannel {
     try {
-      const stream = this.#client(target).bidi(HosterService.rpc_session_stream, traced(trace));
+      const stream = this.#client(target).bidi(SESSION, traced(trace));
+      const channel = new WireChannel(stream);
       return {
         ready: stream.accepted,
-        cancel: (error) => stream.cancel(error),
+        cancel: (error) => channel.cancel(error),
         begin: (start) => {
-          const channel = new WireChannel(stream);
           channel.begin(start);
           return channel;
         },
@@ -186,13 +187,13 @@ function callOptions(options: UnaryOptions) {
   };
 }
 
-class WireChannel extends WireSource<v1.SessionStreamResponse__Output> implements SessionChannel {
-  readonly #stream: Conversation<v1.SessionStreamRequest, v1.SessionStreamResponse__Output>;
+class WireChannel extends WireSource implements SessionChannel {
+  readonly #stream: Conversation<v1.SessionStreamRequest, readonly StreamEvent[]>;
   #drained: Promise<void> = Promise.resolve();
   #unsent = 0;
 
-  constructor(stream: Conversation<v1.SessionStreamRequest, v1.SessionStreamResponse__Output>) {
-    super(stream.responses, eventFromWire, ({ more }) => more);
+  constructor(stream: Conversation<v1.SessionStreamRequest, readonly StreamEvent[]>) {
+    super(stream.responses);
     this.#stream = stream;
   }
 

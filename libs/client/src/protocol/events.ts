@@ -63,6 +63,8 @@ export type RecordEvent =
       readonly body: 'chunk';
       readonly tensors: readonly Tensor[];
       readonly text: string;
+      /** Tensors and text as a `cabstand.v1.Chunk`, where they came as one: for who passes them on. */
+      readonly wire?: Uint8Array;
     })
   | (RecordBase & {
       readonly body: 'command';

@@ -31,6 +31,8 @@ interface Shelf {
  */
 export class Packs {
   readonly #shelves = new BoundedMap<string, Shelf>(MOST_KINDS);
+  /** Of requests: each is looked for several times. */
+  readonly #keys = new WeakMap<PlacementRequest, string>();
   #returned: string[] = [];
   #off = false;
 
@@ -92,7 +94,8 @@ export class Packs {
   }
 
   #shelf(request: PlacementRequest, now: number): Shelf {
-    const key = keyOf(request);
+    const key = this.#keys.get(request) ?? keyOf(request);
+    this.#keys.set(request, key);
     const known = this.#shelves.get(key);
     if (known !== undefined) return known;
     const shelf: Shelf = { recent: 0, at: now, asking: false, places: [] };

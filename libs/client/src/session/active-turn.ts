@@ -202,15 +202,7 @@ export class ActiveTurn {
    * signal's reason; the turn itself goes on in that case.
    */
   wait(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#arrival === undefined) {
-      const arrival = this.#arrive();
-      this.#arrival = arrival;
-      const clear = (): void => {
-        this.#arrival = undefined;
-      };
-      arrival.then(clear, clear);
-    }
-    return abortable(this.#arrival, signal);
+    return abortable((this.#arrival ??= this.#arrive()), signal);
   }
 
   /** The stream is of no use any more. */
@@ -224,26 +216,34 @@ export class ActiveTurn {
     this.watchdog.stop();
   }
 
+  /** Waits at least once, whatever becomes of it. */
   async #arrive(): Promise<void> {
-    for (;;) {
-      let error = this.#broken;
-      if (error === undefined) {
-        try {
-          if (await this.#somethingCame()) return;
-          error = endedEarly();
-        } catch (thrown) {
-          error = this.#broken ?? CabstandError.from(thrown);
+    try {
+      for (;;) {
+        let error = this.#broken;
+        if (error === undefined) {
+          try {
+            if (await this.#watched(this.#source)) {
+              this.#waited();
+              return;
+            }
+            error = endedEarly();
+          } catch (thrown) {
+            error = this.#broken ?? CabstandError.from(thrown);
+          }
         }
+        this.break(error);
+        if (!this.#recovers) await Promise.reject(error);
+        this.use(await this.#host.regain(this, error));
       }
-      this.break(error);
-      if (!this.#recovers) throw error;
-      this.use(await this.#host.regain(this, error));
+    } finally {
+      this.#arrival = undefined;
     }
   }
 
-  async #somethingCame(): Promise<boolean> {
-    const source = this.#source;
-    if (source === undefined) return false;
+  /** Whether something came: the wait may not take too long. */
+  #watched(source: EventSource | undefined): Promise<boolean> {
+    if (source === undefined) return Promise.resolve(false);
     const { clock, timeouts } = this.#host;
     const limit = this.#fresh
       ? timeouts.firstMs
@@ -251,10 +251,13 @@ export class ActiveTurn {
     const what = this.#fresh ? 'no first record' : 'no further record';
     this.#waitSince = clock.monotonic();
     this.watchdog.enter(limit, (ms) => this.break(stalled(what, ms)));
-    const came = await source.wait();
-    if (!this.#fresh)
-      this.#longestWaitMs = Math.max(this.#longestWaitMs, clock.monotonic() - this.#waitSince);
-    return came;
+    return source.wait();
+  }
+
+  #waited(): void {
+    if (this.#fresh) return;
+    const ms = this.#host.clock.monotonic() - this.#waitSince;
+    this.#longestWaitMs = Math.max(this.#longestWaitMs, ms);
   }
 
   /** A session that went with its turn: that end is not the turn's, which goes on elsewhere. */

@@ -73,6 +73,19 @@ describe.each(['mock', 'grpc'] as const)('a module over %s', (kind) => {
     },
   );
 
+  test('a command that is no JSON has that as its result, and its author never sees it', async () => {
+    const { session } = await setup(kind, 'replay');
+    const messages = listen(session);
+    const reading = collect(session.runProtocolTask(''));
+    await expect(session.commandText('do', '{')).rejects.toMatchObject({
+      reason: 'COMMAND_INVALID',
+      metadata: { field: 'arguments', expected: 'JSON' },
+    });
+    await session.commandText('finish', '');
+    await reading;
+    expect(messages.map(({ message }) => message)).toEqual([['finish', null, 0]]);
+  });
+
   test('commands beside the stream of a turn, before its first record and awaited by who reads it', async () => {
     const { session } = await mocked(kind, {
       module: {

@@ -50,6 +50,8 @@ export class TurnRun<T> implements AsyncIterableIterator<T, TurnResult, undefine
   /** The `next` that is waiting. */
   #pending: Promise<Step<T>> | undefined;
   #chunks = 0;
+  /** Ends the wait of `#wait`. */
+  #interrupt: ((error: CabstandError) => void) | undefined;
   /** What the application has in its hands. */
   #held: RecordEvent | undefined;
 
@@ -146,6 +148,7 @@ export class TurnRun<T> implements AsyncIterableIterator<T, TurnResult, undefine
       const error = abortReason(link.signal);
       this.#leave(error);
       if (this.#state.kind === 'over') this.#state.error = error;
+      this.#interrupt?.(error);
     };
     link.signal.addEventListener('abort', onAbort, { once: true });
     this.#state = {
@@ -199,7 +202,7 @@ export class TurnRun<T> implements AsyncIterableIterator<T, TurnResult, undefine
   async #wait(turn: ActiveTurn): Promise<Step<T>> {
     try {
       for (;;) {
-        await turn.wait(this.#link?.signal);
+        await this.#arrival(turn);
         if (this.#state.kind !== 'streaming') return { done: true, value: this.#result() };
         const step = this.#take(turn);
         if (step !== undefined) return step;
@@ -207,6 +210,14 @@ export class TurnRun<T> implements AsyncIterableIterator<T, TurnResult, undefine
     } catch (thrown) {
       throw this.#fail(thrown);
     }
+  }
+
+  /** Ends with the signal of the turn, too, whose one listener serves all waits. */
+  #arrival(turn: ActiveTurn): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = reject;
+      turn.wait(undefined).then(resolve, reject);
+    });
   }
 
   /** The turn cannot go on, or ended in an error. */

@@ -1,5 +1,6 @@
 import { CabstandError } from '@cabstand/core';
 import type { ServedModel } from '../engine/engine';
+import { evictedIdle } from '../ended-error';
 import type { Admission, Applicant } from './admission';
 import { heaviest } from './held';
 import type { Idle } from './ledger';
@@ -162,13 +163,13 @@ export function shownFree(free: number, reachable: number, capacity: number): nu
 
 /** What the reader of such a session is told, and whoever comes back for it. */
 export function gaveWay(session: Session): CabstandError {
-  const idle = isIdle(session);
+  const { id } = session;
+  if (isIdle(session))
+    return evictedIdle(id, 'the hoster needed its room: begin anew, or go on from its checkpoint');
   return new CabstandError(
     'SESSION_EVICTED',
-    idle
-      ? `session ${session.id} was idle, and the hoster needed its room: begin anew, or go on from its checkpoint`
-      : `session ${session.id} had more than its principal's share, and another one wanted it: go on elsewhere, or later`,
-    { metadata: { session_id: session.id, cause: idle ? 'idle' : 'share' } },
+    `session ${id} had more than its principal's share, and another one wanted it: go on elsewhere, or later`,
+    { metadata: { session_id: id, cause: 'share' } },
   );
 }
 
@@ -183,9 +184,7 @@ export function heldTooMuch({ id }: Session): CabstandError {
 
 /** What the consumer of an idle session is told whose next turn finds no slot. */
 export function noSlot({ id, model }: Session): CabstandError {
-  return new CabstandError(
-    'SESSION_EVICTED',
-    `session ${id} was idle, and no slot is free for its next turn: go on elsewhere, or later`,
-    { metadata: { session_id: id, cause: 'idle', model: model.name } },
-  );
+  return evictedIdle(id, 'no slot is free for its next turn: go on elsewhere, or later', {
+    model: model.name,
+  });
 }

@@ -1,6 +1,7 @@
 import { CabstandError, sleep } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import { isIdle } from '../admission/usage';
+import { evictedIdle } from '../ended-error';
 import { DrainPacer } from './pacer';
 import type { Session } from '../session';
 import type { SessionEnd } from '../types';
@@ -128,7 +129,7 @@ export class Drain {
   /** Nobody is there to be asked to move it, and whoever comes back for it can go on elsewhere as well. */
   #letGo(session: Session): void {
     if (session.durable && session.state === 'orphaned' && isIdle(session))
-      session.abort({ reason: 'evicted', error: leftIdle(session) });
+      session.abort({ reason: 'evicted', error: evictedIdle(session.id, LEAVING) });
   }
 
   /** A session has ended, or has nothing more to give for now. */
@@ -196,13 +197,7 @@ export class Drain {
   }
 }
 
-function leftIdle({ id }: Session): CabstandError {
-  return new CabstandError(
-    'SESSION_EVICTED',
-    `session ${id} was idle, and this hoster is draining: go on elsewhere from its checkpoint`,
-    { metadata: { session_id: id, cause: 'idle' } },
-  );
-}
+const LEAVING = 'this hoster is draining: go on elsewhere from its checkpoint';
 
 function draining(): CabstandError {
   return new CabstandError('DRAINING', 'this hoster is draining', { retryAfterMs: 1000 });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, invalid } from '@cabstand/core';
 import { RecordField } from '@cabstand/engine';
 import type { Replay, ReplayEntry, StopReason } from '@cabstand/engine';
 import { codecs } from '@cabstand/rpc';
@@ -143,7 +143,8 @@ export class ModuleSequence implements Sequence, MockModule {
       this.#check();
       if (planned === undefined || planned.kind === 'command') {
         const command = planned === undefined ? this.#newCommand() : this.#replayed('command');
-        if (command !== undefined) return await this.#carryOut(command);
+        // One that cannot be read is not given.
+        if (command !== undefined) return (await this.#carryOut(command)) ?? (await this.next());
       }
       if (planned === undefined || planned.kind === 'part') {
         const part = this.#parts.used;
@@ -234,27 +235,35 @@ export class ModuleSequence implements Sequence, MockModule {
     return given as Extract<ReplayEntry, { kind: K }>;
   }
 
-  async #carryOut({ number, name, arguments: json }: SessionCommand): Promise<MockGiven> {
+  /** Undefined where its arguments are no JSON: what is wrong with it is its result. */
+  async #carryOut({
+    number,
+    name,
+    arguments: json,
+  }: SessionCommand): Promise<MockGiven | undefined> {
     this.#applied = Math.max(this.#applied, number + 1);
     await this.#write(
       { applied: { sequence: number, name, arguments: json } },
       RecordField.applied,
     );
-    return {
-      ...{ kind: 'command', number, name },
-      arguments: json === '{}' ? undefined : (JSON.parse(json) as unknown),
-      answer: async (value) => {
-        const result = CabstandError.is(value)
-          ? {
-              error: {
-                ...{ reason: value.reason, message: value.message },
-                metadata: { ...value.metadata },
-              },
-            }
-          : { value: JSON.stringify(value ?? null) };
-        await this.#write({ result: { sequence: number, ...result } }, RecordField.result);
-      },
+    const answer = async (value: unknown): Promise<void> => {
+      const result = CabstandError.is(value)
+        ? {
+            error: {
+              ...{ reason: value.reason, message: value.message },
+              metadata: { ...value.metadata },
+            },
+          }
+        : { value: JSON.stringify(value ?? null) };
+      await this.#write({ result: { sequence: number, ...result } }, RecordField.result);
     };
+    try {
+      const value: unknown = json === '' || json === '{}' ? undefined : JSON.parse(json);
+      return { kind: 'command', number, name, arguments: value, answer };
+    } catch {
+      await answer(invalid('COMMAND_INVALID', 'arguments', json, 'JSON'));
+      return undefined;
+    }
   }
 
   async #write(record: v1.Record, field: number): Promise<void> {

@@ -1,14 +1,6 @@
-/**
- * Chunks in protobuf, written by hand: they are nearly all that goes through a gateway, and tensors of one output
- * have the same form from record to record. A test compares every byte's meaning with the loaded contract.
- *
- * `InferenceStreamResponse` and `SessionStreamResponse` both hold their record in field 1: the same bytes serve both.
- */
 import type { RecordEvent } from '@cabstand/client/protocol';
 import { fieldSize, varintSize, writeField, writeHead } from '@cabstand/core';
-import { Encoded, codecs } from '@cabstand/rpc';
-import { DTYPES } from '@cabstand/tensor';
-import type { Tensor } from '@cabstand/tensor';
+import { Encoded } from '@cabstand/rpc';
 
 export type ChunkRecord = Extract<RecordEvent, { body: 'chunk' }>;
 
@@ -19,35 +11,22 @@ const TAG_EPOCH = 0x18;
 const TAG_CHUNK = 0x22;
 const TAG_POINT = 0x58;
 const TAG_KEY = 0x78;
-const TAG_OUTPUT = 0x0a;
-const TAG_TEXT = 0x12;
-const TAG_DATA = 0x22;
 
-/** Outputs of all models that are used now; beyond that all are made anew. */
-const MOST_FORMS = 1000;
-/** Name, dtype and shape of a tensor as they are written, by just these. */
-const forms = new Map<string, Buffer>();
-
-/** A response with the record, in its caller's epoch. Undefined where tensors hold texts. */
+/**
+ * A response with the record, in its caller's epoch: the chunk as its hoster wrote it in a new envelope, which is
+ * written by hand, as chunks are nearly all that goes through a gateway. Undefined where the chunk did not come as bytes.
+ *
+ * `InferenceStreamResponse` and `SessionStreamResponse` both hold their record in field 1: the same bytes serve both.
+ */
 export function encodedChunk(record: ChunkRecord, epoch: number): Encoded | undefined {
-  const { position, turn, point = 0, key = false, tensors } = record;
-  const written: { readonly form: Buffer; readonly data: Uint8Array; readonly size: number }[] = [];
-  let chunkSize = 0;
-  for (const tensor of tensors) {
-    if (tensor.strings !== undefined) return undefined;
-    const form = formOf(tensor);
-    const { data } = tensor;
-    const size = form.length + bytesSize(data.byteLength);
-    written.push({ form, data, size });
-    chunkSize += 1 + varintSize(size) + size;
-  }
-  const text = record.text === '' ? undefined : Buffer.from(record.text);
-  if (text !== undefined) chunkSize += bytesSize(text.length);
+  const { position, turn, point = 0, key = false, wire } = record;
+  if (wire === undefined) return undefined;
+  const { length } = wire;
   const size =
     fieldSize(position) +
     fieldSize(turn) +
     fieldSize(epoch) +
-    (1 + varintSize(chunkSize) + chunkSize) +
+    (1 + varintSize(length) + length) +
     fieldSize(point) +
     (key ? 2 : 0);
   const out = Buffer.allocUnsafe(1 + varintSize(size) + size);
@@ -55,35 +34,9 @@ export function encodedChunk(record: ChunkRecord, epoch: number): Encoded | unde
   at = writeField(out, at, TAG_POSITION, position);
   at = writeField(out, at, TAG_TURN, turn);
   at = writeField(out, at, TAG_EPOCH, epoch);
-  at = writeHead(out, at, TAG_CHUNK, chunkSize);
-  for (const { form, data, size: tensorSize } of written) {
-    at = writeHead(out, at, TAG_OUTPUT, tensorSize);
-    out.set(form, at);
-    at = writeBytes(out, at + form.length, TAG_DATA, data);
-  }
-  if (text !== undefined) at = writeBytes(out, at, TAG_TEXT, text);
-  at = writeField(out, at, TAG_POINT, point);
+  at = writeHead(out, at, TAG_CHUNK, length);
+  out.set(wire, at);
+  at = writeField(out, at + length, TAG_POINT, point);
   writeField(out, at, TAG_KEY, key ? 1 : 0);
   return new Encoded(out);
-}
-
-function formOf({ name, dtype, shape }: Tensor): Buffer {
-  const key = `${dtype} ${shape.join()} ${name}`;
-  let form = forms.get(key);
-  if (form === undefined) {
-    form = codecs.Tensor.encode({ name, dtype: DTYPES[dtype].wire, shape: [...shape] });
-    if (forms.size >= MOST_FORMS) forms.clear();
-    forms.set(key, form);
-  }
-  return form;
-}
-
-/** Nothing is the default of proto3 and is left out. */
-const bytesSize = (length: number): number => (length === 0 ? 0 : 1 + varintSize(length) + length);
-
-function writeBytes(out: Buffer, at: number, tag: number, bytes: Uint8Array): number {
-  if (bytes.byteLength === 0) return at;
-  const begin = writeHead(out, at, tag, bytes.byteLength);
-  out.set(bytes, begin);
-  return begin + bytes.byteLength;
 }

@@ -1,9 +1,8 @@
 import { CabstandError } from '@cabstand/core';
 import type { Target } from '@cabstand/client/protocol';
-import type { RemoteManager } from '@cabstand/client';
-import { HosterService } from '@cabstand/rpc';
 import type { ServerCall, v1 } from '@cabstand/rpc';
 import type { HandlerContext } from './context';
+import { askWhoHas } from './who-has';
 
 /** Where a session may be. */
 export interface Place {
@@ -15,8 +14,6 @@ export interface Place {
 
 /** For hosters to say whether they have a session, in milliseconds: one that takes longer is taken for dead. */
 const ASK_MS = 1000;
-/** Most hosters that are asked for a session. */
-const MOST_ASKED = 64;
 
 const unreserved = (node: Target): Place => ({ node, ticket: '', leaseId: undefined });
 
@@ -52,35 +49,13 @@ export async function* placesFor(
 
 /** Hosters that have a session that has not ended, the one where it went on last first. */
 async function whereIs(
-  { remote, hosters, named }: HandlerContext,
-  session_id: string,
-  { principal }: ServerCall,
+  context: HandlerContext,
+  id: string,
+  call: ServerCall,
   signal: AbortSignal,
 ): Promise<Target[]> {
-  const onBehalfOf = named ? principal.id : undefined;
-  const options = { signal, timeoutMs: ASK_MS, onBehalfOf };
-  const nodes = await claiming(remote, session_id, signal, onBehalfOf);
-  const asked = await Promise.allSettled(
-    nodes.slice(0, MOST_ASKED).map(async (node) => {
-      const request = { session_id };
-      const client = hosters.get(node.address);
-      return { node, ...(await client.unary(HosterService.rpc_session_status, request, options)) };
-    }),
-  );
-  return asked
-    .flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
-    .filter(({ state }) => state !== 'SESSION_STATE_ENDED' && state !== 'SESSION_STATE_CLOSING')
-    .sort((a, b) => b.epoch - a.epoch)
-    .map(({ node }) => node);
+  const { having } = await askWhoHas(context, id, call, { signal, timeoutMs: ASK_MS });
+  return having.filter(({ status }) => !OVER.has(status.state)).map(({ node }) => node);
 }
 
-/** Who may have it: routers that have just begun, and such as do not answer, know of none. */
-async function claiming(
-  remote: RemoteManager,
-  id: string,
-  signal: AbortSignal,
-  onBehalfOf: string | undefined,
-): Promise<readonly Target[]> {
-  const claims = await remote.locate(id, signal, onBehalfOf).catch(() => []);
-  return claims.length > 0 ? claims : await remote.nodes(signal).catch(() => []);
-}
+const OVER: ReadonlySet<string> = new Set(['SESSION_STATE_ENDED', 'SESSION_STATE_CLOSING']);

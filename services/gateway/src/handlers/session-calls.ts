@@ -3,17 +3,18 @@ import { CabstandError, abortable, systemClock } from '@cabstand/core';
 import type { Session } from '@cabstand/client';
 import { STOP, UNNUMBERED } from '@cabstand/client/protocol';
 import { HosterService, wireError } from '@cabstand/rpc';
-import type { CallOptions, RpcClient, ServerCall, UnaryHandler, v1 } from '@cabstand/rpc';
+import type { ServerCall, UnaryHandler, v1 } from '@cabstand/rpc';
+import type { Held } from '../held-sessions';
 import type { HandlerContext } from './context';
 import { parseExistingId } from './parse';
+import { askWhoHas } from './who-has';
+import type { Having } from './who-has';
 import { json } from './wire';
 
 const ASK_MS = 5000;
 /** For what comes of a command, where the caller gives no deadline: the code of a module may take its time. */
 const COMMAND_MS = 60_000;
 const RETRY_MS = 500;
-/** Most hosters that are asked for a session. */
-const MOST_ASKED = 32;
 /** What a stop fails with where a cancellation has nothing to do, or its end is still to be read. */
 const AS_CANCELLED: ReadonlySet<string> = new Set([
   'COMMAND_REJECTED',
@@ -31,7 +32,8 @@ export function sessionUpdate(
   return async (request, call) => {
     const id = parseExistingId(request.session_id);
     const held = await context.sessions.current(call.principal, id);
-    if (held === undefined || (held.numbersCommands && isNumbered(request)))
+    const numbered = isNumbered(request);
+    if (held === undefined || (takesNumber(request) && numbersElse(held, numbered)))
       return await tellBeside(context, id, request, call);
     const { session } = held;
     let result: v1.CommandResult | null = null;
@@ -42,7 +44,13 @@ export function sessionUpdate(
         await session.cancelTurn();
         break;
       case 'command':
-        if (request.command) result = await commandResult(session, request.command, call.signal);
+        if (request.command) {
+          const { command } = request;
+          const give = (signal?: AbortSignal) => commandResult(session, command, numbered, signal);
+          result = numbered
+            ? await held.commands.once(command.sequence, give, call.signal)
+            : await give(call.signal);
+        }
         break;
       case 'handover':
         throw notHere('handover');
@@ -53,12 +61,19 @@ export function sessionUpdate(
   };
 }
 
-/**
- * A command that would take the next number of the session: where its caller numbers commands on a stream, nobody who
- * comes beside that may, whatever number is given.
- */
-function isNumbered({ command }: v1.SessionUpdateRequest__Output): boolean {
+/** A command that would take the next number of the session. */
+function takesNumber({ command }: v1.SessionUpdateRequest__Output): boolean {
   return command !== null && command !== undefined && command.name !== STOP;
+}
+
+/** A command of the session's consumer, who counts them. Without an epoch, 0 is what comes where nothing was given. */
+function isNumbered(request: v1.SessionUpdateRequest__Output): boolean {
+  return takesNumber(request) && request.epoch !== null && (request.command?.sequence ?? -1) >= 0;
+}
+
+/** Whether the commands of a session have numbers that are not this one's: on a stream, nobody beside that has one. */
+function numbersElse({ numbersCommands, commands }: Held, numbered: boolean): boolean {
+  return numbersCommands || (commands.used && !numbered);
 }
 
 /** Of a session that this gateway does not have, or whose caller numbers the commands itself. */
@@ -161,16 +176,18 @@ export function notHere(what: string): CabstandError {
 /** What comes of a command; of those that fail as the module says, too. */
 async function commandResult(
   session: Session,
-  { name, arguments: text, sequence }: v1.Command__Output,
-  signal: AbortSignal,
+  { name, arguments: text, sequence: given }: v1.Command__Output,
+  numbered: boolean,
+  signal: AbortSignal | undefined,
 ): Promise<v1.CommandResult> {
+  const sequence = numbered || name === STOP ? given : UNNUMBERED;
   if (name !== STOP && session.commandRoom() !== undefined) throw tooMany();
   try {
     const value = await abortable(session.commandText(name, text), signal);
     return { sequence, value: json(value) };
   } catch (thrown) {
     const error = CabstandError.from(thrown);
-    if (signal.aborted || !error.reason.startsWith('COMMAND_')) throw error;
+    if (signal?.aborted === true || !error.reason.startsWith('COMMAND_')) throw error;
     return { sequence, error: wireError(error) };
   }
 }
@@ -183,41 +200,16 @@ function tooMany(): CabstandError {
   );
 }
 
-interface AtHoster {
-  readonly client: RpcClient;
-  readonly status: v1.SessionStatusResponse__Output;
-  readonly options: CallOptions;
-}
-
 /**
  * The hoster that has a session of this caller, which another gateway or none holds: of several the one where it went
  * on last. Throws SESSION_UNKNOWN, and what stood in the way of asking.
  */
-async function hosterOf(
-  { remote, hosters, named }: HandlerContext,
-  id: string,
-  { principal, signal }: ServerCall,
-): Promise<AtHoster> {
-  const onBehalfOf = named ? principal.id : undefined;
-  const options = { signal, timeoutMs: ASK_MS, onBehalfOf };
-  const claiming = await remote.locate(id, signal, onBehalfOf);
-  // Nobody tells routers of sessions that are not durable.
-  const nodes = claiming.length > 0 ? claiming : await remote.nodes(signal);
-  const request = { session_id: id };
-  const asked = await Promise.allSettled(
-    nodes.slice(0, MOST_ASKED).map(async ({ address }) => {
-      const client = hosters.get(address);
-      const status = await client.unary(HosterService.rpc_session_status, request, options);
-      return { client, status, options };
-    }),
-  );
-  const found = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  const isOpen = ({ status }: AtHoster): boolean => status.state !== 'SESSION_STATE_ENDED';
-  found.sort((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || b.status.epoch - a.status.epoch);
-  if (found[0] !== undefined) return found[0];
-  const errors = asked.flatMap((one) =>
-    one.status === 'rejected' ? [CabstandError.from(one.reason)] : [],
-  );
+async function hosterOf(context: HandlerContext, id: string, call: ServerCall): Promise<Having> {
+  const { signal } = call;
+  const asking = { signal, timeoutMs: ASK_MS, strict: true };
+  const { having, errors } = await askWhoHas(context, id, call, asking);
+  const found = having.find(({ status }) => status.state !== 'SESSION_STATE_ENDED') ?? having[0];
+  if (found !== undefined) return found;
   throw (
     errors.find(({ reason }) => reason !== 'SESSION_UNKNOWN') ??
     new CabstandError('SESSION_UNKNOWN', `no hoster has session ${id}`, {
