@@ -72,8 +72,7 @@ export class ModuleSession {
   #point: number;
   #nextPoint: number;
   #turn: Turn;
-  /** The next turn has come, or none runs. */
-  #next: Turn | 'awaited' | undefined;
+  #between = false;
   #closed = false;
   #over = false;
   #fault: CabstandError | undefined;
@@ -116,7 +115,12 @@ export class ModuleSession {
 
   /** The next turn, which the author waits for. */
   begin(turn: Turn): void {
-    this.#next = turn;
+    const saved = { records: 0, chain: this.records.chain, parts: 0, inputEnded: !turn.live };
+    Object.assign(this, booksOf(this.id, turn, saved, this.host, this.#flags));
+    this.#turn = turn;
+    this.#between = false;
+    this.#stop = new AbortController();
+    this.#orFail(() => this.records.begin());
     this.wake();
   }
 
@@ -187,7 +191,7 @@ export class ModuleSession {
 
   /** No turn runs: the author waits for the next one. */
   get between(): boolean {
-    return this.#next !== undefined;
+    return this.#between;
   }
 
   get closed(): boolean {
@@ -296,36 +300,22 @@ export class ModuleSession {
     if (this.#over || this.#closed) throw new SessionOver(this);
   }
 
-  /** The turn's end was written. */
+  /** The turn's end was written, but not sent. */
   turnEnded(): void {
-    this.#next = 'awaited';
+    this.#between = true;
     this.#commands.forget();
     this.snapshots.pass();
-    this.host.flush();
+    // Main has to know before anybody can answer the end with another turn.
     this.host.turnOver(this.id);
+    this.host.flush();
   }
 
   /** Waits for the next turn. @throws SessionOver where none comes */
   async comingTurn(scope: Scope): Promise<Turn> {
-    await this.until(
-      scope,
-      () => this.#next !== 'awaited' || this.#flags.stopped === 'evicted',
-      false,
-    );
-    const turn = this.#next;
-    if (turn === undefined || turn === 'awaited') {
-      this.close();
-      throw new SessionOver(this);
-    }
-    this.#next = undefined;
-    this.#turn = turn;
-    const { chain } = this.records;
-    const saved = { records: 0, chain, parts: 0, inputEnded: !turn.live };
-    Object.assign(this, booksOf(this.id, turn, saved, this.host, this.#flags));
-    this.#stop = new AbortController();
-    this.#orFail(() => this.records.begin());
-    this.#tellStop();
-    return turn;
+    await this.until(scope, () => !this.#between || this.#flags.stopped === 'evicted', false);
+    if (this.#between) this.close();
+    this.check();
+    return this.#turn;
   }
 
   /** Makes a record of this call. */
