@@ -253,7 +253,9 @@ export class Commands {
     const stop = this.#waiting.get(UNNUMBERED);
     if (stop === undefined) return;
     this.#forget(UNNUMBERED);
-    stop.settle?.(new CabstandError('SESSION_ENDED', `command ${STOP}: the turn ended before its result`));
+    stop.settle?.(
+      new CabstandError('SESSION_ENDED', `command ${STOP}: the turn ended before its result`),
+    );
   }
 
   /** None of them will take effect. @param but except for this one */
