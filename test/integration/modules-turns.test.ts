@@ -78,7 +78,7 @@ async function turnOf(
 
 /** What a turn is, whatever died in it. */
 const wholeTurn = (turn: number): unknown[] =>
-  Array.from({ length: FRAMES }, (_, frame) => [turn, frame, expect.any(Number), turn]);
+  Array.from({ length: FRAMES }, (_, frame) => [turn, frame, expect.any(Number) as unknown, turn]);
 
 const DEATHS = {
   nothing: () => undefined,

@@ -33,14 +33,14 @@ const problemOf = (run: () => unknown): string | undefined => {
   return undefined;
 };
 
-test('is good for whoever holds it, until its time is over', () => {
+test('is good for whoever holds it, until its time is over', async () => {
   const { clock, shares } = setup();
   const { ticket, expiresAtMs } = shares.make('s', 'alice', 2000, '');
   expect(expiresAtMs).toBe(clock.now() + 2000);
   expect(shares.find('s', ticket, 'bob')).toMatchObject({ session: { id: 's' }, leftMs: 2000 });
-  clock.advance(1999);
+  await clock.advance(1999);
   expect(shares.find('s', ticket, 'carol').leftMs).toBe(1);
-  clock.advance(1);
+  await clock.advance(1);
   expect(problemOf(() => shares.find('s', ticket, 'bob'))).toBe('expired');
 });
 

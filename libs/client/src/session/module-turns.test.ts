@@ -37,7 +37,9 @@ describe.each(['mock', 'grpc'] as const)('over %s, a module of several turns', (
       for (let turn = 0; turn < 4; turn++) {
         mock.fail({ kind: 'die', after: turn });
         let said: Promise<unknown> | undefined;
-        const say = () => (said = session.command('say'));
+        const say = (): void => {
+          said = session.command('say');
+        };
         const words = await turnOf(session, turn === 1 ? say : undefined);
         expect(words).toEqual([0, 1, 2].map((word) => `${turn}.${word}`));
         expect(await said).toBe(turn === 1 ? 1 : undefined);

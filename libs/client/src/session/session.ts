@@ -1,28 +1,17 @@
 import { EventEmitter } from 'node:events';
 import { CabstandError, checkOptions } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
 import type { RecordEvent } from '../protocol/events';
-import type {
-  ModelInputs,
-  SessionProtocol,
-  SessionStatus,
-  Target,
-  TurnInput,
-} from '../protocol/types';
-import type { PlacementSource } from '../remote/types';
-import type { RetryContext } from '../retry/opener';
+import type { ModelInputs, SessionStatus, Target, TurnInput } from '../protocol/types';
 import type { Chunk, TurnResult } from './chunk';
 import { SessionCore } from './core';
 import type { SessionEvents } from './events';
 import { GENERATE_NAMES, generateInput, generateParameters, tokens } from './generate';
 import type { GenerateOptions, GeneratedToken } from './generate';
 import { encodeHandle } from './handle';
-import type { HandleContent } from './handle';
 import { turnInput } from './input';
 import type { TensorInput } from './input';
 import { typedInputs } from './input-values';
 import { LiveTurn } from './live-turn';
-import type { KnownModels } from './model-inputs';
 import { CARRIED_NAMES, LIVE_NAMES, TURN_NAMES, withLiveDefaults } from './options';
 import type {
   CarriedOptions,

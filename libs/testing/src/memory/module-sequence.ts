@@ -208,8 +208,11 @@ export class ModuleSequence implements Sequence, MockModule {
     this.#stop = undefined;
     this.#commands.length = this.#made = this.#told = 0;
     this.#sink.endOfTurn(this.#turn, { ...end, goesOn: true } as TurnEnd);
-    while (this.#between && !this.#closed) await this.#something();
-    return this.#closed ? undefined : this.#turn;
+    while (this.#between) {
+      if (this.#closed) return undefined;
+      await this.#something();
+    }
+    return this.#turn;
   }
 
   #save(within: Pick<ModuleState, 'made' | 'told' | 'parts'>, ended: boolean): void {

@@ -195,7 +195,9 @@ test('a handler cannot end the turn', async () => {
   const commands = { end: { handle: (ctx: Context) => ctx.nextTurn() } };
   const talk = await Talk.begin(
     'none',
-    async (ctx) => void (await ctx.idle(0)),
+    async (ctx) => {
+      await ctx.idle(0);
+    },
     undefined,
     commands,
   );
