@@ -179,7 +179,7 @@ func (t *Turn) end(record *pb.Record) *Error {
 		s.stream.cancel(newError(ReasonCancelled, "the turn is over"))
 		s.setState(broken)
 	}
-	if s.survival != pb.Survival_SURVIVAL_UNSPECIFIED {
+	if s.survival != pb.Survival_SURVIVAL_UNSPECIFIED && !end.GetGoesOn() {
 		gone := newError(ReasonSessionEnded, "a module's session ends with its turn").with("end_reason", "completed")
 		s.leaveStream(gone)
 		s.lose(gone)

@@ -154,6 +154,8 @@ const (
 	ReasonNotSessionOwner Reason = "NOT_SESSION_OWNER"
 	// ReasonTicketInvalid: not good here; `problem` says why. Go on without it.
 	ReasonTicketInvalid Reason = "TICKET_INVALID"
+	// ReasonShareInvalid: the ticket for watching a session is not good (any more); `problem` says why.
+	ReasonShareInvalid Reason = "SHARE_INVALID"
 	// ReasonConfigInvalid: a service’s configuration is wrong (at its start).
 	ReasonConfigInvalid Reason = "CONFIG_INVALID"
 	// ReasonAddressInUse: its port is taken (at its start).
@@ -201,6 +203,7 @@ func (r Reason) Class() Class {
 		ReasonNodeUnknown,
 		ReasonPermissionDenied,
 		ReasonNotSessionOwner,
+		ReasonShareInvalid,
 		ReasonCancelled,
 		ReasonServiceUnknown:
 		return ClassCaller
@@ -336,7 +339,8 @@ func (r Reason) Code() codes.Code {
 		return codes.Unauthenticated
 	case ReasonPermissionDenied,
 		ReasonNotSessionOwner,
-		ReasonTicketInvalid:
+		ReasonTicketInvalid,
+		ReasonShareInvalid:
 		return codes.PermissionDenied
 	case ReasonCancelled:
 		return codes.Canceled

@@ -222,7 +222,7 @@ func (v *View) record(record *pb.Record) *Chunk {
 		}
 	case *pb.Record_EndOfTurn:
 		// A module has one turn; its hoster may keep the session for who has not read that.
-		if v.isModule && !isGone(body.EndOfTurn) {
+		if v.isModule && !body.EndOfTurn.GetGoesOn() && !isGone(body.EndOfTurn) {
 			_ = v.ended(body.EndOfTurn.GetReason(), fromDetail(body.EndOfTurn.GetError()))
 			_ = v.Close()
 		}

@@ -118,6 +118,10 @@ const TEMPLATES: Readonly<Record<string, Template>> = {
     ...{ targets: HOSTERS, weight: 2 },
     make: (random) => ({ session_id: sessionId(random) }),
   },
+  rpc_share_session: {
+    ...{ targets: HOSTERS, weight: 1 },
+    make: (random) => ({ session_id: sessionId(random), ttl_ms: 1000 }),
+  },
   rpc_close_session: {
     ...{ targets: HOSTERS, weight: 2 },
     make: (random) => ({ session_id: sessionId(random), epoch: epoch(random) }),

@@ -30,6 +30,7 @@ export const DEFAULT_PERMISSIONS: Permissions = {
   [hoster('rpc_session_stream')]: CLIENT,
   [hoster('rpc_session_update')]: CLIENT,
   [hoster('rpc_session_status')]: CLIENT,
+  [hoster('rpc_share_session')]: CLIENT,
   [hoster('rpc_close_session')]: CLIENT,
   [hoster('rpc_load_model')]: ADMIN,
   [hoster('rpc_unload_model')]: ADMIN,

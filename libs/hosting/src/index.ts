@@ -1,7 +1,7 @@
 import type { HosterHandlers } from '@cabstand/rpc';
 import type { HandlerContext } from './context';
 import { inferenceStream } from './inference-stream';
-import { closeSession, sessionStatus, sessionUpdate } from './session-calls';
+import { closeSession, sessionStatus, sessionUpdate, shareSession } from './session-calls';
 import { sessionStream } from './session-stream';
 
 export { lookAhead } from './ahead';
@@ -22,6 +22,7 @@ export function sessionHandlers(
     | 'rpc_session_stream'
     | 'rpc_session_update'
     | 'rpc_session_status'
+    | 'rpc_share_session'
     | 'rpc_close_session'
   >
 > {
@@ -30,6 +31,7 @@ export function sessionHandlers(
     rpc_session_stream: sessionStream(context),
     rpc_session_update: sessionUpdate(context),
     rpc_session_status: sessionStatus(context),
+    rpc_share_session: shareSession(context),
     rpc_close_session: closeSession(context),
   };
 }

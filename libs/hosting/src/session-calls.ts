@@ -77,7 +77,12 @@ export function sessionStatus(
 ): UnaryHandler<v1.SessionStatusRequest__Output, v1.SessionStatusResponse> {
   return (request, call) => {
     const id = parseSessionId(request.session_id);
-    const status = context.sessions.status(id, call.principal.id);
+    const { sessions } = context;
+    const { ticket } = request;
+    const status =
+      ticket === ''
+        ? sessions.status(id, call.principal.id)
+        : sessions.shares.status(id, ticket, call.principal.id);
     return {
       state: wireState(status.state),
       position: status.position,
@@ -90,6 +95,17 @@ export function sessionStatus(
         status.end === undefined ? 'END_REASON_UNSPECIFIED' : wireEndReason(status.end.reason),
       error: wireError(status.end?.error),
     };
+  };
+}
+
+export function shareSession(
+  context: HandlerContext,
+): UnaryHandler<v1.ShareSessionRequest__Output, v1.ShareSessionResponse> {
+  return ({ session_id, ttl_ms, principal }, call) => {
+    const id = parseSessionId(session_id);
+    const { shares } = context.sessions;
+    const { ticket, expiresAtMs } = shares.make(id, call.principal.id, ttl_ms, principal);
+    return { ticket, expires_at_ms: expiresAtMs };
   };
 }
 

@@ -47,6 +47,7 @@ export function fakeSession<S, P>(
   };
   const ctx: SessionContext<S, P> = {
     id: 'test',
+    turn: 0,
     parameters: given.parameters,
     prompt: given.prompt ?? '',
     inputs: {},
@@ -72,6 +73,7 @@ export function fakeSession<S, P>(
       return !stopped();
     },
     checkpoint: async () => void told.states.push(structuredClone(ctx.state)),
+    nextTurn: async () => undefined,
     record: async (_name, make) => make(),
     random: () => 0.5,
     progress: () => undefined,

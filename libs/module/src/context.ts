@@ -25,6 +25,18 @@ export interface EmitOptions {
   readonly key?: boolean;
 }
 
+/** One turn of a session. */
+export interface Turn<P = Readonly<Record<string, unknown>>> {
+  /** From 0. */
+  readonly number: number;
+  /** Checked against model.yaml. */
+  readonly parameters: P;
+  /** Empty if there is none. */
+  readonly prompt: string;
+  /** Inputs that came with its beginning, checked against model.yaml. */
+  readonly inputs: Tensors;
+}
+
 /**
  * One session. One call at a time: await each of them before the next. Commands and input arrive inside
  * these calls and nowhere else.
@@ -35,6 +47,8 @@ export interface EmitOptions {
 export interface SessionContext<S = unknown, P = Readonly<Record<string, unknown>>> {
   /** The session's id: for logs. */
   readonly id: string;
+  /** Number of the turn that runs, from 0; `parameters`, `prompt`, `inputs` and `input()` are of that turn. */
+  readonly turn: number;
   /** Checked against model.yaml. */
   readonly parameters: P;
   /** Empty if there is none. */
@@ -92,6 +106,15 @@ export interface SessionContext<S = unknown, P = Readonly<Record<string, unknown
    * to nothing: a checkpoint is only taken when one is wanted.
    */
   checkpoint(): Promise<void>;
+  /**
+   * Ends this turn and waits for the next: what is emitted from then on belongs to that one. Without it the session
+   * ends with its first turn. As at `checkpoint()`, `ctx.state` alone has to tell how to go on: where the session
+   * goes on elsewhere, `startSession` is called once more, with the next turn as the one that runs. A turn that was
+   * cancelled or stopped ends so, and the session goes on.
+   *
+   * @returns undefined where none comes, since the session is closed: log and return, other calls throw
+   */
+  nextTurn(): Promise<Turn<P> | undefined>;
   /**
    * Something that would not be the same in a second run: time, chance, another service. `make` runs once;
    * a replay is given the value that it made. If the engine dies before the value is kept, it runs again.

@@ -4,5 +4,13 @@
  */
 export type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-node';
 export type { Command, CommandError, Commands, JsonSchema, StandardSchema } from './command';
-export type { EmitOptions, Log, LogFields, SessionContext, StopReason, Tensors } from './context';
+export type {
+  EmitOptions,
+  Log,
+  LogFields,
+  SessionContext,
+  StopReason,
+  Tensors,
+  Turn,
+} from './context';
 export type { Module, ModuleClass, ModuleEnvironment, SessionEnd } from './module';

@@ -198,6 +198,13 @@ export const HosterService = {
     v1.SessionStatusResponse,
     v1.SessionStatusResponse__Output
   >('rpc_session_status', 'unary'),
+  rpc_share_session: hoster<
+    'unary',
+    v1.ShareSessionRequest,
+    v1.ShareSessionRequest__Output,
+    v1.ShareSessionResponse,
+    v1.ShareSessionResponse__Output
+  >('rpc_share_session', 'unary'),
   rpc_close_session: hoster<
     'unary',
     v1.CloseSessionRequest,

@@ -81,6 +81,8 @@ export type * from './generated/cabstand/v1/SessionStreamRequest';
 export type * from './generated/cabstand/v1/SessionStreamResponse';
 export type * from './generated/cabstand/v1/SessionUpdateRequest';
 export type * from './generated/cabstand/v1/SessionUpdateResponse';
+export type * from './generated/cabstand/v1/ShareSessionRequest';
+export type * from './generated/cabstand/v1/ShareSessionResponse';
 export type * from './generated/cabstand/v1/Survival';
 export type * from './generated/cabstand/v1/Tensor';
 export type * from './generated/cabstand/v1/TensorSpec';

@@ -13,6 +13,7 @@ export type AuditEvent =
   | 'session_taken_over'
   | 'session_attached'
   | 'session_viewed'
+  | 'session_shared'
   | 'session_ended'
   | 'node_drained'
   | 'node_undrained'

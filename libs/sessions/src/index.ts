@@ -22,6 +22,7 @@ export type { PlannedTurn, ResumeSpec } from './resume/plan';
 export type { Session } from './session';
 export type { SessionFacts } from './session-facts';
 export { Sessions } from './sessions';
+export { expiredShare } from './share';
 export type { OpenRequest } from './opening';
 export type {
   Attachment,

@@ -18,12 +18,14 @@ import type { SessionOptionsWithDefaults } from './options';
 import { openCheckpoint, planRebuild } from './resume/plan';
 import type { RebuildPlan, ResumeSpec } from './resume/plan';
 import { Session } from './session';
+import { Shares } from './share';
 import type { Epoch, SessionEnd, SessionStatus } from './types';
 import { WaitQueue } from './admission/wait-queue';
 
 /** All sessions of a hoster: opens, finds and ends them. */
 export class Sessions {
   readonly options: SessionOptionsWithDefaults;
+  readonly shares: Shares;
   readonly #init: SessionsInit;
   readonly #observe: Observe;
   readonly #directory: SessionDirectory;
@@ -41,6 +43,7 @@ export class Sessions {
     this.#observe = init.observe ?? (() => undefined);
     this.options = withDefaults(init.options);
     this.#directory = new SessionDirectory(this.options.endedRemembered);
+    this.shares = new Shares(init.sealer, init.clock, this.#directory);
     this.#awaiting = new AwaitingEngine(init.clock);
     this.#admission = new Admission(this.options, (model) => this.#awaiting.countOf(model));
     this.#space = new Room({
@@ -303,10 +306,8 @@ export class Sessions {
         trace: request.trace,
       },
       {
-        options: this.options,
-        clock: this.#init.clock,
-        observe: this.#observe,
-        sealer: this.#init.sealer,
+        ...{ options: this.options, observe: this.#observe },
+        ...{ clock: this.#init.clock, sealer: this.#init.sealer },
         onWaiting: () => this.#awaiting.add(session),
         onSurvived: () => this.#awaiting.survived(session),
         onRetake: () => this.#awaiting.goOn(),

@@ -79,6 +79,7 @@ Reason = Literal[
     "PERMISSION_DENIED",
     "NOT_SESSION_OWNER",
     "TICKET_INVALID",
+    "SHARE_INVALID",
     "CONFIG_INVALID",
     "ADDRESS_IN_USE",
     "CANCELLED",
@@ -493,6 +494,12 @@ REASONS: Final[Mapping[Reason, ReasonRow]] = {
         code="PERMISSION_DENIED",
         error_class="overload",
         meaning="not good here; `problem` says why. Go on without it",
+        metadata=("problem",),
+    ),
+    "SHARE_INVALID": ReasonRow(
+        code="PERMISSION_DENIED",
+        error_class="caller",
+        meaning="the ticket for watching a session is not good (any more); `problem` says why",
         metadata=("problem",),
     ),
     "CONFIG_INVALID": ReasonRow(

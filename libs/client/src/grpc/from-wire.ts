@@ -64,7 +64,7 @@ function recordFromWire(record: v1.Record__Output): RecordEvent {
       text: record.chunk.text,
     };
   if (isSet(record.end_of_turn)) {
-    const { reason, error, steps, checkpoint, note, generation } = record.end_of_turn;
+    const { reason, error, steps, checkpoint, note, generation, goes_on } = record.end_of_turn;
     return {
       ...base,
       body: 'end',
@@ -73,6 +73,7 @@ function recordFromWire(record: v1.Record__Output): RecordEvent {
       steps,
       note,
       ...(isSet(generation) ? { generation: generationFromWire(generation) } : {}),
+      ...(goes_on ? { goesOn: true } : {}),
       checkpoint: checkpointFromWire(checkpoint),
     };
   }

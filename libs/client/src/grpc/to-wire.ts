@@ -106,7 +106,13 @@ export function startToWire(start: ChannelStart): v1.SessionStreamRequest {
   if (start.kind === 'open')
     return { open: { ...openToWire(start), bundles: true, resumes: start.durable } };
   if (start.kind === 'view')
-    return { attach: { session_id: start.sessionId, role: 'ATTACH_ROLE_VIEWER' } };
+    return {
+      attach: {
+        session_id: start.sessionId,
+        role: 'ATTACH_ROLE_VIEWER',
+        ticket: start.ticket ?? '',
+      },
+    };
   return {
     attach: {
       session_id: start.sessionId,

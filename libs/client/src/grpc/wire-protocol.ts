@@ -132,10 +132,28 @@ export class WireProtocol implements SessionProtocol {
     return statusFromWire(
       await this.#client(target).unary(
         HosterService.rpc_session_status,
-        { session_id: sessionId },
+        { session_id: sessionId, ticket: options.ticket ?? '' },
         callOptions(options),
       ),
     );
+  }
+
+  async share(
+    target: Target,
+    {
+      sessionId,
+      ttlMs,
+      principal,
+    }: { readonly sessionId: string; readonly ttlMs: number; readonly principal: string },
+    options: UnaryOptions,
+  ): Promise<string> {
+    const request = { session_id: sessionId, ttl_ms: ttlMs, principal };
+    const shared = await this.#client(target).unary(
+      HosterService.rpc_share_session,
+      request,
+      callOptions(options),
+    );
+    return shared.ticket;
   }
 
   async closeSession(target: Target, session: SessionName, options: UnaryOptions): Promise<void> {

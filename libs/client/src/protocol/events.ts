@@ -94,6 +94,8 @@ export type RecordEvent =
       readonly note?: string;
       /** What became of an answer of a language model. */
       readonly generation?: Generation;
+      /** Of a module: its session takes another turn. */
+      readonly goesOn?: boolean;
       readonly checkpoint: Checkpoint | undefined;
     });
 

@@ -136,7 +136,11 @@ export type ChannelStart =
       readonly trace?: TraceContext | undefined;
     }
   /** Only watches. */
-  | { readonly kind: 'view'; readonly sessionId: string };
+  | {
+      readonly kind: 'view';
+      readonly sessionId: string;
+      readonly ticket?: string | undefined;
+    };
 
 /** What goes up a session's own stream. */
 export type ChannelMessage =
@@ -212,6 +216,8 @@ export interface UnaryOptions {
   readonly signal: AbortSignal | undefined;
   /** Deadline of the whole call in milliseconds. */
   readonly deadlineMs: number;
+  /** For watching a session of another principal's. */
+  readonly ticket?: string | undefined;
 }
 
 /** How sessions reach hosters. All errors are CabstandErrors. */
@@ -228,6 +234,12 @@ export interface SessionProtocol {
     options: UnaryOptions,
   ): Promise<void>;
   status(target: Target, sessionId: string, options: UnaryOptions): Promise<SessionStatus>;
+  /** A ticket for watching the session: see `Session.share`. */
+  share(
+    target: Target,
+    session: { readonly sessionId: string; readonly ttlMs: number; readonly principal: string },
+    options: UnaryOptions,
+  ): Promise<string>;
   closeSession(
     target: Target,
     session: { readonly sessionId: string; readonly epoch: Epoch },

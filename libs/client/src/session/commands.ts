@@ -248,6 +248,16 @@ export class Commands {
     );
   }
 
+  /** Another turn follows, in which those that wait are told once more. A stop is not for that one. */
+  turnOver(): void {
+    const stop = this.#waiting.get(UNNUMBERED);
+    if (stop === undefined) return;
+    this.#forget(UNNUMBERED);
+    stop.settle?.(
+      new CabstandError('SESSION_ENDED', `command ${STOP}: the turn ended before its result`),
+    );
+  }
+
   /** None of them will take effect. @param but except for this one */
   refuse(errorOf: (command: Command) => CabstandError, but?: string): void {
     for (const command of [...this.#waiting.values()]) {

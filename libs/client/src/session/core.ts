@@ -242,7 +242,7 @@ export class SessionCore implements TurnHost {
         : Promise.resolve();
     this.#recovery.turnEnded();
     if (this.durable) this.#idle.begin();
-    if (standing.survival !== undefined) this.#ended();
+    if (standing.survival !== undefined && end.goesOn !== true) this.#ended();
     const { note = '', reason, steps, turn: number, generation } = end;
     const noted = { ...(note === '' ? {} : { note }), ...(generation && { generation }) };
     const result = { turn: number, reason, steps, chunks: turn.chunks, ...noted };
@@ -254,7 +254,7 @@ export class SessionCore implements TurnHost {
     return result;
   }
 
-  /** Its hoster ends a module's session with its turn, and the stream of the session with it. */
+  /** Its hoster ends a module's session with its last turn, and the stream of the session with it. */
   #ended(): void {
     const channel = this.#channel;
     this.#standing.ended();
@@ -283,7 +283,8 @@ export class SessionCore implements TurnHost {
   /** Nobody reads the turn that ran. */
   turnLeft(): void {
     this.#starting = undefined;
-    this.#commands.over('the turn was left before its result');
+    // A module may be given them in its next turn; its end tells.
+    if (!this.patient) this.#commands.over('the turn was left before its result');
   }
 
   /** A result comes behind records that nobody may ask for before it is here. */

@@ -1,6 +1,6 @@
 import { CabstandError, linkSignals } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
-import type { SessionProtocol, SessionStatus, Target } from '../protocol/types';
+import type { SessionProtocol, SessionStatus, Target, UnaryOptions } from '../protocol/types';
 import type { PlacementSource } from '../remote/types';
 import { nodeKey } from '../retry/exclusions';
 
@@ -8,6 +8,8 @@ export interface FindContext {
   readonly protocol: SessionProtocol;
   readonly placement: PlacementSource;
   readonly clock: Clock;
+  /** For a session of another principal's. */
+  readonly ticket?: string | undefined;
 }
 
 export interface Found {
@@ -27,7 +29,7 @@ type Asked = PromiseSettledResult<Found>;
  * the model. Throws SESSION_UNKNOWN where none has it, or else what stood in the way of asking.
  */
 export async function findSession(
-  { protocol, placement, clock }: FindContext,
+  { protocol, placement, clock, ticket }: FindContext,
   sessionId: string,
   model: string,
   ms: number,
@@ -37,7 +39,9 @@ export async function findSession(
   const answers = new Map<string, Promise<Asked>>();
   const ask = (node: Target): Promise<Asked> => {
     const key = nodeKey(node);
-    const answer = answers.get(key) ?? settled(node, protocol, sessionId, brief.signal, ms);
+    const answer =
+      answers.get(key) ??
+      settled(node, protocol, sessionId, { signal: brief.signal, deadlineMs: ms, ticket });
     answers.set(key, answer);
     return answer;
   };
@@ -69,10 +73,9 @@ async function settled(
   node: Target,
   protocol: SessionProtocol,
   sessionId: string,
-  signal: AbortSignal,
-  deadlineMs: number,
+  options: UnaryOptions,
 ): Promise<Asked> {
-  const status = protocol.status(node, sessionId, { signal, deadlineMs });
+  const status = protocol.status(node, sessionId, options);
   const [asked] = await Promise.allSettled([status.then((status) => ({ node, status }))]);
   return asked;
 }

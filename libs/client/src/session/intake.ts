@@ -82,7 +82,8 @@ export class Intake {
         commands.ended(record.sequence, record.error ?? { value: record.value });
         return;
       case 'end':
-        commands.over(`the turn ended (${record.reason}) before its result`, record.error);
+        if (record.goesOn === true) commands.turnOver();
+        else commands.over(`the turn ended (${record.reason}) before its result`, record.error);
         return;
       default:
     }

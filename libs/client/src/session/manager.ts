@@ -154,12 +154,12 @@ export class SessionManager implements AsyncDisposable {
    */
   async view(sessionId: string, options: ViewOptions = {}): Promise<SessionView> {
     checkOptions('view()', options, VIEW_NAMES);
-    const { model = '', signal } = options;
+    const { model = '', signal, ticket } = options;
     const found = await this.#find(sessionId, options);
     this.#checkOpen();
     const { firstMs, recoverMs } = withTimeoutDefaults(options.timeouts, this.#timeouts);
     const view: SessionView = new SessionView({
-      ...{ ...this.#finding, sessionId, model, found, firstMs, recoverMs, signal },
+      ...{ ...this.#finding, ticket, sessionId, model, found, firstMs, recoverMs, signal },
       released: () => this.#views.delete(view),
     });
     this.#views.add(view);
@@ -188,12 +188,12 @@ export class SessionManager implements AsyncDisposable {
 
   async #find(
     sessionId: string,
-    { model = '', timeouts, signal }: FindOptions & { readonly signal?: AbortSignal },
+    { model = '', timeouts, signal, ticket }: ViewOptions,
   ): Promise<Found> {
     this.#checkOpen();
     checkText('sessionId', sessionId);
     const { firstMs } = withTimeoutDefaults(timeouts, this.#timeouts);
-    return await findSession(this.#finding, sessionId, model, firstMs, signal);
+    return await findSession({ ...this.#finding, ticket }, sessionId, model, firstMs, signal);
   }
 
   #checkOpen(): void {

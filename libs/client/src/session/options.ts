@@ -64,7 +64,22 @@ export interface AttachOptions extends ImportOptions, FindOptions {
 export interface ViewOptions extends FindOptions {
   /** Ends it. */
   readonly signal?: AbortSignal;
+  /** Of `Session.share`, where the session is another principal's. */
+  readonly ticket?: string;
 }
+
+/** Who may watch a session, and for how long. */
+export interface ShareOptions {
+  /** How long the ticket is good, in milliseconds: 1,000 to 86,400,000. Default 3,600,000. */
+  readonly ttlMs?: number;
+  /** The principal whom it is for, as hosters name it. Default: whoever holds it. */
+  readonly principal?: string;
+  readonly signal?: AbortSignal;
+}
+
+export const SHARE_NAMES = {
+  ...{ ttlMs: true, principal: true, signal: true },
+} satisfies NamesOf<ShareOptions>;
 
 /** How an imported session is used here; all else is in its handle. */
 export type ImportOptions = Pick<
@@ -85,7 +100,7 @@ export const ATTACH_NAMES = {
 } satisfies NamesOf<AttachOptions>;
 
 export const VIEW_NAMES = {
-  ...{ model: true, timeouts: TIMEOUT_NAMES, signal: true },
+  ...{ model: true, timeouts: TIMEOUT_NAMES, signal: true, ticket: true },
 } satisfies NamesOf<ViewOptions>;
 
 export const SESSION_NAMES = {

@@ -1,62 +1,35 @@
 import { EventEmitter } from 'node:events';
 import { CabstandError, checkOptions } from '@cabstand/core';
-import type { Clock } from '@cabstand/core';
 import type { RecordEvent } from '../protocol/events';
-import type {
-  ModelInputs,
-  SessionProtocol,
-  SessionStatus,
-  Target,
-  TurnInput,
-} from '../protocol/types';
-import type { PlacementSource } from '../remote/types';
-import type { RetryContext } from '../retry/opener';
+import type { ModelInputs, SessionStatus, Target, TurnInput } from '../protocol/types';
 import type { Chunk, TurnResult } from './chunk';
 import { SessionCore } from './core';
 import type { SessionEvents } from './events';
 import { GENERATE_NAMES, generateInput, generateParameters, tokens } from './generate';
 import type { GenerateOptions, GeneratedToken } from './generate';
 import { encodeHandle } from './handle';
-import type { HandleContent } from './handle';
 import { turnInput } from './input';
 import type { TensorInput } from './input';
 import { typedInputs } from './input-values';
 import { LiveTurn } from './live-turn';
-import type { KnownModels } from './model-inputs';
 import { CARRIED_NAMES, LIVE_NAMES, TURN_NAMES, withLiveDefaults } from './options';
 import type {
   CarriedOptions,
   CommandOptions,
   LiveOptions,
-  SessionSettings,
+  ShareOptions,
   TurnOptions,
 } from './options';
 import { PreparedTurn, isShort } from './prepared-turn';
 import { allRecords, chunksOnly } from './reading';
+import type { SessionContext } from './session-context';
+import { shareSession } from './share';
 import { Standing } from './standing';
 import type { CoreContext } from './standing';
 import { TurnRun } from './turn-run';
 import type { RunContext } from './turn-run';
-import type { Joining, Whereabouts } from './whereabouts';
+import type { Whereabouts } from './whereabouts';
 import { TurnSpan, parentOf } from '../tracing/turn-span';
-
-export interface SessionContext {
-  readonly protocol: SessionProtocol;
-  readonly placement: PlacementSource;
-  readonly retry: Omit<RetryContext, 'onRetry'>;
-  readonly clock: Clock;
-  readonly models: KnownModels;
-  /** Largest message that may be sent. */
-  readonly maxMessageBytes: number;
-  readonly settings: SessionSettings;
-  readonly signal: AbortSignal | undefined;
-  /** Set for a session that another process had. */
-  readonly handle?: HandleContent;
-  /** Set where nothing but its name is known of that session. */
-  readonly joins?: Joining;
-  /** The session is closed. */
-  readonly released: () => void;
-}
 
 /**
  * One user's stateful use of one model. Nothing is sent before the first turn; turns come one after
@@ -293,6 +266,15 @@ export class Session extends EventEmitter<SessionEvents> implements AsyncDisposa
     const { protocol, settings } = this.#context;
     const how = { signal, deadlineMs: settings.timeouts.firstMs };
     return this.node && (await protocol.status(this.node, this.id, how));
+  }
+
+  /**
+   * A ticket with which another principal, or whoever holds it, watches this session (`SessionManager.view`) and does
+   * nothing else: until its time is over, or the session. Throws SESSION_UNKNOWN where no hoster has the session.
+   */
+  async share(options: ShareOptions = {}): Promise<string> {
+    const { protocol, settings } = this.#context;
+    return await shareSession(protocol, this.node, this.id, options, settings.timeouts.firstMs);
   }
 
   /** A turn was under way in the process that had this session before: see `continueTurn`. */

@@ -26,7 +26,7 @@ export type CoreState =
   | { readonly kind: 'open'; readonly node: Target; readonly channel: SessionChannel | undefined }
   /** Its stream broke; `node` had it last. */
   | { readonly kind: 'recovering'; readonly node: Target }
-  /** Its model's only turn is over, and the session with it. */
+  /** Its module's last turn is over, and the session with it. */
   | { readonly kind: 'ended' }
   /** It is lost. */
   | { readonly kind: 'failed'; readonly error: CabstandError }

@@ -15,7 +15,7 @@ export interface ViewEvents {
   notice: [ModuleNotice];
   /** This process was too slow: so many records were left out before the next chunk. */
   skipped: [{ readonly records: number }];
-  /** The session has ended, or the only turn of a module. */
+  /** The session has ended, or the last turn of a module. */
   end: [{ readonly reason: EndReason; readonly error: CabstandError | undefined }];
 }
 
@@ -115,6 +115,7 @@ export class SessionView
     const channel = this.#context.protocol.openChannel(this.#node, {
       kind: 'view',
       sessionId: this.id,
+      ticket: this.#context.ticket,
     });
     this.#channel = channel;
     try {
@@ -171,7 +172,8 @@ export class SessionView
       const { name, value, position, turn } = record;
       this.emit('message', { name, message: value, position, turn });
     }
-    if (record.body !== 'end' || !this.#isModule || isGone(record)) return false;
+    if (record.body !== 'end' || !this.#isModule || record.goesOn === true || isGone(record))
+      return false;
     this.emit('end', { reason: record.reason, error: record.error });
     return true;
   }

@@ -191,9 +191,10 @@ function noticeOf(sequence: number, turn: number, body: Buffer): NoticeItem {
 
 function isTurnEnd(value: unknown): value is TurnEnd {
   if (typeof value !== 'object' || value === null) return false;
-  const { reason, steps, error, generation } = value as Record<string, unknown>;
+  const { reason, steps, error, generation, goesOn } = value as Record<string, unknown>;
   if (!Number.isSafeInteger(steps)) return false;
   if (generation !== undefined && !isGeneration(generation)) return false;
+  if (goesOn !== undefined && goesOn !== true) return false;
   if (reason === 'error') return typeof error === 'object' && error !== null;
   return reason === 'completed' || STOP_REASONS.some((stop) => stop === reason);
 }

@@ -278,6 +278,8 @@ export type TurnEnd =
       readonly steps: number;
       /** Language models, and models of texts, only. */
       readonly generation?: Generation;
+      /** Modules only: the code waits for the next turn. */
+      readonly goesOn?: true;
     }
   | {
       readonly reason: 'error';

@@ -114,7 +114,7 @@ export class Trial implements Listener {
 
   onItem(item: StepItem): void {
     if (item.kind === 'record') this.records.push(item);
-    if (item.kind === 'snapshot') this.snapshots.push(item);
+    if (item.kind === 'snapshot' && !item.ended) this.snapshots.push(item);
     if (item.kind === 'end') this.end = item.end;
     this.#wake();
   }

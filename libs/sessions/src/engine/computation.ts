@@ -37,6 +37,8 @@ export class Computation implements SequenceSink {
   readonly #intake: Intake;
   readonly #stops: Stops;
   readonly stopCommand: StopCommand;
+  /** The session is to end with its turn. */
+  #final = false;
   #readers: Readers = { consumer: false, viewers: 0 };
   /** Undefined for models of other kinds. */
   readonly #module: ModuleRecords | undefined;
@@ -170,6 +172,7 @@ export class Computation implements SequenceSink {
   stop(reason: StopReason): boolean {
     if (this.#module === undefined || this.turns.running === undefined) return false;
     if (this.#slot.sequence === undefined || this.succession.frozen) return false;
+    this.#final = true;
     this.#stops.ask(reason);
     return true;
   }
@@ -290,6 +293,7 @@ export class Computation implements SequenceSink {
       return;
     }
     const { live } = running;
+    const goesOn = end.reason !== 'error' && end.goesOn === true && !this.#final;
     // Whether an empty last part is told of depends on when it came. Records must not.
     if (live !== undefined && end.reason === 'completed' && this.#module === undefined)
       this.#intake.reportTaken(running, live, live.next);
@@ -303,17 +307,19 @@ export class Computation implements SequenceSink {
     const idle = end.reason === 'completed' && end.steps === 0 && this.#module === undefined;
     const written = records.end(turn, () => ({
       ...end,
+      goesOn,
       ...(idle ? { note: noStepNote(session.model.signature) } : {}),
       checkpoint: state && seal(state),
     }));
     if (written === 'dropped') events.endedBefore(turn);
     this.#intake.wrote(written);
     this.succession.turnEnded();
+    if (goesOn) this.#module?.turnEnded(state);
     const { sequence } = this.#slot;
     if (this.rebuild.planned !== undefined && sequence !== undefined) this.#startPlanned(sequence);
     else if (!records.caughtUp && turn >= (this.#init.plan?.turn ?? 0))
       events.over(shortOf(delivery.next, records.next));
-    else if (this.#module !== undefined) {
+    else if (this.#module !== undefined && !goesOn) {
       this.#slot.leave();
       events.moduleEnded(endWithTurn(end));
     }

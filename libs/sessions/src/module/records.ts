@@ -159,6 +159,12 @@ export class ModuleRecords {
     this.commands.rewind();
   }
 
+  /** The next turn may begin, with commands that wait. @param state at the end of this one */
+  turnEnded(state: CheckpointBody | undefined): void {
+    if (state !== undefined) this.covered(state.position);
+    this.commands.rewind();
+  }
+
   /** A snapshot holds everything before `position`. */
   covered(position: number): void {
     this.#log.covered(position);

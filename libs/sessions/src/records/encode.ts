@@ -72,6 +72,8 @@ export interface EndOfTurnBody {
   readonly note?: string;
   /** What became of an answer of a language model. */
   readonly generation?: Generation;
+  /** A module waits for the next turn. */
+  readonly goesOn?: boolean;
 }
 
 /** A response with the record that ends a turn. */
@@ -82,6 +84,7 @@ export function encodeEndOfTurn(header: RecordHeader, end: EndOfTurnBody): Buffe
   parts.push(varintField(0x20, end.steps));
   if (end.note !== undefined && end.note !== '') parts.push(stringField(0x2a, end.note));
   if (end.generation !== undefined) parts.push(bytesField(0x32, generationBytes(end.generation)));
+  if (end.goesOn === true) parts.push(varintField(0x38, 1));
   return encodeRecord(header, TAG_END_OF_TURN, parts);
 }
 

@@ -71,6 +71,7 @@ export class MemoryHoster {
         ),
       rpc_session_update: (...args) => this.#reach().handlers.rpc_session_update(...args),
       rpc_session_status: (...args) => this.#reach().handlers.rpc_session_status(...args),
+      rpc_share_session: (...args) => this.#reach().handlers.rpc_share_session(...args),
       rpc_close_session: (...args) => this.#reach().handlers.rpc_close_session(...args),
     };
   }

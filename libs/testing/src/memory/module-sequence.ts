@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { CabstandError, invalid } from '@cabstand/core';
 import { RecordField } from '@cabstand/engine';
-import type { Replay, ReplayEntry, StopReason } from '@cabstand/engine';
+import type { Replay, ReplayEntry, StopReason, TurnEnd } from '@cabstand/engine';
 import { codecs } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
 import type {
@@ -61,6 +61,8 @@ export class ModuleSequence implements Sequence, MockModule {
   #bytes = 0;
   #stop: StopReason | undefined;
   #closed = false;
+  /** It waits for its next turn. */
+  #between = false;
   #wake: () => void = () => undefined;
 
   constructor(
@@ -89,13 +91,19 @@ export class ModuleSequence implements Sequence, MockModule {
     this.#turn = turn;
     this.#again = replay;
     this.#given = [...(replay?.entries ?? [])];
+    const taken = this.#between ? 0 : this.#from.parts;
     this.#parts = new ScriptedParts(
-      Array.from({ length: this.#from.parts }, () => []),
+      Array.from({ length: taken }, () => []),
       () => undefined,
-      this.#from.parts,
+      taken,
     );
     seen({ hoster, sessionId: this.#session, model, turn, ...input, parts: this.#parts });
-    void Promise.resolve().then(() => this.#run(this.#trial));
+    if (this.#between) {
+      this.#between = false;
+      this.#wake();
+      return;
+    }
+    void Promise.resolve().then(() => this.#run());
   }
 
   input(_turn: number, _part: number, tensors: readonly Tensor[], last: boolean): void {
@@ -187,21 +195,43 @@ export class ModuleSequence implements Sequence, MockModule {
     if (this.#options.survival === 'none' || this.#replaying) return;
     await this.#due();
     this.#check();
+    this.#save({ made: this.#made, told: this.#told, parts: this.#parts.used }, false);
+  }
+
+  async nextTurn(): Promise<number | undefined> {
+    this.#check();
+    if (this.#replaying) throw notDeterministic();
+    await this.#due();
+    this.#check();
+    if (this.#options.survival !== 'none') this.#save({ made: 0, told: 0, parts: 0 }, true);
+    const end = turnEnd(this.#stop ?? 'completed', this.#made, undefined);
+    this.#between = true;
+    this.#stop = undefined;
+    this.#commands.length = this.#made = this.#told = 0;
+    this.#sink.endOfTurn(this.#turn, { ...end, goesOn: true } as TurnEnd);
+    while (this.#between) {
+      if (this.#closed) return undefined;
+      await this.#something();
+    }
+    return this.#turn;
+  }
+
+  #save(within: Pick<ModuleState, 'made' | 'told' | 'parts'>, ended: boolean): void {
     this.#held = 0;
     const key = randomUUID();
     const module: ModuleState = {
       state: structuredClone(this.state),
       ...{ point: this.#point, chain: this.#chain, commands: this.#applied },
-      ...{ made: this.#made, told: this.#told, parts: this.#parts.used },
+      ...within,
     };
     this.#init.states.set(key, { made: 0, parts: [], ended: false, module });
     this.#sink.snapshot(this.#turn, {
       data: Buffer.from(key),
-      ...{ records: this.#made, steps: this.#made, partsTaken: this.#parts.used, ended: false },
+      ...{ records: this.#made, steps: this.#made, partsTaken: this.#parts.used, ended },
     });
   }
 
-  async #run(trial: Trial | undefined): Promise<void> {
+  async #run(): Promise<void> {
     let error: CabstandError | undefined;
     try {
       await this.#options.run(this);
@@ -213,7 +243,7 @@ export class ModuleSequence implements Sequence, MockModule {
     }
     if (this.#closed) return;
     this.#sink.endOfTurn(this.#turn, turnEnd(this.#stop ?? 'completed', this.#made, error));
-    if (error !== undefined) trial?.ended(error);
+    if (error !== undefined) this.#trial?.ended(error);
   }
 
   get #replaying(): boolean {

@@ -49,13 +49,18 @@ export interface MockModule {
   /** May be lost. */
   notify(name: string, value: unknown): void;
   checkpoint(): Promise<void>;
+  /**
+   * Ends the turn, and gives the number of the next one; undefined where the session is closed. A session that goes
+   * on elsewhere runs from its beginning, with that turn and with `state` as it was.
+   */
+  nextTurn(): Promise<number | undefined>;
 }
 
 export interface MockModuleOptions {
   readonly survival: Survival;
   /** Names of the commands that it takes; others are COMMAND_UNKNOWN. Default: none. */
   readonly commands?: readonly string[];
-  /** The only turn of the session; it ends when this returns. */
+  /** The session, whose last turn ends when this returns. */
   readonly run: (module: MockModule) => Promise<void>;
 }
 

@@ -15,6 +15,7 @@ export function gatewayHandlers(context: HandlerContext): HosterHandlers {
     rpc_session_stream: sessionStream(context),
     rpc_session_update: sessionUpdate(context),
     rpc_session_status: sessionStatus(context),
+    rpc_share_session: atHostersOnly('rpc_share_session'),
     rpc_close_session: closeSession(context),
     rpc_load_model: atHostersOnly('rpc_load_model'),
     rpc_unload_model: atHostersOnly('rpc_unload_model'),

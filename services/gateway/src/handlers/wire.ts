@@ -40,10 +40,16 @@ function body(record: RecordEvent, checkpoints: boolean): Partial<v1.Record> {
       // Of a hoster newer than this gateway: its position is told, so that none is missing.
       return {};
     case 'end': {
-      const { reason, error, steps, note = '', generation } = record;
+      const { reason, error, steps, note = '', generation, goesOn = false } = record;
       return {
         end_of_turn: {
-          ...{ reason: wireEndReason(reason), error: wireError(error), steps, note },
+          ...{
+            reason: wireEndReason(reason),
+            error: wireError(error),
+            steps,
+            note,
+            goes_on: goesOn,
+          },
           generation: generation === undefined ? null : wireGeneration(generation),
           checkpoint: checkpoints ? (record.checkpoint ?? null) : null,
         },

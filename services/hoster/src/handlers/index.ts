@@ -14,6 +14,10 @@ export function hosterHandlers(context: HandlerContext): HosterHandlers {
   return {
     ...sessions,
     rpc_session_stream: attachAudit(audit, sessions.rpc_session_stream),
+    rpc_share_session: audited(audit, sessions.rpc_share_session, (request) => ({
+      event: 'session_shared',
+      facts: { session_id: request.session_id, viewer: request.principal },
+    })),
     rpc_info: info(context),
     rpc_load_model: audited(audit, loadModel(context), ({ model, version }) => ({
       event: 'model_loaded',

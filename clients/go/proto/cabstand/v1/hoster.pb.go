@@ -1633,7 +1633,9 @@ type Attach struct {
 	// As in Open.
 	Bundles bool `protobuf:"varint,6,opt,name=bundles,proto3" json:"bundles,omitempty"`
 	// As in Open.
-	Resumes       bool `protobuf:"varint,7,opt,name=resumes,proto3" json:"resumes,omitempty"`
+	Resumes bool `protobuf:"varint,7,opt,name=resumes,proto3" json:"resumes,omitempty"`
+	// Of ShareSessionResponse, for `role` VIEWER alone: watches a session of another principal's.
+	Ticket        string `protobuf:"bytes,8,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1715,6 +1717,13 @@ func (x *Attach) GetResumes() bool {
 		return x.Resumes
 	}
 	return false
+}
+
+func (x *Attach) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
 }
 
 // Starts a turn.
@@ -2324,8 +2333,10 @@ func (x *SessionUpdateResponse) GetResult() *CommandResult {
 }
 
 type SessionStatusRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Of ShareSessionResponse, where the session is another principal's.
+	Ticket        string `protobuf:"bytes,2,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2363,6 +2374,13 @@ func (*SessionStatusRequest) Descriptor() ([]byte, []int) {
 func (x *SessionStatusRequest) GetSessionId() string {
 	if x != nil {
 		return x.SessionId
+	}
+	return ""
+}
+
+func (x *SessionStatusRequest) GetTicket() string {
+	if x != nil {
+		return x.Ticket
 	}
 	return ""
 }
@@ -2779,6 +2797,122 @@ func (x *UnloadModelResponse) GetEndedSessions() int32 {
 	return 0
 }
 
+type ShareSessionRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// How long the ticket is good, in milliseconds: 1,000 to 86,400,000; 0 for 3,600,000.
+	TtlMs int64 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// The principal whom it is for, as hosters name it; empty: whoever holds it.
+	Principal     string `protobuf:"bytes,3,opt,name=principal,proto3" json:"principal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShareSessionRequest) Reset() {
+	*x = ShareSessionRequest{}
+	mi := &file_cabstand_v1_hoster_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShareSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShareSessionRequest) ProtoMessage() {}
+
+func (x *ShareSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cabstand_v1_hoster_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShareSessionRequest.ProtoReflect.Descriptor instead.
+func (*ShareSessionRequest) Descriptor() ([]byte, []int) {
+	return file_cabstand_v1_hoster_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ShareSessionRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *ShareSessionRequest) GetTtlMs() int64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+func (x *ShareSessionRequest) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+type ShareSessionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Opaque. Good at any hoster that has the session, until `expires_at_ms` or the end of the session.
+	Ticket string `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// Milliseconds since the epoch.
+	ExpiresAtMs   int64 `protobuf:"varint,2,opt,name=expires_at_ms,json=expiresAtMs,proto3" json:"expires_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShareSessionResponse) Reset() {
+	*x = ShareSessionResponse{}
+	mi := &file_cabstand_v1_hoster_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShareSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShareSessionResponse) ProtoMessage() {}
+
+func (x *ShareSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cabstand_v1_hoster_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShareSessionResponse.ProtoReflect.Descriptor instead.
+func (*ShareSessionResponse) Descriptor() ([]byte, []int) {
+	return file_cabstand_v1_hoster_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ShareSessionResponse) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+func (x *ShareSessionResponse) GetExpiresAtMs() int64 {
+	if x != nil {
+		return x.ExpiresAtMs
+	}
+	return 0
+}
+
 var File_cabstand_v1_hoster_proto protoreflect.FileDescriptor
 
 const file_cabstand_v1_hoster_proto_rawDesc = "" +
@@ -2903,7 +3037,7 @@ const file_cabstand_v1_hoster_proto_rawDesc = "" +
 	"\x06ticket\x18\x06 \x01(\tR\x06ticket\x12\x1a\n" +
 	"\bpriority\x18\a \x01(\x05R\bpriority\x12\x18\n" +
 	"\abundles\x18\b \x01(\bR\abundles\x12\x18\n" +
-	"\aresumes\x18\t \x01(\bR\aresumes\"\xfa\x01\n" +
+	"\aresumes\x18\t \x01(\bR\aresumes\"\x92\x02\n" +
 	"\x06Attach\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12(\n" +
@@ -2912,7 +3046,8 @@ const file_cabstand_v1_hoster_proto_rawDesc = "" +
 	"\x04role\x18\x04 \x01(\x0e2\x17.cabstand.v1.AttachRoleR\x04role\x12!\n" +
 	"\fserved_epoch\x18\x05 \x01(\x03R\vservedEpoch\x12\x18\n" +
 	"\abundles\x18\x06 \x01(\bR\abundles\x12\x18\n" +
-	"\aresumes\x18\a \x01(\bR\aresumes\"\x9e\x01\n" +
+	"\aresumes\x18\a \x01(\bR\aresumes\x12\x16\n" +
+	"\x06ticket\x18\b \x01(\tR\x06ticket\"\x9e\x01\n" +
 	"\x04Turn\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x03R\x04turn\x12,\n" +
 	"\x05input\x18\x02 \x01(\v2\x16.cabstand.v1.TurnInputR\x05input\x12\x12\n" +
@@ -2954,10 +3089,11 @@ const file_cabstand_v1_hoster_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\v2\x17.cabstand.v1.CheckpointR\n" +
 	"checkpoint\x122\n" +
-	"\x06result\x18\x03 \x01(\v2\x1a.cabstand.v1.CommandResultR\x06result\"5\n" +
+	"\x06result\x18\x03 \x01(\v2\x1a.cabstand.v1.CommandResultR\x06result\"M\n" +
 	"\x14SessionStatusRequest\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\"\xdd\x02\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n" +
+	"\x06ticket\x18\x02 \x01(\tR\x06ticket\"\xdd\x02\n" +
 	"\x15SessionStatusResponse\x12/\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x19.cabstand.v1.SessionStateR\x05state\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x12\n" +
@@ -2985,17 +3121,26 @@ const file_cabstand_v1_hoster_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x125\n" +
 	"\bdeadline\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\"<\n" +
 	"\x13UnloadModelResponse\x12%\n" +
-	"\x0eended_sessions\x18\x01 \x01(\x05R\rendedSessions*A\n" +
+	"\x0eended_sessions\x18\x01 \x01(\x05R\rendedSessions\"i\n" +
+	"\x13ShareSessionRequest\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x15\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x03R\x05ttlMs\x12\x1c\n" +
+	"\tprincipal\x18\x03 \x01(\tR\tprincipal\"R\n" +
+	"\x14ShareSessionResponse\x12\x16\n" +
+	"\x06ticket\x18\x01 \x01(\tR\x06ticket\x12\"\n" +
+	"\rexpires_at_ms\x18\x02 \x01(\x03R\vexpiresAtMs*A\n" +
 	"\n" +
 	"AttachRole\x12\x1b\n" +
 	"\x17ATTACH_ROLE_UNSPECIFIED\x10\x00\x12\x16\n" +
-	"\x12ATTACH_ROLE_VIEWER\x10\x012\xd2\x05\n" +
+	"\x12ATTACH_ROLE_VIEWER\x10\x012\xac\x06\n" +
 	"\rHosterService\x12?\n" +
 	"\brpc_info\x12\x18.cabstand.v1.InfoRequest\x1a\x19.cabstand.v1.InfoResponse\x12c\n" +
 	"\x14rpc_inference_stream\x12#.cabstand.v1.InferenceStreamRequest\x1a$.cabstand.v1.InferenceStreamResponse0\x01\x12_\n" +
 	"\x12rpc_session_stream\x12!.cabstand.v1.SessionStreamRequest\x1a\".cabstand.v1.SessionStreamResponse(\x010\x01\x12[\n" +
 	"\x12rpc_session_update\x12!.cabstand.v1.SessionUpdateRequest\x1a\".cabstand.v1.SessionUpdateResponse\x12[\n" +
 	"\x12rpc_session_status\x12!.cabstand.v1.SessionStatusRequest\x1a\".cabstand.v1.SessionStatusResponse\x12X\n" +
+	"\x11rpc_share_session\x12 .cabstand.v1.ShareSessionRequest\x1a!.cabstand.v1.ShareSessionResponse\x12X\n" +
 	"\x11rpc_close_session\x12 .cabstand.v1.CloseSessionRequest\x1a!.cabstand.v1.CloseSessionResponse\x12O\n" +
 	"\x0erpc_load_model\x12\x1d.cabstand.v1.LoadModelRequest\x1a\x1e.cabstand.v1.LoadModelResponse\x12U\n" +
 	"\x10rpc_unload_model\x12\x1f.cabstand.v1.UnloadModelRequest\x1a .cabstand.v1.UnloadModelResponseBe\n" +
@@ -3014,7 +3159,7 @@ func file_cabstand_v1_hoster_proto_rawDescGZIP() []byte {
 }
 
 var file_cabstand_v1_hoster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cabstand_v1_hoster_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_cabstand_v1_hoster_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_cabstand_v1_hoster_proto_goTypes = []any{
 	(AttachRole)(0),                 // 0: cabstand.v1.AttachRole
 	(*InfoRequest)(nil),             // 1: cabstand.v1.InfoRequest
@@ -3052,30 +3197,32 @@ var file_cabstand_v1_hoster_proto_goTypes = []any{
 	(*LoadModelResponse)(nil),       // 33: cabstand.v1.LoadModelResponse
 	(*UnloadModelRequest)(nil),      // 34: cabstand.v1.UnloadModelRequest
 	(*UnloadModelResponse)(nil),     // 35: cabstand.v1.UnloadModelResponse
-	(*ModelInfo)(nil),               // 36: cabstand.v1.ModelInfo
-	(*Epoch)(nil),                   // 37: cabstand.v1.Epoch
-	(*Tensor)(nil),                  // 38: cabstand.v1.Tensor
-	(*Resume)(nil),                  // 39: cabstand.v1.Resume
-	(*Record)(nil),                  // 40: cabstand.v1.Record
-	(BatchClass)(0),                 // 41: cabstand.v1.BatchClass
-	(Survival)(0),                   // 42: cabstand.v1.Survival
-	(*durationpb.Duration)(nil),     // 43: google.protobuf.Duration
-	(*Checkpoint)(nil),              // 44: cabstand.v1.Checkpoint
-	(*LiveInput)(nil),               // 45: cabstand.v1.LiveInput
-	(*Command)(nil),                 // 46: cabstand.v1.Command
-	(*TurnInput)(nil),               // 47: cabstand.v1.TurnInput
-	(EndReason)(0),                  // 48: cabstand.v1.EndReason
-	(*ErrorDetail)(nil),             // 49: cabstand.v1.ErrorDetail
-	(*CommandResult)(nil),           // 50: cabstand.v1.CommandResult
-	(SessionState)(0),               // 51: cabstand.v1.SessionState
+	(*ShareSessionRequest)(nil),     // 36: cabstand.v1.ShareSessionRequest
+	(*ShareSessionResponse)(nil),    // 37: cabstand.v1.ShareSessionResponse
+	(*ModelInfo)(nil),               // 38: cabstand.v1.ModelInfo
+	(*Epoch)(nil),                   // 39: cabstand.v1.Epoch
+	(*Tensor)(nil),                  // 40: cabstand.v1.Tensor
+	(*Resume)(nil),                  // 41: cabstand.v1.Resume
+	(*Record)(nil),                  // 42: cabstand.v1.Record
+	(BatchClass)(0),                 // 43: cabstand.v1.BatchClass
+	(Survival)(0),                   // 44: cabstand.v1.Survival
+	(*durationpb.Duration)(nil),     // 45: google.protobuf.Duration
+	(*Checkpoint)(nil),              // 46: cabstand.v1.Checkpoint
+	(*LiveInput)(nil),               // 47: cabstand.v1.LiveInput
+	(*Command)(nil),                 // 48: cabstand.v1.Command
+	(*TurnInput)(nil),               // 49: cabstand.v1.TurnInput
+	(EndReason)(0),                  // 50: cabstand.v1.EndReason
+	(*ErrorDetail)(nil),             // 51: cabstand.v1.ErrorDetail
+	(*CommandResult)(nil),           // 52: cabstand.v1.CommandResult
+	(SessionState)(0),               // 53: cabstand.v1.SessionState
 }
 var file_cabstand_v1_hoster_proto_depIdxs = []int32{
-	36, // 0: cabstand.v1.InfoResponse.models:type_name -> cabstand.v1.ModelInfo
+	38, // 0: cabstand.v1.InfoResponse.models:type_name -> cabstand.v1.ModelInfo
 	3,  // 1: cabstand.v1.InfoResponse.limits:type_name -> cabstand.v1.Limits
-	37, // 2: cabstand.v1.InferenceStreamRequest.epoch:type_name -> cabstand.v1.Epoch
-	38, // 3: cabstand.v1.InferenceStreamRequest.inputs:type_name -> cabstand.v1.Tensor
-	39, // 4: cabstand.v1.InferenceStreamRequest.resume:type_name -> cabstand.v1.Resume
-	40, // 5: cabstand.v1.InferenceStreamResponse.record:type_name -> cabstand.v1.Record
+	39, // 2: cabstand.v1.InferenceStreamRequest.epoch:type_name -> cabstand.v1.Epoch
+	40, // 3: cabstand.v1.InferenceStreamRequest.inputs:type_name -> cabstand.v1.Tensor
+	41, // 4: cabstand.v1.InferenceStreamRequest.resume:type_name -> cabstand.v1.Resume
+	42, // 5: cabstand.v1.InferenceStreamResponse.record:type_name -> cabstand.v1.Record
 	6,  // 6: cabstand.v1.InferenceStreamResponse.notice:type_name -> cabstand.v1.Notice
 	7,  // 7: cabstand.v1.Notice.opened:type_name -> cabstand.v1.Opened
 	10, // 8: cabstand.v1.Notice.queued:type_name -> cabstand.v1.Queued
@@ -3086,62 +3233,64 @@ var file_cabstand_v1_hoster_proto_depIdxs = []int32{
 	12, // 13: cabstand.v1.Notice.ack_wanted:type_name -> cabstand.v1.AckWanted
 	8,  // 14: cabstand.v1.Notice.module:type_name -> cabstand.v1.ModuleNotice
 	9,  // 15: cabstand.v1.Notice.skipped:type_name -> cabstand.v1.Skipped
-	41, // 16: cabstand.v1.Opened.batch_class:type_name -> cabstand.v1.BatchClass
-	42, // 17: cabstand.v1.Opened.survival:type_name -> cabstand.v1.Survival
-	43, // 18: cabstand.v1.Draining.deadline:type_name -> google.protobuf.Duration
-	44, // 19: cabstand.v1.CheckpointNotice.checkpoint:type_name -> cabstand.v1.Checkpoint
+	43, // 16: cabstand.v1.Opened.batch_class:type_name -> cabstand.v1.BatchClass
+	44, // 17: cabstand.v1.Opened.survival:type_name -> cabstand.v1.Survival
+	45, // 18: cabstand.v1.Draining.deadline:type_name -> google.protobuf.Duration
+	46, // 19: cabstand.v1.CheckpointNotice.checkpoint:type_name -> cabstand.v1.Checkpoint
 	17, // 20: cabstand.v1.SessionStreamRequest.open:type_name -> cabstand.v1.Open
 	18, // 21: cabstand.v1.SessionStreamRequest.attach:type_name -> cabstand.v1.Attach
 	19, // 22: cabstand.v1.SessionStreamRequest.turn:type_name -> cabstand.v1.Turn
-	45, // 23: cabstand.v1.SessionStreamRequest.input:type_name -> cabstand.v1.LiveInput
-	46, // 24: cabstand.v1.SessionStreamRequest.command:type_name -> cabstand.v1.Command
+	47, // 23: cabstand.v1.SessionStreamRequest.input:type_name -> cabstand.v1.LiveInput
+	48, // 24: cabstand.v1.SessionStreamRequest.command:type_name -> cabstand.v1.Command
 	20, // 25: cabstand.v1.SessionStreamRequest.ack:type_name -> cabstand.v1.Ack
 	21, // 26: cabstand.v1.SessionStreamRequest.cancel_turn:type_name -> cabstand.v1.CancelTurn
 	22, // 27: cabstand.v1.SessionStreamRequest.handover:type_name -> cabstand.v1.Handover
 	23, // 28: cabstand.v1.SessionStreamRequest.close:type_name -> cabstand.v1.Close
-	37, // 29: cabstand.v1.Open.epoch:type_name -> cabstand.v1.Epoch
-	39, // 30: cabstand.v1.Open.resume:type_name -> cabstand.v1.Resume
-	37, // 31: cabstand.v1.Attach.epoch:type_name -> cabstand.v1.Epoch
+	39, // 29: cabstand.v1.Open.epoch:type_name -> cabstand.v1.Epoch
+	41, // 30: cabstand.v1.Open.resume:type_name -> cabstand.v1.Resume
+	39, // 31: cabstand.v1.Attach.epoch:type_name -> cabstand.v1.Epoch
 	0,  // 32: cabstand.v1.Attach.role:type_name -> cabstand.v1.AttachRole
-	47, // 33: cabstand.v1.Turn.input:type_name -> cabstand.v1.TurnInput
-	40, // 34: cabstand.v1.SessionStreamResponse.record:type_name -> cabstand.v1.Record
+	49, // 33: cabstand.v1.Turn.input:type_name -> cabstand.v1.TurnInput
+	42, // 34: cabstand.v1.SessionStreamResponse.record:type_name -> cabstand.v1.Record
 	6,  // 35: cabstand.v1.SessionStreamResponse.notice:type_name -> cabstand.v1.Notice
 	25, // 36: cabstand.v1.SessionStreamResponse.closed:type_name -> cabstand.v1.Closed
 	24, // 37: cabstand.v1.SessionStreamResponse.more:type_name -> cabstand.v1.SessionStreamResponse
-	48, // 38: cabstand.v1.Closed.reason:type_name -> cabstand.v1.EndReason
-	49, // 39: cabstand.v1.Closed.error:type_name -> cabstand.v1.ErrorDetail
-	37, // 40: cabstand.v1.SessionUpdateRequest.epoch:type_name -> cabstand.v1.Epoch
+	50, // 38: cabstand.v1.Closed.reason:type_name -> cabstand.v1.EndReason
+	51, // 39: cabstand.v1.Closed.error:type_name -> cabstand.v1.ErrorDetail
+	39, // 40: cabstand.v1.SessionUpdateRequest.epoch:type_name -> cabstand.v1.Epoch
 	20, // 41: cabstand.v1.SessionUpdateRequest.ack:type_name -> cabstand.v1.Ack
-	46, // 42: cabstand.v1.SessionUpdateRequest.command:type_name -> cabstand.v1.Command
+	48, // 42: cabstand.v1.SessionUpdateRequest.command:type_name -> cabstand.v1.Command
 	21, // 43: cabstand.v1.SessionUpdateRequest.cancel_turn:type_name -> cabstand.v1.CancelTurn
 	22, // 44: cabstand.v1.SessionUpdateRequest.handover:type_name -> cabstand.v1.Handover
-	44, // 45: cabstand.v1.SessionUpdateResponse.checkpoint:type_name -> cabstand.v1.Checkpoint
-	50, // 46: cabstand.v1.SessionUpdateResponse.result:type_name -> cabstand.v1.CommandResult
-	51, // 47: cabstand.v1.SessionStatusResponse.state:type_name -> cabstand.v1.SessionState
-	48, // 48: cabstand.v1.SessionStatusResponse.end_reason:type_name -> cabstand.v1.EndReason
-	49, // 49: cabstand.v1.SessionStatusResponse.error:type_name -> cabstand.v1.ErrorDetail
-	37, // 50: cabstand.v1.CloseSessionRequest.epoch:type_name -> cabstand.v1.Epoch
-	48, // 51: cabstand.v1.CloseSessionResponse.reason:type_name -> cabstand.v1.EndReason
-	36, // 52: cabstand.v1.LoadModelResponse.model:type_name -> cabstand.v1.ModelInfo
-	43, // 53: cabstand.v1.UnloadModelRequest.deadline:type_name -> google.protobuf.Duration
+	46, // 45: cabstand.v1.SessionUpdateResponse.checkpoint:type_name -> cabstand.v1.Checkpoint
+	52, // 46: cabstand.v1.SessionUpdateResponse.result:type_name -> cabstand.v1.CommandResult
+	53, // 47: cabstand.v1.SessionStatusResponse.state:type_name -> cabstand.v1.SessionState
+	50, // 48: cabstand.v1.SessionStatusResponse.end_reason:type_name -> cabstand.v1.EndReason
+	51, // 49: cabstand.v1.SessionStatusResponse.error:type_name -> cabstand.v1.ErrorDetail
+	39, // 50: cabstand.v1.CloseSessionRequest.epoch:type_name -> cabstand.v1.Epoch
+	50, // 51: cabstand.v1.CloseSessionResponse.reason:type_name -> cabstand.v1.EndReason
+	38, // 52: cabstand.v1.LoadModelResponse.model:type_name -> cabstand.v1.ModelInfo
+	45, // 53: cabstand.v1.UnloadModelRequest.deadline:type_name -> google.protobuf.Duration
 	1,  // 54: cabstand.v1.HosterService.rpc_info:input_type -> cabstand.v1.InfoRequest
 	4,  // 55: cabstand.v1.HosterService.rpc_inference_stream:input_type -> cabstand.v1.InferenceStreamRequest
 	16, // 56: cabstand.v1.HosterService.rpc_session_stream:input_type -> cabstand.v1.SessionStreamRequest
 	26, // 57: cabstand.v1.HosterService.rpc_session_update:input_type -> cabstand.v1.SessionUpdateRequest
 	28, // 58: cabstand.v1.HosterService.rpc_session_status:input_type -> cabstand.v1.SessionStatusRequest
-	30, // 59: cabstand.v1.HosterService.rpc_close_session:input_type -> cabstand.v1.CloseSessionRequest
-	32, // 60: cabstand.v1.HosterService.rpc_load_model:input_type -> cabstand.v1.LoadModelRequest
-	34, // 61: cabstand.v1.HosterService.rpc_unload_model:input_type -> cabstand.v1.UnloadModelRequest
-	2,  // 62: cabstand.v1.HosterService.rpc_info:output_type -> cabstand.v1.InfoResponse
-	5,  // 63: cabstand.v1.HosterService.rpc_inference_stream:output_type -> cabstand.v1.InferenceStreamResponse
-	24, // 64: cabstand.v1.HosterService.rpc_session_stream:output_type -> cabstand.v1.SessionStreamResponse
-	27, // 65: cabstand.v1.HosterService.rpc_session_update:output_type -> cabstand.v1.SessionUpdateResponse
-	29, // 66: cabstand.v1.HosterService.rpc_session_status:output_type -> cabstand.v1.SessionStatusResponse
-	31, // 67: cabstand.v1.HosterService.rpc_close_session:output_type -> cabstand.v1.CloseSessionResponse
-	33, // 68: cabstand.v1.HosterService.rpc_load_model:output_type -> cabstand.v1.LoadModelResponse
-	35, // 69: cabstand.v1.HosterService.rpc_unload_model:output_type -> cabstand.v1.UnloadModelResponse
-	62, // [62:70] is the sub-list for method output_type
-	54, // [54:62] is the sub-list for method input_type
+	36, // 59: cabstand.v1.HosterService.rpc_share_session:input_type -> cabstand.v1.ShareSessionRequest
+	30, // 60: cabstand.v1.HosterService.rpc_close_session:input_type -> cabstand.v1.CloseSessionRequest
+	32, // 61: cabstand.v1.HosterService.rpc_load_model:input_type -> cabstand.v1.LoadModelRequest
+	34, // 62: cabstand.v1.HosterService.rpc_unload_model:input_type -> cabstand.v1.UnloadModelRequest
+	2,  // 63: cabstand.v1.HosterService.rpc_info:output_type -> cabstand.v1.InfoResponse
+	5,  // 64: cabstand.v1.HosterService.rpc_inference_stream:output_type -> cabstand.v1.InferenceStreamResponse
+	24, // 65: cabstand.v1.HosterService.rpc_session_stream:output_type -> cabstand.v1.SessionStreamResponse
+	27, // 66: cabstand.v1.HosterService.rpc_session_update:output_type -> cabstand.v1.SessionUpdateResponse
+	29, // 67: cabstand.v1.HosterService.rpc_session_status:output_type -> cabstand.v1.SessionStatusResponse
+	37, // 68: cabstand.v1.HosterService.rpc_share_session:output_type -> cabstand.v1.ShareSessionResponse
+	31, // 69: cabstand.v1.HosterService.rpc_close_session:output_type -> cabstand.v1.CloseSessionResponse
+	33, // 70: cabstand.v1.HosterService.rpc_load_model:output_type -> cabstand.v1.LoadModelResponse
+	35, // 71: cabstand.v1.HosterService.rpc_unload_model:output_type -> cabstand.v1.UnloadModelResponse
+	63, // [63:72] is the sub-list for method output_type
+	54, // [54:63] is the sub-list for method input_type
 	54, // [54:54] is the sub-list for extension type_name
 	54, // [54:54] is the sub-list for extension extendee
 	0,  // [0:54] is the sub-list for field type_name
@@ -3198,7 +3347,7 @@ func file_cabstand_v1_hoster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cabstand_v1_hoster_proto_rawDesc), len(file_cabstand_v1_hoster_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ const (
 	HosterService_RpcSessionStream_FullMethodName   = "/cabstand.v1.HosterService/rpc_session_stream"
 	HosterService_RpcSessionUpdate_FullMethodName   = "/cabstand.v1.HosterService/rpc_session_update"
 	HosterService_RpcSessionStatus_FullMethodName   = "/cabstand.v1.HosterService/rpc_session_status"
+	HosterService_RpcShareSession_FullMethodName    = "/cabstand.v1.HosterService/rpc_share_session"
 	HosterService_RpcCloseSession_FullMethodName    = "/cabstand.v1.HosterService/rpc_close_session"
 	HosterService_RpcLoadModel_FullMethodName       = "/cabstand.v1.HosterService/rpc_load_model"
 	HosterService_RpcUnloadModel_FullMethodName     = "/cabstand.v1.HosterService/rpc_unload_model"
@@ -45,6 +46,8 @@ type HosterServiceClient interface {
 	RpcSessionUpdate(ctx context.Context, in *SessionUpdateRequest, opts ...grpc.CallOption) (*SessionUpdateResponse, error)
 	// State, position, turn, and the reason if ended.
 	RpcSessionStatus(ctx context.Context, in *SessionStatusRequest, opts ...grpc.CallOption) (*SessionStatusResponse, error)
+	// A ticket with which another principal watches a session of the caller's, and does nothing else.
+	RpcShareSession(ctx context.Context, in *ShareSessionRequest, opts ...grpc.CallOption) (*ShareSessionResponse, error)
 	// Ends it now.
 	RpcCloseSession(ctx context.Context, in *CloseSessionRequest, opts ...grpc.CallOption) (*CloseSessionResponse, error)
 	// Administrators: loads a model (version) from the repository, or the newest one.
@@ -123,6 +126,16 @@ func (c *hosterServiceClient) RpcSessionStatus(ctx context.Context, in *SessionS
 	return out, nil
 }
 
+func (c *hosterServiceClient) RpcShareSession(ctx context.Context, in *ShareSessionRequest, opts ...grpc.CallOption) (*ShareSessionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShareSessionResponse)
+	err := c.cc.Invoke(ctx, HosterService_RpcShareSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *hosterServiceClient) RpcCloseSession(ctx context.Context, in *CloseSessionRequest, opts ...grpc.CallOption) (*CloseSessionResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CloseSessionResponse)
@@ -169,6 +182,8 @@ type HosterServiceServer interface {
 	RpcSessionUpdate(context.Context, *SessionUpdateRequest) (*SessionUpdateResponse, error)
 	// State, position, turn, and the reason if ended.
 	RpcSessionStatus(context.Context, *SessionStatusRequest) (*SessionStatusResponse, error)
+	// A ticket with which another principal watches a session of the caller's, and does nothing else.
+	RpcShareSession(context.Context, *ShareSessionRequest) (*ShareSessionResponse, error)
 	// Ends it now.
 	RpcCloseSession(context.Context, *CloseSessionRequest) (*CloseSessionResponse, error)
 	// Administrators: loads a model (version) from the repository, or the newest one.
@@ -199,6 +214,9 @@ func (UnimplementedHosterServiceServer) RpcSessionUpdate(context.Context, *Sessi
 }
 func (UnimplementedHosterServiceServer) RpcSessionStatus(context.Context, *SessionStatusRequest) (*SessionStatusResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method RpcSessionStatus not implemented")
+}
+func (UnimplementedHosterServiceServer) RpcShareSession(context.Context, *ShareSessionRequest) (*ShareSessionResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RpcShareSession not implemented")
 }
 func (UnimplementedHosterServiceServer) RpcCloseSession(context.Context, *CloseSessionRequest) (*CloseSessionResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method RpcCloseSession not implemented")
@@ -302,6 +320,24 @@ func _HosterService_RpcSessionStatus_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HosterService_RpcShareSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShareSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HosterServiceServer).RpcShareSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HosterService_RpcShareSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HosterServiceServer).RpcShareSession(ctx, req.(*ShareSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _HosterService_RpcCloseSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CloseSessionRequest)
 	if err := dec(in); err != nil {
@@ -374,6 +410,10 @@ var HosterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "rpc_session_status",
 			Handler:    _HosterService_RpcSessionStatus_Handler,
+		},
+		{
+			MethodName: "rpc_share_session",
+			Handler:    _HosterService_RpcShareSession_Handler,
 		},
 		{
 			MethodName: "rpc_close_session",

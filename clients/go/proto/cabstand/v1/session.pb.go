@@ -887,7 +887,9 @@ type EndOfTurn struct {
 	// For people: why an orderly turn computed nothing. Empty for any other turn.
 	Note string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
 	// Language models, and models of texts, only; where `reason` is no error.
-	Generation    *Generation `protobuf:"bytes,6,opt,name=generation,proto3" json:"generation,omitempty"`
+	Generation *Generation `protobuf:"bytes,6,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Of a module: its session takes another turn. Without it the session of a module ends with its turn.
+	GoesOn        bool `protobuf:"varint,7,opt,name=goes_on,json=goesOn,proto3" json:"goes_on,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -962,6 +964,13 @@ func (x *EndOfTurn) GetGeneration() *Generation {
 		return x.Generation
 	}
 	return nil
+}
+
+func (x *EndOfTurn) GetGoesOn() bool {
+	if x != nil {
+		return x.GoesOn
+	}
+	return false
 }
 
 // What became of an answer of a language model. Models of texts tell of what they read alone.
@@ -1641,7 +1650,7 @@ const file_cabstand_v1_session_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04json\x18\x02 \x01(\tR\x04json\"\"\n" +
 	"\fAppliedInput\x12\x12\n" +
-	"\x04part\x18\x01 \x01(\x03R\x04part\"\x87\x02\n" +
+	"\x04part\x18\x01 \x01(\x03R\x04part\"\xa0\x02\n" +
 	"\tEndOfTurn\x12.\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x16.cabstand.v1.EndReasonR\x06reason\x12.\n" +
 	"\x05error\x18\x02 \x01(\v2\x18.cabstand.v1.ErrorDetailR\x05error\x127\n" +
@@ -1652,7 +1661,8 @@ const file_cabstand_v1_session_proto_rawDesc = "" +
 	"\x04note\x18\x05 \x01(\tR\x04note\x127\n" +
 	"\n" +
 	"generation\x18\x06 \x01(\v2\x17.cabstand.v1.GenerationR\n" +
-	"generation\"\xae\x01\n" +
+	"generation\x12\x17\n" +
+	"\agoes_on\x18\a \x01(\bR\x06goesOn\"\xae\x01\n" +
 	"\n" +
 	"Generation\x121\n" +
 	"\x06finish\x18\x01 \x01(\x0e2\x19.cabstand.v1.FinishReasonR\x06finish\x12#\n" +

@@ -39,8 +39,9 @@ interface Seat {
   readonly open: Open;
   readonly flags: SessionFlags;
   session: ModuleSession | undefined;
-  /** Its turn is over. */
+  /** Its code has come to its end; the error where that was between two turns. */
   ended: boolean;
+  fault: CabstandError | undefined;
 }
 
 export class AuthorThread {
@@ -83,9 +84,10 @@ export class AuthorThread {
       ),
       commands: author.commands,
       contextOf: (session, scope) => new Context(session, scope),
-      save: (saved, turn) => this.#saved.write(saved, turn),
+      save: (saved, within) => this.#saved.write(saved, within),
       breathe: () => this.#breathe(),
       flush: () => this.#flush(),
+      turnOver: (sequence) => this.#port.tell({ kind: 'turnOver', sequence }),
       log: (level, message, sequence) => this.log(level, message, sequence),
     };
   }
@@ -105,7 +107,9 @@ export class AuthorThread {
     }
     if (message.kind === 'open') {
       const flags = this.#flags.at(message.place);
-      this.#seats.set(message.sequence, { open: message, flags, session: undefined, ended: false });
+      this.#seats.set(message.sequence, {
+        ...{ open: message, flags, session: undefined, ended: false, fault: undefined },
+      });
       return;
     }
     const seat = this.#seats.get(message.sequence);
@@ -121,7 +125,7 @@ export class AuthorThread {
     const session = seat?.session;
     if (session === undefined) return;
     // What is for another turn was under way when that ended.
-    if ('turn' in message && message.turn !== session.turn.number) return;
+    if ('turn' in message && (session.between || message.turn !== session.turn.number)) return;
     switch (message.kind) {
       case 'part':
         session.addPart(message.part);
@@ -166,8 +170,9 @@ export class AuthorThread {
   #begin(seat: Seat, given: Turn): void {
     const { sequence, session: name } = seat.open;
     try {
-      if (seat.session !== undefined)
+      if (seat.session?.between === false)
         throw new CabstandError('SESSION_BUSY', `turn ${seat.session.turn.number} still runs`);
+      if (seat.fault !== undefined) throw seat.fault;
       if (seat.ended)
         throw new CabstandError(
           'SESSION_ENDED',
@@ -177,6 +182,10 @@ export class AuthorThread {
       seat.flags.alive();
       const parameters = resolveParameters(this.#parameters, given.parameters);
       const turn = { ...given, parameters };
+      if (seat.session !== undefined) {
+        seat.session.begin(turn);
+        return;
+      }
       const saved = this.#beginning(seat.open, turn);
       seat.session = new ModuleSession(sequence, name, turn, saved, seat.flags, this.#host);
     } catch (error) {
@@ -209,6 +218,7 @@ export class AuthorThread {
     session.leave();
     seat.session = undefined;
     seat.ended = true;
+    if (session.between) seat.fault = session.fault;
     if (session.closed) {
       this.#free(session.id);
       return;

@@ -9,17 +9,25 @@ import type { EmitOptions } from './calls';
 import { checkpoint } from './checkpoint';
 import type { Outputs } from './emit';
 import type { Readers, Stop } from './flags';
+import { SessionOver } from './failure';
 import { jsonOf } from './limits';
+import type { Turn } from './messages';
+import { nextTurn } from './next-turn';
 import type { Scope } from './scope';
 import type { ModuleSession } from './session';
 
 type OrtTensors = Record<string, OrtTensor>;
 
+/** What `ctx` says of the turn from now on. */
+interface NextTurn extends Pick<Turn, 'number' | 'prompt' | 'parameters'> {
+  readonly inputs: Readonly<OrtTensors>;
+}
+
 /** Of the loop, or of one run of a command's handler; both see the same session. */
 export class Context {
   readonly #session: ModuleSession;
   readonly #scope: Scope;
-  #inputs: Readonly<OrtTensors> | undefined;
+  #inputs: { readonly turn: Turn; readonly tensors: Readonly<OrtTensors> } | undefined;
   readonly log: AuthorLog;
 
   constructor(session: ModuleSession, scope: Scope) {
@@ -32,6 +40,10 @@ export class Context {
     return this.#session.name;
   }
 
+  get turn(): number {
+    return this.#session.turn.number;
+  }
+
   get parameters(): Readonly<Record<string, unknown>> {
     return this.#session.turn.parameters;
   }
@@ -41,7 +53,9 @@ export class Context {
   }
 
   get inputs(): Readonly<OrtTensors> {
-    return (this.#inputs ??= ortTensors(this.#session.turn.inputs));
+    const { turn } = this.#session;
+    if (this.#inputs?.turn !== turn) this.#inputs = { turn, tensors: ortTensors(turn.inputs) };
+    return this.#inputs.tensors;
   }
 
   get state(): unknown {
@@ -105,6 +119,20 @@ export class Context {
   checkpoint(): Promise<void> {
     const run = (): Promise<void> => checkpoint(this.#session, this.#scope);
     return this.#session.call(this.#scope, 'checkpoint', run, false);
+  }
+
+  async nextTurn(): Promise<NextTurn | undefined> {
+    const session = this.#session;
+    try {
+      const run = (): Promise<Turn | undefined> => nextTurn(session, this.#scope);
+      const turn = await session.call(this.#scope, 'nextTurn', run, false);
+      if (turn === undefined) return undefined;
+      const { number, prompt, parameters } = turn;
+      return { number, prompt, parameters, inputs: this.inputs };
+    } catch (error) {
+      if (error instanceof SessionOver && session.closed) return undefined;
+      throw error;
+    }
   }
 
   record(name: string, make: () => unknown): Promise<unknown> {

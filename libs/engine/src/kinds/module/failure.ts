@@ -157,3 +157,17 @@ export function concurrent(call: string): CabstandError {
     { metadata: { problem: 'concurrent_call' } },
   );
 }
+
+/** By `problem`, or by reason. */
+const ENDING: ReadonlySet<string> = new Set([
+  'not_deterministic',
+  'uncommitted',
+  'TURN_OUT_OF_ORDER',
+  'COMMAND_CONFLICT',
+  'LIMIT_EXCEEDED',
+]);
+
+/** Whether a rule of the runtime was broken, which ends the session even if its author catches it. */
+export function endsSession(error: unknown): error is CabstandError {
+  return CabstandError.is(error) && ENDING.has(error.metadata.problem ?? error.reason);
+}

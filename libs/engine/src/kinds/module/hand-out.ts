@@ -56,6 +56,11 @@ export class HandOut {
     this.#inbox.add(call);
   }
 
+  /** See `CommandInbox.forget`. */
+  forget(): void {
+    this.#inbox.forget();
+  }
+
   /** Carries out those that are due at this call. */
   async all(): Promise<void> {
     const session = this.#session;

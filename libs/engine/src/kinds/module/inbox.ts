@@ -91,6 +91,13 @@ export class CommandInbox {
     this.#next = call.number + 1;
   }
 
+  /** Those that wait are given to the next turn: whoever sent them sends them once more. */
+  forget(): void {
+    for (const number of this.#waiting.keys()) this.#known.delete(number);
+    this.#waiting.clear();
+    this.#unnumbered.length = 0;
+  }
+
   #remember(number: number, content: string): void {
     this.#known.set(number, content);
     const oldest = number - REMEMBERED;

@@ -119,6 +119,8 @@ export type FromThread =
       readonly turn: number;
       readonly stray: boolean;
     }
+  /** The turn's end was written, and its author waits for the next one. */
+  | { readonly kind: 'turnOver'; readonly sequence: number }
   /** The session is over and its place may be used again. */
   | { readonly kind: 'freed'; readonly sequence: number }
   | {

@@ -27,6 +27,8 @@ export interface ModuleOptions {
 interface Place {
   readonly number: number;
   readonly flags: SessionFlags;
+  /** `between`: the author waits for the next turn; `closed`: none comes. */
+  phase: 'open' | 'between' | 'closed';
 }
 
 /** How long an author's `unload` may take. */
@@ -130,6 +132,8 @@ export class ModuleRuntime implements Runtime {
     if (place === undefined) return;
     switch (frame.type) {
       case 'TURN':
+        if (place.phase === 'between') place.flags.forgetStop();
+        place.phase = 'open';
         this.#watch.began(sequence, place.flags, performance.now());
         this.#worker.tell(turnOf(frame));
         return;
@@ -143,16 +147,18 @@ export class ModuleRuntime implements Runtime {
         this.#worker.tell({ kind: 'snapshot', sequence });
         return;
       case 'STOP':
-        this.#stop(sequence, frame.reason, frame.graceMs);
+        // It was for the turn that is over.
+        if (place.phase === 'open') this.#stop(sequence, frame.reason, frame.graceMs);
         return;
       case 'READERS':
         place.flags.readers = frame;
         return;
       case 'CANCEL':
-        this.#stop(sequence, 'cancelled', this.#graceMs);
+        if (place.phase === 'open') this.#stop(sequence, 'cancelled', this.#graceMs);
         return;
       case 'CLOSE':
         this.#stop(sequence, 'stopped', this.#graceMs);
+        place.phase = 'closed';
         this.#worker.tell({ kind: 'close', sequence });
     }
   }
@@ -171,6 +177,8 @@ export class ModuleRuntime implements Runtime {
   }
 
   async unload(): Promise<boolean> {
+    for (const [sequence, { phase }] of this.#places)
+      if (phase === 'between') this.#stop(sequence, 'evicted', this.#graceMs);
     if (this.#watch.idle) return await this.#worker.unload(UNLOAD_MS);
     for (const sequence of this.#places.keys()) this.#stop(sequence, 'evicted', this.#graceMs);
     const calm = await new Promise<boolean>((resolve) => {
@@ -190,7 +198,7 @@ export class ModuleRuntime implements Runtime {
     if (number === undefined) return;
     const flags = this.#flags.at(number);
     flags.clear();
-    this.#places.set(sequence, { number, flags });
+    this.#places.set(sequence, { number, flags, phase: 'open' });
     this.#worker.tell(openOf(frame, number));
   }
 
@@ -204,7 +212,10 @@ export class ModuleRuntime implements Runtime {
   }
 
   #stop(sequence: number, reason: StopReason, graceMs: number): void {
-    this.#places.get(sequence)?.flags.stop(reason);
+    const place = this.#places.get(sequence);
+    place?.flags.stop(reason);
+    // Its code has time to come to its end, as it has in a turn.
+    if (place?.phase === 'between') this.#watch.began(sequence, place.flags, performance.now());
     this.#watch.stopped(sequence, graceMs, performance.now());
     this.#worker.tell({ kind: 'wake', sequence });
   }
@@ -233,6 +244,9 @@ export class ModuleRuntime implements Runtime {
         this.#over(message.sequence);
         if (message.stray) this.#strayed(message.sequence);
         return;
+      case 'turnOver':
+        this.#turnOver(message.sequence);
+        return;
       case 'freed':
         this.#over(message.sequence);
         this.#freed(message.sequence);
@@ -253,6 +267,15 @@ export class ModuleRuntime implements Runtime {
   #over(sequence: number): void {
     this.#watch.ended(sequence);
     if (this.#watch.idle) this.#calm?.();
+  }
+
+  #turnOver(sequence: number): void {
+    const place = this.#places.get(sequence);
+    // A session that was closed meanwhile comes to its end.
+    if (place?.phase !== 'open' || place.flags.stopped === 'evicted') return;
+    place.phase = 'between';
+    place.flags.forgetStop();
+    this.#over(sequence);
   }
 
   #strayed(sequence: number): void {

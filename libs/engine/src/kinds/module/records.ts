@@ -144,9 +144,10 @@ export class Records {
     this.#groupBytes = 0;
   }
 
-  snapshot(item: Pick<SnapshotItem, 'data' | 'records' | 'partsTaken'>): void {
+  /** @param ended the turn's end follows */
+  snapshot(item: Pick<SnapshotItem, 'data' | 'records' | 'partsTaken'>, ended = false): void {
     const { sequence, turn, out } = this.#options;
-    out.snapshot({ sequence, turn, ...item, steps: item.records, ended: false });
+    out.snapshot({ sequence, turn, ...item, steps: item.records, ended });
   }
 
   #keep(item: RecordItem, passedOver: boolean): void {

@@ -32,7 +32,7 @@ export async function ride(session: ModuleSession, module: AuthorModule): Promis
     if (outcome.kind === 'threw')
       session.host.log('error', `endSession: ${stackOf(outcome.thrown)}`, session.id);
   }
-  if (!session.closed) writeEnd(session, end);
+  if (!session.closed && !session.between) writeEnd(session, end);
   return outcome.kind === 'abandoned';
 }
 

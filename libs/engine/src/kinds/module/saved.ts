@@ -1,5 +1,6 @@
 /** Where a session stands: what its snapshots hold, and what it begins from. */
 import { fingerprintOf } from '../../snapshot/header';
+import type { Position } from '../../snapshot/header';
 import { unfit } from '../../snapshot/bytes';
 import type { Author } from './author';
 import type { Turn } from './messages';
@@ -51,15 +52,17 @@ export class SavedFormat {
     this.#warn = warn;
   }
 
-  /** @throws CabstandError MODULE_FAILED for a state that cannot be copied or is too large */
-  write(saved: Saved, { number: turn, parameters }: Turn): Buffer {
+  /**
+   * @param within the turn that runs; undefined between two turns
+   * @throws CabstandError MODULE_FAILED for a state that cannot be copied or is too large
+   */
+  write(saved: Saved, within: Turn | undefined): Buffer {
     const { records, parts: partsTaken, state, ...rest } = saved;
     const { module, stateVersion } = this.#author;
     const kept = module.snapshot === undefined ? state : module.snapshot(state);
     if (!this.#looked) this.#look(kept);
-    const fingerprint = fingerprintOf(parameters);
     return this.#format.write({
-      position: { turn, records, steps: records, fingerprint },
+      position: within && positionOf(within, records),
       stateVersion,
       partsTaken,
       ...rest,
@@ -77,16 +80,18 @@ export class SavedFormat {
   }
 
   /** @throws CabstandError CHECKPOINT_INVALID for one that is not of this module and this turn */
-  read(bytes: Uint8Array, { number, parameters }: Turn): Saved {
+  read(bytes: Uint8Array, { number, parameters, live, continued }: Turn): Saved {
     const { position, stateVersion, partsTaken, state, ...rest } = this.#format.read(bytes);
-    if (position?.turn !== number || !position.fingerprint.equals(fingerprintOf(parameters)))
-      throw unfit('turn', `it belongs to another turn than ${number}, or to none`);
-    return {
-      ...rest,
-      records: position.records,
-      parts: partsTaken,
-      state: this.#restored(state, stateVersion),
-    };
+    const fits =
+      position === undefined
+        ? !continued
+        : position.turn === number && position.fingerprint.equals(fingerprintOf(parameters));
+    if (!fits) throw unfit('turn', `it belongs to another turn than ${number}, or to none`);
+    const within =
+      position === undefined
+        ? { records: 0, parts: 0, inputEnded: !live }
+        : { records: position.records, parts: partsTaken };
+    return { ...rest, ...within, state: this.#restored(state, stateVersion) };
   }
 
   #restored(data: unknown, from: number): unknown {
@@ -99,4 +104,8 @@ export class SavedFormat {
     const current = from === stateVersion ? data : migrate?.(data, from);
     return module.restore === undefined ? current : module.restore(current);
   }
+}
+
+function positionOf({ number: turn, parameters }: Turn, records: number): Position {
+  return { turn, records, steps: records, fingerprint: fingerprintOf(parameters) };
 }

@@ -1,21 +1,22 @@
 /** One session in the author's thread: his calls one by one, what came for them, and the end of it all. */
-import { CabstandError } from '@cabstand/core';
+import type { CabstandError } from '@cabstand/core';
 import type { DeclaredOutput } from '@cabstand/model';
 import type { LogLevel } from '../../frames/module-frames';
 import type { StepWriter } from '../../output/step-writer';
 import { Account } from './account';
+import { booksOf } from './books';
 import type { Commands } from './commands';
-import { SessionOver, concurrent, staleHandler } from './failure';
+import { SessionOver, concurrent, endsSession, staleHandler } from './failure';
 import type { Readers, SessionFlags, Stop } from './flags';
 import { HandOut } from './hand-out';
-import { PartInbox } from './inbox';
+import type { PartInbox } from './inbox';
 import type { CommandCall } from './inbox';
 import type { Part, ThreadData, Turn } from './messages';
 import { NoticeLimit } from './notices';
 import { SeededRandom } from './random';
-import { Records } from './records';
-import type { NewRecord } from './records';
-import { ReplayLog, notDeterministic } from './replay';
+import type { NewRecord, Records } from './records';
+import { notDeterministic } from './replay';
+import type { ReplayLog } from './replay';
 import type { Saved } from './saved';
 import type { Schema } from './schema';
 import { scopeOf } from './scope';
@@ -33,11 +34,13 @@ export interface SessionHost {
   /** What the author is given for a session, or for one run of a handler. */
   contextOf(session: ModuleSession, scope: Scope): unknown;
   /** As bytes. @throws CabstandError MODULE_FAILED where the author's state cannot be saved */
-  save(saved: Saved, turn: Turn): Buffer;
+  save(saved: Saved, within: Turn | undefined): Buffer;
   /** Takes what has come from main; another session's loop may have its turn. */
   breathe(): Promise<void>;
   /** Sends what was written. */
   flush(): void;
+  /** The turn's end was written; the next one may come. */
+  turnOver(sequence: number): void;
   log(level: LogLevel, message: string, sequence: number): void;
 }
 
@@ -47,12 +50,11 @@ const UNWIND_MS = 1000;
 export class ModuleSession {
   readonly id: number;
   readonly name: string;
-  readonly turn: Turn;
   readonly host: SessionHost;
   readonly context: unknown;
-  readonly records: Records;
-  readonly replay: ReplayLog;
-  readonly parts: PartInbox;
+  records: Records;
+  replay: ReplayLog;
+  parts: PartInbox;
   readonly random: SeededRandom;
   readonly snapshots: Snapshots;
   readonly notices: NoticeLimit;
@@ -62,13 +64,15 @@ export class ModuleSession {
   readonly #flags: SessionFlags;
   readonly #account: Account;
   readonly #commands: HandOut;
-  readonly #stop = new AbortController();
+  #stop = new AbortController();
   readonly #loop = scopeOf('loop');
   #abandon: () => void = () => undefined;
   #unwinding: NodeJS.Timeout | undefined;
   /** Number of the author's call, and of the one after it. */
   #point: number;
   #nextPoint: number;
+  #turn: Turn;
+  #between = false;
   #closed = false;
   #over = false;
   #fault: CabstandError | undefined;
@@ -82,36 +86,22 @@ export class ModuleSession {
     flags: SessionFlags,
     host: SessionHost,
   ) {
-    const { survival, replayCheck, limits } = host.data;
     this.id = id;
     this.name = name;
-    this.turn = turn;
+    this.#turn = turn;
     this.host = host;
     this.state = saved.state;
     this.random = new SeededRandom(saved.random);
-    this.parts = new PartInbox(saved.parts, saved.inputEnded);
-    this.replay = new ReplayLog(turn.replay);
-    this.records = new Records({
-      sequence: id,
-      turn: turn.number,
-      out: host.out,
-      survival,
-      replayCheck,
-      uncommittedRecords: limits.uncommittedRecords,
-      uncommittedBytes: limits.uncommittedBytes,
-      records: saved.records,
-      chain: saved.chain,
-      replay: turn.replay,
-      spend: (records, bytes) => flags.spend(records, bytes),
-    });
     this.snapshots = new Snapshots((snapshot) => {
       this.records.snapshot(snapshot);
       host.flush();
     });
     this.notices = new NoticeLimit((message) => host.log('warn', message, id));
     this.#flags = flags;
+    const books = booksOf(id, turn, saved, host, flags);
+    ({ records: this.records, replay: this.replay, parts: this.parts } = books);
     this.#account = new Account(flags);
-    this.#commands = new HandOut(this, saved.commands, limits.commandsWaiting);
+    this.#commands = new HandOut(this, saved.commands, host.data.limits.commandsWaiting);
     this.#point = saved.point;
     this.#nextPoint = saved.point;
     this.abandoned = new Promise((resolve) => {
@@ -122,6 +112,17 @@ export class ModuleSession {
   }
 
   // What comes from outside.
+
+  /** The next turn, which the author waits for. */
+  begin(turn: Turn): void {
+    const saved = { records: 0, chain: this.records.chain, parts: 0, inputEnded: !turn.live };
+    Object.assign(this, booksOf(this.id, turn, saved, this.host, this.#flags));
+    this.#turn = turn;
+    this.#between = false;
+    this.#stop = new AbortController();
+    this.#orFail(() => this.records.begin());
+    this.wake();
+  }
 
   /** Flags have changed, or something has come. */
   wake(): void {
@@ -182,6 +183,16 @@ export class ModuleSession {
   }
 
   // How it stands.
+
+  /** The turn that runs, or ran last. */
+  get turn(): Turn {
+    return this.#turn;
+  }
+
+  /** No turn runs: the author waits for the next one. */
+  get between(): boolean {
+    return this.#between;
+  }
 
   get closed(): boolean {
     return this.#closed;
@@ -289,6 +300,24 @@ export class ModuleSession {
     if (this.#over || this.#closed) throw new SessionOver(this);
   }
 
+  /** The turn's end was written, but not sent. */
+  turnEnded(): void {
+    this.#between = true;
+    this.#commands.forget();
+    this.snapshots.pass();
+    // Main has to know before anybody can answer the end with another turn.
+    this.host.turnOver(this.id);
+    this.host.flush();
+  }
+
+  /** Waits for the next turn. @throws SessionOver where none comes */
+  async comingTurn(scope: Scope): Promise<Turn> {
+    await this.until(scope, () => !this.#between || this.#flags.stopped === 'evicted', false);
+    if (this.#between) this.close();
+    this.check();
+    return this.#turn;
+  }
+
   /** Makes a record of this call. */
   put(...record: NewRecord): void {
     this.check();
@@ -348,8 +377,7 @@ export class ModuleSession {
     try {
       return run();
     } catch (error) {
-      if (!CabstandError.is(error) || !ENDING.has(error.metadata.problem ?? error.reason))
-        throw error;
+      if (!endsSession(error)) throw error;
       this.fail(error);
       return undefined;
     }
@@ -361,12 +389,3 @@ export class ModuleSession {
     if (stopped !== undefined && !this.#stop.signal.aborted) this.#stop.abort(stopped);
   }
 }
-
-/** By `problem`, or by reason. */
-const ENDING: ReadonlySet<string> = new Set([
-  'not_deterministic',
-  'uncommitted',
-  'TURN_OUT_OF_ORDER',
-  'COMMAND_CONFLICT',
-  'LIMIT_EXCEEDED',
-]);
