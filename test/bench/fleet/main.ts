@@ -250,7 +250,7 @@ function report(
     },
     {
       what: `router, with ${format(handedOut, 0)} hand-outs a second beside`,
-      value: percent(busy.cpu),
+      value: `${percent(busy.cpu)}, ${format(((busy.cpu - quiet.cpu) * 1e6) / handedOut, 0)} microseconds each`,
     },
     {
       what: 'a hand-out there and back, p50 and p99',

@@ -93,9 +93,14 @@ export class Probes {
     this.#fill();
   }
 
-  /** A heartbeat has cleared what it was to be probed for, if it still waits in line for nothing else. */
+  /** A heartbeat has cleared what it was to be probed for, if nothing else. */
   withdraw(node: Node): void {
-    if (this.#line.get(node) !== 'heartbeat') return;
+    const watched = this.#watched.get(node);
+    if (watched === undefined || this.#running.has(node)) return;
+    // After a probe that was well it is tried again for missing heartbeats only.
+    const again = watched.timer !== undefined && watched.failures === 0;
+    if (!again && this.#line.get(node) !== 'heartbeat') return;
+    watched.timer?.cancel();
     this.#line.delete(node);
     if (!this.#newcomers.has(node)) this.#watched.delete(node);
   }
