@@ -106,7 +106,7 @@ export const routerConfigSchema = z.strictObject({
       timeout_seconds: seconds('probeTimeoutMs').describe('Longest time of a health check.'),
       max_concurrent: number('maxConcurrentProbes').describe('Health checks at once.'),
       max_per_second: number('maxProbesPerSecond').describe(
-        'Health checks begun a second; of nodes that are new a quarter as many.',
+        'Health checks begun a second; of nodes that are new a tenth as many.',
       ),
       interval_seconds: seconds('probeIntervalMs').describe(
         'Pause before a suspect is probed again; doubles.',

@@ -35,7 +35,7 @@ export interface RouterLimits {
   readonly probeTimeoutMs?: number;
   /** Probes under way at once. Default 32. */
   readonly maxConcurrentProbes?: number;
-  /** Probes begun a second, as many at once; those of nodes that are new: a quarter of that. Default 100. */
+  /** Probes begun a second, as many at once; those of nodes that are new: a tenth of that. Default 100. */
   readonly maxProbesPerSecond?: number;
   /** Pause before a suspect is probed again; doubles each time. Default 1000. */
   readonly probeIntervalMs?: number;

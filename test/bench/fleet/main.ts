@@ -6,7 +6,7 @@ import path from 'node:path';
 import { sleep } from '@cabstand/core';
 import { Subnet, until } from '@cabstand/testing';
 import type { Service } from '@cabstand/testing';
-import { cpuSeconds, residentBytes } from '../../support/processes';
+import { cpuSeconds, residentBytes, waitedSeconds } from '../../support/processes';
 import { heading, print } from '../report';
 import { format, quantile } from '../stats';
 import { Worker } from '../worker';
@@ -35,6 +35,8 @@ const MIB = 1 << 20;
 interface Window {
   /** Share of a core. */
   readonly cpu: number;
+  /** Share of the time that it was ready to run and had no core. */
+  readonly waited: number;
   readonly beats: number;
   readonly answers: number;
   readonly bytes: number;
@@ -196,12 +198,15 @@ async function measured(fleet: Fleet, { child }: Service, seconds: number): Prom
   await fleet.counts();
   const begun = performance.now();
   const before = cpuSeconds(child.pid);
+  const waitedBefore = waitedSeconds(child.pid);
   await sleep(seconds * 1000);
   const cpu = cpuSeconds(child.pid) - before;
+  const waited = waitedSeconds(child.pid) - waitedBefore;
   const elapsed = (performance.now() - begun) / 1000;
   const { beats, answers, bytes, pings } = await fleet.counts();
   return {
     cpu: cpu / elapsed,
+    waited: waited / elapsed,
     beats: beats / elapsed,
     answers: answers / elapsed,
     bytes: bytes / beats,
@@ -256,6 +261,10 @@ function report(
       what: 'a hand-out there and back, p50 and p99',
       value: `${format(quantile(times, 0.5), 2)} and ${format(p99, 2)} ms`,
       target: { text: 'p99 at most 1 ms', met: p99 <= 1 },
+    },
+    {
+      what: '… and meanwhile the router was kept waiting for a core',
+      value: `${percent(busy.waited)} of the time`,
     },
     {
       what: 'hand-outs refused',

@@ -15,7 +15,7 @@ const many = (count: number, name: string): string[] =>
   Array.from({ length: count }, (_, i) => `${name}${i}`);
 
 test('of a fleet that comes all at once a few are probed at once, and the others at a pace', async () => {
-  const s = stand({ maxProbesPerSecond: 40 });
+  const s = stand({ maxProbesPerSecond: 100 });
   const ids = many(50, 'n');
   for (const id of ids) join(s.core, id);
   await s.clock.advance(0);

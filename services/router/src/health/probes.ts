@@ -12,7 +12,7 @@ export interface ProbesOptions {
   readonly prober: Prober;
   readonly timeoutMs: number;
   readonly maxConcurrent: number;
-  /** Begun a second; those of newcomers: a quarter of that. As many at once as in a second. */
+  /** Begun a second; those of newcomers: a tenth of that. As many at once as in a second. */
   readonly perSecond: number;
   readonly intervalMs: number;
   readonly maxIntervalMs: number;
@@ -52,7 +52,7 @@ export class Probes {
     setMaxListeners(0, this.#stop.signal);
     const { perSecond, clock } = options;
     this.#pace = new TokenBucket(perSecond / 1000, perSecond, clock.monotonic());
-    const newcomers = Math.max(1, perSecond / 4);
+    const newcomers = Math.max(1, perSecond / 10);
     this.#newcomersPace = new TokenBucket(newcomers / 1000, newcomers, clock.monotonic());
   }
 
