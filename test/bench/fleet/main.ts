@@ -43,7 +43,12 @@ interface Window {
   readonly pings: number;
 }
 
-export async function benchFleet({ nodes, connections, seconds, build }: FleetBench): Promise<void> {
+export async function benchFleet({
+  nodes,
+  connections,
+  seconds,
+  build,
+}: FleetBench): Promise<void> {
   const shared = connections === 0 ? 'a connection each' : `${String(connections)} connections`;
   heading(
     'A fleet of hosters',

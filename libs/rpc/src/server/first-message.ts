@@ -33,12 +33,7 @@ export class FirstMessage {
    * @param received bytes that the connection of a peer has brought so far
    * @param behind whether calls that came wait until the server gets to them: their messages are not read before
    */
-  constructor(
-    ms: number,
-    clock: Clock,
-    received: (peer: string) => number,
-    behind: () => boolean,
-  ) {
+  constructor(ms: number, clock: Clock, received: (peer: string) => number, behind: () => boolean) {
     this.#ms = ms;
     this.#clock = clock;
     this.#received = received;
@@ -89,8 +84,7 @@ export class FirstMessage {
     const before = this.#received(peer);
     const look = (): void => {
       const goesOn = this.#behind() || this.#received(peer) - before >= PROGRESS_BYTES;
-      if (goesOn && waits < MOST_WAITS)
-        rearmed(this.#wait(peer, rearmed, end, waits + 1));
+      if (goesOn && waits < MOST_WAITS) rearmed(this.#wait(peer, rearmed, end, waits + 1));
       else end();
     };
     const longer = Math.floor(this.#late.of(peer) / LATE_A_WAIT);
