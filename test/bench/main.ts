@@ -54,6 +54,7 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   --model PATH  folder of the language model of lm (default: a tiny one)
   --nodes N     simulated hosters of fleet (default 1000)
   --connections N  connections to the router that they share (default: one each)
+  --build PATH  root of the build whose router fleet starts, to compare (default: this one)
   --windows N   frames of a stream on their way, for peers and frame: several numbers (default 1,8)`;
 
 /** `1,16,64` */
@@ -77,6 +78,7 @@ async function main(): Promise<void> {
       model: { type: 'string', default: '' },
       nodes: { type: 'string', default: '1000' },
       connections: { type: 'string', default: '0' },
+      build: { type: 'string' },
       windows: { type: 'string', default: '1,8' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -143,6 +145,7 @@ async function main(): Promise<void> {
       nodes: Number(values.nodes),
       connections: Number(values.connections),
       seconds: Number(values.seconds),
+      build: values.build,
     });
   if (positionals.includes('stampede')) await benchStampede();
   if (positionals.includes('sizes')) await benchSizes();

@@ -64,6 +64,12 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
+/** How long its main thread was ready to run and had no core, in seconds so far (/proc/PID/schedstat). */
+export function waitedSeconds(pid: number): number {
+  const [, waited] = readFileSync(`/proc/${String(pid)}/schedstat`, 'utf8').split(' ');
+  return Number(waited) / 1e9;
+}
+
 /** What a line of a hoster's log says of which process serves which model; undefined if nothing. */
 export function servingIn(
   line: string,

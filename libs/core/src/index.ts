@@ -23,7 +23,7 @@ export type { Limit } from './limits';
 export { systemClock, every } from './clock';
 export type { Clock, Timer } from './clock';
 export { FakeClock } from './fake-clock';
-export { abortable, abortReason, linkSignals, sleep, throwIfAborted } from './signals';
+export { abortable, abortableBy, abortReason, linkSignals, sleep, throwIfAborted } from './signals';
 export type { LinkedSignal } from './signals';
 export { backoffDelay } from './backoff';
 export type { BackoffOptions } from './backoff';

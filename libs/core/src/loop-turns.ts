@@ -1,23 +1,32 @@
+/** A turn that took longer, milliseconds, counts as several: a loop that is busy otherwise makes few of them. */
+const TURN_MS = 8;
+/** Turns that one counts as at most. */
+const MOST_TURNS = 8;
+
 /**
  * Does so many things in a turn of the event loop, and what is more in the next ones, so that other events
  * are handled between. Whoever they are for takes turns: a burst of one delays another's first by a turn.
+ * Where turns are long, more begins in each: else what waits would wait the longer the more others have to do.
  */
 export class LoopTurns {
   readonly #atOnce: number;
+  readonly #now: () => number;
   /** By whom they are for, those that wait; whoever is next stands first. */
   readonly #queues = new Map<string, Set<() => void>>();
   #begun = 0;
   #scheduled = false;
+  #scheduledAt = 0;
+  #waiting = 0;
 
-  constructor(atOnce: number) {
+  /** @param now monotonic milliseconds */
+  constructor(atOnce: number, now: () => number) {
     this.#atOnce = atOnce;
+    this.#now = now;
   }
 
   /** Things that wait. */
   get waiting(): number {
-    let waiting = 0;
-    for (const queue of this.#queues.values()) waiting += queue.size;
-    return waiting;
+    return this.#waiting;
   }
 
   /** Resolves when something of this one may begin; undefined: at once. */
@@ -40,21 +49,26 @@ export class LoopTurns {
   }
 
   #add(task: () => void, whose: string): void {
-    const queue = this.#queues.get(whose);
-    if (queue === undefined) this.#queues.set(whose, new Set([task]));
-    else queue.add(task);
+    const queue = this.#queues.get(whose) ?? new Set();
+    this.#queues.set(whose, queue);
+    if (queue.has(task)) return;
+    queue.add(task);
+    this.#waiting += 1;
   }
 
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
+    this.#scheduledAt = this.#now();
     setImmediate(() => this.#turn());
   }
 
   #turn(): void {
     this.#scheduled = false;
     this.#begun = 0;
-    while (this.#begun < this.#atOnce) {
+    const turns = Math.min(MOST_TURNS, Math.max(1, (this.#now() - this.#scheduledAt) / TURN_MS));
+    const most = Math.ceil(this.#atOnce * turns);
+    while (this.#begun < most) {
       const [next] = this.#queues;
       if (next === undefined) break;
       const [whose, queue] = next;
@@ -62,6 +76,7 @@ export class LoopTurns {
       const [task] = queue;
       if (task === undefined) continue;
       queue.delete(task);
+      this.#waiting -= 1;
       if (queue.size > 0) this.#queues.set(whose, queue);
       this.#begun += 1;
       task();

@@ -1,6 +1,6 @@
 import { CabstandError } from './errors';
 import { FakeClock } from './fake-clock';
-import { abortable, linkSignals, sleep } from './signals';
+import { abortable, abortableBy, linkSignals, sleep } from './signals';
 
 test('a deadline aborts with its reason and says what took too long', async () => {
   const clock = new FakeClock();
@@ -50,4 +50,17 @@ test('abortable does not wait for a promise that never settles', async () => {
   const waiting = abortable(new Promise(() => undefined), controller.signal);
   controller.abort(new CabstandError('NODE_STALLED', 'no answer'));
   await expect(waiting).rejects.toMatchObject({ reason: 'NODE_STALLED' });
+});
+
+test('any number of promises wait with one listener, and end with the signal', async () => {
+  const controller = new AbortController();
+  const listened = jest.spyOn(controller.signal, 'addEventListener');
+  const until = abortableBy(controller.signal);
+  const never = Array.from({ length: 100 }, () => until(new Promise(() => undefined)));
+  expect(await until(Promise.resolve('done'))).toBe('done');
+  await expect(until(Promise.reject(new Error('its own')))).rejects.toThrow('its own');
+  expect(listened).toHaveBeenCalledTimes(1);
+  controller.abort(new CabstandError('CANCELLED', 'stopping'));
+  const ends = await Promise.allSettled([...never, until(new Promise(() => undefined))]);
+  for (const end of ends) expect(end).toMatchObject({ reason: { message: 'stopping' } });
 });

@@ -50,6 +50,28 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
   });
 }
 
+/**
+ * `abortable` for thousands of promises that wait for one signal: it has one listener for all of them. To add a
+ * listener to a signal, and to take it away, costs what all of them together are.
+ */
+export function abortableBy(signal: AbortSignal): <T>(promise: Promise<T>) => Promise<T> {
+  const waiting = new Set<(error: CabstandError) => void>();
+  const onAbort = (): void => {
+    for (const reject of waiting) reject(abortReason(signal));
+    waiting.clear();
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  return (promise) => {
+    if (signal.aborted) return abortable(promise, signal);
+    return new Promise((resolve, reject) => {
+      waiting.add(reject);
+      const release = (): void => void waiting.delete(reject);
+      promise.then(release, release);
+      promise.then(resolve, reject);
+    });
+  };
+}
+
 /** A signal of its own that follows its parents; `[Symbol.dispose]` unlinks it and stops its timer. */
 export interface LinkedSignal extends Disposable {
   readonly signal: AbortSignal;

@@ -105,6 +105,9 @@ export const routerConfigSchema = z.strictObject({
     .strictObject({
       timeout_seconds: seconds('probeTimeoutMs').describe('Longest time of a health check.'),
       max_concurrent: number('maxConcurrentProbes').describe('Health checks at once.'),
+      max_per_second: number('maxProbesPerSecond').describe(
+        'Health checks begun a second; of nodes that are new a tenth as many.',
+      ),
       interval_seconds: seconds('probeIntervalMs').describe(
         'Pause before a suspect is probed again; doubles.',
       ),
@@ -213,6 +216,7 @@ export function limitsOf(config: RouterConfig): RouterLimits {
     drainMs: registry.drain_seconds * 1000,
     probeTimeoutMs: probes.timeout_seconds * 1000,
     maxConcurrentProbes: probes.max_concurrent,
+    maxProbesPerSecond: probes.max_per_second,
     probeIntervalMs: probes.interval_seconds * 1000,
     maxProbeIntervalMs: probes.max_interval_seconds * 1000,
     banMs: bans.seconds * 1000,

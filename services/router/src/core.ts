@@ -105,6 +105,7 @@ export class RouterCore {
       bans: this.#bans,
       reports: this.#reports,
       prober: parts.prober ?? TRUSTING,
+      periodMs,
       probed: (node, failure) => observer.probed?.(node, failure),
       unreachable: (node, why) => observer.unreachable?.(node, why),
     });

@@ -35,6 +35,8 @@ export interface RouterLimits {
   readonly probeTimeoutMs?: number;
   /** Probes under way at once. Default 32. */
   readonly maxConcurrentProbes?: number;
+  /** Probes begun a second, as many at once; those of nodes that are new: a tenth of that. Default 100. */
+  readonly maxProbesPerSecond?: number;
   /** Pause before a suspect is probed again; doubles each time. Default 1000. */
   readonly probeIntervalMs?: number;
   /** Longest such pause. Default 30000. */
@@ -124,6 +126,7 @@ export const ROUTER_LIMITS: Readonly<
   maxClaimsPerNode: [20_000, 1, 1e7, true],
   probeTimeoutMs: [2000, 1, 600_000, false],
   maxConcurrentProbes: [32, 1, 10_000, true],
+  maxProbesPerSecond: [100, 1, 1e6, false],
   probeIntervalMs: [1000, 1, 600_000, false],
   maxProbeIntervalMs: [30_000, 1, 1e9, false],
   banMs: [5000, 1, 1e9, false],

@@ -15,7 +15,7 @@ function tell(message: FromCaller): void {
 }
 
 function run({ router, perSecond, seconds }: CallerJob): void {
-  const session = dial(router, () => PING_MS);
+  let session = dial(router, () => PING_MS);
   const method = RouterService.rpc_acquire;
   const request = framed(method.request.encode({ model: MODEL }));
   const times: number[] = [];
@@ -29,6 +29,8 @@ function run({ router, perSecond, seconds }: CallerJob): void {
   const acquire = (due: number): void => {
     let answered = false;
     open++;
+    // The router gives up a connection whose pings this process was too busy to answer.
+    if (session.destroyed || session.closed) session = dial(router, () => PING_MS);
     const stream = call(session, method.info.path, {
       message: (bytes) => {
         answered = true;

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { sleep } from '@cabstand/core';
 import { Subnet, until } from '@cabstand/testing';
 import type { Service } from '@cabstand/testing';
-import { cpuSeconds, residentBytes } from '../../support/processes';
+import { cpuSeconds, residentBytes, waitedSeconds } from '../../support/processes';
 import { heading, print } from '../report';
 import { format, quantile } from '../stats';
 import { Worker } from '../worker';
@@ -19,25 +19,36 @@ export interface FleetBench {
   readonly connections: number;
   /** Length of each measurement. */
   readonly seconds: number;
+  /** Root of the build that the router is started from; undefined: this one. */
+  readonly build: string | undefined;
 }
 
 const PROCESSES = 2;
 const HAND_OUTS_PER_SECOND = 1000;
 /** Share of the heartbeats with another load than the one before. */
 const CHANGING = 0.25;
-const COMPLETE_MS = 60_000;
+const COMPLETE_MS = 120_000;
+/** Metrics of the router are read so often until all are online: to render them costs it some milliseconds. */
+const POLL_MS = 500;
 const MIB = 1 << 20;
 
 interface Window {
   /** Share of a core. */
   readonly cpu: number;
+  /** Share of the time that it was ready to run and had no core. */
+  readonly waited: number;
   readonly beats: number;
   readonly answers: number;
   readonly bytes: number;
   readonly pings: number;
 }
 
-export async function benchFleet({ nodes, connections, seconds }: FleetBench): Promise<void> {
+export async function benchFleet({
+  nodes,
+  connections,
+  seconds,
+  build,
+}: FleetBench): Promise<void> {
   const shared = connections === 0 ? 'a connection each' : `${String(connections)} connections`;
   heading(
     'A fleet of hosters',
@@ -45,6 +56,7 @@ export async function benchFleet({ nodes, connections, seconds }: FleetBench): P
       `${format(CHANGING * 100, 0)} % of their heartbeats with a new load; load average ${format(loadavg()[0] ?? NaN, 1)} before`,
   );
   await using subnet = await Subnet.start({
+    routers: 0,
     hosters: 0,
     auth: 'none',
     routerConfig: {
@@ -54,8 +66,10 @@ export async function benchFleet({ nodes, connections, seconds }: FleetBench): P
       placement: { max_reservations_per_principal: 100_000 },
     },
   });
-  const [router] = subnet.routers;
-  if (router === undefined) throw new Error('no router');
+  subnet.build = build ?? subnet.build;
+  const router = await subnet.startRouter(0);
+  subnet.routers.push(router);
+  await subnet.ready(router);
   const fleet = new Fleet(router.address, nodes, connections);
   try {
     const joined = await fleet.start(router);
@@ -92,8 +106,7 @@ class Fleet {
       this.#workers.push(new Worker<ToFleet>(path.join(__dirname, 'hosters.js')));
   }
 
-  /** Milliseconds until the router has all of them online. */
-  async start(router: Service): Promise<number> {
+  async start(router: Service): Promise<Completed> {
     const count = Math.ceil(this.nodes / PROCESSES);
     const jobs = this.#workers.map((worker, i) => {
       const first = i * count;
@@ -144,21 +157,38 @@ class Fleet {
   }
 }
 
-/** Milliseconds until the router has so many nodes online. */
-async function completed({ admin, child }: Service, nodes: number): Promise<number> {
+interface Completed {
+  /** Milliseconds until the router had all nodes online. */
+  readonly ms: number;
+  /** Processor time that it took meanwhile, in seconds. */
+  readonly cpu: number;
+}
+
+/** Waits until the router has so many nodes online. */
+async function completed({ admin, child }: Service, nodes: number): Promise<Completed> {
   const begun = performance.now();
+  const before = cpuSeconds(child.pid);
+  let states: Readonly<Record<string, number>> = {};
   await until(
     'all hosters to be online',
     async () => {
-      const response = await fetch(`http://${admin}/metrics`);
-      const online = /^cabstand_nodes\{state="ONLINE"[^}]*\} (\d+)/m.exec(
-        await response.text(),
-      )?.[1];
-      return Number(online) >= nodes || undefined;
+      await sleep(POLL_MS);
+      states = await statesOf(admin);
+      return (states.ONLINE ?? 0) >= nodes || undefined;
     },
-    { timeoutMs: COMPLETE_MS, explain: () => child.output.slice(-2000) },
+    {
+      timeoutMs: COMPLETE_MS,
+      explain: () => `${JSON.stringify(states)}\n${child.output.slice(-2000)}`,
+    },
   );
-  return performance.now() - begun;
+  return { ms: performance.now() - begun, cpu: cpuSeconds(child.pid) - before };
+}
+
+/** How many nodes a router knows, by state. */
+async function statesOf(admin: string): Promise<Readonly<Record<string, number>>> {
+  const response = await fetch(`http://${admin}/metrics`);
+  const lines = (await response.text()).matchAll(/^cabstand_nodes\{state="(\w+)"[^}]*\} (\d+)/gm);
+  return Object.fromEntries(Array.from(lines, ([, state, count]) => [state, Number(count)]));
 }
 
 /** Waits for two periods, so that probes and first answers are over. Answers the period in milliseconds. */
@@ -173,12 +203,15 @@ async function measured(fleet: Fleet, { child }: Service, seconds: number): Prom
   await fleet.counts();
   const begun = performance.now();
   const before = cpuSeconds(child.pid);
+  const waitedBefore = waitedSeconds(child.pid);
   await sleep(seconds * 1000);
   const cpu = cpuSeconds(child.pid) - before;
+  const waited = waitedSeconds(child.pid) - waitedBefore;
   const elapsed = (performance.now() - begun) / 1000;
   const { beats, answers, bytes, pings } = await fleet.counts();
   return {
     cpu: cpu / elapsed,
+    waited: waited / elapsed,
     beats: beats / elapsed,
     answers: answers / elapsed,
     bytes: bytes / beats,
@@ -187,12 +220,12 @@ async function measured(fleet: Fleet, { child }: Service, seconds: number): Prom
 }
 
 interface Figures {
-  readonly joined: number;
+  readonly joined: Completed;
   readonly periodMs: number;
   readonly quiet: Window;
   readonly rss: number;
   readonly busy: Window;
-  readonly complete: number;
+  readonly complete: Completed;
   readonly nodes: number;
   readonly seconds: number;
 }
@@ -204,8 +237,10 @@ function report(
   const percent = (share: number): string => `${format(share * 100, 1)} %`;
   const p99 = quantile(times, 0.99);
   const handedOut = times.length / seconds;
+  const taken = ({ ms, cpu }: Completed): string =>
+    `${format(ms / 1000, 1)} s, ${format((cpu * 1000) / nodes, 2)} ms of the router's processor each`;
   print([
-    { what: 'all online, after their first registration', value: `${format(joined / 1000, 1)} s` },
+    { what: 'all online, after their first registration', value: taken(joined) },
     {
       what: 'router, of a core, heartbeats alone',
       value: percent(quiet.cpu),
@@ -225,12 +260,16 @@ function report(
     },
     {
       what: `router, with ${format(handedOut, 0)} hand-outs a second beside`,
-      value: percent(busy.cpu),
+      value: `${percent(busy.cpu)}, ${format(((busy.cpu - quiet.cpu) * 1e6) / handedOut, 0)} microseconds each`,
     },
     {
       what: 'a hand-out there and back, p50 and p99',
       value: `${format(quantile(times, 0.5), 2)} and ${format(p99, 2)} ms`,
       target: { text: 'p99 at most 1 ms', met: p99 <= 1 },
+    },
+    {
+      what: '… and meanwhile the router was kept waiting for a core',
+      value: `${percent(busy.waited)} of the time`,
     },
     {
       what: 'hand-outs refused',
@@ -239,7 +278,7 @@ function report(
     },
     {
       what: 'a restarted router has all online again after',
-      value: `${format(complete / 1000, 1)} s`,
+      value: taken(complete),
     },
   ]);
 }

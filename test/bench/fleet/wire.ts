@@ -64,6 +64,8 @@ export function call(
       rest = rest.subarray(end);
     }
   });
+  // Whoever is answered to the end has no more to say, though its own half may still be open.
+  stream.once('end', () => stream.end());
   stream.once('close', () => ended(status === '' ? 'no status' : status));
   return stream;
 }

@@ -1,8 +1,10 @@
 import { connect } from 'node:http2';
 import type { IncomingHttpHeaders } from 'node:http2';
+import { Metadata, ServerInterceptingCall } from '@grpc/grpc-js';
 import { FakeClock } from '@cabstand/core';
 import { deferred, rig } from '../rpc.fixture';
 import { HosterService } from '../index';
+import { FirstMessage } from './first-message';
 
 const LIMIT = { server: { limits: { firstMessageMs: 200 } } };
 
@@ -109,4 +111,38 @@ test('calls of a connection on which many came to nothing are ended later, and s
   expect(it.server.openCalls).toBe(1);
   await clock.advance(1);
   expect(await second).toBe('ended');
+});
+
+test('a call whose message the server has not come to read is not ended for that', async () => {
+  const clock = new FakeClock();
+  let behind = true;
+  const first = new FirstMessage(
+    200,
+    clock,
+    () => 0,
+    () => behind,
+  );
+  type Inner = ConstructorParameters<typeof ServerInterceptingCall>[0];
+  type Listener = Parameters<Inner['start']>[0];
+  let listener: Listener | undefined;
+  const ended: number[] = [];
+  const inner = {
+    start: (started: Listener) => (listener = started),
+    getPeer: () => '127.0.0.1:1',
+    sendStatus: ({ code }: { readonly code: number }) => ended.push(code),
+  } as unknown as Inner;
+  const call = first.interceptor({} as never, inner);
+  call.start({
+    onReceiveMetadata: () => undefined,
+    onReceiveMessage: () => undefined,
+    onReceiveHalfClose: () => undefined,
+    onCancel: () => undefined,
+  });
+  listener?.onReceiveMetadata(new Metadata());
+  await clock.advance(1000);
+  expect(ended).toEqual([]);
+  behind = false;
+  await clock.advance(200);
+  // RESOURCE_EXHAUSTED
+  expect(ended).toEqual([8]);
 });

@@ -9,7 +9,7 @@ type Refusal = Parameters<ServerInterceptingCall['sendStatus']>[0];
 
 /** Bytes that a connection brings meanwhile: a large first message may still be on its way. */
 const PROGRESS_BYTES = 64 * 1024;
-/** Waits at most, progress or none. */
+/** Waits at most, whatever they are for. */
 const MOST_WAITS = 30;
 /** So many calls of a connection that came to nothing add one wait to those of its further ones… */
 const LATE_A_WAIT = 100;
@@ -25,14 +25,19 @@ export class FirstMessage {
   readonly #ms: number;
   readonly #clock: Clock;
   readonly #received: (peer: string) => number;
+  readonly #behind: () => boolean;
   /** Calls of open connections that were ended here. */
   readonly #late = new Counts<string>();
 
-  /** @param received bytes that the connection of a peer has brought so far */
-  constructor(ms: number, clock: Clock, received: (peer: string) => number) {
+  /**
+   * @param received bytes that the connection of a peer has brought so far
+   * @param behind whether calls that came wait until the server gets to them: their messages are not read before
+   */
+  constructor(ms: number, clock: Clock, received: (peer: string) => number, behind: () => boolean) {
     this.#ms = ms;
     this.#clock = clock;
     this.#received = received;
+    this.#behind = behind;
   }
 
   closed(peer: string): void {
@@ -78,8 +83,8 @@ export class FirstMessage {
   #wait(peer: string, rearmed: (timer: Timer) => void, end: () => void, waits = 1): Timer {
     const before = this.#received(peer);
     const look = (): void => {
-      if (waits < MOST_WAITS && this.#received(peer) - before >= PROGRESS_BYTES)
-        rearmed(this.#wait(peer, rearmed, end, waits + 1));
+      const goesOn = this.#behind() || this.#received(peer) - before >= PROGRESS_BYTES;
+      if (goesOn && waits < MOST_WAITS) rearmed(this.#wait(peer, rearmed, end, waits + 1));
       else end();
     };
     const longer = Math.floor(this.#late.of(peer) / LATE_A_WAIT);

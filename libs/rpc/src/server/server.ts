@@ -40,7 +40,7 @@ export class RpcServer {
   readonly #listener: Listener;
   readonly #strangers: Strangers;
   readonly #surplus: Surplus;
-  readonly #turns = new LoopTurns(CALLS_A_TURN);
+  readonly #turns: LoopTurns;
   readonly #trust: Trust;
   readonly #calls: OpenCalls;
   readonly #held: HeldRefusals;
@@ -50,14 +50,18 @@ export class RpcServer {
     this.#settings = normalizeServerOptions(options);
     this.#clock = clock;
     this.#trust = new Trust(clock);
+    this.#turns = new LoopTurns(CALLS_A_TURN, () => clock.monotonic());
     const { limits, keepalive } = this.#settings;
     this.#calls = new OpenCalls(limits);
     this.#held = new HeldRefusals(
       { most: limits.maxConcurrentCalls, mostOfOne: limits.maxConcurrentCallsPerPrincipal },
       clock,
     );
-    const firstMessage = new FirstMessage(limits.firstMessageMs, clock, (peer) =>
-      this.#listener.bytesRead(peer),
+    const firstMessage = new FirstMessage(
+      limits.firstMessageMs,
+      clock,
+      (peer) => this.#listener.bytesRead(peer),
+      () => this.#turns.waiting > 0,
     );
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxMessageBytes,

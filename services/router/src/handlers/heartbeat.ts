@@ -1,4 +1,4 @@
-import { abortable, invalid } from '@cabstand/core';
+import { abortableBy, invalid } from '@cabstand/core';
 import { fromHeartbeat, toHeartbeat } from './convert';
 import type { Clock } from '@cabstand/core';
 import type { RouterHandlers, StreamWriter, v1 } from '@cabstand/rpc';
@@ -10,6 +10,7 @@ export function heartbeatHandler(
   context: HandlerContext,
 ): Required<RouterHandlers>['rpc_heartbeat'] {
   const { core, stopping } = context;
+  const untilStopping = abortableBy(stopping);
   return (requests, call, out) => {
     const answers = new Answers(out, context.clock);
     const listen = async (): Promise<void> => {
@@ -32,7 +33,7 @@ export function heartbeatHandler(
       }
     };
     // Once for a stream, not for each heartbeat: to let go of a signal costs what all who wait for it are.
-    return abortable(listen(), stopping);
+    return untilStopping(listen());
   };
 }
 

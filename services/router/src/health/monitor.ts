@@ -17,6 +17,8 @@ export interface MonitorParts {
   readonly bans: Bans;
   readonly reports: Reports;
   readonly prober: Prober;
+  /** The heartbeat period for the fleet as it is now. */
+  readonly periodMs: () => number;
   readonly probed: (node: Node, failure: string | undefined) => void;
   /** No probe has got to the address that the node gave. Told once for each address. */
   readonly unreachable: (node: Node, why: string) => void;
@@ -42,6 +44,7 @@ export class Monitor {
       prober: parts.prober,
       timeoutMs: settings.probeTimeoutMs,
       maxConcurrent: settings.maxConcurrentProbes,
+      perSecond: settings.maxProbesPerSecond,
       intervalMs: settings.probeIntervalMs,
       maxIntervalMs: settings.maxProbeIntervalMs,
       finished: (node, result) => this.#probed(node, result),
@@ -63,7 +66,7 @@ export class Monitor {
     node.facts.reach = 'unknown';
     // What failed at the address before says nothing of this one.
     if (node.facts.signals.delete('probe')) this.parts.registry.update(node);
-    this.probes.request(node);
+    this.probes.welcome(node);
   }
 
   /**
@@ -84,7 +87,7 @@ export class Monitor {
     const { facts } = node;
     facts.offline = undefined;
     facts.beaten = true;
-    facts.signals.delete('heartbeat');
+    if (facts.signals.delete('heartbeat')) this.probes.withdraw(node);
     if (impairments.length > 0) facts.signals.set('canary', impairments);
     else facts.signals.delete('canary');
     if (draining) facts.drain ??= { by: 'node', deadline: undefined };
@@ -132,14 +135,18 @@ export class Monitor {
     // While this process itself stood still no heartbeat could be read: not the nodes' fault.
     const pardon = late > this.settings.heartbeatPeriodMs ? late : 0;
     const { suspectAfterPeriods, offlineAfterPeriods } = this.settings;
+    // One that was told a shorter period when there were fewer is not held to that: while a fleet joins,
+    // its heartbeats wait here behind what the others bring.
+    const shared = this.parts.periodMs();
     for (const node of registry.nodes.values()) {
       if (!isAlive(node)) continue;
       node.lastSeen += pardon;
-      const periods = (now - node.lastSeen) / node.periodMs;
+      const periodMs = Math.max(node.periodMs, shared);
+      const periods = (now - node.lastSeen) / periodMs;
       if (periods >= offlineAfterPeriods)
         this.#offline(node, 'expired', `no heartbeat for ${Math.round(now - node.lastSeen)} ms`);
       else if (periods >= suspectAfterPeriods && !node.facts.signals.has('heartbeat'))
-        this.#missed(node, `none for ${suspectAfterPeriods} periods of ${node.periodMs} ms`);
+        this.#missed(node, `none for ${suspectAfterPeriods} periods of ${periodMs} ms`);
     }
     registry.sweep();
   }
@@ -147,7 +154,7 @@ export class Monitor {
   #missed(node: Node, why: string): void {
     node.facts.signals.set('heartbeat', [why]);
     this.parts.registry.update(node);
-    this.probes.request(node);
+    this.probes.request(node, 'heartbeat');
   }
 
   #offline(node: Node, cause: 'expired' | 'unreachable', why: string): void {

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { CabstandError, abortable, linkSignals } from '@cabstand/core';
+import { CabstandError, TokenBucket, abortable, linkSignals } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
 import type { Node } from '../registry/node';
 import type { Prober } from './prober';
@@ -12,6 +12,8 @@ export interface ProbesOptions {
   readonly prober: Prober;
   readonly timeoutMs: number;
   readonly maxConcurrent: number;
+  /** Begun a second; those of newcomers: a tenth of that. As many at once as in a second. */
+  readonly perSecond: number;
   readonly intervalMs: number;
   readonly maxIntervalMs: number;
   /** Whether the node should be probed again after a pause. */
@@ -25,13 +27,22 @@ interface Watched {
   timer: Timer | undefined;
 }
 
+/** Why a node is probed: a suspicion that its next heartbeat may clear, or one that it cannot. */
+export type ProbeCause = 'heartbeat' | 'other';
+
 /**
  * Probes nodes on demand and goes on, with growing pauses, as long as it is wanted. At most one probe
- * a node and a fixed number at once; the others wait in line, each node once.
+ * a node, a fixed number at once, and so many a second; the others wait in line, each node once. A fleet
+ * that comes back all at once has other things to be served first: its newcomers wait behind suspects.
  */
 export class Probes {
   readonly #watched = new Map<Node, Watched>();
-  readonly #line = new Set<Node>();
+  readonly #line = new Map<Node, ProbeCause>();
+  readonly #newcomers = new Set<Node>();
+  readonly #pace: TokenBucket;
+  readonly #newcomersPace: TokenBucket;
+  /** Goes off when another probe may begin. */
+  #next: Timer | undefined;
   readonly #running = new Set<Node>();
   readonly #asked = new Map<Node, Promise<ProbeResult>>();
   readonly #stop = new AbortController();
@@ -39,6 +50,10 @@ export class Probes {
   constructor(private readonly options: ProbesOptions) {
     // Every probe that runs listens, and how many run has a limit of its own.
     setMaxListeners(0, this.#stop.signal);
+    const { perSecond, clock } = options;
+    this.#pace = new TokenBucket(perSecond / 1000, perSecond, clock.monotonic());
+    const newcomers = Math.max(1, perSecond / 10);
+    this.#newcomersPace = new TokenBucket(newcomers / 1000, newcomers, clock.monotonic());
   }
 
   /** Nodes that are being probed, wait for it, or will be probed again. */
@@ -50,20 +65,44 @@ export class Probes {
     return this.#running.size;
   }
 
-  /** Probes the node now (or next, if it is being probed). */
-  request(node: Node): void {
-    if (this.#stop.signal.aborted) return;
-    let watched = this.#watched.get(node);
-    if (watched === undefined)
-      this.#watched.set(node, (watched = { failures: 0, again: false, timer: undefined }));
+  /** Probes a node that is new here, when there is time. */
+  welcome(node: Node): void {
+    if (this.#stop.signal.aborted || this.#line.has(node)) return;
+    const watched = this.#watch(node);
     if (this.#running.has(node)) {
       watched.again = true;
       return;
     }
     watched.timer?.cancel();
     watched.timer = undefined;
-    this.#line.add(node);
+    this.#newcomers.add(node);
     this.#fill();
+  }
+
+  /** Probes the node now (or next, if it is being probed). */
+  request(node: Node, cause: ProbeCause = 'other'): void {
+    if (this.#stop.signal.aborted) return;
+    const watched = this.#watch(node);
+    if (this.#running.has(node)) {
+      watched.again = true;
+      return;
+    }
+    watched.timer?.cancel();
+    watched.timer = undefined;
+    if (this.#line.get(node) !== 'other') this.#line.set(node, cause);
+    this.#fill();
+  }
+
+  /** A heartbeat has cleared what it was to be probed for, if nothing else. */
+  withdraw(node: Node): void {
+    const watched = this.#watched.get(node);
+    if (watched === undefined || this.#running.has(node)) return;
+    // After a probe that was well it is tried again for missing heartbeats only.
+    const again = watched.timer !== undefined && watched.failures === 0;
+    if (!again && this.#line.get(node) !== 'heartbeat') return;
+    watched.timer?.cancel();
+    this.#line.delete(node);
+    if (!this.#newcomers.has(node)) this.#watched.delete(node);
   }
 
   /**
@@ -84,24 +123,53 @@ export class Probes {
     this.#watched.get(node)?.timer?.cancel();
     this.#watched.delete(node);
     this.#line.delete(node);
+    this.#newcomers.delete(node);
   }
 
   stop(): void {
     this.#stop.abort(new CabstandError('CANCELLED', 'the router is stopping'));
+    this.#next?.cancel();
     for (const node of [...this.#watched.keys()]) this.forget(node);
   }
 
+  #watch(node: Node): Watched {
+    const watched = this.#watched.get(node) ?? { failures: 0, again: false, timer: undefined };
+    this.#watched.set(node, watched);
+    return watched;
+  }
+
   #fill(): void {
-    for (const node of this.#line) {
-      if (this.#running.size >= this.options.maxConcurrent) return;
-      this.#line.delete(node);
-      this.#running.add(node);
-      void this.#probe(node).then((result) => {
-        this.#running.delete(node);
-        this.#after(node, result);
-        this.#fill();
-      });
+    const paceMs = this.#take(this.#line.keys(), this.#pace);
+    // While suspects wait, newcomers do.
+    const waitMs = paceMs ?? this.#take(this.#newcomers, this.#newcomersPace);
+    if (waitMs === undefined || this.#next !== undefined) return;
+    const go = (): void => {
+      this.#next = undefined;
+      this.#fill();
+    };
+    this.#next = this.options.clock.setTimer(go, Math.ceil(waitMs), { unref: true });
+  }
+
+  /** Begins probes of those in line. Milliseconds until the next of them may begin, where the pace alone keeps it. */
+  #take(line: Iterable<Node>, pace: TokenBucket): number | undefined {
+    for (const node of line) {
+      if (this.#running.size >= this.options.maxConcurrent) return undefined;
+      const now = this.options.clock.monotonic();
+      if (!pace.take(now)) return pace.waitMs(now);
+      this.#begin(node);
     }
+    return undefined;
+  }
+
+  #begin(node: Node): void {
+    this.#line.delete(node);
+    this.#newcomers.delete(node);
+    this.#running.add(node);
+    void this.#probe(node).then((result) => {
+      this.#running.delete(node);
+      this.#after(node, result);
+      this.#fill();
+    });
   }
 
   async #probe(node: Node): Promise<ProbeResult> {
@@ -126,7 +194,7 @@ export class Probes {
     if (!this.#watched.has(node)) return;
     if (watched.again) {
       watched.again = false;
-      this.#line.add(node);
+      this.#line.set(node, 'other');
     } else if (goOn) {
       const { intervalMs, maxIntervalMs, clock } = this.options;
       const pause = Math.min(maxIntervalMs, intervalMs * 2 ** Math.max(0, watched.failures - 1));

@@ -54,7 +54,7 @@ export class WatchHub {
   readonly #watchers = new Set<Watcher>();
   readonly #shares = new WatchShares();
   readonly #refused: Refused;
-  readonly #turns = new LoopTurns(WOKEN_A_TURN);
+  readonly #turns: LoopTurns;
   readonly #followers = new Map<Node, Set<Watcher>>();
   /** Topics with room for more nodes, by model. */
   readonly #hungry = new Map<string | undefined, Map<Topic, Watcher>>();
@@ -62,6 +62,7 @@ export class WatchHub {
   constructor(private readonly options: WatchHubOptions) {
     const { clock, random, watchRefusalMs } = options;
     this.#refused = new Refused(clock, random, watchRefusalMs);
+    this.#turns = new LoopTurns(WOKEN_A_TURN, () => clock.monotonic());
   }
 
   get size(): number {
