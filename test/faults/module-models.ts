@@ -27,6 +27,7 @@ messages: { link: { type: object } }
 parameters:
   listen: { dtype: int32, default: 0 }
   pace: { dtype: int32, default: 5 }
+  again: { dtype: int32, default: 0 }
 limits: { max_input_bytes: 4096 }
 `;
 

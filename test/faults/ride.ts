@@ -60,6 +60,8 @@ const READ_MS = [0, 0, 5, 10, 20];
 const WRITE_MS = [5, 10, 20, 40];
 /** A client gives a session to another one after every so many chunks. */
 const REATTACH_EVERY = 60;
+/** Of a session whose input comes with the beginning. */
+const MOST_TURNS = 3;
 
 interface Reader {
   next(): Promise<IteratorResult<Chunk, TurnResult>>;
@@ -147,16 +149,34 @@ export class Ride extends Watched {
   }
 
   async #whole(session: Session, seed: number, next: SessionManager[]): Promise<string> {
+    const turns = this.#random.int(1, MOST_TURNS);
+    for (let turn = 1; turn <= turns; turn++) {
+      const reason = await this.#turn(this.session ?? session, seed, turn < turns, next);
+      if (reason !== 'completed') return reason;
+    }
+    return 'completed';
+  }
+
+  /**
+   * @param again another turn follows
+   * @param next the clients that take it, the one that has it now last
+   */
+  async #turn(
+    session: Session,
+    seed: number,
+    again: boolean,
+    next: SessionManager[],
+  ): Promise<string> {
     const pace = this.#random.pick([2, 5, 10]);
     let reader: Reader = session.runProtocolTask(
       undefined,
       { numbers: Float32Array.of(seed, 1, 2) },
-      { parameters: { pace } },
+      { parameters: { pace, again: again ? 1 : 0 } },
     );
     // Asked for the first chunk, the turn begins, and takes commands.
     let first: Promise<IteratorResult<Chunk, TurnResult>> | undefined = reader.next();
     this.#driven = session;
-    const driving = this.#drive(this.#random.int(30, 90));
+    const driving = this.#drive(this.#random.int(15, 60));
     driving.catch(() => undefined);
     let most = REATTACH_EVERY;
     for (;;) {
@@ -166,11 +186,11 @@ export class Ride extends Watched {
         await driving;
         return end.reason;
       }
-      const [to, from] = next as [SessionManager, SessionManager];
+      const [to] = next as [SessionManager];
       const taken = await this.#reattach(to);
       most = taken === undefined ? 1 : REATTACH_EVERY;
       if (taken === undefined) continue;
-      next = [from, to];
+      next.reverse();
       reader = taken.continueTurn();
       first = reader.next();
       this.#driven = taken;

@@ -19,6 +19,8 @@ interface Parameters {
   readonly listen: number;
   /** Pause before a frame that is of no live input, in milliseconds. */
   readonly pace: number;
+  /** 1: another turn follows. */
+  readonly again: number;
 }
 
 type Context = SessionContext<State, Parameters>;
@@ -67,6 +69,17 @@ class Walk implements Module<State, Parameters> {
   }
 
   async startSession(ctx: Context): Promise<void> {
+    for (;;) {
+      await this.#turn(ctx);
+      if (ctx.parameters.again === 0) break;
+      await say(ctx, 'turned');
+      ctx.state.finishing = false;
+      if ((await ctx.nextTurn()) === undefined) return;
+    }
+    await say(ctx, 'done');
+  }
+
+  async #turn(ctx: Context): Promise<void> {
     const { state } = ctx;
     while (!ctx.shouldStop()) {
       await ctx.checkpoint();
@@ -84,7 +97,6 @@ class Walk implements Module<State, Parameters> {
       if (state.frames % SAID_EVERY === 0) await say(ctx, 'said');
       if (state.frames % LUCKY_EVERY === 0) await this.#lucky(ctx);
     }
-    await say(ctx, 'done');
   }
 
   async #frame(ctx: Context, part: number): Promise<void> {
@@ -129,7 +141,7 @@ async function poke(ctx: Context, n: number): Promise<Link> {
   return link;
 }
 
-async function say(ctx: Context, kind: 'said' | 'done'): Promise<void> {
+async function say(ctx: Context, kind: 'said' | 'turned' | 'done'): Promise<void> {
   const { frames, parts, pokes, lucky } = ctx.state;
   await ctx.send('link', advance(ctx.state, { kind, frames, parts, pokes, lucky }));
 }

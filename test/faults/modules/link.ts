@@ -32,7 +32,8 @@ export type Step =
       readonly chance: readonly number[];
     }
   | {
-      readonly kind: 'said' | 'done';
+      /** At the end of the last turn `done`, and of each one before `turned`. */
+      readonly kind: 'said' | 'turned' | 'done';
       readonly frames: number;
       readonly parts: number;
       readonly pokes: number;
