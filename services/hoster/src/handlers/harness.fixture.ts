@@ -145,7 +145,7 @@ export function probabilities(records: readonly v1.Record__Output[]): number[] {
 }
 
 /** Waits for what other processes do. */
-export async function until(what: () => boolean, ms = 5000): Promise<void> {
+export async function until(what: () => boolean, ms = 15_000): Promise<void> {
   const end = performance.now() + ms;
   while (!what() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
   expect(what()).toBe(true);
