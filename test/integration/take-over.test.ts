@@ -74,7 +74,7 @@ afterAll(async () => {
 });
 
 const until = (what: () => boolean | Promise<boolean>): Promise<unknown> =>
-  untilGiven('it', async () => (await what()) || undefined, { timeoutMs: 10_000 });
+  untilGiven('it', async () => (await what()) || undefined);
 
 const manager = (one: SessionManager | undefined): SessionManager => {
   if (one === undefined) throw new Error('nothing was started');
