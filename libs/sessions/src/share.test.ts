@@ -54,6 +54,11 @@ test.each([-1, 999, 86_400_001, 1.5, NaN])('a time of %s ms is refused', (ttlMs)
   expect(problemOf(() => shares.make('s', 'alice', ttlMs, ''))).toBe('INVALID_ARGUMENT');
 });
 
+test('a name that is none is refused before anything is sealed', () => {
+  const { shares } = setup();
+  expect(problemOf(() => shares.make('s', 'alice', 0, 'b'.repeat(257)))).toBe('INVALID_ARGUMENT');
+});
+
 test('is good for nothing but its session and its viewer', () => {
   const { shares, sealer, session } = setup();
   const { ticket } = shares.make('s', 'alice', 0, 'bob');

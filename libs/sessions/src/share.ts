@@ -10,6 +10,8 @@ import type { SessionStatus } from './types';
 const TTL = { least: 1000, most: 24 * 60 * 60 * 1000, usual: 60 * 60 * 1000 };
 /** No model has this name: a ticket is no checkpoint, and no checkpoint a ticket. */
 const PURPOSE = '#view';
+/** Characters of a principal's name. */
+const LONGEST_NAME = 256;
 /** Whoever holds it. */
 const ANYBODY = '';
 
@@ -53,6 +55,10 @@ export class Shares {
     const ttl = ttlMs === 0 ? TTL.usual : ttlMs;
     if (!Number.isSafeInteger(ttl) || ttl < TTL.least || ttl > TTL.most)
       throw invalid('INVALID_ARGUMENT', 'ttl_ms', ttlMs, `${TTL.least} to ${TTL.most}, or 0`);
+    if (viewer.length > LONGEST_NAME) {
+      const expected = `at most ${LONGEST_NAME} characters`;
+      throw invalid('INVALID_ARGUMENT', 'principal', `${viewer.length} characters`, expected);
+    }
     const { epoch, position } = this.#directory.find(id, owner);
     const expiresAtMs = this.#clock.now() + ttl;
     const content: ShareContent = { owner, expires: expiresAtMs, epoch: epoch.counter, position };
