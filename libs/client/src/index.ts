@@ -10,7 +10,7 @@ export type { RemoteNode } from './remote/types';
 
 export { SessionManager } from './session/manager';
 export type { SessionManagerOptions } from './session/manager';
-export type { LiveOptions, SessionOptions, ShareOptions, TurnOptions } from './session/options';
+export type { LiveOptions, SessionOptions, TurnOptions } from './session/options';
 export type { Session } from './session/session';
 export type { SessionView } from './session/view';
 export type { MessageNotice, ModuleNotice, SessionEvents } from './session/events';
