@@ -131,6 +131,7 @@ async function between(teller: Teller, request: Fields, kept: Kept, begun: numbe
     }
     case 'ask':
       await teller.call('rpc_session_status', [{ session_id: teller.id }], manner);
+      await teller.call('rpc_share_session', [{ session_id: teller.id, ttl_ms: 1000 }], manner);
       await teller.call('rpc_locate', [{ session_id: teller.id }], { ...manner, target: 'router' });
       return;
     case 'handover':

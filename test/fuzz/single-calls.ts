@@ -67,7 +67,7 @@ const TEMPLATES: Readonly<Record<string, Template>> = {
     }),
   },
   rpc_deregister: {
-    ...{ targets: ROUTER, member: 'hoster', weight: 1 },
+    ...{ targets: ROUTER, member: 'hoster', weight: 2 },
     make: (random) => ({ ...node(random), reason: 'fuzzed' }),
   },
   rpc_acquire: {
@@ -92,7 +92,7 @@ const TEMPLATES: Readonly<Record<string, Template>> = {
     }),
   },
   rpc_drain: {
-    ...{ targets: ROUTER, member: 'admin', weight: 1 },
+    ...{ targets: ROUTER, member: 'admin', weight: 2 },
     make: (random) => ({
       ...{ node_id: node(random).node_id, deadline: { seconds: 1 }, undo: random.int(0, 1) === 0 },
     }),
@@ -127,11 +127,11 @@ const TEMPLATES: Readonly<Record<string, Template>> = {
     make: (random) => ({ session_id: sessionId(random), epoch: epoch(random) }),
   },
   rpc_load_model: {
-    ...{ targets: HOSTERS, member: 'admin', weight: 0.8 },
+    ...{ targets: HOSTERS, member: 'admin', weight: 2 },
     make: (random) => ({ model: random.pick(['nothing', SPARE_MODEL]), version: '1' }),
   },
   rpc_unload_model: {
-    ...{ targets: HOSTERS, member: 'admin', weight: 0.5 },
+    ...{ targets: HOSTERS, member: 'admin', weight: 2 },
     make: (random) => ({
       ...{ model: random.pick(['nothing', SPARE_MODEL]), version: '1', deadline: { seconds: 1 } },
     }),

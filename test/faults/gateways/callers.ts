@@ -156,7 +156,10 @@ export class EventCaller implements TwoGateways {
     } catch (error) {
       // The other gateway opened it.
       if (!CabstandError.is(error) || error.reason !== 'SESSION_EXISTS') throw error;
-      return await this.#ask(gateway, 'GET', `/${session}/events`, next);
+      const answer = await this.#ask(gateway, 'GET', `/${session}/events`, next);
+      if (answer.status === 200) return answer;
+      // That one died before it began the turn.
+      return await this.#ask(gateway, 'POST', `/${session}/turns`, next, { ...body, turn: 0 });
     }
   }
 
@@ -177,9 +180,7 @@ export class EventCaller implements TwoGateways {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    if (response.status === 200) return response;
-    if (response.status === 204)
-      throw new CabstandError('INTERNAL', 'nothing is to come, before the end of the turn');
+    if (response.ok) return response;
     throw refusal(((await response.json()) as { readonly error: unknown }).error);
   }
 }
