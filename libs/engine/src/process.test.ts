@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { getPriority, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { float32Of, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
@@ -56,6 +57,15 @@ test('Silero equals a direct run bit for bit, alone and with eight sessions inte
     expect(values(engine.chunks(index))).toEqual(silero(array));
   }
   expect(Math.max(...engine.batches)).toBeGreaterThan(4);
+});
+
+test('its niceness is that of who started it, and what LOAD adds', async () => {
+  await using engine = await Engine.start();
+  const pid = engine.child.pid!;
+  const least = Math.max(3, getPriority(pid));
+  setPriority(pid, least);
+  await engine.load(join(BUNDLED, 'silero-vad'), { nice: 5 });
+  expect(getPriority(pid)).toBe(Math.min(19, least + 5));
 });
 
 test('live int16 parts give what the whole float32 input gives, and are reported as taken', async () => {

@@ -1,6 +1,6 @@
 /** Entry of the engine process: `node process.js --socket <path>`. See docs/engine-protocol.md. */
 import './no-telemetry';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { CabstandError, every, sleep, systemClock } from '@cabstand/core';
 import { Connection } from './connection';
 import type { Frame } from './frames/codec';
@@ -154,10 +154,13 @@ function outOfPlace(frame: Frame, state: State): CabstandError {
   return new CabstandError('INVALID_ARGUMENT', `frame ${frame.type} while ${state.name}`);
 }
 
-/** Below main in the eyes of the scheduler; not being allowed to is no reason to fail. */
+/**
+ * Below main in the eyes of the scheduler, whatever main is nice to itself. Not being allowed to is no reason to
+ * fail.
+ */
 function beNice(nice: number): void {
   try {
-    if (nice > 0) setPriority(Math.min(19, Math.round(nice)));
+    if (nice > 0) setPriority(Math.min(19, getPriority() + Math.round(nice)));
   } catch (error) {
     process.stderr.write(
       `engine: niceness ${nice} refused: ${CabstandError.from(error).message}\n`,
