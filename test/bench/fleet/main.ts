@@ -188,7 +188,9 @@ async function completed({ admin, child }: Service, nodes: number): Promise<Comp
 async function statesOf(admin: string): Promise<Readonly<Record<string, number>>> {
   const response = await fetch(`http://${admin}/metrics`);
   const lines = (await response.text()).matchAll(/^cabstand_nodes\{state="(\w+)"[^}]*\} (\d+)/gm);
-  return Object.fromEntries(Array.from(lines, ([, state, count]) => [state, Number(count)]));
+  return Object.fromEntries(
+    Array.from(lines, ([, state = '', count]) => [state, Number(count)] as const),
+  );
 }
 
 /** Waits for two periods, so that probes and first answers are over. Answers the period in milliseconds. */

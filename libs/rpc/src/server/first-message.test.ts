@@ -1,6 +1,7 @@
 import { connect } from 'node:http2';
 import type { IncomingHttpHeaders } from 'node:http2';
-import { Metadata, ServerInterceptingCall } from '@grpc/grpc-js';
+import type { ServerInterceptingCall } from '@grpc/grpc-js';
+import { Metadata } from '@grpc/grpc-js';
 import { FakeClock } from '@cabstand/core';
 import { deferred, rig } from '../rpc.fixture';
 import { HosterService } from '../index';
