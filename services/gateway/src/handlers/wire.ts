@@ -43,13 +43,11 @@ function body(record: RecordEvent, checkpoints: boolean): Partial<v1.Record> {
       const { reason, error, steps, note = '', generation, goesOn = false } = record;
       return {
         end_of_turn: {
-          ...{
-            reason: wireEndReason(reason),
-            error: wireError(error),
-            steps,
-            note,
-            goes_on: goesOn,
-          },
+          reason: wireEndReason(reason),
+          error: wireError(error),
+          steps,
+          note,
+          goes_on: goesOn,
           generation: generation === undefined ? null : wireGeneration(generation),
           checkpoint: checkpoints ? (record.checkpoint ?? null) : null,
         },

@@ -67,28 +67,14 @@ export class Probes {
 
   /** Probes a node that is new here, when there is time. */
   welcome(node: Node): void {
-    if (this.#stop.signal.aborted || this.#line.has(node)) return;
-    const watched = this.#watch(node);
-    if (this.#running.has(node)) {
-      watched.again = true;
-      return;
-    }
-    watched.timer?.cancel();
-    watched.timer = undefined;
+    if (this.#line.has(node) || !this.#mayWait(node)) return;
     this.#newcomers.add(node);
     this.#fill();
   }
 
   /** Probes the node now (or next, if it is being probed). */
   request(node: Node, cause: ProbeCause = 'other'): void {
-    if (this.#stop.signal.aborted) return;
-    const watched = this.#watch(node);
-    if (this.#running.has(node)) {
-      watched.again = true;
-      return;
-    }
-    watched.timer?.cancel();
-    watched.timer = undefined;
+    if (!this.#mayWait(node)) return;
     if (this.#line.get(node) !== 'other') this.#line.set(node, cause);
     this.#fill();
   }
@@ -132,10 +118,18 @@ export class Probes {
     for (const node of [...this.#watched.keys()]) this.forget(node);
   }
 
-  #watch(node: Node): Watched {
+  /** Whether the node is to stand in a line: one that is being probed is probed again behind that, without. */
+  #mayWait(node: Node): boolean {
+    if (this.#stop.signal.aborted) return false;
     const watched = this.#watched.get(node) ?? { failures: 0, again: false, timer: undefined };
     this.#watched.set(node, watched);
-    return watched;
+    if (this.#running.has(node)) {
+      watched.again = true;
+      return false;
+    }
+    watched.timer?.cancel();
+    watched.timer = undefined;
+    return true;
   }
 
   #fill(): void {

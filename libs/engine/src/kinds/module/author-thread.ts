@@ -108,7 +108,11 @@ export class AuthorThread {
     if (message.kind === 'open') {
       const flags = this.#flags.at(message.place);
       this.#seats.set(message.sequence, {
-        ...{ open: message, flags, session: undefined, ended: false, fault: undefined },
+        open: message,
+        flags,
+        session: undefined,
+        ended: false,
+        fault: undefined,
       });
       return;
     }

@@ -5,16 +5,16 @@ import type { LogLevel } from '../../frames/module-frames';
 import type { StepWriter } from '../../output/step-writer';
 import { Account } from './account';
 import { booksOf } from './books';
+import type { Books } from './books';
 import type { Commands } from './commands';
 import { SessionOver, concurrent, endsSession, staleHandler } from './failure';
 import type { Readers, SessionFlags, Stop } from './flags';
 import { HandOut } from './hand-out';
-import type { PartInbox } from './inbox';
 import type { CommandCall } from './inbox';
 import type { Part, ThreadData, Turn } from './messages';
 import { NoticeLimit } from './notices';
 import { SeededRandom } from './random';
-import type { NewRecord, Records } from './records';
+import type { NewRecord } from './records';
 import { notDeterministic } from './replay';
 import type { ReplayLog } from './replay';
 import type { Saved } from './saved';
@@ -52,9 +52,6 @@ export class ModuleSession {
   readonly name: string;
   readonly host: SessionHost;
   readonly context: unknown;
-  records: Records;
-  replay: ReplayLog;
-  parts: PartInbox;
   readonly random: SeededRandom;
   readonly snapshots: Snapshots;
   readonly notices: NoticeLimit;
@@ -72,6 +69,7 @@ export class ModuleSession {
   #point: number;
   #nextPoint: number;
   #turn: Turn;
+  #books: Books;
   #between = false;
   #closed = false;
   #over = false;
@@ -98,8 +96,7 @@ export class ModuleSession {
     });
     this.notices = new NoticeLimit((message) => host.log('warn', message, id));
     this.#flags = flags;
-    const books = booksOf(id, turn, saved, host, flags);
-    ({ records: this.records, replay: this.replay, parts: this.parts } = books);
+    this.#books = booksOf(id, turn, saved, host, flags);
     this.#account = new Account(flags);
     this.#commands = new HandOut(this, saved.commands, host.data.limits.commandsWaiting);
     this.#point = saved.point;
@@ -116,7 +113,7 @@ export class ModuleSession {
   /** The next turn, which the author waits for. */
   begin(turn: Turn): void {
     const saved = { records: 0, chain: this.records.chain, parts: 0, inputEnded: !turn.live };
-    Object.assign(this, booksOf(this.id, turn, saved, this.host, this.#flags));
+    this.#books = booksOf(this.id, turn, saved, this.host, this.#flags);
     this.#turn = turn;
     this.#between = false;
     this.#stop = new AbortController();
@@ -187,6 +184,18 @@ export class ModuleSession {
   /** The turn that runs, or ran last. */
   get turn(): Turn {
     return this.#turn;
+  }
+
+  get records(): Books['records'] {
+    return this.#books.records;
+  }
+
+  get replay(): ReplayLog {
+    return this.#books.replay;
+  }
+
+  get parts(): Books['parts'] {
+    return this.#books.parts;
   }
 
   /** No turn runs: the author waits for the next one. */
