@@ -1,8 +1,8 @@
 /** Loads the engine's model: manifest, ONNX sessions, what binds them, and how it may be batched. */
-import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError, invalid } from '@cabstand/core';
 import { exampleTurns, isExported, loadManifest, readGolden } from '@cabstand/model';
 import type { BatchClass, GoldenSequence, Manifest } from '@cabstand/model';
+import type { GraphSession } from './graphs/graph-session';
 import { DEFAULT_MESSAGE_BYTES } from './frames/limits';
 import type { KnownModel, LoadFrame, LoadedFrame } from './frames/types';
 import { bindManifest, describeOutputs } from './graphs/bind';
@@ -21,7 +21,7 @@ import type { Verification } from './verify/verify';
 
 export interface LoadedModel {
   readonly model: BoundModel;
-  readonly sessions: readonly InferenceSession[];
+  readonly sessions: readonly GraphSession[];
   readonly stepper: Stepper;
   readonly stateBytes: number;
   readonly loaded: LoadedFrame;
@@ -62,7 +62,7 @@ export async function loadModel(
       manifest.kind,
       'a kind of model that is made of graphs',
     );
-  const sessions: InferenceSession[] = [];
+  const sessions: GraphSession[] = [];
   for (const { file } of manifest.graphs) sessions.push(await createSession(file, frame));
   const bound = bindManifest(
     manifest,

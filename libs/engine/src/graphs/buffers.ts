@@ -1,9 +1,9 @@
 /** One graph's inputs and outputs for a layout, allocated once and used at every step. */
 import { Tensor } from 'onnxruntime-node';
-import type { InferenceSession } from 'onnxruntime-node';
 import { elementsOf } from '@cabstand/model';
 import type { Parameters } from '@cabstand/model';
 import { elementCount } from '@cabstand/tensor';
+import type { GraphSession } from './graph-session';
 import { OutputRows } from '../output/output-rows';
 import { ScoreRows } from '../output/scores';
 import type { Layout } from '../state/row-store';
@@ -12,7 +12,7 @@ import type { BoundGraph, BoundInput, BoundModel } from './bound';
 
 export interface RunnableGraph {
   readonly bound: BoundGraph;
-  readonly session: InferenceSession;
+  readonly session: GraphSession;
 }
 
 /** Inputs that every row brings anew. */

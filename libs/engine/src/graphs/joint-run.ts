@@ -1,5 +1,6 @@
 /** A run that rows of several callers shared: what an audit looks at. */
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
+import type { GraphSession } from './graph-session';
 import type { BoundGraph } from './bound';
 
 /** Rows of one caller within a run, along the row axis of each input and output. */
@@ -10,7 +11,7 @@ export interface Rows {
 
 export interface JointRun {
   readonly graph: BoundGraph;
-  readonly session: InferenceSession;
+  readonly session: GraphSession;
   /** By the graph's names. Valid only while the tap is called: buffers are used again. */
   readonly feeds: Readonly<Record<string, Tensor>>;
   readonly results: Readonly<Record<string, Tensor>>;

@@ -2,15 +2,15 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { InferenceSession } from 'onnxruntime-node';
 import { loadManifest } from '@cabstand/model';
+import type { GraphSession } from './graph-session';
 import { bindManifest } from './bind';
 import type { BoundModel } from './bound';
 import { createSession } from './session';
 
 export interface MadeModel {
   readonly model: BoundModel;
-  readonly sessions: InferenceSession[];
+  readonly sessions: GraphSession[];
 }
 
 /** @param manifest lines of model.yaml but for name, description and golden data */

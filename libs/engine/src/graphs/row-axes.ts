@@ -1,11 +1,10 @@
 /** Which axis of each output follows the rows of a run: found by running graphs with 1, 2 and 3 rows. */
-import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
+import type { GraphSession } from './graph-session';
 import type { RowAxes } from '../frames/types';
 import type { BoundGraph, BoundModel, BoundOutput } from './bound';
 import { sampleFeeds } from './sample-feeds';
 import type { SampleTurn } from './sample-feeds';
-import { QUIET } from './session';
 
 const ROWS = [1, 2, 3] as const;
 
@@ -18,13 +17,13 @@ const ROWS = [1, 2, 3] as const;
  */
 export async function findRowAxes(
   model: BoundModel,
-  sessions: readonly InferenceSession[],
+  sessions: readonly GraphSession[],
   turns: readonly SampleTurn[],
 ): Promise<BoundModel> {
   if (!model.batchable) return withoutAxes(model, model.unbatchedBecause);
   const graphs: BoundGraph[] = [];
   for (const [index, graph] of model.graphs.entries()) {
-    const found = await axesOf(model, graph, sessions[index] as InferenceSession, turns);
+    const found = await axesOf(model, graph, sessions[index] as GraphSession, turns);
     if (typeof found === 'string') return withoutAxes(model, found);
     graphs.push({ ...graph, outputs: found });
   }
@@ -76,7 +75,7 @@ export function withoutAxes(model: BoundModel, because: string): BoundModel {
 async function axesOf(
   model: BoundModel,
   graph: BoundGraph,
-  session: InferenceSession,
+  session: GraphSession,
   turns: readonly SampleTurn[],
 ): Promise<BoundOutput[] | string> {
   let refused = 'no input to try it with';
@@ -130,11 +129,11 @@ function misplaced(model: BoundModel, output: BoundOutput, axis: number): string
 async function run(
   model: BoundModel,
   graph: BoundGraph,
-  session: InferenceSession,
+  session: GraphSession,
   turn: SampleTurn,
   rows: number,
 ): Promise<readonly (readonly number[])[]> {
   const fetches = graph.outputs.map(({ name }) => name);
-  const results = await session.run(sampleFeeds(model, graph, turn, rows), fetches, QUIET);
+  const results = await session.run(sampleFeeds(model, graph, turn, rows), fetches);
   return fetches.map((name) => results[name]?.dims ?? []);
 }

@@ -1,4 +1,4 @@
-import type { InferenceSession } from 'onnxruntime-node';
+import type { GraphSession } from '../graphs/graph-session';
 import type { BoundModel } from '../graphs/bound';
 import { RecurrentStepper } from './recurrent';
 import { StatelessStepper } from './stateless';
@@ -8,7 +8,7 @@ export type AnyStepper = RecurrentStepper | StatelessStepper;
 /** The stepper for a model's kind. A graph without batch axes runs one sequence at a time. */
 export function createStepper(
   model: BoundModel,
-  sessions: readonly InferenceSession[],
+  sessions: readonly GraphSession[],
   maxBatch: number,
   messageBytes?: number,
 ): AnyStepper {

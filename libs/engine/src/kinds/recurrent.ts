@@ -1,8 +1,8 @@
 /** Steps of models that keep state between them: `stateful` and `generator`. */
-import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import { KINDS, resolveParameters } from '@cabstand/model';
 import type { NumericArray } from '@cabstand/tensor';
+import type { GraphSession } from '../graphs/graph-session';
 import { DEFAULT_MESSAGE_BYTES } from '../frames/limits';
 import type { InputFrame, TurnFrame } from '../frames/types';
 import { allocate, bytesOf, fill } from '../graphs/batch-tensor';
@@ -44,14 +44,14 @@ export class RecurrentStepper implements Stepper<RecurrentSequence> {
   /** @param maxBatch most rows of a run; may be changed at any time */
   constructor(
     model: BoundModel,
-    sessions: readonly InferenceSession[],
+    sessions: readonly GraphSession[],
     public maxBatch: number,
     readonly messageBytes = DEFAULT_MESSAGE_BYTES,
   ) {
     this.#model = model;
     const graphs = model.graphs.map((bound, index): RunnableGraph => ({
       bound,
-      session: sessions[index] as InferenceSession,
+      session: sessions[index] as GraphSession,
     }));
     this.#plan = planOf(graphs);
     this.#layouts = new Layouts(model.states, 1 + mostWrites(this.#plan));

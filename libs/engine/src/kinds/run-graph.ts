@@ -5,7 +5,6 @@ import type { NumericArray } from '@cabstand/tensor';
 import { allocate } from '../graphs/batch-tensor';
 import type { PreparedGraph } from '../graphs/buffers';
 import type { JointRun, Rows, RunTap } from '../graphs/joint-run';
-import { QUIET } from '../graphs/session';
 import type { Layout } from '../state/row-store';
 import { appendToWindow } from '../state/window';
 import type { RecurrentSequence } from '../turns/recurrent-sequence';
@@ -25,7 +24,7 @@ export async function runGraph(
   fillRows(prepared, rows);
   for (const { name, state } of reads) feeds[name] = layout.stateTensor(state, 0).tensor;
   for (const { name, state } of replaces) fetches[name] = layout.stateTensor(state, 1).tensor;
-  const results = (await graph.session.run(feeds, fetches, QUIET)) as JointRun['results'];
+  const results = await graph.session.run(feeds, fetches);
   if (rows.length > 1)
     tap?.({
       graph: graph.bound,

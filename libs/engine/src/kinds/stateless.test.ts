@@ -1,7 +1,7 @@
-import type { InferenceSession } from 'onnxruntime-node';
 import { onnxModel } from '@cabstand/testing';
 import { stringTensor, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
+import type { GraphSession } from '../graphs/graph-session';
 import { decodeFrame } from '../frames/codec';
 import { PREFIX } from '../frames/layout';
 import type { JointRun } from '../graphs/joint-run';
@@ -31,7 +31,7 @@ class Bench {
     const model = await findRowAxes(made.model, made.sessions, [turn]);
     const [session] = made.sessions;
     return new Bench(
-      new StatelessStepper(model, session as InferenceSession, model.batchable ? 16 : 1),
+      new StatelessStepper(model, session as GraphSession, model.batchable ? 16 : 1),
     );
   }
 

@@ -3,12 +3,12 @@
  * turns share a run only where that was measured to be harmless.
  */
 import { Tensor as OrtTensor } from 'onnxruntime-node';
-import type { InferenceSession } from 'onnxruntime-node';
 import { BoundedMap, CabstandError } from '@cabstand/core';
 import { KINDS, elementsOf, resolveParameters } from '@cabstand/model';
 import type { Parameters } from '@cabstand/model';
 import { arrayOf, elementCount } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
+import type { GraphSession } from '../graphs/graph-session';
 import { DEFAULT_MESSAGE_BYTES } from '../frames/limits';
 import type { InputFrame, TurnFrame } from '../frames/types';
 import type { BoundGraph, BoundInput, BoundModel, BoundOutput } from '../graphs/bound';
@@ -16,7 +16,6 @@ import { sharedTensor } from '../graphs/buffers';
 import type { RunTap } from '../graphs/joint-run';
 import { joinRows, sliceRows, valuesOf } from '../graphs/rows';
 import type { Values } from '../graphs/rows';
-import { QUIET } from '../graphs/session';
 import { charge } from '../output/record';
 import type { StepWriter } from '../output/step-writer';
 import { writeTensor } from '../output/tensor-record';
@@ -56,7 +55,7 @@ export interface StatelessSequence extends Sequence {
 
 export class StatelessStepper implements Stepper<StatelessSequence> {
   readonly #model: BoundModel;
-  readonly #session: InferenceSession;
+  readonly #session: GraphSession;
   readonly #header: SnapshotHeader;
   readonly #graph: BoundGraph;
   readonly #groups = new BoundedMap<string, StatelessGroup>(GROUPS);
@@ -67,7 +66,7 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
 
   constructor(
     model: BoundModel,
-    session: InferenceSession,
+    session: GraphSession,
     maxBatch: number,
     readonly messageBytes = DEFAULT_MESSAGE_BYTES,
   ) {
@@ -229,7 +228,7 @@ export class StatelessStepper implements Stepper<StatelessSequence> {
 
   async #fetch(feeds: Record<string, OrtTensor>): Promise<Record<string, OrtTensor>> {
     const names = this.#graph.outputs.map(({ name }) => name);
-    return await this.#session.run(feeds, names, QUIET);
+    return await this.#session.run(feeds, names);
   }
 
   #emit(

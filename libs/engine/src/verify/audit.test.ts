@@ -1,6 +1,6 @@
 /** When audits run, and what they hold. */
 import { Tensor } from 'onnxruntime-node';
-import type { InferenceSession } from 'onnxruntime-node';
+import type { GraphSession } from '../graphs/graph-session';
 import type { AuditFrame } from '../frames/types';
 import type { BoundGraph } from '../graphs/bound';
 import type { JointRun } from '../graphs/joint-run';
@@ -12,7 +12,7 @@ import type { AuditOptions } from './audit';
 import { ROWS, node, rowGraph } from './verify.fixture';
 
 let graph: BoundGraph;
-let session: InferenceSession;
+let session: GraphSession;
 beforeAll(async () => {
   const { model, sessions } = await makeModel(
     onnxModel(rowGraph([node('Identity', ['x'], ['y'])])),
@@ -21,7 +21,7 @@ beforeAll(async () => {
   [graph] = model.graphs as [BoundGraph];
   // The row axis as it would be found.
   graph = { ...graph, outputs: graph.outputs.map((output) => ({ ...output, batchAxis: 0 })) };
-  [session] = sessions as [InferenceSession];
+  [session] = sessions as [GraphSession];
 });
 
 const tensor = (...values: number[]): Tensor =>

@@ -1,13 +1,12 @@
 /** Audits while serving: trials cannot try every input, callers do. */
 import { createHash } from 'node:crypto';
-import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { BatchClass } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
+import type { GraphSession, Tensors } from '../graphs/graph-session';
 import type { AuditFrame } from '../frames/types';
 import type { BoundTensor } from '../graphs/bound';
 import type { JointRun, Rows } from '../graphs/joint-run';
-import { QUIET } from '../graphs/session';
 import type { Stepper } from '../runtime/sequence';
 import type { SpareWork } from '../runtime/step-loop';
 import { compareTensors, incomparable } from './compare';
@@ -16,7 +15,7 @@ import { copyRows, toOrt } from './rows';
 
 /** Rows of one caller out of a run, and what the run gave for them. */
 interface Sample {
-  readonly session: InferenceSession;
+  readonly session: GraphSession;
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
 }
@@ -147,9 +146,9 @@ async function runAgain(
   const feeds = Object.fromEntries(inputs.map((tensor) => [tensor.name, toOrt(tensor)]));
   const names = outputs.map(({ name }) => name);
   let worst: (Difference & { output: string }) | undefined;
-  let results: InferenceSession.ReturnType;
+  let results: Tensors;
   try {
-    results = await session.run(feeds, names, QUIET);
+    results = await session.run(feeds, names);
   } catch (error) {
     // They got an answer that they would not have got alone.
     return { ...incomparable('an answer', CabstandError.from(error).message), output: 'all' };

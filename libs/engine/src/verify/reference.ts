@@ -3,7 +3,9 @@ import { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import { KINDS } from '@cabstand/model';
 import type { GoldenSequence, Manifest } from '@cabstand/model';
+import { BindingSession } from '../graphs/binding-session';
 import type { BoundModel } from '../graphs/bound';
+import type { GraphSession } from '../graphs/graph-session';
 import { createStepper } from '../kinds/create';
 import type { Stepper } from '../runtime/sequence';
 import { asReference, compareSequences, playTogether } from './golden';
@@ -112,19 +114,21 @@ function shortened({ kind, generation }: Manifest, example: TurnPlan): TurnPlan 
   return { ...example, parameters: { max_tokens: most, ...example.parameters } };
 }
 
-async function plainSessions(manifest: Manifest, threads: number): Promise<InferenceSession[]> {
-  const sessions: InferenceSession[] = [];
+async function plainSessions(manifest: Manifest, threads: number): Promise<GraphSession[]> {
+  const sessions: GraphSession[] = [];
   for (const { file } of manifest.graphs)
     try {
       sessions.push(
-        await InferenceSession.create(file, {
-          executionProviders: ['cpu'],
-          graphOptimizationLevel: 'disabled',
-          intraOpNumThreads: threads,
-          interOpNumThreads: 1,
-          executionMode: 'sequential',
-          logSeverityLevel: 3,
-        }),
+        new BindingSession(
+          await InferenceSession.create(file, {
+            executionProviders: ['cpu'],
+            graphOptimizationLevel: 'disabled',
+            intraOpNumThreads: threads,
+            interOpNumThreads: 1,
+            executionMode: 'sequential',
+            logSeverityLevel: 3,
+          }),
+        ),
       );
     } catch (cause) {
       for (const session of sessions) await session.release();

@@ -1,5 +1,5 @@
 /** Recorded turns, together and alone. */
-import type { InferenceSession } from 'onnxruntime-node';
+import type { GraphSession } from '../graphs/graph-session';
 import type { AuditResult } from '../check';
 import type { LoadFrame, LoadedFrame } from '../frames/types';
 import type { BoundModel } from '../graphs/bound';
@@ -14,7 +14,7 @@ import { WatchedSessions } from './watched';
  */
 export async function replay(
   model: BoundModel,
-  sessions: readonly InferenceSession[],
+  sessions: readonly GraphSession[],
   {
     batchClass,
     maxBatch,

@@ -1,8 +1,8 @@
 /** What is known of a model before it is announced: that it computes what it should, and how it batches. */
-import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import { KINDS } from '@cabstand/model';
 import type { BatchClass, GoldenSequence, Manifest, Provider } from '@cabstand/model';
+import type { GraphSession } from '../graphs/graph-session';
 import type { ReferenceKind } from '../frames/types';
 import type { BoundModel } from '../graphs/bound';
 import { createStepper } from '../kinds/create';
@@ -58,7 +58,7 @@ const PROGRESS_MS = 5000;
  */
 export async function verifyModel(
   model: BoundModel,
-  sessions: readonly InferenceSession[],
+  sessions: readonly GraphSession[],
   options: VerifyOptions,
 ): Promise<Verification> {
   return await new Verifier(model, sessions, options).run();
@@ -73,7 +73,7 @@ class Verifier {
   readonly #notes: string[] = [];
   readonly #begun = performance.now();
 
-  constructor(model: BoundModel, sessions: readonly InferenceSession[], options: VerifyOptions) {
+  constructor(model: BoundModel, sessions: readonly GraphSession[], options: VerifyOptions) {
     this.#model = model;
     this.#manifest = model.manifest;
     this.#options = options;

@@ -1,27 +1,23 @@
 /** Sessions as verification uses them: their results are seen, and refused runs are counted, not logged. */
-import type { InferenceSession } from 'onnxruntime-node';
-import { QUIET } from '../graphs/session';
+import type { Fetches, GraphSession, Tensors } from '../graphs/graph-session';
 
 export class WatchedSessions {
-  readonly sessions: readonly InferenceSession[];
+  readonly sessions: readonly GraphSession[];
   /** Called after each run that succeeded. @param graph its number in the model */
-  onRun: ((graph: number, results: InferenceSession.ReturnType) => void) | undefined;
+  onRun: ((graph: number, results: Tensors) => void) | undefined;
   /** Runs that were refused. */
   refused = 0;
   /** What the last of them said. */
   refusal = '';
 
-  constructor(sessions: readonly InferenceSession[]) {
+  constructor(sessions: readonly GraphSession[]) {
     this.sessions = sessions.map((session, graph) => this.#watch(session, graph));
   }
 
-  #watch(session: InferenceSession, graph: number): InferenceSession {
-    const run = async (
-      feeds: InferenceSession.FeedsType,
-      fetches: InferenceSession.FetchesType,
-    ): Promise<InferenceSession.ReturnType> => {
+  #watch(session: GraphSession, graph: number): GraphSession {
+    const run = async (feeds: Tensors, fetches: Fetches): Promise<Tensors> => {
       try {
-        const results = await session.run(feeds, fetches, QUIET);
+        const results = await session.run(feeds, fetches);
         this.onRun?.(graph, results);
         return results;
       } catch (error) {
@@ -30,12 +26,7 @@ export class WatchedSessions {
         throw error;
       }
     };
-    return new Proxy(session, {
-      get: (target, key): unknown => {
-        if (key === 'run') return run;
-        const value: unknown = Reflect.get(target, key, target);
-        return value;
-      },
-    });
+    const { inputMetadata, outputMetadata } = session;
+    return { inputMetadata, outputMetadata, run, release: () => session.release() };
   }
 }

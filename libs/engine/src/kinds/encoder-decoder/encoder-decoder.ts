@@ -1,24 +1,21 @@
 /** Runs the graphs of a language model with an encoder: the input once, then some more tokens of the answer each time. */
 import { Tensor as OrtTensor } from 'onnxruntime-node';
-import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { EncoderDecoderProgram } from '@cabstand/model';
 import { float16Numbers } from '@cabstand/tensor';
-import { QUIET } from '../../graphs/session';
+import type { GraphSession, Tensors } from '../../graphs/graph-session';
 import type { ScoreRange } from '../../output/scores';
 import { bytesPerToken } from '../language-model/cache/columns';
 import { KvCache } from './kv-cache';
-
-type Tensors = Readonly<Record<string, OrtTensor>>;
 
 /** What the encoder reads: ids of tokens, or features, bin by bin. */
 export type EncoderInput = readonly number[] | Float32Array;
 
 export interface Sessions {
-  readonly encoder: InferenceSession;
+  readonly encoder: GraphSession;
   /** Of the first run, where there is no cache; of a merged decoder both are the same. */
-  readonly first: InferenceSession;
-  readonly next: InferenceSession;
+  readonly first: GraphSession;
+  readonly next: GraphSession;
 }
 
 /** One input that was encoded, and the answer so far. */
@@ -62,7 +59,7 @@ export class EncoderDecoder {
       ...this.#sourceOf(input),
       attention_mask: int64(input.length, () => 1),
     });
-    const { last_hidden_state: hidden } = await encoder.run(feeds, ['last_hidden_state'], QUIET);
+    const { last_hidden_state: hidden } = await encoder.run(feeds, ['last_hidden_state']);
     const [rows, length = 0] = hidden?.dims ?? [];
     if (hidden === undefined || rows !== 1 || hidden.dims.length !== 3)
       throw new CabstandError(
@@ -105,7 +102,7 @@ export class EncoderDecoder {
     });
     const outputs = ['logits', ...target.cache.tensors.map(({ present }) => present)];
     if (first) outputs.push(...crossCache.tensors.map(({ present }) => present));
-    const results = await session.run(feeds, outputs, QUIET);
+    const results = await session.run(feeds, outputs);
     const scores = this.#lastScores(results['logits'], ids.length);
     const cross = first ? this.#crossOf(results, state.mask.size) : state.cross;
     state.cache.grow(results, ids.length);
@@ -153,9 +150,11 @@ export class EncoderDecoder {
 }
 
 /** Those that the graph takes. */
-function chosen(session: InferenceSession, feeds: Tensors): Record<string, OrtTensor> {
+function chosen(session: GraphSession, feeds: Tensors): Record<string, OrtTensor> {
   return Object.fromEntries(
-    Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)),
+    Object.entries(feeds).filter(([name]) =>
+      session.inputMetadata.some((input) => input.name === name),
+    ),
   );
 }
 

@@ -1,11 +1,10 @@
 /** Runs the graph of a language model: some more tokens of sequences in, scores of the next ones out. */
 import { Tensor as OrtTensor } from 'onnxruntime-node';
-import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { LanguageModelProgram } from '@cabstand/model';
 import { float16Numbers } from '@cabstand/tensor';
+import type { GraphSession } from '../../graphs/graph-session';
 import { valuesOf } from '../../graphs/rows';
-import { QUIET } from '../../graphs/session';
 import type { ScoreRange } from '../../output/scores';
 import type { CacheBuffer } from './cache/cache-buffer';
 import type { Elements } from './cache/columns';
@@ -20,7 +19,7 @@ export interface RowsOfBuffer {
 
 export class Decoder {
   readonly program: LanguageModelProgram;
-  readonly #session: InferenceSession;
+  readonly #session: GraphSession;
   readonly #tailed: boolean;
   /** The mask alone says how long each row is; columns are written where they follow. */
   readonly #isFixed: boolean;
@@ -31,7 +30,7 @@ export class Decoder {
   ragged: boolean;
 
   /** @param tailed the session has the outputs of the tail */
-  constructor(session: InferenceSession, program: LanguageModelProgram, tailed = false) {
+  constructor(session: GraphSession, program: LanguageModelProgram, tailed = false) {
     this.program = program;
     this.#session = session;
     this.#tailed = tailed;
@@ -59,7 +58,7 @@ export class Decoder {
     const scores = wantsScores ? [this.#tailed ? LAST_SCORES : 'logits'] : [];
     const columns = tensors.map(({ present }) => (this.#tailed ? freshName(present) : present));
     const feeds = this.#feeds(rows, ids, tokens);
-    const results: Results = await this.#session.run(feeds, [...scores, ...columns], QUIET);
+    const results: Results = await this.#session.run(feeds, [...scores, ...columns]);
     const [name] = scores;
     const ranges = name === undefined ? [] : this.#scores(results[name], name, ids.length, tokens);
     this.#keep(results, columns, rows, tokens);

@@ -2,9 +2,9 @@
 import { open } from 'node:fs/promises';
 import { CabstandError } from '@cabstand/core';
 import type { LanguageModelProgram } from '@cabstand/model';
-import type { InferenceSession } from 'onnxruntime-node';
+import type { GraphSession } from '../../graphs/graph-session';
 import { createSession } from '../../graphs/session';
-import type { SessionOptions } from '../../graphs/session';
+import type { SessionOptions } from '../../graphs/binding';
 import { tailOf } from './cache/tail';
 import { Decoder } from './decoder';
 
@@ -27,10 +27,10 @@ async function withTail(
   file: string,
   program: LanguageModelProgram,
   options: SessionOptions,
-): Promise<InferenceSession | undefined> {
+): Promise<GraphSession | undefined> {
   try {
     const bytes = await readBefore(file, tailOf(program));
-    return bytes && (await createSession(file, options, {}, bytes));
+    return bytes && (await createSession(file, options, bytes));
   } catch (error) {
     process.stderr.write(
       `engine: caches are fetched whole: ${CabstandError.from(error).message}\n`,

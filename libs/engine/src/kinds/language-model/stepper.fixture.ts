@@ -1,8 +1,8 @@
 /** A language model whose graph is a function of the test: each token follows from all those before it. */
 import { Tensor as OrtTensor } from 'onnxruntime-node';
-import type { InferenceSession } from 'onnxruntime-node';
 import type { LanguageModelProgram, Manifest } from '@cabstand/model';
 import { arrayOf, tensorOf } from '@cabstand/tensor';
+import type { GraphSession } from '../../graphs/graph-session';
 import { decodeFrame } from '../../frames/codec';
 import { PREFIX } from '../../frames/layout';
 import type { StepItem } from '../../frames/types';
@@ -101,7 +101,7 @@ export function madeGraph(leak: Leak = () => 0, contextLength = 256): MadeGraph 
       present: new OrtTensor('float32', present, [count, HEADS, width, 1]),
     };
   };
-  const decoder = new Decoder({ run } as unknown as InferenceSession, {
+  const decoder = new Decoder({ run } as unknown as GraphSession, {
     ...program,
     contextLength,
   });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { Provider } from '@cabstand/model';
-import { createSession } from '../../graphs/session';
+import { openBinding } from '../../graphs/binding';
 import type { AuthorLog } from './author-log';
 import { Batcher } from './batcher';
 import type { BatcherOptions, Runnable } from './batcher';
@@ -48,7 +48,7 @@ export function environment(
     createSession: async (file, options) => {
       signal.throwIfAborted();
       progress(`loading ${file}`);
-      return await createSession(
+      return await openBinding(
         join(folder, file),
         { provider: provider as Provider, threads },
         options,

@@ -1,17 +1,16 @@
 /** Runs the graph of a model that takes texts: rows of tokens in, a vector or scores of each out. */
 import { Tensor as OrtTensor } from 'onnxruntime-node';
-import type { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { TextModelProgram } from '@cabstand/model';
 import { float16Numbers } from '@cabstand/tensor';
-import { QUIET } from '../../graphs/session';
+import type { GraphSession } from '../../graphs/graph-session';
 import { applyHead } from './head';
 
 export class TextGraph {
   readonly program: TextModelProgram;
-  readonly #session: InferenceSession;
+  readonly #session: GraphSession;
 
-  constructor(session: InferenceSession, program: TextModelProgram) {
+  constructor(session: GraphSession, program: TextModelProgram) {
     this.#session = session;
     this.program = program;
   }
@@ -30,7 +29,7 @@ export class TextGraph {
       attention_mask: this.#ids(rows, longest, (row, at) => (at < row.length ? 1 : 0)),
     };
     if (takesTypes) feeds['token_type_ids'] = this.#ids(rows, longest, () => 0);
-    const results = await this.#session.run(feeds, [output.name], QUIET);
+    const results = await this.#session.run(feeds, [output.name]);
     const tensor = results[output.name];
     const perToken = head.to === 'embedding' && head.pooling !== 'none';
     const expected = perToken ? [rows.length, longest] : [rows.length];

@@ -1,0 +1,25 @@
+/** A graph that is loaded and can be run: what all kinds of models are made of. */
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+
+/** Tensors by the graph's names. */
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+/**
+ * Outputs that are wanted: their names, or where each is written; null: a new tensor. One that is written somewhere
+ * has the shape of the tensor there.
+ */
+export type Fetches = readonly string[] | Readonly<Record<string, Tensor | null>>;
+
+export interface GraphSession {
+  /** In the graph's order. */
+  readonly inputMetadata: readonly InferenceSession.ValueMetadata[];
+  readonly outputMetadata: readonly InferenceSession.ValueMetadata[];
+  /**
+   * Feeds and tensors that are fetched into stay as they are until it answers. One run at a time.
+   *
+   * @throws Error with ONNX Runtime's words.
+   */
+  run(feeds: Tensors, fetches: Fetches): Promise<Tensors>;
+  /** Nothing runs any more. */
+  release(): Promise<void>;
+}
