@@ -2,7 +2,7 @@
 import { CabstandError, invalid } from '@cabstand/core';
 import { exampleTurns, isExported, loadManifest, readGolden } from '@cabstand/model';
 import type { BatchClass, GoldenSequence, Manifest } from '@cabstand/model';
-import type { GraphSession } from './graphs/graph-session';
+import type { CalledBy, GraphSession } from './graphs/graph-session';
 import { DEFAULT_MESSAGE_BYTES } from './frames/limits';
 import type { KnownModel, LoadFrame, LoadedFrame } from './frames/types';
 import { bindManifest, describeOutputs } from './graphs/bind';
@@ -64,6 +64,7 @@ export async function loadModel(
     );
   const sessions: GraphSession[] = [];
   for (const { file } of manifest.graphs) sessions.push(await createSession(file, frame));
+  const calledBy = sessions[0]?.calledBy;
   const bound = bindManifest(
     manifest,
     sessions.map(({ inputMetadata, outputMetadata }) => ({
@@ -81,7 +82,7 @@ export async function loadModel(
   const model = before ?? (await findRowAxes(bound, sessions, turns));
   const loadSeconds = (performance.now() - begun) / 1000;
   const most = Math.min(manifest.batching.maxBatch, frame.maxBatch);
-  const cache = frame.verify ? cacheOf(frame, manifest, golden, most) : undefined;
+  const cache = frame.verify ? cacheOf(frame, manifest, golden, most, calledBy) : undefined;
   const verifying = performance.now();
   const verified = frame.verify
     ? await verifiedOnce(cache, () =>
@@ -108,7 +109,7 @@ export async function loadModel(
     stateBytes: model.stateBytes,
     rememberUnbatched: async (reason) => {
       const now: Verification = { ...verified, batchClass: 'unbatched', unbatchedBecause: reason };
-      const kept = cache ?? cacheOf(frame, manifest, await goldenOf(manifest), most);
+      const kept = cache ?? cacheOf(frame, manifest, await goldenOf(manifest), most, calledBy);
       await keep(kept, { ...now, maxBatch: 1, complete: true });
     },
     loaded: {
@@ -116,7 +117,7 @@ export async function loadModel(
       provider: frame.provider,
       batchClass,
       maxBatch,
-      runtime: describeRuntime(),
+      runtime: describeRuntime(calledBy),
       goldenError: verified.goldenError,
       reference: verified.reference,
       unbatchedBecause: batchClass === 'unbatched' ? because : '',
@@ -150,9 +151,10 @@ function cacheOf(
   manifest: Manifest,
   golden: readonly GoldenSequence[] | undefined,
   maxBatch: number,
+  calledBy: CalledBy | undefined,
 ): VerificationCache | undefined {
   if (cache === undefined || cache === '') return undefined;
-  const runtime = describeRuntime();
+  const runtime = describeRuntime(calledBy);
   return new VerificationCache(cache, { manifest, golden, runtime, provider, threads, maxBatch });
 }
 

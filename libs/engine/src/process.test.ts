@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { float32Of, tensorOf } from '@cabstand/tensor';
@@ -59,13 +59,27 @@ test('Silero equals a direct run bit for bit, alone and with eight sessions inte
   expect(Math.max(...engine.batches)).toBeGreaterThan(4);
 });
 
-test('its niceness is that of who started it, and what LOAD adds', async () => {
+test.each([
+  ['auto', /^onnxruntime [\d.]+ \(C API\); /],
+  ['binding', /^onnxruntime [\d.]+; /],
+] as const)('how it calls ONNX Runtime (%s) is told', async (runtime, says) => {
+  await using engine = await Engine.start();
+  await expect(engine.load(join(BUNDLED, 'silero-vad'), { runtime })).resolves.toMatchObject({
+    runtime: expect.stringMatching(says) as string,
+  });
+});
+
+test('its niceness is that of who started it, and what LOAD adds: of all its threads', async () => {
   await using engine = await Engine.start();
   const pid = engine.child.pid!;
   const least = Math.max(3, getPriority(pid));
   setPriority(pid, least);
   await engine.load(join(BUNDLED, 'silero-vad'), { nice: 5 });
-  expect(getPriority(pid)).toBe(Math.min(19, least + 5));
+  const threads =
+    process.platform === 'linux' ? readdirSync(`/proc/${pid}/task`).map(Number) : [pid];
+  expect(threads.map((thread) => getPriority(thread))).toEqual(
+    threads.map(() => Math.min(19, least + 5)),
+  );
 });
 
 test('live int16 parts give what the whole float32 input gives, and are reported as taken', async () => {

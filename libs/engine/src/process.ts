@@ -1,5 +1,6 @@
 /** Entry of the engine process: `node process.js --socket <path>`. See docs/engine-protocol.md. */
 import './no-telemetry';
+import { readdirSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import { CabstandError, every, sleep, systemClock } from '@cabstand/core';
 import { Connection } from './connection';
@@ -159,8 +160,13 @@ function outOfPlace(frame: Frame, state: State): CabstandError {
  * fail.
  */
 function beNice(nice: number): void {
+  if (nice <= 0) return;
+  const niceness = Math.min(19, getPriority() + Math.round(nice));
   try {
-    if (nice > 0) setPriority(Math.min(19, getPriority() + Math.round(nice)));
+    setPriority(niceness);
+    // On Linux each thread has its own, and long runs are on those that are there already.
+    if (process.platform === 'linux')
+      for (const thread of readdirSync('/proc/self/task')) setPriority(Number(thread), niceness);
   } catch (error) {
     process.stderr.write(
       `engine: niceness ${nice} refused: ${CabstandError.from(error).message}\n`,

@@ -1,10 +1,7 @@
 /** What an engine can do ahead of its model while it waits for one: some 50 ms of each first load. */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { parseManifest } from '@cabstand/model';
-
-/** An ONNX graph that gives its one float back (IR version 8, operator set 17): `y = Identity(x)`. */
-const IDENTITY =
-  'CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCAhAR';
+import { IDENTITY } from './graphs/identity';
 
 const MANIFEST = `
 name: warm
@@ -25,7 +22,7 @@ golden: { file: golden.json }
 /** Makes the schema of manifests and the kernels of ONNX Runtime, which are made at their first use. */
 export async function warmUp(): Promise<void> {
   parseManifest(MANIFEST, 'model.yaml');
-  const session = await InferenceSession.create(Buffer.from(IDENTITY, 'base64'), {
+  const session = await InferenceSession.create(IDENTITY, {
     executionProviders: ['cpu'],
     intraOpNumThreads: 1,
     interOpNumThreads: 1,

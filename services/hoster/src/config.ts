@@ -129,6 +129,12 @@ const enginesSchema = z.strictObject({
     'Cores that all engines share. Default: those of the machine.',
   ),
   threads: number(ENGINE_LIMITS.threads).describe('Intra-op threads of each engine.'),
+  runtime: z
+    .enum(['auto', 'binding'])
+    .default('auto')
+    .describe(
+      'How ONNX Runtime is called: by its C API where that works (auto), or always by its binding for Node.',
+    ),
   nice: number(ENGINE_LIMITS.nice).describe('Added to the niceness of engines.'),
   spares: number(ENGINE_LIMITS.spares).describe(
     'Engine processes kept started without a model, so that a restart need not wait.',

@@ -260,6 +260,7 @@ async function openHost(
         restartMs: Math.ceil(engines.restart_seconds * 1000),
         crashes: engines.crashes,
         auditShare: engines.audit_share,
+        runtime: engines.runtime,
         sandbox: engines.sandbox,
         environment: engines.environment,
         verificationCache: await usableCache(

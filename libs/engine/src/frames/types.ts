@@ -73,6 +73,8 @@ export interface LoadFrame {
   readonly provider: Provider;
   /** Intra-op threads. */
   readonly threads: number;
+  /** How ONNX Runtime is called. Default auto: by its C API where that works, otherwise by the binding for Node. */
+  readonly runtime?: 'auto' | 'binding';
   /** Added to the process's niceness. */
   readonly nice: number;
   /** Verify the model; otherwise `known` says what an earlier load showed. */

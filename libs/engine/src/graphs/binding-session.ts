@@ -6,6 +6,7 @@ import type { Fetches, GraphSession, Tensors } from './graph-session';
 const QUIET: InferenceSession.RunOptions = { logSeverityLevel: 4 };
 
 export class BindingSession implements GraphSession {
+  readonly calledBy = 'binding';
   readonly #session: InferenceSession;
 
   constructor(session: InferenceSession) {
@@ -21,7 +22,7 @@ export class BindingSession implements GraphSession {
   }
 
   async run(feeds: Tensors, fetches: Fetches): Promise<Tensors> {
-    return (await this.#session.run(feeds, fetches, QUIET));
+    return await this.#session.run(feeds, fetches, QUIET);
   }
 
   async release(): Promise<void> {

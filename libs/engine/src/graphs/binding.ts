@@ -8,6 +8,8 @@ export interface SessionOptions {
   readonly provider: Provider;
   /** Intra-op threads. */
   readonly threads: number;
+  /** How ONNX Runtime is called. Default auto: by its C API where that works, otherwise by the binding. */
+  readonly runtime?: 'auto' | 'binding';
 }
 
 /**

@@ -10,7 +10,11 @@ export type Tensors = Readonly<Record<string, Tensor>>;
  */
 export type Fetches = readonly string[] | Readonly<Record<string, Tensor | null>>;
 
+/** How ONNX Runtime is called: by its C API, or by the binding for Node. */
+export type CalledBy = 'c-api' | 'binding';
+
 export interface GraphSession {
+  readonly calledBy: CalledBy;
   /** In the graph's order. */
   readonly inputMetadata: readonly InferenceSession.ValueMetadata[];
   readonly outputMetadata: readonly InferenceSession.ValueMetadata[];

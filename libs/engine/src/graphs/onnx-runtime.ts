@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { env } from 'onnxruntime-node';
+import type { CalledBy } from './graph-session';
 
 /** CPU features that change which kernels ONNX Runtime picks, and so the last bits of results. */
 // prettier-ignore
@@ -9,10 +10,15 @@ const FEATURES = [
   'asimd', 'asimddp', 'asimdhp', 'sve', 'i8mm', 'bf16',
 ] as const;
 
-/** "onnxruntime 1.30.0; x64 avx avx2 fma": what a measured batch class depends on. */
-export function describeRuntime(): string {
+/**
+ * "onnxruntime 1.30.0 (C API); x64 avx avx2 fma": what a measured batch class depends on.
+ *
+ * @param calledBy where a model is loaded
+ */
+export function describeRuntime(calledBy?: CalledBy): string {
   const version = env.versions.node ?? env.versions.common;
-  return `onnxruntime ${version}; ${process.arch} ${cpuFeatures()}`;
+  const how = calledBy === 'c-api' ? ' (C API)' : '';
+  return `onnxruntime ${version}${how}; ${process.arch} ${cpuFeatures()}`;
 }
 
 function cpuFeatures(): string {

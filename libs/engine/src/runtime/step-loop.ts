@@ -80,6 +80,7 @@ export class StepLoop<S extends Sequence> {
     while (!signal.aborted) {
       // Ends that no step brought are told before the next step starts.
       await this.#flush(0, 0);
+      await socketRead();
       const batch = this.#scheduler.next(this.#active);
       if (batch.length > 0) await this.#step(batch);
       else if (this.#spare?.due(this.#busySeconds) !== true) await this.#idle(signal);
@@ -93,7 +94,6 @@ export class StepLoop<S extends Sequence> {
   async #step(batch: readonly S[]): Promise<void> {
     for (const sequence of batch) sequence.running = true;
     const begun = performance.now();
-    // ONNX Runtime runs in a setImmediate: between two steps the socket is read.
     await this.#stepper.step(batch, this.#out);
     const seconds = (performance.now() - begun) / 1000;
     this.#busySeconds += seconds;
@@ -228,4 +228,11 @@ function checkContinued({ broken, resume }: Sequence, { turn, continued }: TurnF
 
 function notBegun(number: number): Pick<ActiveTurn, 'number' | 'records' | 'steps' | 'taken'> {
   return { number, records: 0, steps: 0, taken: 0 };
+}
+
+/** Between two steps: runs may not let the event loop go on. What came meanwhile is in the next step. */
+function socketRead(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }

@@ -26,7 +26,7 @@ export class WatchedSessions {
         throw error;
       }
     };
-    const { inputMetadata, outputMetadata } = session;
-    return { inputMetadata, outputMetadata, run, release: () => session.release() };
+    const { calledBy, inputMetadata, outputMetadata } = session;
+    return { calledBy, inputMetadata, outputMetadata, run, release: () => session.release() };
   }
 }

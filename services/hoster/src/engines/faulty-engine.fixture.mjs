@@ -65,9 +65,10 @@ function stats(ready, rssBytes = 1_000, audits = 0) {
   });
 }
 
-function load({ provider, verify, known, maxBatch }) {
+function load({ provider, runtime, verify, known, maxBatch }) {
   if (fault === 'dies-at-load') process.exit(7);
   if (fault === 'hangs-at-load') return;
+  if (fault === 'dies-by-api' && runtime === 'auto') process.kill(process.pid, 'SIGSEGV');
   if (fault === 'dies-of-trials' && verify) process.kill(process.pid, 'SIGFPE');
   if (fault === 'refuses' || (fault === 'cpu-only' && provider !== 'cpu')) {
     send('FAILED', {

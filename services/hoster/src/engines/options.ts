@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly spares?: number;
   /** Intra-op threads of each engine. Default 1. */
   readonly threads?: number;
+  /** How ONNX Runtime is called. Default auto: by its C API where that works, otherwise by its binding for Node. */
+  readonly runtime?: 'auto' | 'binding';
   /** Cores that the engines of this hoster share. Default: those of the machine. */
   readonly cores?: number;
   /** Added to an engine's niceness, 0 to 19. Default 5. */
@@ -74,7 +76,7 @@ export type ResolvedEngineOptions = Required<EngineOptions>;
 
 type Numbers = Omit<
   ResolvedEngineOptions,
-  'command' | 'verificationCache' | 'sandbox' | 'environment'
+  'command' | 'runtime' | 'verificationCache' | 'sandbox' | 'environment'
 >;
 
 /** Of the memory there is: an engine is killed before the kernel chooses a victim, which may be the hoster. */
@@ -114,7 +116,7 @@ export const ENGINE_LIMITS: Readonly<Record<keyof Numbers, Limit>> = {
 /** Fills in defaults and checks numbers. Throws INVALID_ARGUMENT, naming option and value. */
 export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngineOptions {
   const { command = defaultCommand(), verificationCache = '' } = options;
-  const { sandbox = 'auto', environment = [] } = options;
+  const { runtime = 'auto', sandbox = 'auto', environment = [] } = options;
   if (command.length === 0 || command[0] === '')
     throw invalid('INVALID_ARGUMENT', 'engines.command', options.command, 'a program to start');
   const numbers = withinLimits(ENGINE_LIMITS, options, 'engines.');
@@ -125,7 +127,7 @@ export function resolveEngineOptions(options: EngineOptions = {}): ResolvedEngin
       numbers.threads,
       `at most engines.cores (${numbers.cores})`,
     );
-  return { command, verificationCache, sandbox, environment, ...numbers };
+  return { command, runtime, verificationCache, sandbox, environment, ...numbers };
 }
 
 /**

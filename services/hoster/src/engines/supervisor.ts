@@ -14,6 +14,7 @@ import type { EngineLabels, EngineObserver } from './observer';
 import { WithoutPaths } from './local-paths';
 import type { LocalFolders } from './local-paths';
 import { sequencesOf } from './options';
+import type { ResolvedEngineOptions } from './options';
 import { firstProvider } from './providers';
 import { Restarts } from './restarts';
 import { MovingAverage, Serving } from './serving';
@@ -42,6 +43,9 @@ const LASTING: ReadonlySet<Reason> = new Set<Reason>([
   'MODULE_FAILED',
 ]);
 
+/** What a process is ended by that uses memory which is not its own. */
+const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGABRT']);
+
 /** Keeps one engine running for one version of a model. */
 export class EngineSupervisor {
   readonly #manifest: Manifest;
@@ -53,6 +57,8 @@ export class EngineSupervisor {
   #state: EngineState = { state: 'loading', stage: 'waiting', after: undefined };
   #measured: Measured | undefined;
   #loaded: LoadedFrame | undefined;
+  /** How its engines call ONNX Runtime. */
+  #runtime: ResolvedEngineOptions['runtime'];
   /** Why nothing is batched any more, since an audit found it. */
   #audited: string | undefined;
   /** Outlives engines: a new one is judged by what its predecessors took. */
@@ -68,6 +74,7 @@ export class EngineSupervisor {
     this.#deps = deps;
     this.#folders = { model: manifest.folder, others: [deps.folder.path] };
     this.#restarts = new Restarts(deps.options);
+    this.#runtime = deps.options.runtime;
   }
 
   get state(): EngineState {
@@ -150,16 +157,42 @@ export class EngineSupervisor {
     );
   }
 
-  /** With verification; without, where that is what the engine died of. */
+  /** With verification; without, where that is what the engine died of, however ONNX Runtime was called. */
   async #launchFirst(provider: Provider, after: CabstandError | undefined): Promise<LoadedFrame> {
     try {
-      return await this.#launch(provider, undefined, after);
+      return await this.#launchEitherWay(provider, after);
     } catch (thrown) {
       const error = CabstandError.from(thrown, 'ENGINE_CRASHED');
       const known = untried(this.#manifest, error);
       if (known === undefined || this.#stop.signal.aborted) throw error;
       this.#deps.log.warn({ ...this.#labels, provider }, `it is not verified: ${error.message}`);
       return await this.#launch(provider, { provider, known }, after);
+    }
+  }
+
+  /** By the binding, where an engine that calls ONNX Runtime's C API crashes, and one that does not, does not. */
+  async #launchEitherWay(
+    provider: Provider,
+    after: CabstandError | undefined,
+  ): Promise<LoadedFrame> {
+    try {
+      return await this.#launch(provider, undefined, after);
+    } catch (thrown) {
+      const { signal } = CabstandError.from(thrown, 'ENGINE_CRASHED').metadata;
+      const mayBeWhy = this.#runtime === 'auto' && provider === 'cpu' && CRASHES.has(signal ?? '');
+      if (!mayBeWhy || this.#stop.signal.aborted) throw thrown;
+      this.#runtime = 'binding';
+      try {
+        const loaded = await this.#launch(provider, undefined, after);
+        this.#deps.log.warn(
+          { ...this.#labels, signal },
+          'ONNX Runtime is called by its binding: its C API ended the engine',
+        );
+        return loaded;
+      } catch {
+        this.#runtime = 'auto';
+        throw thrown;
+      }
     }
   }
 
@@ -181,6 +214,7 @@ export class EngineSupervisor {
         digest: manifest.digest,
         provider,
         threads: options.threads,
+        runtime: this.#runtime,
         nice: options.nice,
         verify: known === undefined,
         ...(known === undefined ? {} : { known: known.known }),

@@ -3,7 +3,7 @@ import { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { EncoderDecoderProgram } from '@cabstand/model';
 import { float16Numbers } from '@cabstand/tensor';
-import type { GraphSession, Tensors } from '../../graphs/graph-session';
+import type { CalledBy, GraphSession, Tensors } from '../../graphs/graph-session';
 import type { ScoreRange } from '../../output/scores';
 import { bytesPerToken } from '../language-model/cache/columns';
 import { KvCache } from './kv-cache';
@@ -42,6 +42,10 @@ export class EncoderDecoder {
   constructor(sessions: Sessions, program: EncoderDecoderProgram) {
     this.program = program;
     this.#sessions = sessions;
+  }
+
+  get calledBy(): CalledBy {
+    return this.#sessions.next.calledBy;
   }
 
   /** Most bytes of one answer. */

@@ -45,7 +45,7 @@ export async function loadEncoderDecoder(
       provider,
       batchClass: 'unbatched',
       maxBatch: 1,
-      runtime: describeRuntime(),
+      runtime: describeRuntime(model.calledBy),
       goldenError: tried.error,
       reference: 'self',
       unbatchedBecause: 'answers differ in length: sessions run one after another, a token each',

@@ -3,7 +3,7 @@ import { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { LanguageModelProgram } from '@cabstand/model';
 import { float16Numbers } from '@cabstand/tensor';
-import type { GraphSession } from '../../graphs/graph-session';
+import type { CalledBy, GraphSession } from '../../graphs/graph-session';
 import { valuesOf } from '../../graphs/rows';
 import type { ScoreRange } from '../../output/scores';
 import type { CacheBuffer } from './cache/cache-buffer';
@@ -17,10 +17,13 @@ export interface RowsOfBuffer {
   readonly lengths: readonly number[];
 }
 
+/** What was added to the graph: scores of the last token only, and of its columns those only that a run adds. */
+export type Tail = 'none' | 'scores' | 'columns';
+
 export class Decoder {
   readonly program: LanguageModelProgram;
   readonly #session: GraphSession;
-  readonly #tailed: boolean;
+  readonly #tail: Tail;
   /** The mask alone says how long each row is; columns are written where they follow. */
   readonly #isFixed: boolean;
   /**
@@ -29,16 +32,20 @@ export class Decoder {
    */
   ragged: boolean;
 
-  /** @param tailed the session has the outputs of the tail */
-  constructor(session: GraphSession, program: LanguageModelProgram, tailed = false) {
+  /** @param tail the session has these outputs of the tail */
+  constructor(session: GraphSession, program: LanguageModelProgram, tail: Tail = 'none') {
     this.program = program;
     this.#session = session;
-    this.#tailed = tailed;
+    this.#tail = tail;
     this.#isFixed = program.cache.kind === 'fixed';
     this.ragged =
       program.takesMask &&
       (this.#isFixed || program.takesPositions) &&
       program.rounding !== 'by-run';
+  }
+
+  get calledBy(): CalledBy {
+    return this.#session.calledBy;
   }
 
   /**
@@ -55,12 +62,21 @@ export class Decoder {
   ): Promise<ScoreRange[]> {
     const { tensors } = this.program.cache;
     const tokens = ids[0]?.length ?? 0;
-    const scores = wantsScores ? [this.#tailed ? LAST_SCORES : 'logits'] : [];
-    const columns = tensors.map(({ present }) => (this.#tailed ? freshName(present) : present));
+    const scores = wantsScores ? [this.#tail === 'none' ? 'logits' : LAST_SCORES] : [];
     const feeds = this.#feeds(rows, ids, tokens);
-    const results: Results = await this.#session.run(feeds, [...scores, ...columns]);
     const [name] = scores;
-    const ranges = name === undefined ? [] : this.#scores(results[name], name, ids.length, tokens);
+    const scoresIn = (results: Results): ScoreRange[] =>
+      name === undefined ? [] : this.#scores(results[name], name, ids.length, tokens);
+    if (this.#writesInPlace) {
+      const fetches: Record<string, OrtTensor | null> = {};
+      if (name !== undefined) fetches[name] = null;
+      for (const { past, present } of tensors) fetches[present] = feeds[past] ?? null;
+      return scoresIn(await this.#session.run(feeds, fetches));
+    }
+    const isCut = this.#tail === 'columns';
+    const columns = tensors.map(({ present }) => (isCut ? freshName(present) : present));
+    const results: Results = await this.#session.run(feeds, [...scores, ...columns]);
+    const ranges = scoresIn(results);
     this.#keep(results, columns, rows, tokens);
     return ranges;
   }
@@ -95,6 +111,11 @@ export class Decoder {
     return feeds;
   }
 
+  /** The graph's operators write new columns where the ones before stand, and ONNX Runtime is told to let them. */
+  get #writesInPlace(): boolean {
+    return this.#isFixed && this.#tail === 'scores';
+  }
+
   /** Columns that are not in use are masked; what begins with an empty cache is not told of any. */
   #isInPlace(lengths: readonly number[]): boolean {
     return this.ragged && !(this.program.takesBranch === true && isEmpty(lengths));
@@ -108,7 +129,7 @@ export class Decoder {
   /** Exports pad the scores to a round size: what is beyond the vocabulary is no token. */
   #scores(logits: OrtTensor | undefined, name: string, rows: number, tokens: number): ScoreRange[] {
     const { vocabularySize: count, logitsDtype } = this.program;
-    const positions = this.#tailed ? 1 : tokens;
+    const positions = this.#tail === 'none' ? tokens : 1;
     const [given, places, width = 0] = logits?.dims ?? [];
     if (logits === undefined || given !== rows || places !== positions || width < count)
       throw new CabstandError(
@@ -133,8 +154,9 @@ export class Decoder {
   ): void {
     const { tensors } = this.program.cache;
     // What the graph was given stands before what it adds, or around it.
-    const skipped = this.#tailed ? 0 : this.#before(buffer, lengths);
-    const isWhole = this.#isFixed && !this.#tailed;
+    const isCut = this.#tail === 'columns';
+    const skipped = isCut ? 0 : this.#before(buffer, lengths);
+    const isWhole = this.#isFixed && !isCut;
     const capacity = isWhole ? buffer.capacity : skipped + tokens;
     const given = tensors.map(({ heads, size }, index) => {
       const name = names[index] ?? '';

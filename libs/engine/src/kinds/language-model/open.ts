@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { CabstandError } from '@cabstand/core';
 import type { LanguageModelProgram } from '@cabstand/model';
 import type { GraphSession } from '../../graphs/graph-session';
-import { createSession } from '../../graphs/session';
+import { callsApi, createSession } from '../../graphs/session';
 import type { SessionOptions } from '../../graphs/binding';
 import { tailOf } from './cache/tail';
 import { Decoder } from './decoder';
@@ -17,8 +17,14 @@ export async function openDecoder(
   program: LanguageModelProgram,
   options: SessionOptions,
 ): Promise<Decoder> {
-  const tailed = await withTail(file, program, options);
-  if (tailed !== undefined) return new Decoder(tailed, program, true);
+  // By the C API new columns are written where the others are: the binding makes an array of all that is fetched.
+  if (program.cache.kind === 'fixed' && (await callsApi(options))) {
+    const session = await withTail(file, program, options, 'scores');
+    if (session?.calledBy === 'c-api') return new Decoder(session, program, 'scores');
+    await session?.release();
+  }
+  const tailed = await withTail(file, program, options, 'columns');
+  if (tailed !== undefined) return new Decoder(tailed, program, 'columns');
   return new Decoder(await createSession(file, options), program);
 }
 
@@ -27,9 +33,10 @@ async function withTail(
   file: string,
   program: LanguageModelProgram,
   options: SessionOptions,
+  tail: 'scores' | 'columns',
 ): Promise<GraphSession | undefined> {
   try {
-    const bytes = await readBefore(file, tailOf(program));
+    const bytes = await readBefore(file, tailOf(program, tail === 'columns'));
     return bytes && (await createSession(file, options, bytes));
   } catch (error) {
     process.stderr.write(

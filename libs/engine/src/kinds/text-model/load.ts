@@ -46,7 +46,7 @@ export async function loadTextModel(
       provider,
       batchClass,
       maxBatch,
-      runtime: describeRuntime(),
+      runtime: describeRuntime(graph.calledBy),
       goldenError: tried.error,
       reference: 'self',
       unbatchedBecause: tried.unbatchedBecause,

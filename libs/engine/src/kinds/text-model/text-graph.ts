@@ -3,7 +3,7 @@ import { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { TextModelProgram } from '@cabstand/model';
 import { float16Numbers } from '@cabstand/tensor';
-import type { GraphSession } from '../../graphs/graph-session';
+import type { CalledBy, GraphSession } from '../../graphs/graph-session';
 import { applyHead } from './head';
 
 export class TextGraph {
@@ -13,6 +13,10 @@ export class TextGraph {
   constructor(session: GraphSession, program: TextModelProgram) {
     this.#session = session;
     this.program = program;
+  }
+
+  get calledBy(): CalledBy {
+    return this.#session.calledBy;
   }
 
   /**

@@ -98,12 +98,13 @@ function placesOf({ tensors }: CacheLayout, axis1: string): Buffer[] {
   return parts;
 }
 
-/** What is to stand behind the model's bytes. */
-export function tailOf({ cache, logitsDtype }: LanguageModelProgram): Buffer {
-  const [first] = cache.tensors;
-  const [axis, last, end, start] = ['axis2', 'last', 'end', 'start'].map(constant) as [
-    ...[string, string, string, string],
-  ];
+/**
+ * What is to stand behind the model's bytes.
+ *
+ * @param columns whether what a run adds to the cache can be fetched alone, too
+ */
+export function tailOf({ cache, logitsDtype }: LanguageModelProgram, columns = true): Buffer {
+  const [last, end] = ['last', 'end'].map(constant) as [string, string];
   const one = constant('axis1');
   const parts = [
     integers(one, [1], [1n]),
@@ -112,11 +113,18 @@ export function tailOf({ cache, logitsDtype }: LanguageModelProgram): Buffer {
     node('Slice', ['logits', last, end, one], LAST_SCORES),
     output(LAST_SCORES, logitsDtype),
   ];
+  if (columns) parts.push(...columnsOf(cache, one));
+  return bytes(7, Buffer.concat(parts));
+}
+
+function columnsOf(cache: CacheLayout, one: string): Buffer[] {
+  const [axis, end, start] = ['axis2', 'end', 'start'].map(constant) as [string, string, string];
+  const parts: Buffer[] = [];
   if (cache.kind === 'fixed') parts.push(...placesOf(cache, one));
   else
     parts.push(
       integers(axis, [1], [2n]),
-      node('Shape', [first?.past ?? ''], constant('past')),
+      node('Shape', [cache.tensors[0]?.past ?? ''], constant('past')),
       node('Gather', [constant('past'), axis], start, { axis: 0 }),
     );
   for (const { present, heads } of cache.tensors) {
@@ -128,5 +136,5 @@ export function tailOf({ cache, logitsDtype }: LanguageModelProgram): Buffer {
       output(name, cache.dtype),
     );
   }
-  return bytes(7, Buffer.concat(parts));
+  return parts;
 }
