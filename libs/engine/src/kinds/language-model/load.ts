@@ -5,7 +5,7 @@ import { DEFAULT_MESSAGE_BYTES } from '../../frames/limits';
 import type { KnownModel, LoadFrame, LoadedFrame } from '../../frames/types';
 import { describeRuntime } from '../../graphs/onnx-runtime';
 import { checkSnapshotFits } from '../../snapshot/limit';
-import { bucketOf, bytesPerToken } from './cache/columns';
+import { bucketOf, bucketWithin, bytesPerToken } from './cache/columns';
 import { templateNotes } from './chat/renderer';
 import { CHOICE_OUTPUTS } from './choice/record';
 import type { Decoder } from './decoder';
@@ -56,7 +56,7 @@ export async function loadLanguageModel(
       provider,
       batchClass: decoder.ragged ? batched : 'unbatched',
       maxBatch: stepper.maxBatch,
-      runtime: describeRuntime(),
+      runtime: describeRuntime(decoder.calledBy),
       goldenError: tried.error,
       reference: 'self',
       unbatchedBecause: tried.aloneBecause,
@@ -83,7 +83,7 @@ function withinMemory(
   const { cache, contextLength } = program;
   const perToken = bytesPerToken(cache);
   if (bucketOf(contextLength) * perToken <= maxBytes) return { program, notes: [] };
-  const fits = Math.floor(maxBytes / perToken / bucketOf(1)) * bucketOf(1);
+  const fits = bucketWithin(Math.floor(maxBytes / perToken));
   if (fits === 0)
     throw new CabstandError(
       'MODEL_FAILED',

@@ -13,12 +13,24 @@ export interface Columns {
   readonly capacity: number;
 }
 
-/** Capacities are multiples of this: a step costs by capacity, and each growth a copy. */
+/** Capacities of up to eight of these are multiples of it: a step costs by capacity, and each growth a copy of all. */
 const BUCKET = 64;
+
+/** Between capacities: an eighth of them at least, so that what grows on is copied less and less often. */
+function stepAt(columns: number): number {
+  return BUCKET * 2 ** Math.max(0, Math.floor(Math.log2(columns / (8 * BUCKET))));
+}
 
 /** The smallest capacity that holds so many columns. */
 export function bucketOf(columns: number): number {
-  return Math.max(1, Math.ceil(columns / BUCKET)) * BUCKET;
+  const step = stepAt(columns);
+  return Math.max(1, Math.ceil(columns / step)) * step;
+}
+
+/** The largest capacity of no more columns than these; 0: there is none. */
+export function bucketWithin(columns: number): number {
+  const step = stepAt(columns);
+  return Math.floor(columns / step) * step;
 }
 
 export function bytesPerToken({ dtype, tensors }: CacheLayout): number {
