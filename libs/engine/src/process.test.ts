@@ -1,13 +1,24 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
-import { getPriority, setPriority } from 'node:os';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { getPriority, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { float32Of, tensorOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { BUNDLED, Engine, OWN, SHARED } from './engine.fixture';
+import { ENDLESS, ROUNDS } from './native/endless.fixture';
 import { decodeChunk } from './verify/decode-chunk';
 
 jest.setTimeout(60_000);
+
+const ENDLESS_MANIFEST = `
+name: endless
+graphs:
+  main:
+    file: rounds.onnx
+    inputs: { rounds: { from: input, input: rounds }, x: { from: input, input: x } }
+    outputs: { y: { emit: y } }
+inputs: { rounds: { dtype: int64, shape: [1] }, x: { dtype: float32, shape: [8, 8] } }
+`;
 
 /** Bytes of the only output of each chunk. */
 const values = (chunks: readonly Buffer[]): number[] =>
@@ -210,6 +221,50 @@ test('a cancel in the middle of a run stops it after that step', async () => {
   await engine.ended(1);
   // What was on its way, and the step that ran.
   expect(engine.chunks(1).length - before).toBeLessThanOrEqual(2);
+});
+
+describe('a run that nobody waits for any more', () => {
+  let folder: string;
+
+  beforeAll(() => {
+    folder = join(mkdtempSync(join(tmpdir(), 'cabstand-endless-')), 'endless');
+    mkdirSync(join(folder, '1'), { recursive: true });
+    writeFileSync(join(folder, '1', 'rounds.onnx'), ROUNDS);
+    writeFileSync(join(folder, 'model.yaml'), ENDLESS_MANIFEST);
+  });
+
+  afterAll(() => {
+    rmSync(join(folder, '..'), { recursive: true });
+  });
+
+  const rounds = (count: bigint): Tensor[] => [
+    tensorOf('rounds', BigInt64Array.of(count), [1]),
+    tensorOf('x', new Float32Array(64), [8, 8]),
+  ];
+
+  async function serving(): Promise<Engine> {
+    const engine = await Engine.start();
+    await engine.load(folder, { known: { batchClass: 'unbatched' } });
+    for (const id of [1, 2]) engine.open(id);
+    engine.turn(1, rounds(ENDLESS));
+    engine.turn(2, rounds(3n));
+    return engine;
+  }
+
+  test('is stopped: its turn was cancelled, and others go on', async () => {
+    await using engine = await serving();
+    engine.send({ type: 'CANCEL', sequence: 1, turn: 0 });
+    expect((await engine.ended(1)).end.reason).toBe('cancelled');
+    expect((await engine.ended(2)).end.reason).toBe('completed');
+    engine.turn(1, rounds(1n), { turn: 1 });
+    expect((await engine.ended(1, 1)).end.reason).toBe('completed');
+  });
+
+  test('is stopped: its session was closed', async () => {
+    await using engine = await serving();
+    engine.send({ type: 'CLOSE', sequence: 1 });
+    expect((await engine.ended(2)).end.reason).toBe('completed');
+  });
 });
 
 test('only the row that a run fails for loses its turn', async () => {

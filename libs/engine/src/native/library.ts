@@ -45,6 +45,8 @@ interface Functions {
   outputName(session: Pointer, index: number, allocator: Pointer, out: Cell): Status;
   createRunOptions(out: Cell): Status;
   setRunLogSeverity(options: Pointer, level: number): Status;
+  setTerminate(options: Pointer): Status;
+  unsetTerminate(options: Pointer): Status;
   createTensor(
     memory: Pointer,
     data: Memory,
@@ -97,6 +99,8 @@ const TABLE: Readonly<Record<keyof Functions, readonly [number, string, string]>
   outputName: [37, 'void *', 'void *, size_t, void *, void *'],
   createRunOptions: [39, 'void *', 'void *'],
   setRunLogSeverity: [41, 'void *', 'void *, int'],
+  setTerminate: [46, 'void *', 'void *'],
+  unsetTerminate: [47, 'void *', 'void *'],
   createTensor: [49, 'void *', 'void *, void *, size_t, void *, size_t, int, void *'],
   tensorData: [51, 'void *', 'void *, void *'],
   asTensorInfo: [55, 'void *', 'void *, void *'],

@@ -5,8 +5,9 @@ import { DTYPES } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { BindingSession } from '../graphs/binding-session';
 import { IDENTITY } from '../graphs/identity';
+import { ENDLESS, ROUNDS } from './endless.fixture';
 import { NativeSession } from './native-session';
-import { nativeRuntime } from './runtime';
+import { nativeRuntime, runs } from './runtime';
 
 const opened: { release(): Promise<void> }[] = [];
 
@@ -176,4 +177,19 @@ test('a graph of text is refused, for the binding to take it', async () => {
 
 test('bytes that are no graph are refused in ONNX Runtime’s words', async () => {
   await expect(native(Buffer.from('no graph'))).rejects.toThrow(/protobuf|parse/i);
+});
+
+test('a run can be stopped, others fail until they may go on', async () => {
+  const session = await native(ROUNDS, 0);
+  const x = new Tensor('float32', new Float32Array(64), [8, 8]);
+  const so = (rounds: bigint): Promise<unknown> =>
+    session.run({ rounds: new Tensor('int64', BigInt64Array.of(rounds), [1]), x }, ['y']);
+  const endless = so(ENDLESS);
+  const stopped = expect(endless).rejects.toThrow(/terminate/i);
+  await new Promise((resolve) => setImmediate(resolve));
+  runs.stop();
+  await stopped;
+  await expect(so(1n)).rejects.toThrow(/terminate/i);
+  runs.go();
+  await expect(so(1n)).resolves.toHaveProperty('y');
 });

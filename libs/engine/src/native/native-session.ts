@@ -56,13 +56,15 @@ export class NativeSession implements GraphSession {
   readonly #outputNames: Cell;
   readonly #outputs: Cell;
   readonly #longMs: number;
-  #expectedMs = 0;
+  #expectedMs: number;
   /** A run on another thread: never rejects. */
   #running: Promise<void> | undefined;
 
   private constructor(runtime: Runtime, session: Pointer, longMs: number) {
     this.#runtime = runtime;
     this.#longMs = longMs;
+    // Nobody knows yet: should it be long, it can be stopped.
+    this.#expectedMs = longMs + 1;
     this.#session = session;
     this.inputMetadata = this.#describe('input');
     this.outputMetadata = this.#describe('output');

@@ -13,6 +13,24 @@ type Found =
 const FATAL = 4;
 
 let found: Promise<Found> | undefined;
+let native: Runtime | undefined;
+
+/**
+ * Stops runs: those on other threads end soon, between two operators, and those that begin fail, until `go`. Where ONNX
+ * Runtime is not called by its C API nothing happens, and runs end when they end.
+ */
+export const runs = {
+  stop: (): void => {
+    if (native === undefined) return;
+    const { library, quiet } = native;
+    library.check(library.functions.setTerminate(quiet));
+  },
+  go: (): void => {
+    if (native === undefined) return;
+    const { library, quiet } = native;
+    library.check(library.functions.unsetTerminate(quiet));
+  },
+};
 
 /** Tried once: a graph is run, and has to answer rightly. */
 export function nativeRuntime(): Promise<Found> {
@@ -42,5 +60,6 @@ async function open(): Promise<Found> {
   await session.release();
   const [answer] = y?.data as Float32Array;
   if (answer !== 0.5) throw new Error(`a graph that gives 0.5 back gave ${answer}`);
+  native = runtime;
   return { works: true, runtime };
 }

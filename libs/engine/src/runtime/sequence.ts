@@ -128,6 +128,8 @@ export function endTurn<S extends Sequence>(
 ): void {
   const { turn } = sequence;
   if (turn === undefined) return;
+  // Its run may have been stopped for that.
+  if (turn.cancelled && typeof how !== 'string') how = 'cancelled';
   stepper.endTurn(sequence, how === 'completed' || how === 'stopped');
   sequence.turn = undefined;
   if (sequence.closed) return;

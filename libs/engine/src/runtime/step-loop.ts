@@ -25,6 +25,15 @@ export interface SpareWork {
   run(): Promise<void>;
 }
 
+/** Runs of all graphs of this process. */
+export interface RunSwitch {
+  /** Those in progress end soon, by an error; others fail, until `go`. */
+  stop(): void;
+  go(): void;
+}
+
+const GOES_ON: RunSwitch = { stop: () => undefined, go: () => undefined };
+
 export interface LoopStats {
   readonly busySeconds: number;
   readonly sequences: number;
@@ -37,14 +46,26 @@ export class StepLoop<S extends Sequence> {
   readonly #sink: FrameSink;
   readonly #maxSequences: number;
   readonly #spare: SpareWork | undefined;
+  readonly #runs: RunSwitch;
   readonly #out: StepWriter;
   readonly #sequences = new Map<number, S>();
   /** Those with a turn, in the order in which turns began. */
   readonly #active = new Set<S>();
   #wake: (() => void) | undefined;
+  /** Those that the step in progress is for. */
+  #stepping: readonly S[] = [];
+  /** Nobody waits for the step in progress any more. */
+  #stopped = false;
   #busySeconds = 0;
 
-  constructor(stepper: Stepper<S>, sink: FrameSink, maxSequences: number, spare?: SpareWork) {
+  constructor(
+    stepper: Stepper<S>,
+    sink: FrameSink,
+    maxSequences: number,
+    spare?: SpareWork,
+    runs: RunSwitch = GOES_ON,
+  ) {
+    this.#runs = runs;
     this.#stepper = stepper;
     this.#out = new StepWriter(stepper.messageBytes);
     this.#scheduler = stepper.scheduler ?? new Scheduler(stepper);
@@ -94,7 +115,11 @@ export class StepLoop<S extends Sequence> {
   async #step(batch: readonly S[]): Promise<void> {
     for (const sequence of batch) sequence.running = true;
     const begun = performance.now();
+    this.#stepping = batch;
     await this.#stepper.step(batch, this.#out);
+    this.#stepping = [];
+    if (this.#stopped) this.#runs.go();
+    this.#stopped = false;
     const seconds = (performance.now() - begun) / 1000;
     this.#busySeconds += seconds;
     for (const sequence of batch) {
@@ -102,6 +127,14 @@ export class StepLoop<S extends Sequence> {
       this.#settle(sequence);
     }
     await this.#flush(batch.length, seconds);
+  }
+
+  /** A run that takes long need not come to its end for turns that are over. */
+  #stopForNobody(): void {
+    const isOver = ({ closed, turn }: S): boolean => closed || turn?.cancelled === true;
+    if (this.#stopped || this.#stepping.length === 0 || !this.#stepping.every(isOver)) return;
+    this.#stopped = true;
+    this.#runs.stop();
   }
 
   /** After a step or a frame: ends what is over, frees what is closed. */
@@ -179,6 +212,7 @@ export class StepLoop<S extends Sequence> {
       this.#sequences.delete(frame.sequence);
     } else if (sequence.turn?.number === frame.turn) sequence.turn.cancelled = true;
     this.#settle(sequence);
+    if (frame.type === 'CLOSE' || frame.type === 'CANCEL') this.#stopForNobody();
   }
 
   #begin(sequence: S, frame: TurnFrame): void {

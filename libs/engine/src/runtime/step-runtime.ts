@@ -4,6 +4,7 @@ import { auditReason } from '../frames/audit-reason';
 import type { LanguageFigures } from '../frames/language-frames';
 import type { LoadFrame, LoadedFrame } from '../frames/types';
 import { loadModel } from '../load';
+import { runs } from '../native/runtime';
 import { Auditor } from '../verify/audit';
 import type { Runtime, RuntimeHost, RuntimeStats, WorkFrame } from './runtime';
 import type { Sequence, Stepper } from './sequence';
@@ -28,7 +29,7 @@ export class StepRuntime implements Runtime {
 
   constructor(served: Served, host: RuntimeHost, maxSequences: number) {
     this.loaded = served.loaded;
-    this.#loop = new StepLoop(served.stepper, host, maxSequences, served.auditor);
+    this.#loop = new StepLoop(served.stepper, host, maxSequences, served.auditor, runs);
     this.#served = served;
   }
 
