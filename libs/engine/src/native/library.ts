@@ -9,6 +9,7 @@ import koffi from 'koffi';
 
 /** An address; 0 is nobody's. */
 export type Pointer = bigint;
+export const NOBODY: Pointer = 0n;
 /** Where a function writes an address or a number of 8 bytes. */
 export type Cell = BigUint64Array;
 /** Null: it went well. Otherwise it has to be released. */
@@ -19,8 +20,8 @@ type GetApi = (version: number) => Pointer | null;
 type Finished = (error: unknown, status: Status) => void;
 
 interface Functions {
-  getErrorMessage(status: Pointer): string;
-  createEnv(logLevel: number, name: string, out: Cell): Status;
+  getErrorMessage: (status: Pointer) => string;
+  createEnv: (logLevel: number, name: string, out: Cell) => Status;
   createSession: Waiting<[env: Pointer, path: Memory, options: Pointer, out: Cell]>;
   createSessionFromArray: Waiting<
     [env: Pointer, bytes: Memory, length: number, options: Pointer, out: Cell]
@@ -33,21 +34,21 @@ interface Functions {
       outputNames: Cell, outputCount: number, outputs: Cell,
     ]
   >;
-  createSessionOptions(out: Cell): Status;
-  setLogSeverity(options: Pointer, level: number): Status;
-  setIntraOpThreads(options: Pointer, count: number): Status;
-  setInterOpThreads(options: Pointer, count: number): Status;
-  inputCount(session: Pointer, out: Cell): Status;
-  outputCount(session: Pointer, out: Cell): Status;
-  inputType(session: Pointer, index: number, out: Cell): Status;
-  outputType(session: Pointer, index: number, out: Cell): Status;
-  inputName(session: Pointer, index: number, allocator: Pointer, out: Cell): Status;
-  outputName(session: Pointer, index: number, allocator: Pointer, out: Cell): Status;
-  createRunOptions(out: Cell): Status;
-  setRunLogSeverity(options: Pointer, level: number): Status;
-  setTerminate(options: Pointer): Status;
-  unsetTerminate(options: Pointer): Status;
-  createTensor(
+  createSessionOptions: (out: Cell) => Status;
+  setLogSeverity: (options: Pointer, level: number) => Status;
+  setIntraOpThreads: (options: Pointer, count: number) => Status;
+  setInterOpThreads: (options: Pointer, count: number) => Status;
+  inputCount: (session: Pointer, out: Cell) => Status;
+  outputCount: (session: Pointer, out: Cell) => Status;
+  inputType: (session: Pointer, index: number, out: Cell) => Status;
+  outputType: (session: Pointer, index: number, out: Cell) => Status;
+  inputName: (session: Pointer, index: number, allocator: Pointer, out: Cell) => Status;
+  outputName: (session: Pointer, index: number, allocator: Pointer, out: Cell) => Status;
+  createRunOptions: (out: Cell) => Status;
+  setRunLogSeverity: (options: Pointer, level: number) => Status;
+  setTerminate: (options: Pointer) => Status;
+  unsetTerminate: (options: Pointer) => Status;
+  createTensor: (
     memory: Pointer,
     data: Memory,
     bytes: number,
@@ -55,24 +56,24 @@ interface Functions {
     rank: number,
     type: number,
     out: Cell,
-  ): Status;
-  tensorData(value: Pointer, out: Cell): Status;
-  asTensorInfo(type: Pointer, out: Cell): Status;
-  elementType(info: Pointer, out: Cell): Status;
-  rank(info: Pointer, out: Cell): Status;
-  dimensions(info: Pointer, out: BigInt64Array, rank: number): Status;
-  dimensionNames(info: Pointer, out: Cell, rank: number): Status;
-  tensorInfo(value: Pointer, out: Cell): Status;
-  cpuMemory(allocator: number, kind: number, out: Cell): Status;
-  free(allocator: Pointer, memory: Pointer): Status;
-  defaultAllocator(out: Cell): Status;
-  releaseStatus(status: Pointer): void;
-  releaseSession(session: Pointer): void;
-  releaseValue(value: Pointer): void;
-  releaseType(type: Pointer): void;
-  releaseTensorInfo(info: Pointer): void;
-  releaseSessionOptions(options: Pointer): void;
-  setConfig(options: Pointer, key: string, value: string): Status;
+  ) => Status;
+  tensorData: (value: Pointer, out: Cell) => Status;
+  asTensorInfo: (type: Pointer, out: Cell) => Status;
+  elementType: (info: Pointer, out: Cell) => Status;
+  rank: (info: Pointer, out: Cell) => Status;
+  dimensions: (info: Pointer, out: BigInt64Array, rank: number) => Status;
+  dimensionNames: (info: Pointer, out: Cell, rank: number) => Status;
+  tensorInfo: (value: Pointer, out: Cell) => Status;
+  cpuMemory: (allocator: number, kind: number, out: Cell) => Status;
+  free: (allocator: Pointer, memory: Pointer) => Status;
+  defaultAllocator: (out: Cell) => Status;
+  releaseStatus: (status: Pointer) => void;
+  releaseSession: (session: Pointer) => void;
+  releaseValue: (value: Pointer) => void;
+  releaseType: (type: Pointer) => void;
+  releaseTensorInfo: (info: Pointer) => void;
+  releaseSessionOptions: (options: Pointer) => void;
+  setConfig: (options: Pointer, key: string, value: string) => Status;
 }
 
 /** A function that may also be called on a thread of libuv's. */

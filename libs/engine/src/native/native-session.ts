@@ -4,14 +4,15 @@
  */
 import { dirname } from 'node:path';
 import { Tensor as OrtTensor } from 'onnxruntime-node';
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
 import { elementCount } from '@cabstand/tensor';
 import { allocate } from '../graphs/batch-tensor';
 import type { Fetches, GraphSession, Tensors } from '../graphs/graph-session';
-import { address, text, textAt } from './library';
-import type { Cell, Library, Pointer } from './library';
-import { typeOf } from './values';
-import type { Values } from './values';
+import { NOBODY, address, text } from './library';
+import type { Cell, Pointer } from './library';
+import { metadataOf, shapeOf } from './metadata';
+import type { Metadata } from './metadata';
+import type { Runtime } from './runtime';
 
 /** The way to another thread and back takes 0.2. */
 const LONG_MS = 10;
@@ -19,17 +20,6 @@ const LONG_MS = 10;
 const WEIGHT = 0.25;
 
 const WARNINGS = 3;
-const NOBODY: Pointer = 0n;
-
-/** What all sessions of a process share. */
-export interface Runtime {
-  readonly library: Library;
-  readonly values: Values;
-  readonly environment: Pointer;
-  readonly allocator: Pointer;
-  /** Of runs: those that fail say so, and nothing is logged. */
-  readonly quiet: Pointer;
-}
 
 export interface NativeOptions {
   /** Intra-op threads. */
@@ -38,8 +28,11 @@ export interface NativeOptions {
   readonly longMs?: number;
 }
 
-type Side = 'input' | 'output';
-type Metadata = InferenceSession.TensorValueMetadata;
+interface Used {
+  readonly feeds: Tensors;
+  readonly wanted: readonly Wanted[];
+}
+
 /** An output, and where it is written; null: where ONNX Runtime likes. */
 type Wanted = readonly [name: string, tensor: Tensor | null];
 
@@ -57,6 +50,8 @@ export class NativeSession implements GraphSession {
   readonly #outputs: Cell;
   readonly #longMs: number;
   #expectedMs: number;
+  /** By the run in progress. ONNX Runtime has addresses only: nobody else may keep what is there. */
+  #used: Used | undefined;
   /** A run on another thread: never rejects. */
   #running: Promise<void> | undefined;
 
@@ -66,8 +61,8 @@ export class NativeSession implements GraphSession {
     // Nobody knows yet: should it be long, it can be stopped.
     this.#expectedMs = longMs + 1;
     this.#session = session;
-    this.inputMetadata = this.#describe('input');
-    this.outputMetadata = this.#describe('output');
+    this.inputMetadata = metadataOf(runtime, session, 'input');
+    this.outputMetadata = metadataOf(runtime, session, 'output');
     for (const { name } of [...this.inputMetadata, ...this.outputMetadata]) {
       const bytes = text(name);
       this.#names.set(name, { text: bytes, address: address(bytes) });
@@ -128,9 +123,10 @@ export class NativeSession implements GraphSession {
   async run(feeds: Tensors, fetches: Fetches): Promise<Tensors> {
     while (this.#running !== undefined) await this.#running;
     const wanted = wantedOf(fetches);
-    this.#arrange(feeds, wanted);
+    this.#used = { feeds, wanted };
     const begun = performance.now();
     try {
+      this.#arrange(this.#used);
       if (this.#expectedMs <= this.#longMs) this.#call(wanted.length);
       else {
         const running = this.#callElsewhere(wanted.length);
@@ -158,7 +154,7 @@ export class NativeSession implements GraphSession {
   }
 
   /** Where everything is that the run reads and writes. */
-  #arrange(feeds: Tensors, wanted: readonly Wanted[]): void {
+  #arrange({ feeds, wanted }: Used): void {
     const { values } = this.#runtime;
     if (this.#session === NOBODY) throw new Error('the graph was released');
     this.inputMetadata.forEach(({ name }, index) => {
@@ -206,7 +202,7 @@ export class NativeSession implements GraphSession {
     try {
       const info = library.made((out) => functions.tensorInfo(value, out));
       try {
-        const { type, dims } = this.#shapeOf(info);
+        const { type, dims } = shapeOf(library, info);
         const array = allocate(type, elementCount(dims));
         const data = library.made((out) => functions.tensorData(value, out));
         library.copy(data, array);
@@ -217,60 +213,6 @@ export class NativeSession implements GraphSession {
     } finally {
       functions.releaseValue(value);
     }
-  }
-
-  #shapeOf(info: Pointer) {
-    const { library } = this.#runtime;
-    const { functions } = library;
-    // An enumeration has 4 bytes, which are the first ones on all these machines.
-    const number = Number(library.made((out) => functions.elementType(info, out)));
-    const type = typeOf(number);
-    if (type === undefined) throw new Error(`its elements are of ONNX's type ${number}`);
-    const rank = Number(library.made((out) => functions.rank(info, out)));
-    const dims = new BigInt64Array(rank);
-    if (rank > 0) library.check(functions.dimensions(info, dims, rank));
-    return { type, dims: Array.from(dims, Number) };
-  }
-
-  #describe(side: Side): Metadata[] {
-    const { library, allocator } = this.#runtime;
-    const { functions } = library;
-    const session = this.#session;
-    const count = library.made((out) =>
-      side === 'input' ? functions.inputCount(session, out) : functions.outputCount(session, out),
-    );
-    return Array.from({ length: Number(count) }, (_, index) => {
-      const at = library.made((out) =>
-        side === 'input'
-          ? functions.inputName(session, index, allocator, out)
-          : functions.outputName(session, index, allocator, out),
-      );
-      const name = textAt(at);
-      library.check(functions.free(allocator, at));
-      const of = library.made((out) =>
-        side === 'input'
-          ? functions.inputType(session, index, out)
-          : functions.outputType(session, index, out),
-      );
-      try {
-        return { name, isTensor: true, ...this.#declared(name, of) };
-      } finally {
-        functions.releaseType(of);
-      }
-    });
-  }
-
-  /** What the graph says of an input or output. Sizes that it leaves open are names, or ''. */
-  #declared(name: string, of: Pointer): Pick<Metadata, 'type' | 'shape'> {
-    const { library } = this.#runtime;
-    const { functions } = library;
-    const info = library.made((out) => functions.asTensorInfo(of, out));
-    if (info === NOBODY) throw new Error(`'${name}' is no tensor`);
-    const { type, dims } = this.#shapeOf(info);
-    const names = new BigUint64Array(Math.max(1, dims.length));
-    if (dims.length > 0) library.check(functions.dimensionNames(info, names, dims.length));
-    const shape = dims.map((size, axis) => (size >= 0 ? size : textAt(names[axis] as Pointer)));
-    return { type, shape };
   }
 }
 

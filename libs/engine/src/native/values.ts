@@ -5,7 +5,7 @@ import { address } from './library';
 import type { Library, Pointer } from './library';
 
 /** Those whose elements are numbers in one piece of memory. */
-type NumericType = Exclude<DType, 'string'>;
+export type NumericType = Exclude<DType, 'string'>;
 
 /** Of ONNX's element types: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3, TensorProto.DataType. */
 const NUMBERS: Readonly<Record<NumericType, number>> = {
