@@ -24,7 +24,7 @@ export interface Again {
 }
 
 /** The turn that a session begins with there. */
-export function turnAt(snapshot: SnapshotItem | undefined): number {
+function turnAt(snapshot: SnapshotItem | undefined): number {
   return snapshot === undefined ? 0 : snapshot.turn + (snapshot.ended ? 1 : 0);
 }
 
