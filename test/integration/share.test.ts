@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { Chunk, Session } from '@cabstand/client';
 import { refusalOf } from '@cabstand/testing';
 import { TestClient } from '../support/client';
+import { Gateway } from '../support/gateway';
 import { ride } from '../support/module-models';
 import { ModuleSubnet } from '../support/module-subnet';
 import { Ride } from '../support/ride';
@@ -28,8 +29,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function running(): Promise<Ride> {
-  const one = new Ride(served.client.session('ride'), { pace: 10 });
+async function running(by = served.client): Promise<Ride> {
+  const one = new Ride(by.session('ride'), { pace: 10 });
   await one.read(3);
   return one;
 }
@@ -37,9 +38,14 @@ async function running(): Promise<Ride> {
 const model = 'ride';
 
 /** What `other` sees of it: so many chunks, or why none. */
-async function watched(session: Session, ticket: string | undefined, most: number) {
+async function watched(
+  session: Session,
+  ticket: string | undefined,
+  most: number,
+  by: TestClient = other,
+) {
   const chunks: Chunk[] = [];
-  const view = await other.sessions.view(session.id, {
+  const view = await by.sessions.view(session.id, {
     model,
     ...(ticket === undefined ? {} : { ticket }),
   });
@@ -100,5 +106,22 @@ test('a view by ticket goes along with the session where its hoster dies', async
       served.subnet.hosters.find((hoster) => hoster.address === address)?.child.kill();
   expect(after).toBe(5);
   await reading;
+  await session.close();
+});
+
+test('through a gateway tickets are made and good as at hosters, for callers by their names', async () => {
+  await using gateway = await Gateway.start(served.subnet);
+  const there = { routers: [], hosters: [gateway.address] };
+  await using owner = new TestClient(served.subnet, there);
+  await using viewer = new TestClient(served.subnet, there, 'admin');
+  const { session } = await running(owner);
+  expect(await problemOf(watched(session, undefined, 1, viewer))).toBe('SESSION_UNKNOWN');
+  const ticket = await session.share({ principal: 'admin' });
+  // The one behind the gateway is named to the hoster, as the one who calls the hoster is to it.
+  for (const by of [viewer, other]) expect(await watched(session, ticket, 1, by)).toHaveLength(1);
+  const another = await session.share({ principal: 'somebody' });
+  expect(await problemOf(watched(session, another, 1, viewer))).toBe('other_principal');
+  const short = await session.share({ ttlMs: 1000 });
+  expect(await problemOf(watched(session, short, Infinity, viewer))).toBe('expired');
   await session.close();
 });

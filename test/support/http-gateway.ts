@@ -3,6 +3,7 @@ import { WebSocket } from 'ws';
 import { MintedTokens, readPrivateKey } from '@cabstand/auth';
 import { subnetPaths } from '@cabstand/auth-admin';
 import { Subnet, freePorts } from '@cabstand/testing';
+import type { SubnetOptions } from '@cabstand/testing';
 import { Gateway } from './gateway';
 
 /** For `beforeAll`. */
@@ -25,11 +26,13 @@ export class HttpGateway implements AsyncDisposable {
     readonly token: string,
   ) {}
 
-  static async start(): Promise<HttpGateway> {
+  /** @param options Default: a few of the bundled models. */
+  static async start(options: SubnetOptions = {}): Promise<HttpGateway> {
     const subnet = await Subnet.start({
       hosters: 2,
       hosterConfig: { only: ['silero-vad', 'g2p'] },
       readyMs: START_MS / 2,
+      ...options,
     });
     const [port] = await freePorts(1);
     const listen = `127.0.0.1:${String(port)}`;

@@ -22,7 +22,7 @@ class Unread implements StreamWriter<v1.SessionStreamResponse> {
   }
 }
 
-const level = (json: string): SessionNotice => ({ kind: 'module', name: 'level', json });
+const level = (json: string): SessionNotice => ({ kind: 'module', turn: 0, name: 'level', json });
 
 test('a reader that is behind is not told what may be lost, however much there is', async () => {
   const out = new Unread();

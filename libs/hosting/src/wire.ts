@@ -55,6 +55,6 @@ export function wireNotice(notice: SessionNotice): v1.Notice {
     case 'skipped':
       return { skipped: { records: notice.records } };
     case 'module':
-      return { module: { name: notice.name, json: notice.json } };
+      return { module: { turn: notice.turn, name: notice.name, json: notice.json } };
   }
 }

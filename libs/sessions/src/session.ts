@@ -378,8 +378,8 @@ export class Session implements SessionFacts {
       turnStarted: () => this.#signs.turnStarted(),
       turnEnded: () => this.#room.wake(),
       endedBefore: (turn) => this.#readers.state.consumer?.turnOver?.(turn),
-      told: (name, json) => {
-        const notice = { kind: 'module', name, json } as const;
+      told: (turn, name, json) => {
+        const notice = { kind: 'module', turn, name, json } as const;
         this.notify(notice);
         this.#viewers.notice(notice);
       },

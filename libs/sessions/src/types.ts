@@ -60,7 +60,12 @@ export type SessionNotice =
   /** So many records were left out: only for who watches. */
   | { readonly kind: 'skipped'; readonly records: number }
   /** A module told it; it may be lost. */
-  | { readonly kind: 'module'; readonly name: string; readonly json: string };
+  | {
+      readonly kind: 'module';
+      readonly turn: number;
+      readonly name: string;
+      readonly json: string;
+    };
 
 /** What the consumer keeps, to go on elsewhere. */
 export interface Checkpoint {

@@ -180,3 +180,52 @@ test.each<MockFailure>([
     expect(await reading).toEqual([...given.map((i) => `do ${i}`), 'finish 6']);
   }
 });
+
+/** Tells how often it was told something; each turn ends with `finish`. */
+async function talk(module: MockModule): Promise<void> {
+  do
+    for (let given = await module.next(); given?.kind === 'command'; given = await module.next()) {
+      module.notify('level', 1);
+      await module.emit({ text: given.name });
+      await given.answer(1);
+      if (given.name === 'finish') break;
+    }
+  while ((await module.nextTurn()) !== undefined);
+}
+
+test.each(['a hoster', 'a gateway'])(
+  'a viewer at %s is told of which turn a notice is',
+  async (where) => {
+    const { mock, gateways } = await gatewaysOf(1, {
+      models: ['m'],
+      module: { ...MODULE, run: talk },
+    });
+    const remote = new RemoteManager({ hosters: [gateways[0]!.address], authorizer: trusting });
+    const sessions = new SessionManager(remote);
+    const hosters = new RemoteManager({ hosters: mock.hosters, authorizer: trusting });
+    const beside =
+      where === 'a gateway' ? sessions : new SessionManager(hosters, { protocol: mock });
+    closers.push(
+      () => remote.close(),
+      () => hosters.close(),
+      () => sessions.close(),
+    );
+    const session = sessions.session({ model: 'm' });
+    const first = texts(session.runProtocolTask(''));
+    await session.command('finish');
+    await first;
+    const second = texts(session.runProtocolTask(''));
+    await session.command('do');
+    const view = await beside.view(session.id, { model: 'm' });
+    const turns = new Set<number>();
+    view.on('notice', ({ turn }) => turns.add(turn));
+    const watching = texts(view);
+    while (turns.size === 0) await session.command('do');
+    expect([...turns]).toEqual([1]);
+    await view.close();
+    await watching;
+    await session.command('finish');
+    await second;
+    await session.close();
+  },
+);

@@ -162,8 +162,8 @@ function noticeFromWire(notice: v1.Notice__Output): NoticeEvent | undefined {
     };
   }
   if (isSet(notice.module)) {
-    const { name, json } = notice.module;
-    return { type: 'module', name, value: jsonFromWire(json, `notice ${name}`) };
+    const { name, json, turn } = notice.module;
+    return { type: 'module', turn, name, value: jsonFromWire(json, `notice ${name}`) };
   }
   if (isSet(notice.skipped)) return { type: 'skipped', records: notice.skipped.records };
   if (isSet(notice.ack_wanted)) return { type: 'ackWanted', position: notice.ack_wanted.position };

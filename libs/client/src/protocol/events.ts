@@ -133,7 +133,12 @@ export type NoticeEvent =
   | { readonly type: 'draining'; readonly deadlineMs: number }
   | { readonly type: 'checkpoint'; readonly checkpoint: Checkpoint }
   /** What a module tells whoever reads right now. */
-  | { readonly type: 'module'; readonly name: string; readonly value: unknown }
+  | {
+      readonly type: 'module';
+      readonly turn: number;
+      readonly name: string;
+      readonly value: unknown;
+    }
   /** A viewer was behind: so many records were left out. */
   | { readonly type: 'skipped'; readonly records: number }
   /** Nothing more is computed before an ack. */

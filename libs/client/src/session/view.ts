@@ -138,7 +138,7 @@ export class SessionView
             this.#isModule = event.survival !== undefined;
             break;
           case 'module':
-            this.emit('notice', { name: event.name, value: event.value, turn: 0 });
+            this.emit('notice', { name: event.name, value: event.value, turn: event.turn });
             break;
           case 'skipped':
             this.emit('skipped', { records: event.records });

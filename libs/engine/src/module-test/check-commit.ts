@@ -1,6 +1,5 @@
 /** `survival: commit`: whenever its engine dies, a session goes on at its last checkpoint as one lineage. */
 import type { RecordItem } from '../frames/module-frames';
-import type { SnapshotItem } from '../frames/types';
 import type { Bench } from './bench';
 import { MOST_BYTES, MOST_RECORDS } from './bench';
 import type { EngineChild } from './engine-child';
@@ -10,13 +9,13 @@ import { bodyOf } from './record-body';
 import type { Recording } from './record-session';
 import { count, failed, open, passed } from './report';
 import type { Finding } from './report';
-import { Trial } from './trial';
+import { Trial, recordsAt } from './trial';
 
 const KILLS = 2;
 const LIFE_MS = 2000;
 
 /**
- * @param alone a session that was left alone, without commands
+ * @param alone a turn that was left alone, without commands
  * @param repeats a second one gave the same: it can be compared
  * @param first the engine that is killed first; others are started
  */
@@ -24,17 +23,17 @@ export async function checkCommit(
   bench: Bench,
   alone: Recording,
   repeats: boolean,
-  first: EngineChild,
+  first?: EngineChild,
 ): Promise<Finding[]> {
   const wanted = alone.records.length;
   if (wanted === 0) return [open('commit', 'not tried: there is no record')];
   let records: RecordItem[] = [];
-  let snapshot: SnapshotItem | undefined;
+  let snapshot = alone.start;
   for (let life = 0; life <= KILLS; life += 1) {
-    const from = snapshot?.records ?? 0;
+    const from = recordsAt(snapshot);
     const last = life === KILLS;
     bench.progress(last ? 'going on to the end' : `killing its engine, ${life + 1} of ${KILLS}`);
-    const engine = life === 0 ? first : (await bench.engine()).engine;
+    const engine = (life === 0 ? first : undefined) ?? (await bench.engine()).engine;
     const trial = new Trial(engine, alone.given);
     trial.begin({ snapshot });
     trial.grant(Math.max(1, MOST_RECORDS - from), MOST_BYTES);
@@ -47,7 +46,7 @@ export async function checkCommit(
       return [
         failed(
           'commit',
-          `gone on from ${from === 0 ? 'the start' : `record ${from}`}, it failed: ${told}`,
+          `gone on from ${from === 0 ? 'its beginning' : `record ${from}`}, it failed: ${told}`,
           CHECKPOINT_ADVICE,
         ),
       ];
@@ -64,7 +63,7 @@ export async function checkCommit(
       return [
         differs(
           'commit',
-          `gone on from the checkpoint after record ${from} it is not the session that it was: record ${found.record}: ${found.what}`,
+          `gone on from ${from === 0 ? 'its beginning' : `the checkpoint after record ${from}`} it is not the session that it was: record ${found.record}: ${found.what}`,
           bench.source.local,
           CHECKPOINT_ADVICE,
         ),
@@ -80,7 +79,7 @@ export async function checkCommit(
   return [
     passed(
       'commit',
-      `its engine was killed twice: ${count(records.length, 'record')}, the last checkpoint after ${snapshot?.records ?? 0}, ${compared}`,
+      `its engine was killed twice: ${count(records.length, 'record')}, the last checkpoint after ${recordsAt(snapshot)}, ${compared}`,
     ),
   ];
 }

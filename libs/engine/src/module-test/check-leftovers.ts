@@ -1,7 +1,7 @@
 /** Whether sessions side by side, or one after another, notice anything of each other. */
 import type { Bench } from './bench';
 import { Again, differs } from './check-replay';
-import { firstDifference } from './difference';
+import { laterTurns, turnDifference } from './check-turns';
 import type { EngineChild } from './engine-child';
 import { recordSession } from './record-session';
 import type { Recording } from './record-session';
@@ -13,7 +13,7 @@ const ADVICE =
   'All sessions share the instance and the variables of the file: what belongs to one goes into ctx.state.';
 const BATCHER = 'not compared: env.batcher() may give other numbers when sessions meet';
 
-/** Two sessions that were recorded are replayed in turns. @param engine where others ran before */
+/** Sessions that were recorded are replayed in turns. @param engine where others ran before */
 export async function checkReplayedTogether(
   bench: Bench,
   engine: EngineChild,
@@ -32,30 +32,41 @@ export async function checkReplayedTogether(
   return verdict(bench, differences);
 }
 
-/** @param alone a session as the first one of another process */
+/** @param alone the turns of a session that was the first one of another process */
 export async function checkRunTogether(
   bench: Bench,
   engine: EngineChild,
-  alone: Recording,
+  alone: readonly [Recording, ...Recording[]],
   other: Given,
   ms: number,
 ): Promise<Finding[]> {
   if (bench.source.usesBatcher) return [open('leftovers', BATCHER)];
   bench.progress('two sessions in turns');
-  const run = (given: Given): Promise<Recording> => recordSession(engine, given, [], ms);
+  const run = (given: Given): ReturnType<typeof runAlone> =>
+    runAlone(bench, engine, given, ms, alone.length > 1);
+  const [{ given }] = alone;
   const before = await run(other);
-  before.trial.close();
   const [again, beside] =
     bench.manifest.sessions?.exclusive === true
-      ? [await run(alone.given), await run(other)]
-      : await Promise.all([run(alone.given), run(other)]);
-  const compare = (first: Recording, second: Recording): string | undefined => {
-    const found = firstDifference(first.records, second.records, 0, bench.comparesFloats);
-    return found === undefined ? undefined : `record ${found.record}: ${found.what}`;
-  };
-  const differences = [compare(alone, again), compare(before, beside)];
-  for (const { trial } of [again, beside]) trial.close();
+      ? [await run(given), await run(other)]
+      : await Promise.all([run(given), run(other)]);
+  const differences = [turnDifference(bench, alone, again), turnDifference(bench, before, beside)];
   return verdict(bench, differences);
+}
+
+/** A session without commands. @param several all its turns, not the first one alone */
+export async function runAlone(
+  bench: Bench,
+  engine: EngineChild,
+  given: Given,
+  ms: number,
+  several: boolean,
+): Promise<[Recording, ...Recording[]]> {
+  const first = await recordSession(engine, given, [], ms);
+  const turns: [Recording, ...Recording[]] = [first];
+  if (several) for await (const turn of laterTurns(bench, first, [], ms)) turns.push(turn);
+  first.trial.close();
+  return turns;
 }
 
 function verdict(bench: Bench, differences: readonly (string | undefined)[]): Finding[] {

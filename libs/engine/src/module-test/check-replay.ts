@@ -9,12 +9,12 @@ import type { Recording } from './record-session';
 import { count, failed, open, passed } from './report';
 import type { CheckName, Finding } from './report';
 import type { Cause } from './source';
-import { Trial } from './trial';
+import { Trial, recordsAt } from './trial';
 
 /** A replay waits for nothing; this is for what is computed in it. */
 const REPLAY_MS = 20_000;
 
-/** A session that was recorded, begun once more; compared when it has come as far. */
+/** A turn that was recorded, begun once more; compared when it has come as far. */
 export class Again {
   readonly #bench: Bench;
   readonly #engine: EngineChild;
@@ -22,12 +22,17 @@ export class Again {
   readonly #from: number;
   readonly #trial: Trial;
 
-  /** @param snapshot where it begins; undefined: at the start */
-  constructor(bench: Bench, engine: EngineChild, recording: Recording, snapshot?: SnapshotItem) {
+  /** @param snapshot where it begins, if not where the turn did */
+  constructor(
+    bench: Bench,
+    engine: EngineChild,
+    recording: Recording,
+    snapshot: SnapshotItem | undefined = recording.start,
+  ) {
     this.#bench = bench;
     this.#engine = engine;
     this.#recording = recording;
-    this.#from = snapshot?.records ?? 0;
+    this.#from = recordsAt(snapshot);
     const { records, given } = recording;
     this.#trial = new Trial(engine, given);
     const entries = entriesOf(records.slice(this.#from));

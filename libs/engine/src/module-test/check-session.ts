@@ -58,7 +58,12 @@ export function checkSession(bench: Bench, engine: EngineChild, recording: Recor
   ];
 }
 
-function brokenSession(bench: Bench, engine: EngineChild, { trial, records }: Recording): Finding {
+/** Of one that ended with an error. */
+export function brokenSession(
+  bench: Bench,
+  engine: EngineChild,
+  { trial, records }: Recording,
+): Finding {
   const why = bench.why(trial, engine);
   const after = `after ${count(records.length, 'record')}`;
   const error = trial.end?.reason === 'error' ? trial.end.error : undefined;
@@ -124,7 +129,7 @@ export function checkCommands(
   );
   const answers = answersIn(records);
   const good = new Set<string>();
-  for (const [number, { name, arguments: args }] of sent.entries()) {
+  for (const { number, name, arguments: args } of sent) {
     const answer = answers.get(number);
     const call = `${name} ${JSON.stringify(args)}`;
     if (answer === undefined) {

@@ -1,4 +1,4 @@
-/** Runs a session as a caller would, and keeps what it gave, so that it can be compared with another. */
+/** Runs turns of a session as a caller would, and keeps what they gave, so that they can be compared with others. */
 import type { RecordItem } from '../frames/module-frames';
 import { RecordField } from '../frames/module-frames';
 import type { SnapshotItem } from '../frames/types';
@@ -14,12 +14,16 @@ export interface Sent {
   readonly arguments: unknown;
 }
 
+/** Of one turn. */
 export interface Recording {
+  readonly turn: number;
+  /** Where the turn begins, if it is not the session's first one. */
+  readonly start: SnapshotItem | undefined;
   readonly given: Given;
   readonly trial: Trial;
   readonly records: readonly RecordItem[];
   readonly snapshots: readonly SnapshotItem[];
-  readonly sent: readonly Sent[];
+  readonly sent: readonly (Sent & { readonly number: number })[];
 }
 
 /** A session that gives nothing for this long is looked at as it is. */
@@ -45,7 +49,24 @@ export async function recordSession(
   most = MOST_RECORDS,
 ): Promise<Recording> {
   const trial = new Trial(engine, given);
-  const { records, snapshots } = trial;
+  trial.begin();
+  return await recordTurn(trial, { given, start: undefined, commands, ms, most });
+}
+
+interface TurnPlan {
+  readonly given: Given;
+  readonly start: SnapshotItem | undefined;
+  readonly commands: readonly Sent[];
+  readonly ms: number;
+  readonly most?: number;
+}
+
+/** As `recordSession` does, of a turn that has begun. */
+export async function recordTurn(
+  trial: Trial,
+  { given, start, commands, ms, most = MOST_RECORDS }: TurnPlan,
+): Promise<Recording> {
+  const { turn, records, snapshots } = trial;
   const late = performance.now() + ms;
   const left = (): number => Math.max(0, late - performance.now());
   let granted = 0;
@@ -56,7 +77,6 @@ export async function recordSession(
     granted += more;
     trial.grant(more, 0);
   };
-  trial.begin();
   trial.grant(0, MOST_BYTES);
   const answered = new Set<number>();
   let looked = 0;
@@ -69,16 +89,16 @@ export async function recordSession(
     }
     return answered.has(number);
   };
-  const sent: Sent[] = [];
-  for (const [number, { name, arguments: args }] of commands.entries()) {
+  const sent: (Sent & { number: number })[] = [];
+  for (const { name, arguments: args } of commands) {
     const wanted = records.length + 2;
     grantUpTo(wanted);
     await trial.until(() => records.length >= wanted, Math.min(APART_MS, left()));
     // A session that is over answers nothing, and need not.
     if (trial.over || records.length >= most) break;
     if (snapshots.length < SNAPSHOTS) trial.wantSnapshot();
-    trial.command(name, args);
-    sent.push({ name, arguments: args });
+    const number = trial.command(name, args);
+    sent.push({ number, name, arguments: args });
     // It may be behind the next record that it is taken.
     grantUpTo(records.length + 4);
     await trial.until(() => hasAnswer(number), ANSWER_MS);
@@ -93,5 +113,5 @@ export async function recordSession(
     if (records.length === before) break;
   }
   // What comes from here on is not looked at: a session that is told to stop does other things.
-  return { given, trial, records: [...records], snapshots: [...snapshots], sent };
+  return { turn, start, given, trial, records: [...records], snapshots: [...snapshots], sent };
 }

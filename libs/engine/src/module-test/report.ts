@@ -1,7 +1,7 @@
 /** What a test of a module found. */
 
 export type CheckName =
-  'load' | 'session' | 'commands' | 'stop' | 'state' | 'replay' | 'commit' | 'leftovers';
+  'load' | 'session' | 'commands' | 'stop' | 'state' | 'replay' | 'commit' | 'turns' | 'leftovers';
 
 export interface Finding {
   readonly check: CheckName;

@@ -15,6 +15,34 @@ const run = (name: string, text: ModuleText): Promise<ModuleTestReport> =>
 const failures = ({ findings }: ModuleTestReport): readonly Finding[] =>
   findings.filter(({ outcome }) => outcome === 'failed');
 
+interface TalkText {
+  readonly before?: string;
+  readonly after?: string;
+  /** Of a frame. */
+  readonly value: string;
+}
+
+/** Six frames a turn; the first of them is made in line 11. */
+const talk = ({ before = '', after = '', value }: TalkText): string => `
+export default class Talk {
+  constructor(readonly env: any) {}
+  static load(env: any): Talk { return new Talk(env); }
+  newState(): any { return { turns: 0, n: 0 }; }
+  async startSession(ctx: any): Promise<void> {
+    ${before}
+    do {
+      for (; ctx.state.n < 6 && !ctx.shouldStop(); ctx.state.n += 1) {
+        await ctx.checkpoint();
+        await ctx.emit({ y: new this.env.Tensor('float32', [${value} + ctx.state.n], [1]) });
+      }
+      ctx.state.turns += 1;
+      ctx.state.n = 0;
+      ${after}
+    } while ((await ctx.nextTurn()) !== undefined);
+  }
+}
+`;
+
 const EMIT = 'await ctx.emit(this.one(ctx.state.n));';
 
 test.each<[string, ModuleText, string[]]>([
@@ -125,6 +153,56 @@ test.each<[string, ModuleText, string, RegExp, RegExp]>([
   expect(found[0]?.summary).toMatch(summary);
   expect(found[0]?.advice ?? '').toMatch(advice);
 });
+
+test.each(['none', 'replay', 'commit'] as const)(
+  'a module of survival %s that takes several turns is tried with several',
+  async (survival) => {
+    const file = talk({ value: '10 * ctx.state.turns' });
+    const report = await run(`talk-${survival}`, { survival, file });
+    expect(failures(report)).toEqual([]);
+    const turns = report.findings.filter(({ check }) => check === 'turns');
+    expect(turns).toMatchObject([{ outcome: 'passed' }]);
+    expect(turns[0]?.summary).toMatch(/^3 turns, 12 records in the later ones/);
+  },
+);
+
+const LOCAL = { before: 'let heard = 0;', after: 'heard += 1;', value: '10 * heard' };
+const CARRIED = /let heard in index\.ts:7: use ctx\.state .*ctx\.nextTurn\(\) is a checkpoint/;
+
+test.each<[string, ModuleText, RegExp, RegExp]>([
+  [
+    'local',
+    { file: talk(LOCAL) },
+    /turn 1: .*from the checkpoint at its beginning .*record 0 .*: 10 the first time, 0 the second/,
+    CARRIED,
+  ],
+  [
+    'committed',
+    { survival: 'commit', file: talk(LOCAL) },
+    /turn 1: .*from its beginning .*record 0.*: 10 the first time, 0 the second/,
+    CARRIED,
+  ],
+  [
+    'chance',
+    { file: talk({ value: '(ctx.turn === 1 ? Math.random() : 0)' }) },
+    /turn 1: .*record 0/,
+    /Math\.random\(\) in index\.ts:11: use ctx\.random\(\)/,
+  ],
+  [
+    'throws',
+    { survival: 'none', file: talk({ value: '(ctx.turn === 1 ? ctx.words.length : 0)' }) },
+    /turn 1: after 0 records: index\.ts:11:\d+: TypeError/,
+    /^$/,
+  ],
+])(
+  'a module that is wrong in its second turn alone is told: %s',
+  async (name, text, summary, advice) => {
+    const report = await run(`second-${name}`, text);
+    expect(failures(report)).toMatchObject([{ check: 'turns' }]);
+    expect(failures(report)[0]?.summary).toMatch(summary);
+    expect(failures(report)[0]?.advice ?? '').toMatch(advice);
+  },
+);
 
 test('a module of which nothing can be compared is not blamed for it', async () => {
   const report = await run('free', {

@@ -5,12 +5,11 @@ import { loadManifest } from '@cabstand/model';
 import type { Manifest } from '@cabstand/model';
 import { Bench } from './bench';
 import { checkCommit } from './check-commit';
-import { checkReplayedTogether, checkRunTogether } from './check-leftovers';
+import { checkReplayedTogether, checkRunTogether, runAlone } from './check-leftovers';
 import { checkReplay } from './check-replay';
 import { checkCommands, checkSession, checkState, commandsOf } from './check-session';
 import { checkStop } from './check-stop';
-import { firstDifference } from './difference';
-import type { Difference } from './difference';
+import * as several from './check-turns';
 import type { EngineChild } from './engine-child';
 import { givenFor } from './given';
 import { recordSession } from './record-session';
@@ -32,7 +31,7 @@ export interface ModuleTestOptions {
 }
 
 const SECONDS = 10;
-/** Shares of the time: the first session, and each of the others. */
+/** Shares of the time: the first session, and each of the others, and of later turns. */
 const FIRST = 0.4;
 const OTHER = 0.15;
 
@@ -76,12 +75,14 @@ async function tryAll(bench: Bench, manifest: Manifest): Promise<Finding[]> {
   }
   const { engine, loaded } = first;
   const commands = loaded.module?.commands ?? [];
+  const sent = commandsOf(commands);
   let recording: Recording;
+  const turns: Recording[] = [];
   try {
     bench.progress('running a session');
     const ms = bench.seconds * 1000 * FIRST;
     // Commands are sent to it, and its end is not looked at: it goes on until its engine is killed.
-    recording = await recordSession(engine, givenFor(manifest, 0), commandsOf(commands), ms);
+    recording = await recordSession(engine, givenFor(manifest, 0), sent, ms);
     const memory =
       engine.rssBytes === 0 ? '' : `, ${Math.round(engine.rssBytes / 2 ** 20)} MiB with all of it`;
     const what = count(commands.length, 'command');
@@ -93,13 +94,19 @@ async function tryAll(bench: Bench, manifest: Manifest): Promise<Finding[]> {
     );
     if (recording.trial.end?.reason !== 'error')
       findings.push(...(await checkStop(bench, engine, recording.given)));
+    if (broken()) return findings;
+    const msOfTurn = bench.seconds * 1000 * OTHER;
+    for await (const turn of several.laterTurns(bench, recording, sent, msOfTurn)) {
+      turns.push(turn);
+      findings.push(...several.brokenTurn(bench, engine, commands, turn));
+    }
   } finally {
     // In the middle of it, as a machine's death would.
     engine.kill();
   }
   // A session that fails is not worth being compared with another.
   if (broken()) return findings;
-  findings.push(...(await tryOthers(bench, manifest, recording)));
+  findings.push(...(await tryOthers(bench, manifest, recording, turns)));
   return findings;
 }
 
@@ -107,47 +114,63 @@ async function tryOthers(
   bench: Bench,
   manifest: Manifest,
   recording: Recording,
+  turns: readonly Recording[],
 ): Promise<Finding[]> {
   const { engine } = await bench.engine();
   await using _ = engine;
   return manifest.module?.survival === 'replay'
-    ? await tryReplays(bench, manifest, engine, recording)
-    : await tryAgain(bench, manifest, engine);
+    ? await tryReplays(bench, manifest, engine, [recording, ...turns])
+    : await tryAgain(bench, manifest, engine, turns);
 }
 
 async function tryReplays(
   bench: Bench,
   manifest: Manifest,
   engine: EngineChild,
-  recording: Recording,
+  [recording, ...turns]: readonly [Recording, ...Recording[]],
 ): Promise<Finding[]> {
   const findings = await checkReplay(bench, engine, recording);
+  if (findings.some(({ outcome }) => outcome === 'failed')) return findings;
+  findings.push(...(await several.checkReplayedTurns(bench, engine, turns)));
   // What is not the same alone says nothing of neighbours.
   if (findings.some(({ outcome }) => outcome === 'failed')) return findings;
   bench.progress('running another session');
   const ms = bench.seconds * 1000 * OTHER;
   const other = await recordSession(engine, givenFor(manifest, 1), [], ms);
   other.trial.close();
-  return [...findings, ...(await checkReplayedTogether(bench, engine, [recording, other]))];
+  return [
+    ...findings,
+    ...(await checkReplayedTogether(bench, engine, [recording, other, ...turns])),
+  ];
 }
 
 /** Without replays: two sessions can be compared only where each is the same in a process of its own. */
-async function tryAgain(bench: Bench, manifest: Manifest, engine: EngineChild): Promise<Finding[]> {
+async function tryAgain(
+  bench: Bench,
+  manifest: Manifest,
+  engine: EngineChild,
+  turns: readonly Recording[],
+): Promise<Finding[]> {
   const ms = bench.seconds * 1000 * OTHER;
   bench.progress('running the session once more');
   const second = await bench.engine();
-  let difference: Difference | undefined;
-  let alone: Recording;
+  let difference: string | undefined;
+  let alone: Awaited<ReturnType<typeof runAlone>>;
   const findings: Finding[] = [];
   try {
-    const run = (where: EngineChild): Promise<Recording> =>
-      recordSession(where, givenFor(manifest, 0), [], ms);
+    const run = (where: EngineChild): ReturnType<typeof runAlone> =>
+      runAlone(bench, where, givenFor(manifest, 0), ms, turns.length > 0);
     const [one, again] = await Promise.all([run(engine), run(second.engine)]);
-    for (const { trial } of [one, again]) trial.close();
-    difference = firstDifference(one.records, again.records, 0, bench.comparesFloats);
+    difference = several.turnDifference(bench, one, again);
     alone = one;
-    if (manifest.module?.survival === 'commit')
-      findings.push(...(await checkCommit(bench, one, difference === undefined, second.engine)));
+    if (manifest.module?.survival === 'commit') {
+      const [first, ...later] = one;
+      const repeats = difference === undefined;
+      findings.push(
+        ...(await checkCommit(bench, first, repeats, second.engine)),
+        ...(await several.checkCommittedTurns(bench, later, repeats)),
+      );
+    } else findings.push(...several.told(turns));
   } finally {
     second.engine.kill();
   }
@@ -158,7 +181,7 @@ async function tryAgain(bench: Bench, manifest: Manifest, engine: EngineChild): 
       : [
           open(
             'leftovers',
-            `not compared: two sessions that are given the same differ by themselves, in record ${difference.record}: ${difference.what}`,
+            `not compared: two sessions that are given the same differ by themselves, in ${difference}`,
           ),
         ]),
   ];

@@ -25,7 +25,7 @@ export interface ComputationEvents {
   /** A turn was computed again whose end was recorded before. */
   endedBefore(turn: number): void;
   /** A module told whoever reads right now. */
-  told(name: string, json: string): void;
+  told(turn: number, name: string, json: string): void;
   /** The one turn of a module's session has ended, and its end was recorded. */
   moduleEnded(end: SessionEnd): void;
   /** No more can be computed. */

@@ -113,7 +113,7 @@ export class Intake implements Omit<SequenceSink, 'snapshot' | 'endOfTurn' | 'fa
   notice(turn: number, name: string, json: string): void {
     // One that is told again while records are made again is told too often.
     if (this.#running(turn) !== undefined && this.records.caughtUp)
-      this.#init.events.told(name, json);
+      this.#init.events.told(turn, name, json);
   }
 
   /** Makes records of live parts that were used up. */

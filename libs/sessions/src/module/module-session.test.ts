@@ -44,7 +44,7 @@ describe('a module that replays', () => {
       [3, 4],
     ]);
     const told = reader.notices.filter(({ kind }) => kind === 'module');
-    expect(told).toEqual([{ kind: 'module', name: 'level', json: '2' }]);
+    expect(told).toEqual([{ kind: 'module', turn: 0, name: 'level', json: '2' }]);
   });
 
   it('counts a part as used up by its record', async () => {

@@ -46,7 +46,7 @@ it('sees what comes, the messages and the end, and the end of the session', asyn
   const [, message, end] = recordsOf(viewer);
   expect(message?.message).toEqual({ name: 'hello', json: '1' });
   expect(end?.end_of_turn?.reason).toBe('END_REASON_COMPLETED');
-  expect(viewer.notices).toEqual([{ kind: 'module', name: 'level', json: '3' }]);
+  expect(viewer.notices).toEqual([{ kind: 'module', turn: 0, name: 'level', json: '3' }]);
   expect(viewer.gone).toEqual({ kind: 'ended', end: { reason: 'completed' } });
   expectEmpty(b);
 });

@@ -2,7 +2,13 @@ import type { HosterHandlers } from '@cabstand/rpc';
 import type { HandlerContext } from './context';
 import { inferenceStream } from './inference-stream';
 import { info } from './info';
-import { atHostersOnly, closeSession, sessionStatus, sessionUpdate } from './session-calls';
+import {
+  atHostersOnly,
+  closeSession,
+  sessionStatus,
+  sessionUpdate,
+  shareSession,
+} from './session-calls';
 import { sessionStream } from './session-stream';
 
 export type { HandlerContext } from './context';
@@ -15,7 +21,7 @@ export function gatewayHandlers(context: HandlerContext): HosterHandlers {
     rpc_session_stream: sessionStream(context),
     rpc_session_update: sessionUpdate(context),
     rpc_session_status: sessionStatus(context),
-    rpc_share_session: atHostersOnly('rpc_share_session'),
+    rpc_share_session: shareSession(context),
     rpc_close_session: closeSession(context),
     rpc_load_model: atHostersOnly('rpc_load_model'),
     rpc_unload_model: atHostersOnly('rpc_unload_model'),

@@ -1,4 +1,4 @@
-import type { Session } from '@cabstand/client';
+import type { ModuleNotice, Session } from '@cabstand/client';
 import type { OpenedEvent } from '@cabstand/client/protocol';
 
 /** What a session tells besides its records, in the words of whoever passes it on. */
@@ -6,7 +6,7 @@ export interface NoticeListeners {
   readonly opened: (event: OpenedEvent) => void;
   readonly queued: (place: { readonly position: number }) => void;
   readonly progress?: (progress: { readonly done: number; readonly total: number }) => void;
-  readonly notice: (notice: { readonly name: string; readonly value: unknown }) => void;
+  readonly notice: (notice: ModuleNotice) => void;
 }
 
 /**

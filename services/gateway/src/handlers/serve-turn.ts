@@ -69,7 +69,7 @@ export function writeNotices(session: Session, out: Out, opened = false): Dispos
     opened: (event) => void out.push({ notice: wireOpened(event) }),
     queued: ({ position }) => push({ queued: { position } }),
     progress: (progress) => push({ progress }),
-    notice: ({ name, value }) => push({ module: { name, json: json(value) } }),
+    notice: ({ name, value, turn }) => push({ module: { name, json: json(value), turn } }),
   };
   return passNotices(session, listeners, opened);
 }

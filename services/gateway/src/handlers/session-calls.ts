@@ -136,8 +136,19 @@ export function sessionStatus(
 ): UnaryHandler<v1.SessionStatusRequest__Output, v1.SessionStatusResponse> {
   return async (request, call) => {
     const id = parseExistingId(request.session_id);
-    const { status } = await hosterOf(context, id, call);
+    const { status } = await hosterOf(context, id, call, request.ticket);
     return status;
+  };
+}
+
+/** The ticket is the hoster's that has the session: others take it as well, and so does each gateway. */
+export function shareSession(
+  context: HandlerContext,
+): UnaryHandler<v1.ShareSessionRequest__Output, v1.ShareSessionResponse> {
+  return async (request, call) => {
+    const id = parseExistingId(request.session_id);
+    const { client, options } = await hosterOf(context, id, call);
+    return await client.unary(HosterService.rpc_share_session, request, options);
   };
 }
 
@@ -201,12 +212,17 @@ function tooMany(): CabstandError {
 }
 
 /**
- * The hoster that has a session of this caller, which another gateway or none holds: of several the one where it went
+ * The hoster that has a session of this caller, or one that the ticket is for: of several the one where it went
  * on last. Throws SESSION_UNKNOWN, and what stood in the way of asking.
  */
-async function hosterOf(context: HandlerContext, id: string, call: ServerCall): Promise<Having> {
+async function hosterOf(
+  context: HandlerContext,
+  id: string,
+  call: ServerCall,
+  ticket = '',
+): Promise<Having> {
   const { signal } = call;
-  const asking = { signal, timeoutMs: ASK_MS, strict: true };
+  const asking = { signal, timeoutMs: ASK_MS, strict: true, ticket };
   const { having, errors } = await askWhoHas(context, id, call, asking);
   const found = having.find(({ status }) => status.state !== 'SESSION_STATE_ENDED') ?? having[0];
   if (found !== undefined) return found;

@@ -10,12 +10,15 @@ import { json } from './wire';
 /** Passes on what one sees who only watches a session; it goes along when that moves. */
 export async function watchSession(
   { callers }: HandlerContext,
-  { session_id: id }: v1.Attach__Output,
+  { session_id: id, ticket }: v1.Attach__Output,
   { principal, signal }: ServerCall,
   out: StreamWriter<v1.SessionStreamResponse>,
 ): Promise<void> {
   const { manager } = callers.of(principal);
-  await using view = await manager.view(parseExistingId(id), { signal });
+  await using view = await manager.view(parseExistingId(id), {
+    signal,
+    ...(ticket !== '' && { ticket }),
+  });
   let closed: v1.Closed | undefined;
   let behind = false;
   // A viewer that is behind misses what is beside the chunks, too.
@@ -25,8 +28,8 @@ export async function watchSession(
   view.on('message', ({ name, message, position, turn }: MessageNotice) =>
     push({ record: { position, turn, message: { name, json: json(message) } } }),
   );
-  view.on('notice', ({ name, value }: ModuleNotice) =>
-    push({ notice: { module: { name, json: json(value) } } }),
+  view.on('notice', ({ name, value, turn }: ModuleNotice) =>
+    push({ notice: { module: { name, json: json(value), turn } } }),
   );
   view.on('skipped', ({ records }) => push({ notice: { skipped: { records } } }));
   view.on('end', ({ reason, error }) => {

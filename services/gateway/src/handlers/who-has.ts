@@ -22,6 +22,8 @@ interface Asking {
   readonly timeoutMs: number;
   /** Throws what routers fail with. Default: such as do not answer know of no session. */
   readonly strict?: boolean;
+  /** For a session of another principal's; empty: it is the caller's. */
+  readonly ticket?: string;
 }
 
 /**
@@ -32,7 +34,7 @@ export async function askWhoHas(
   { remote, hosters, named }: HandlerContext,
   session_id: string,
   { principal }: Pick<ServerCall, 'principal'>,
-  { signal, timeoutMs, strict = false }: Asking,
+  { signal, timeoutMs, strict = false, ticket = '' }: Asking,
 ): Promise<{ readonly having: readonly Having[]; readonly errors: readonly CabstandError[] }> {
   const onBehalfOf = named ? principal.id : undefined;
   const options = { signal, timeoutMs, onBehalfOf };
@@ -46,7 +48,7 @@ export async function askWhoHas(
   const asked = await Promise.allSettled(
     nodes.slice(0, MOST_ASKED).map(async (node) => {
       const client = hosters.get(node.address);
-      const request = { session_id };
+      const request = { session_id, ticket };
       const status = await client.unary(HosterService.rpc_session_status, request, options);
       return { node, client, status, options };
     }),

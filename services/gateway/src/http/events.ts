@@ -49,6 +49,7 @@ export function recordEvent(record: RecordEvent, elements: Elements, model?: str
       const { reason, steps, note = '', error } = record;
       return {
         ...{ type: 'end', position, turn, reason, steps, note },
+        ...(record.goesOn === true && { goes_on: true }),
         ...(error === undefined ? {} : { error: errorJson(error) }),
         ...(model === undefined || !record.checkpoint
           ? {}
@@ -78,7 +79,7 @@ export function noticesAsEvents(push: (event: HttpEvent) => void): NoticeListene
   return {
     opened: (event) => push(openedEvent(event)),
     queued: ({ position: behind }) => push({ type: 'queued', behind }),
-    notice: ({ name, value }) => push({ type: 'notice', name, value }),
+    notice: ({ name, value, turn }) => push({ type: 'notice', turn, name, value }),
   };
 }
 

@@ -904,9 +904,11 @@ func (x *Opened) GetNextCommandSequence() int64 {
 
 // What a module tells whoever reads right now: it may be lost.
 type ModuleNotice struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Json          string                 `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Json  string                 `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	// In which it was told.
+	Turn          int64 `protobuf:"varint,3,opt,name=turn,proto3" json:"turn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -953,6 +955,13 @@ func (x *ModuleNotice) GetJson() string {
 		return x.Json
 	}
 	return ""
+}
+
+func (x *ModuleNotice) GetTurn() int64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
 }
 
 // A viewer was behind: so many records were left out before the next one.
@@ -2990,10 +2999,11 @@ const file_cabstand_v1_hoster_proto_rawDesc = "" +
 	"ackRecords\x12\x1b\n" +
 	"\tack_bytes\x18\f \x01(\x03R\backBytes\x121\n" +
 	"\bsurvival\x18\r \x01(\x0e2\x15.cabstand.v1.SurvivalR\bsurvival\x122\n" +
-	"\x15next_command_sequence\x18\x0e \x01(\x03R\x13nextCommandSequence\"6\n" +
+	"\x15next_command_sequence\x18\x0e \x01(\x03R\x13nextCommandSequence\"J\n" +
 	"\fModuleNotice\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\tR\x04json\"#\n" +
+	"\x04json\x18\x02 \x01(\tR\x04json\x12\x12\n" +
+	"\x04turn\x18\x03 \x01(\x03R\x04turn\"#\n" +
 	"\aSkipped\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x03R\arecords\"$\n" +
 	"\x06Queued\x12\x1a\n" +

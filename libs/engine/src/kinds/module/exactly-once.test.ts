@@ -22,17 +22,17 @@ async function many(
   chance: Chance,
   count: number,
   check: (told: Told) => Promise<void> | void = () => undefined,
-  deaths = 12,
+  { deaths = 12, turns = 1, cancels = false }: Partial<Schedule> = {},
 ): Promise<Sum> {
   const sum: Sum = { whole: 0, records: 0, deaths: 0, failures: [] };
   for (let seed = FIRST; seed < FIRST + count; seed += 1) {
-    const schedule: Schedule = { seed, survival, chance, deaths };
+    const schedule: Schedule = { seed, survival, chance, deaths, turns, cancels };
     try {
       const told = await played(schedule);
-      checkLineage(told.records);
+      checkLineage(told.turns);
       await check(told);
       sum.whole += 1;
-      sum.records += told.records.length;
+      sum.records += told.turns.flat().length;
       sum.deaths += told.deaths;
     } catch (error) {
       sum.failures.push(`${seed}: ${error instanceof Error ? error.message : String(error)}`);
@@ -40,7 +40,7 @@ async function many(
   }
   if (process.env.SCHEDULES !== undefined)
     process.stderr.write(
-      `${survival} ${chance}: ${sum.whole} of ${count}, ${sum.records} records, ${sum.deaths} deaths\n`,
+      `${survival} ${chance} ${turns}: ${sum.whole} of ${count}, ${sum.records} records, ${sum.deaths} deaths\n`,
     );
   return sum;
 }
@@ -48,8 +48,8 @@ async function many(
 const sameAsUndisturbed =
   (chance: Chance) =>
   async (told: Told): Promise<void> => {
-    const records = await undisturbed(told, chance);
-    expect(records).toEqual(told.records);
+    const turns = await undisturbed(told, chance);
+    expect(turns).toEqual(told.turns);
   };
 
 test.each<Chance>(['none', 'recorded', 'seeded'])(
@@ -72,8 +72,36 @@ test.each<Chance>(['recorded', 'bare'])(
   600_000,
 );
 
+describe('several turns, with deaths between them too', () => {
+  test.each<Chance>(['none', 'recorded', 'seeded'])(
+    'replay, chance %s: what a consumer has of each is what one life would have given',
+    async (chance) => {
+      const check = sameAsUndisturbed(chance);
+      const sum = await many('replay', chance, SCHEDULES, check, { turns: 3 });
+      expect(sum.failures).toEqual([]);
+      expect(sum.deaths).toBeGreaterThan(SCHEDULES);
+    },
+    600_000,
+  );
+
+  test.each<[Survival, Chance, boolean]>([
+    ['commit', 'recorded', false],
+    ['commit', 'bare', false],
+    ['commit', 'bare', true],
+    ['replay', 'recorded', true],
+  ])(
+    '%s, chance %s, turns cancelled: %s: what a consumer has is of one lineage',
+    async (survival, chance, cancels) => {
+      const sum = await many(survival, chance, SCHEDULES, undefined, { turns: 5, cancels });
+      expect(sum.failures).toEqual([]);
+      expect(sum.deaths).toBeGreaterThan(SCHEDULES);
+    },
+    600_000,
+  );
+});
+
 test('without deaths no survival is needed', async () => {
-  const sum = await many('none', 'bare', 10, undefined, 0);
+  const sum = await many('none', 'bare', 10, undefined, { deaths: 0 });
   expect(sum.failures).toEqual([]);
 });
 

@@ -153,13 +153,21 @@ export class Host {
   readonly #author: () => AuthorClass;
   readonly #window: number;
   life!: Life;
-  /** What the hoster has. */
+  /** Those before the one that runs, as the consumer has them. */
+  readonly turnsBefore: RecordItem[][] = [];
+  /** What the hoster has of the turn. */
   records: RecordItem[] = [];
   /** How many of them the consumer has. */
   seen = 0;
+  /** The consumer has the end, too. */
+  endSeen = false;
   end: TurnEnd | undefined;
+  /** Of all turns. */
   commands: CommandCall[] = [];
   parts: Part[] = [];
+  /** The state between the turn before and this one, and behind this one. */
+  #start: Buffer | undefined;
+  #last: Buffer | undefined;
   #snapshots: Kept[] = [];
   /** Number of the next record from this engine. */
   #next = 0;
@@ -178,9 +186,11 @@ export class Host {
   async begin(): Promise<void> {
     this.life = await Life.begin(this.#author(), this.#data());
     const from = this.#snapshots.at(-1);
-    if (this.#commits) this.records.length = from?.records ?? 0;
+    const { between } = this;
+    if (this.#commits && !between) this.records.length = from?.records ?? 0;
     this.#next = from?.records ?? 0;
     this.#outstanding = 0;
+    const restore = between ? this.#last : (from?.data ?? this.#start);
     const open = {
       kind: 'open',
       sequence: 1,
@@ -189,14 +199,34 @@ export class Host {
       session: 's',
       snapshots: true,
     } as const;
-    this.life.send(from === undefined ? open : { ...open, restore: from.data });
+    this.life.send(restore === undefined ? open : { ...open, restore });
+    if (!between) this.#turn(from !== undefined);
+    this.grant();
+  }
+
+  /** No turn runs, and another one may. */
+  get between(): boolean {
+    return this.end !== undefined && this.end.reason !== 'error' && this.end.goesOn === true;
+  }
+
+  /** Of the consumer, who has all of the turn before. */
+  nextTurn(): void {
+    this.turnsBefore.push(this.records);
+    this.#start = this.#last;
+    this.records = [];
+    this.parts = [];
+    this.#snapshots = [];
+    this.#last = this.end = undefined;
+    this.#next = this.seen = 0;
+    this.endSeen = false;
+    this.life.flags.forgetStop();
+    this.#turn(false);
+  }
+
+  #turn(continued: boolean): void {
     const turn: Turn = {
-      number: 0,
-      prompt: '',
-      parameters: {},
-      inputs: [],
-      live: true,
-      continued: from !== undefined,
+      ...{ number: this.turnsBefore.length, prompt: '', parameters: {}, inputs: [], live: true },
+      continued,
     };
     const replay = {
       entries: entriesOf(this.records.slice(this.#next)),
@@ -211,7 +241,6 @@ export class Host {
     for (const part of this.parts.slice(taken.length)) this.#part(part);
     // Those that were applied come once more, as from a sender that did not hear of it.
     for (const command of this.commands) this.#command(command);
-    this.grant();
   }
 
   command(command: CommandCall): void {
@@ -222,6 +251,11 @@ export class Host {
   part(part: Part): void {
     this.parts.push(part);
     this.#part(part);
+  }
+
+  cancel(): void {
+    this.life.flags.stop('cancelled');
+    this.life.send({ kind: 'wake', sequence: 1 });
   }
 
   wantSnapshot(): void {
@@ -248,7 +282,8 @@ export class Host {
       if (item.kind === 'record') this.#record(item);
       if (item.kind === 'snapshot') {
         if (item.records !== this.#next) throw new Error('a snapshot of another position');
-        this.#snapshots.push({ data: item.data, records: item.records });
+        if (item.ended) this.#last = item.data;
+        else this.#snapshots.push({ data: item.data, records: item.records });
       }
       if (item.kind === 'end') this.end = item.end;
     }
@@ -263,6 +298,8 @@ export class Host {
       !open(at) || (this.end !== undefined && at === this.records.length);
     while (upTo < this.records.length && !closed(upTo)) upTo += 1;
     while (upTo > this.seen && !closed(upTo)) upTo -= 1;
+    if (this.end !== undefined && upTo - this.seen < most)
+      this.endSeen ||= upTo === this.records.length;
     this.seen = upTo;
   }
 
@@ -276,7 +313,7 @@ export class Host {
   async hosterDies(): Promise<void> {
     this.life.die();
     this.records.length = this.seen;
-    this.end = undefined;
+    if (!this.endSeen) this.#last = this.end = undefined;
     this.#snapshots = this.#snapshots.filter(({ records }) => records <= this.seen);
     await this.begin();
   }
@@ -289,11 +326,11 @@ export class Host {
   }
 
   #part(part: Part): void {
-    this.life.send({ kind: 'part', sequence: 1, turn: 0, part });
+    this.life.send({ kind: 'part', sequence: 1, turn: this.turnsBefore.length, part });
   }
 
   #command(command: CommandCall): void {
-    this.life.send({ kind: 'command', sequence: 1, turn: 0, ...command });
+    this.life.send({ kind: 'command', sequence: 1, turn: this.turnsBefore.length, ...command });
   }
 }
 
