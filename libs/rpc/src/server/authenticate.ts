@@ -8,7 +8,6 @@ import type { HeldRefusals } from './held-refusals';
 import type { OpenCalls } from './open-calls';
 import type { Admit } from './options';
 import type { Strangers } from './strangers';
-import type { Surplus } from './surplus';
 
 const OPEN_PRINCIPAL = { id: 'anonymous', roles: new Set<never>() };
 
@@ -17,8 +16,6 @@ export interface Gate {
   readonly authorizer: Authorizer;
   /** Connections take turns in beginning calls. */
   readonly turns: LoopTurns;
-  /** Connections that are too many. */
-  readonly surplus: Surplus;
   /** Bounds what callers cost who prove nothing. */
   readonly strangers: Strangers;
   /** Services open to everybody ask for no credentials, and prove the server all the same. */
@@ -40,7 +37,6 @@ export async function authenticate(
   body: Uint8Array | undefined,
 ): Promise<void> {
   const { authorizer, admit } = gate;
-  gate.surplus.check(active.peer);
   const leave = gate.calls.enter();
   active.onEnd(leave);
   await gate.turns.enter(active.peer);
