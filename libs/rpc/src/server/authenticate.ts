@@ -73,12 +73,12 @@ async function enterAs(
   active: ActiveCall,
   leave: () => void,
 ): Promise<void> {
-  const { principal, signal } = active;
+  const { id } = active.principal;
   try {
-    active.onEnd(calls.enterAs(principal.id));
+    active.onEnd(calls.enterAs(id));
   } catch (error) {
     leave();
-    await held.hold(principal.id, CabstandError.from(error), signal);
+    await held.hold(id, CabstandError.from(error), active.signal);
   }
 }
 
@@ -97,8 +97,13 @@ async function guarded<T>(step: () => Promise<T>): Promise<T> {
 // Node takes up to 128 headers of 64 KiB each.
 function checkSize(metadata: Metadata, limit: number): void {
   let bytes = 0;
-  for (const [name, value] of Object.entries(metadata.toHttp2Headers()))
-    bytes += name.length + (Array.isArray(value) ? value.join('') : String(value)).length;
+  const headers = metadata.toHttp2Headers();
+  for (const name in headers) {
+    const value = headers[name];
+    bytes += name.length;
+    if (Array.isArray(value)) for (const one of value) bytes += one.length;
+    else bytes += String(value).length;
+  }
   if (bytes > limit)
     throw invalid('LIMIT_EXCEEDED', 'headers', `${bytes} bytes`, `at most ${limit} bytes`);
 }
