@@ -14,7 +14,12 @@ function fleet(): { readonly nodes: readonly Node[]; readonly change: () => void
 }
 
 const expires = { seconds: 1_700_000_000, nanos: 5 };
-const lease = (node: Node, ticket: string) => ({ lease_id: `of-${node.id}`, ticket, expires, node });
+const lease = (node: Node, ticket: string) => ({
+  lease_id: `of-${node.id}`,
+  ticket,
+  expires,
+  node,
+});
 const told = ({ node, ...rest }: ReturnType<typeof lease>) => ({ ...rest, node: toNodeInfo(node) });
 
 test.each(['', 't'.repeat(20), 't'.repeat(4000)])(
