@@ -15,9 +15,10 @@ const AT_ONCE = 100;
 /** …and then so many a second: to shake hands and to answer costs the processor about a millisecond. */
 const PER_SECOND = 100;
 /** What one has to make its first call, in milliseconds… */
-const LINGER_MS = 2000;
+const LINGER_MS = 5000;
 /** …and then to read the answer, and to be answered others that it has begun with it. */
 const READ_MS = 200;
+const RETRY_AFTER_MS = 2000;
 
 export interface SurplusParts {
   readonly clock: Clock;
@@ -71,7 +72,7 @@ export class Surplus {
   readonly interceptor: ServerInterceptor = ({ path }, next) => {
     const peer = this.#told.size === 0 ? '' : next.getPeer();
     // grpc-js asks for no more than what any call has; a wrapper around each would cost each.
-    if (!this.#told.has(peer)) return next as ServerInterceptingCall;
+    if (!this.#told.has(peer)) return next as never;
     const call = new ServerInterceptingCall(next, {
       start: (start) =>
         start({
@@ -131,7 +132,7 @@ export class Surplus {
         'add a server, or raise its rpc.max_connections',
       {
         metadata: { limit: String(this.limit), limited_by: 'connections' },
-        retryAfterMs: LINGER_MS,
+        retryAfterMs: RETRY_AFTER_MS,
       },
     );
   }
