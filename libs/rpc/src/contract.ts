@@ -95,10 +95,7 @@ export class Encoded {
   constructor(readonly bytes: Buffer) {}
 }
 
-export type UnaryHandler<Req, Res> = (
-  request: Req,
-  call: ServerCall,
-) => Promise<Res | Encoded> | Res | Encoded;
+export type UnaryHandler<Req, Res> = (request: Req, call: ServerCall) => Promise<Res> | Res;
 export type ServerStreamHandler<Req, Res> = (
   request: Req,
   call: ServerCall,

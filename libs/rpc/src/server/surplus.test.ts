@@ -41,7 +41,10 @@ test('each of many connections beyond the limit is told why, and how to mend it'
     { server: { ...LIMIT.server, observers: [observer] } },
   );
   await it.client.unary(HosterService.rpc_info, {});
-  const others = Array.from({ length: 150 }, () => new RpcClient(it.client.address));
+  const others = Array.from(
+    { length: 110 },
+    () => new RpcClient(it.client.address, { connectTimeoutMs: 60_000 }),
+  );
   const answers = await Promise.all(
     others.map((one) =>
       one.unary(HosterService.rpc_info, {}).then(
@@ -74,13 +77,13 @@ test('a call on a connection that is one too many is answered before its request
 test('a flood waits in line, is told at a pace, and each has its time', async () => {
   const { clock, open, heard, connect } = door();
   connect('served');
-  for (let i = 0; i < 150; i++) connect(`c${i}`);
-  expect(heard).toHaveLength(101);
+  for (let i = 0; i < 250; i++) connect(`c${i}`);
+  expect(heard).toHaveLength(201);
   await clock.advance(200);
-  expect(heard).toHaveLength(121);
-  expect(heard.slice(-2)).toEqual(['c118', 'c119']);
+  expect(heard).toHaveLength(221);
+  expect(heard.slice(-2)).toEqual(['c218', 'c219']);
   await clock.advance(300);
-  expect(heard).toHaveLength(151);
+  expect(heard).toHaveLength(251);
   // Those that say nothing are closed.
   await clock.advance(4500);
   expect(open.size).toBe(1 + 50);
@@ -91,11 +94,11 @@ test('a flood waits in line, is told at a pace, and each has its time', async ()
 test('who waits in line gets the place of one that leaves', async () => {
   const { clock, open, heard, connect, close } = door();
   connect('served');
-  for (let i = 0; i < 103; i++) connect(`c${i}`);
-  close('c101');
+  for (let i = 0; i < 203; i++) connect(`c${i}`);
+  close('c201');
   close('served');
-  expect(heard.at(-1)).toBe('c100');
+  expect(heard.at(-1)).toBe('c200');
   await clock.advance(60_000);
-  expect(heard.at(-1)).toBe('c102');
-  expect([...open]).toEqual(['c100']);
+  expect(heard.at(-1)).toBe('c202');
+  expect([...open]).toEqual(['c200']);
 });

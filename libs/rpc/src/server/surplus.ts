@@ -11,13 +11,16 @@ import { toStatus } from '../status';
  */
 export const MOST_SURPLUS = 1024;
 /** Of these so many are told at once… */
-const AT_ONCE = 100;
+const AT_ONCE = 200;
 /** …and then so many a second: to shake hands and to answer costs the processor about a millisecond. */
 const PER_SECOND = 100;
-/** What one has to make its first call, in milliseconds… */
-const LINGER_MS = 5000;
+/**
+ * What one has to make its first call, in milliseconds, and how often. That this process stood still is not
+ * counted as silence: a wait has one turn of the event loop at least.
+ */
+const LINGER = { ms: 1000, waits: 5 };
 /** …and then to read the answer, and to be answered others that it has begun with it. */
-const READ_MS = 200;
+const READ = { ms: 100, waits: 2 };
 const RETRY_AFTER_MS = 2000;
 
 export interface SurplusParts {
@@ -31,8 +34,8 @@ export interface SurplusParts {
 }
 
 interface Told {
-  /** When it is closed, by the monotonic clock. */
-  readonly until: number;
+  /** A call of it was refused. */
+  readonly answered: boolean;
   readonly timer: Timer;
 }
 
@@ -80,7 +83,8 @@ export class Surplus {
             const error = this.#refusal();
             const { details, metadata } = toStatus(error);
             call.sendStatus({ code: grpcStatus.RESOURCE_EXHAUSTED, details, metadata });
-            this.#cutAfter(peer, READ_MS);
+            // Further ones give it no more time.
+            if (this.#told.get(peer)?.answered === false) this.#cutAfter(peer, READ, true);
             this.parts.refused(path, peer, error);
           },
         }),
@@ -96,7 +100,7 @@ export class Surplus {
       const served = open() - this.#told.size - this.#line.size;
       if (served >= this.limit) {
         if (!this.#pace.take(clock.monotonic())) break;
-        this.#cutAfter(peer, LINGER_MS);
+        this.#cutAfter(peer, LINGER);
       }
       this.#line.delete(peer);
       begin();
@@ -115,14 +119,14 @@ export class Surplus {
     this.#next = clock.setTimer(again, waitMs, { unref: true });
   }
 
-  #cutAfter(peer: string, ms: number): void {
+  #cutAfter(peer: string, { ms, waits }: typeof LINGER, answered = false): void {
     const { clock, cut } = this.parts;
-    const before = this.#told.get(peer);
-    const until = clock.monotonic() + ms;
-    if (before !== undefined && before.until <= until) return;
-    before?.timer.cancel();
-    const timer = clock.setTimer(() => cut(peer), ms, { unref: true });
-    this.#told.set(peer, { until, timer });
+    this.#told.get(peer)?.timer.cancel();
+    const waited = (): void => {
+      if (waits > 1) this.#cutAfter(peer, { ms, waits: waits - 1 }, answered);
+      else cut(peer);
+    };
+    this.#told.set(peer, { answered, timer: clock.setTimer(waited, ms, { unref: true }) });
   }
 
   #refusal(): CabstandError {

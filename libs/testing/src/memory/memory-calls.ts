@@ -47,8 +47,7 @@ export class MemoryCalls implements Calls {
       const answer = Promise.resolve().then(() =>
         handle(asked.decode(bytes), callOf(info, linked.signal)),
       );
-      const told = await abortable(answer, linked.signal);
-      return response.decode(told instanceof Encoded ? told.bytes : response.encode(told));
+      return response.decode(response.encode(await abortable(answer, linked.signal)));
     } catch (thrown) {
       throw linked.signal.aborted ? abortReason(linked.signal) : overTheWire(thrown);
     }

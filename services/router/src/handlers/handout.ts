@@ -46,7 +46,8 @@ export function handOutHandlers(
       try {
         const lease = await ticketed(first);
         const others = more.length > 0 ? await Promise.all(more.map(ticketed)) : [];
-        return encodeHandOut(pieces, lease, first.alternatives, others);
+        // A server sends what is serialized already as it is, whatever the type of the answer.
+        return encodeHandOut(pieces, lease, first.alternatives, others) as never;
       } catch (error) {
         for (const { lease } of [first, ...more]) core.release(lease.leaseId);
         throw error;
