@@ -59,7 +59,7 @@ test('as many wait for a pack as the one before had places', async () => {
   expect(waiting.map((one) => one !== undefined)).toEqual([...Array(15).fill(true), false]);
   expect(packs.coming({ ...REQUEST, resume: true }, 2000)).toBeUndefined();
   packs.put(REQUEST, 2000, [place('a')]);
-  await Promise.all(waiting);
+  for (const one of waiting) await one;
   expect(packs.again(REQUEST, 2000, anything)?.lease?.id).toBe('a');
   expect(packs.again(REQUEST, 2000, anything)).toBeUndefined();
   // That one brought little, and the next brings nothing: nobody waits any more.
