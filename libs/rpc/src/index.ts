@@ -56,6 +56,7 @@ export { RpcServer } from './server/server';
 export type { ServiceOptions } from './server/server';
 export { checkBoundTo } from './server/bound';
 export { listenOn, splitAddress } from './server/listener';
+export { MOST_SURPLUS } from './server/surplus';
 export { ReadAhead, waitingBytes } from './server/read-ahead';
 export { Trust } from './server/trust';
 export type {

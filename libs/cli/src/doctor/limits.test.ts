@@ -17,15 +17,15 @@ const rpc = (max_connections: number) => ({ max_connections, max_concurrent_call
 
 describe('open files', () => {
   test.each([
-    [4096, 3840, 'ok'],
-    [4096, 3841, 'fail'],
+    [4096, 2816, 'ok'],
+    [4096, 2817, 'fail'],
     [Infinity, 1e6, 'ok'],
   ])('%d of them, and %d connections: %s', (openFiles, connections, status) => {
     const one = settings({ rpc: rpc(connections), limits: { max_sessions: 9000 } });
     const [finding] = checkOpenFiles({ ...machine, openFiles }, [one]);
     expect(finding).toMatchObject({ status, name: 'files hoster.yaml' });
     expect(finding?.message).toContain('limits.max_sessions 9000');
-    if (status === 'fail') expect(finding?.advice).toContain(`${connections + 256} or more`);
+    if (status === 'fail') expect(finding?.advice).toContain(`${connections + 1280} or more`);
   });
 
   test('without settings the defaults of services count, as a warning', () => {

@@ -1,11 +1,12 @@
 import { totalmem } from 'node:os';
+import { MOST_SURPLUS } from '@cabstand/rpc';
 import { bytes } from '../render/units';
 import { fail, ok, warn } from './finding';
 import type { Finding } from './finding';
 import type { ServiceSettings } from './settings';
 
-/** Files besides connections: engines and their sockets, logs, keys, libraries. */
-const BESIDES = 256;
+/** Files besides connections: those that are refused, and engines and their sockets, logs, keys, libraries. */
+const BESIDES = MOST_SURPLUS + 256;
 /** `rpc.max_connections` of a hoster or gateway where nothing else is configured. */
 const STANDARD_CONNECTIONS = 2000;
 

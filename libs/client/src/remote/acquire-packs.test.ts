@@ -36,3 +36,23 @@ test('an older router that knows no packs is asked for one place after another',
   expect(only.acquired.filter(({ count }) => count > 0)).toHaveLength(1);
   expect(only.acquired).toHaveLength(41);
 });
+
+test('several that open at once wait for one pack, and who gives up meanwhile is let go', async () => {
+  const only = await router();
+  only.nodes = [node('a')];
+  const remote = remoteFor({ routers: [only.address], clock, acquireMs: 30_000 });
+  const acquire = (): Promise<unknown> => remote.acquire({ model: 'm' });
+  for (let i = 0; i < 200; i++) await acquire();
+  // Until all of a pack is used.
+  const packs = only.acquired.length;
+  while (only.acquired.length === packs) await acquire();
+  for (let left = only.acquired.at(-1)?.count ?? 0; left > 1; left--) await acquire();
+  const before = only.acquired.length;
+  const giving = new AbortController();
+  const all = Array.from({ length: 8 }, acquire);
+  const lost = remote.acquire({ model: 'm', signal: giving.signal });
+  giving.abort(new CabstandError('CANCELLED', 'enough'));
+  await expect(lost).rejects.toMatchObject({ reason: 'CANCELLED' });
+  await Promise.all(all);
+  expect(only.acquired.length - before).toBe(1);
+});

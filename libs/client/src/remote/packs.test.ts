@@ -49,6 +49,29 @@ test('several at once do not each ask for a pack', () => {
   expect(packs.count(REQUEST, 2000)).toBe(16);
 });
 
+test('as many wait for a pack as the one before had places', async () => {
+  const packs = new Packs();
+  opening(packs, 0, 500, 2);
+  while (packs.take(REQUEST, 2000, anything) !== undefined);
+  expect(packs.coming(REQUEST, 2000)).toBeUndefined();
+  expect(packs.count(REQUEST, 2000)).toBe(16);
+  const waiting = Array.from({ length: 16 }, () => packs.coming(REQUEST, 2000));
+  expect(waiting.map((one) => one !== undefined)).toEqual([...Array(15).fill(true), false]);
+  expect(packs.coming({ ...REQUEST, resume: true }, 2000)).toBeUndefined();
+  packs.put(REQUEST, 2000, [place('a')]);
+  for (const one of waiting) await one;
+  expect(packs.again(REQUEST, 2000, anything)?.lease?.id).toBe('a');
+  expect(packs.again(REQUEST, 2000, anything)).toBeUndefined();
+  // That one brought little, and the next brings nothing: nobody waits any more.
+  expect(packs.count(REQUEST, 2000)).toBe(16);
+  const last = packs.coming(REQUEST, 2000);
+  expect(packs.coming(REQUEST, 2000)).toBeUndefined();
+  packs.failed(REQUEST, 2000);
+  await last;
+  expect(packs.count(REQUEST, 2000)).toBe(16);
+  expect(packs.coming(REQUEST, 2000)).toBeUndefined();
+});
+
 test('places that are old, or whose hoster is not good any more, are given back', () => {
   const packs = new Packs();
   packs.put(REQUEST, 0, [place('a'), place('b'), place('c')]);

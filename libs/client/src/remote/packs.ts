@@ -14,14 +14,23 @@ const KEPT_MS = 1000;
 /** Reservations that wait to be given back; those beyond expire by themselves. */
 const MOST_RETURNED = 64;
 
+/** A pack that is on its way. */
+interface Coming {
+  /** Places that nobody waits for yet. */
+  left: number;
+  readonly over: Promise<void>;
+  readonly tell: () => void;
+}
+
 /** Sessions of one kind. */
 interface Shelf {
   /** About how many were opened within the last second. */
   recent: number;
   /** Monotonic time when that was counted. */
   at: number;
-  /** A pack is on its way: others ask for one place each. */
-  asking: boolean;
+  coming: Coming | undefined;
+  /** Places of the last pack: so many may wait for the next one. Others ask for one place each meanwhile. */
+  brought: number;
   readonly places: { readonly placement: Placement; readonly until: number }[];
 }
 
@@ -46,6 +55,16 @@ export class Packs {
     const shelf = this.#shelf(request, now);
     shelf.recent = shelf.recent * Math.exp((shelf.at - now) / MEMORY_MS) + 1;
     shelf.at = now;
+    return this.again(request, now, fits);
+  }
+
+  /** As `take`, for a session that was counted when it was first looked for. */
+  again(
+    request: PlacementRequest,
+    now: number,
+    fits: (placement: Placement) => boolean,
+  ): Placement | undefined {
+    const shelf = this.#shelf(request, now);
     for (let place = shelf.places.shift(); place !== undefined; place = shelf.places.shift()) {
       if (place.until > now && fits(place.placement)) return place.placement;
       this.#return(place.placement);
@@ -53,26 +72,35 @@ export class Packs {
     return undefined;
   }
 
+  /** Resolves when a pack is there, or will not be, that is to have a place for this one; undefined where none is. */
+  coming(request: PlacementRequest, now: number): Promise<void> | undefined {
+    if (this.#off || !isPlain(request)) return undefined;
+    const { coming } = this.#shelf(request, now);
+    if (coming === undefined || coming.left === 0) return undefined;
+    coming.left--;
+    return coming.over;
+  }
+
   /** Places to ask a router for now. Where that is more than one, `put` or `failed` must follow. */
   count(request: PlacementRequest, now: number): number {
     if (this.#off || !isPlain(request)) return 1;
     const shelf = this.#shelf(request, now);
-    if (shelf.asking) return 1;
+    if (shelf.coming !== undefined) return 1;
     const count = Math.min(MOST_IN_PACK, Math.floor(shelf.recent * PACK_SECONDS));
-    shelf.asking = count > 1;
+    if (count > 1) shelf.coming = packOf(Math.min(shelf.brought, count - 1));
     return Math.max(1, count);
   }
 
   /** The rest of a pack. */
   put(request: PlacementRequest, now: number, more: readonly Placement[]): void {
     const shelf = this.#shelf(request, now);
-    shelf.asking = false;
     for (const placement of more) shelf.places.push({ placement, until: now + KEPT_MS });
+    arrived(shelf, more.length);
   }
 
   /** There was none. */
   failed(request: PlacementRequest, now: number): void {
-    this.#shelf(request, now).asking = false;
+    arrived(this.#shelf(request, now), 0);
   }
 
   /** The router knows no packs: nobody asks for any more. */
@@ -98,10 +126,23 @@ export class Packs {
     this.#keys.set(request, key);
     const known = this.#shelves.get(key);
     if (known !== undefined) return known;
-    const shelf: Shelf = { recent: 0, at: now, asking: false, places: [] };
+    const shelf: Shelf = { recent: 0, at: now, coming: undefined, brought: 0, places: [] };
     this.#shelves.set(key, shelf);
     return shelf;
   }
+}
+
+function packOf(left: number): Coming {
+  let tell = (): void => undefined;
+  const over = new Promise<void>((resolve) => (tell = resolve));
+  return { left, over, tell };
+}
+
+function arrived(shelf: Shelf, places: number): void {
+  const { coming } = shelf;
+  shelf.coming = undefined;
+  shelf.brought = places;
+  coming?.tell();
 }
 
 /** A session that goes on from elsewhere, or leaves a hoster, has a place of its own. */

@@ -1,8 +1,7 @@
-import { CabstandError } from '@cabstand/core';
+import { CabstandError, abortable } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
 import { RouterService } from '@cabstand/rpc';
 import type { v1 } from '@cabstand/rpc';
-import type { Target } from '../protocol/types';
 import type { NodeRef } from '../retry/exclusions';
 import { callSpan } from '../tracing/call-span';
 import { acquireRequest, placementOf } from './acquire-wire';
@@ -30,14 +29,18 @@ export class Reservations {
 
   /** A place that was given ahead of need; undefined where a router has to be asked. */
   ahead(request: PlacementRequest): Placement | undefined {
-    return this.#packs.take(request, this.parts.clock.monotonic(), ({ node }) =>
-      this.#isGood(node),
-    );
+    return this.#packs.take(request, this.parts.clock.monotonic(), this.#fits);
   }
 
   /** Throws NO_NODE, MODEL_UNKNOWN, ROUTER_UNREACHABLE. `out` are nodes that the router is to leave out. */
   async ask(request: PlacementRequest, out: readonly NodeRef[]): Promise<Placement> {
     const { clock, health } = this.parts;
+    const coming = this.#packs.coming(request, clock.monotonic());
+    if (coming !== undefined) {
+      await abortable(coming, request.signal);
+      const placement = this.#packs.again(request, clock.monotonic(), this.#fits);
+      if (placement !== undefined) return placement;
+    }
     const count = this.#packs.count(request, clock.monotonic());
     const returned = this.#packs.returned(clock.monotonic());
     try {
@@ -82,13 +85,13 @@ export class Reservations {
     );
   }
 
-  /** Nothing bad is known of it since it was given. */
-  #isGood(node: Target): boolean {
+  /** Nothing bad is known of its node since it was given. */
+  readonly #fits = ({ node }: Placement): boolean => {
     const { health, cache } = this.parts;
     if (health.isBroken(node) || health.isExcluded(node)) return false;
     const known = cache.get(node.nodeId);
     return (
       known === undefined || (known.state === 'online' && known.incarnation === node.incarnation)
     );
-  }
+  };
 }

@@ -8,7 +8,6 @@ import type { HeldRefusals } from './held-refusals';
 import type { OpenCalls } from './open-calls';
 import type { Admit } from './options';
 import type { Strangers } from './strangers';
-import type { Surplus } from './surplus';
 
 const OPEN_PRINCIPAL = { id: 'anonymous', roles: new Set<never>() };
 
@@ -17,8 +16,6 @@ export interface Gate {
   readonly authorizer: Authorizer;
   /** Connections take turns in beginning calls. */
   readonly turns: LoopTurns;
-  /** Connections that are too many. */
-  readonly surplus: Surplus;
   /** Bounds what callers cost who prove nothing. */
   readonly strangers: Strangers;
   /** Services open to everybody ask for no credentials, and prove the server all the same. */
@@ -40,7 +37,6 @@ export async function authenticate(
   body: Uint8Array | undefined,
 ): Promise<void> {
   const { authorizer, admit } = gate;
-  gate.surplus.check(active.peer);
   const leave = gate.calls.enter();
   active.onEnd(leave);
   await gate.turns.enter(active.peer);
@@ -77,12 +73,12 @@ async function enterAs(
   active: ActiveCall,
   leave: () => void,
 ): Promise<void> {
-  const { principal, signal } = active;
+  const { id } = active.principal;
   try {
-    active.onEnd(calls.enterAs(principal.id));
+    active.onEnd(calls.enterAs(id));
   } catch (error) {
     leave();
-    await held.hold(principal.id, CabstandError.from(error), signal);
+    await held.hold(id, CabstandError.from(error), active.signal);
   }
 }
 
@@ -101,8 +97,13 @@ async function guarded<T>(step: () => Promise<T>): Promise<T> {
 // Node takes up to 128 headers of 64 KiB each.
 function checkSize(metadata: Metadata, limit: number): void {
   let bytes = 0;
-  for (const [name, value] of Object.entries(metadata.toHttp2Headers()))
-    bytes += name.length + (Array.isArray(value) ? value.join('') : String(value)).length;
+  const headers = metadata.toHttp2Headers();
+  for (const name in headers) {
+    const value = headers[name];
+    bytes += name.length;
+    if (Array.isArray(value)) for (const one of value) bytes += one.length;
+    else bytes += String(value).length;
+  }
   if (bytes > limit)
     throw invalid('LIMIT_EXCEEDED', 'headers', `${bytes} bytes`, `at most ${limit} bytes`);
 }

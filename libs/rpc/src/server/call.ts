@@ -1,6 +1,6 @@
 import { Metadata } from '@grpc/grpc-js';
 import type { ServerUnaryCall } from '@grpc/grpc-js';
-import { CabstandError, abortReason } from '@cabstand/core';
+import { CabstandError } from '@cabstand/core';
 import type { Principal } from '@cabstand/core';
 import type { CallObservation, CallObserver, MethodInfo, Recheck, ServerCall } from '../contract';
 import { publicError } from '../status';
@@ -33,7 +33,10 @@ export class ActiveCall implements ServerCall {
   /** How to see whether its caller is still trusted. */
   readonly rechecks: Recheck[] = [];
   readonly observations: readonly CallObservation[];
-  readonly #controller = new AbortController();
+  /** Made when it is asked for: most calls are short, and nobody listens. */
+  #controller: AbortController | undefined;
+  /** Why it was given up. */
+  #reason: CabstandError | undefined;
   readonly #onEnd: (() => void)[] = [];
   #state: State = { kind: 'open' };
   #trailers: Metadata | undefined;
@@ -51,6 +54,10 @@ export class ActiveCall implements ServerCall {
   }
 
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
     return this.#controller.signal;
   }
 
@@ -102,8 +109,13 @@ export class ActiveCall implements ServerCall {
   /** Ends a call that runs. Its handler sees the signal abort; the caller is told by whoever calls this. */
   expel(error: CabstandError): void {
     if (this.over) return;
-    this.#controller.abort(error);
+    this.#abort(error);
     this.#end(error);
+  }
+
+  #abort(error: CabstandError): void {
+    this.#reason = error;
+    this.#controller?.abort(error);
   }
 
   #abandoned(): void {
@@ -112,8 +124,8 @@ export class ActiveCall implements ServerCall {
     const error = late
       ? new CabstandError('DEADLINE_EXCEEDED', 'the deadline of the call passed')
       : new CabstandError('CANCELLED', 'the caller cancelled the call or its connection was lost');
-    this.#controller.abort(error);
-    this.#end(abortReason(this.signal));
+    this.#abort(error);
+    this.#end(error);
   }
 
   #end(error: CabstandError | undefined): void {

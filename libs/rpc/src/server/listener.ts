@@ -20,6 +20,8 @@ export class Listener {
     this.#server = createServer((socket) => {
       const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
       this.#sockets.set(peer, socket);
+      // Nobody else listens to one that waits to be let in.
+      socket.on('error', () => undefined);
       socket.once('close', () => {
         // Another one may have come from the same port meanwhile.
         if (this.#sockets.get(peer) !== socket) return;

@@ -126,7 +126,7 @@ async function receive<Req>(
 async function paced<Res>(
   { held }: Gate,
   { request }: { readonly request: Buffer },
-  { principal, signal }: ActiveCall,
+  active: ActiveCall,
   answer: Res | Promise<Res>,
 ): Promise<Res> {
   try {
@@ -134,7 +134,7 @@ async function paced<Res>(
   } catch (thrown) {
     const error = CabstandError.from(thrown);
     if (request.length <= LARGE || !PACED.has(error.reason)) throw thrown;
-    return await held.hold(principal.id, error, signal, request.length);
+    return await held.hold(active.principal.id, error, active.signal, request.length);
   }
 }
 

@@ -2,6 +2,7 @@ import { Server } from '@grpc/grpc-js';
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { LoopTurns, systemClock } from '@cabstand/core';
 import type { Clock } from '@cabstand/core';
+import type { MethodInfo } from '../contract';
 import type { HandlersOf, MethodTable } from '../methods';
 import { warmCodecs } from '../warm';
 import { FirstMessage } from './first-message';
@@ -44,6 +45,8 @@ export class RpcServer {
   readonly #trust: Trust;
   readonly #calls: OpenCalls;
   readonly #held: HeldRefusals;
+  /** Of the methods served, by path. */
+  readonly #infos = new Map<string, MethodInfo>();
   #stopped: Promise<boolean> | undefined;
 
   constructor(options: RpcServerOptions, clock: Clock = systemClock) {
@@ -63,6 +66,17 @@ export class RpcServer {
       (peer) => this.#listener.bytesRead(peer),
       () => this.#turns.waiting > 0,
     );
+    this.#surplus = new Surplus(limits.maxConnections, {
+      clock,
+      open: () => this.#listener.size,
+      cut: (peer) => this.#listener.cut(peer),
+      refused: (path, peer, error) => {
+        const info = this.#infos.get(path);
+        if (info === undefined) return;
+        for (const observer of this.#settings.observers)
+          observer.started(info).finished(error, { peer });
+      },
+    });
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxMessageBytes,
       'grpc.max_send_message_length': limits.maxMessageBytes,
@@ -71,20 +85,23 @@ export class RpcServer {
       'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
       'grpc.max_connection_idle_ms': keepalive.maxIdleMs,
       'grpc.enable_channelz': 0,
-      interceptors: [firstMessage.interceptor, pipelined(limits.streamBufferBytes)],
+      interceptors: [
+        firstMessage.interceptor,
+        pipelined(limits.streamBufferBytes),
+        this.#surplus.interceptor,
+      ],
     });
     const injector = this.#server.createConnectionInjector(this.#settings.credentials);
     this.#strangers = new Strangers(limits, clock, (peer, refused) => {
       this.#listener.cut(peer);
       this.#settings.onStranger?.(peer, refused);
     });
-    this.#surplus = new Surplus(limits.maxConnections, clock, (peer) => this.#listener.cut(peer));
     this.#listener = new Listener(limits.maxConnections + MOST_SURPLUS, {
-      opened: (peer, socket) => {
-        this.#surplus.opened(peer, this.#listener.size);
-        this.#strangers.opened(peer);
-        injector.injectConnection(socket);
-      },
+      opened: (peer, socket) =>
+        this.#surplus.opened(peer, () => {
+          this.#strangers.opened(peer);
+          injector.injectConnection(socket);
+        }),
       closed: (peer) => {
         this.#surplus.closed(peer);
         this.#strangers.closed(peer);
@@ -108,7 +125,6 @@ export class RpcServer {
       gate: {
         authorizer: this.#settings.authorizer,
         turns: this.#turns,
-        surplus: this.#surplus,
         strangers: this.#strangers,
         open: options.open === true,
         bound: options.open !== true && this.#settings.bindPrincipal,
@@ -126,6 +142,7 @@ export class RpcServer {
     const definition: Record<string, ServiceDefinition[string]> = {};
     const implementation: UntypedServiceImplementation = {};
     for (const [name, method] of Object.entries(methods)) {
+      this.#infos.set(method.info.path, method.info);
       for (const observer of this.#settings.observers) observer.serves?.(method.info);
       const handler: unknown = handlers[name] ?? unimplemented(method.info.path);
       definition[name] = {

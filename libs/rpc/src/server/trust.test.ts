@@ -51,6 +51,27 @@ test('credentials end when they expire, whatever else is looked at when', async 
   expect(lost).toEqual([300, 301, 2000, 5500]);
 });
 
+test('many calls are looked at some at a time, and one that comes meanwhile is not forgotten', async () => {
+  const clock = new FakeClock();
+  const trust = new Trust(clock);
+  let lost = 0;
+  let good = true;
+  const recheck: Recheck = () => (good ? Infinity : unknown());
+  for (let i = 0; i < 2500; i++) trust.keep([recheck], () => lost++);
+  good = false;
+  await clock.advance(2000);
+  expect(lost).toBe(1000);
+  const until = clock.now() + 500;
+  trust.keep([() => until], () => lost++);
+  await clock.advance(1);
+  expect(lost).toBe(2000);
+  await clock.advance(1);
+  expect(lost).toBe(2500);
+  await clock.advance(500);
+  expect(lost).toBe(2501);
+  expect(clock.pending).toBe(0);
+});
+
 test('all that was told of a call must hold', async () => {
   const clock = new FakeClock();
   const trust = new Trust(clock);

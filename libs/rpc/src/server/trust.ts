@@ -8,6 +8,10 @@ const EVERY_MS = 2000;
 /** Sweeps are at least so far apart, milliseconds, whenever credentials end. */
 const SOONEST_MS = 10;
 
+/** Calls that are looked at in one go: other events are handled between. */
+const AT_ONCE = 1000;
+const PAUSE_MS = 1;
+
 interface Kept {
   readonly rechecks: readonly Recheck[];
   /** Called once, when trust is lost. */
@@ -21,6 +25,8 @@ export class Trust {
   #timer: Timer | undefined;
   /** When the timer fires, by the monotonic clock; Infinity without one. */
   #due = Infinity;
+  /** Until when the calls are trusted that the sweep under way has seen so far; undefined without one. */
+  #seen: number | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -40,9 +46,23 @@ export class Trust {
 
   #sweep(): void {
     this.#disarm();
-    let until = Infinity;
-    for (const kept of this.#kept) until = Math.min(until, this.#look(kept));
-    if (this.#kept.size > 0) this.#arm(until);
+    this.#seen = Infinity;
+    this.#lookOn(this.#kept.values());
+  }
+
+  /** Looks at the next of these now, and at the others in a moment. */
+  #lookOn(calls: Iterator<Kept, unknown>): void {
+    for (let left = AT_ONCE; left > 0; left--) {
+      const next = calls.next();
+      if (next.done === true) {
+        const until = this.#seen ?? Infinity;
+        this.#seen = undefined;
+        this.#arm(until);
+        return;
+      }
+      this.#seen = Math.min(this.#seen ?? Infinity, this.#look(next.value));
+    }
+    this.#timer = this.#clock.setTimer(() => this.#lookOn(calls), PAUSE_MS, { unref: true });
   }
 
   /** Until when the call is trusted; it is let go of where it is not. */
@@ -61,6 +81,10 @@ export class Trust {
 
   /** Looks at all of them at this time of the wall clock, or sooner. */
   #arm(until: number): void {
+    if (this.#seen !== undefined) {
+      this.#seen = Math.min(this.#seen, until);
+      return;
+    }
     const delayMs = Math.min(EVERY_MS, Math.max(SOONEST_MS, until - this.#clock.now()));
     const due = this.#clock.monotonic() + delayMs;
     if (this.#kept.size === 0 || due >= this.#due) return;
@@ -73,6 +97,7 @@ export class Trust {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#due = Infinity;
+    this.#seen = undefined;
   }
 }
 

@@ -3,6 +3,7 @@ import type { Gateways } from '../console/gateways';
 import type { RouterCore } from '../core';
 import type { AuditLog } from '@cabstand/service';
 import type { TicketSigner } from '../leases/ticket';
+import type { NodePieces } from './node-pieces';
 
 /** What all handlers work with. */
 export interface HandlerContext {
@@ -11,6 +12,8 @@ export interface HandlerContext {
   readonly clock: Clock;
   readonly audit: AuditLog;
   readonly gateways: Gateways;
+  /** Nodes as everybody is told of them. */
+  readonly pieces: NodePieces;
   /** Aborts, with the reason that callers are told, when the router begins to stop. */
   readonly stopping: AbortSignal;
   /** Something an operator should know. */

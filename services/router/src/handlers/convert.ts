@@ -135,13 +135,8 @@ export function toNodeDetail(node: Node): v1.NodeInfo {
   return { ...info, state_reasons: [...node.state.reasons, `the last probe met: ${met}`] };
 }
 
-/** A node changes less often than it is told: its message is kept as long as nothing has changed. */
-const made = new WeakMap<Node, { readonly revision: number; readonly info: v1.NodeInfo }>();
-
 export function toNodeInfo(node: Node): v1.NodeInfo {
-  const known = made.get(node);
-  if (known?.revision === node.revision) return known.info;
-  const info: v1.NodeInfo = {
+  return {
     node_id: node.id,
     incarnation: node.incarnation,
     address: node.address,
@@ -178,8 +173,6 @@ export function toNodeInfo(node: Node): v1.NodeInfo {
     last_heartbeat: node.lastHeartbeat === undefined ? null : toTimestamp(node.lastHeartbeat),
     banned_until: node.bannedUntil === undefined ? null : toTimestamp(node.bannedUntil),
   };
-  made.set(node, { revision: node.revision, info });
-  return info;
 }
 
 export function toTimestamp(ms: number): { seconds: number; nanos: number } {

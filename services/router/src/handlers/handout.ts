@@ -2,9 +2,11 @@ import { invalid } from '@cabstand/core';
 import { callerOf } from '@cabstand/service';
 import { clip } from '../registry/validate';
 import { toNodeInfo, toTimestamp } from './convert';
-import type { RouterHandlers, v1 } from '@cabstand/rpc';
+import { encodeHandOut } from './handout-encoder';
+import type { RouterHandlers } from '@cabstand/rpc';
 import type { HandOut } from '../handouts';
 import type { HandlerContext } from './context';
+import type { TicketedLease } from './handout-encoder';
 
 /** Leases that one call gives back: those beyond expire by themselves. */
 const MOST_RETURNED = 256;
@@ -13,12 +15,12 @@ const MOST_RETURNED = 256;
 export function handOutHandlers(
   context: HandlerContext,
 ): Pick<Required<RouterHandlers>, 'rpc_acquire' | 'rpc_locate' | 'rpc_report'> {
-  const { core, tickets, audit } = context;
-  const toLease = async ({ lease, node }: HandOut): Promise<v1.Lease> => ({
+  const { core, tickets, audit, pieces } = context;
+  const ticketed = async ({ lease, node }: HandOut): Promise<TicketedLease> => ({
     lease_id: lease.leaseId,
-    node: toNodeInfo(node),
     ticket: await tickets.sign(lease),
     expires: toTimestamp(lease.expiresMs),
+    node,
   });
   return {
     rpc_acquire: async (request, call) => {
@@ -40,12 +42,14 @@ export function handOutHandlers(
       for (const leaseId of request.returned_lease_ids.slice(0, MOST_RETURNED))
         core.giveBack(leaseId, id);
       const first = core.acquire(wanted, id);
-      const given = [first, ...core.more(wanted, id, request.count - 1)];
+      const more = core.more(wanted, id, request.count - 1);
       try {
-        const [lease, ...more] = await Promise.all(given.map(toLease));
-        return { lease: lease ?? null, alternatives: first.alternatives.map(toNodeInfo), more };
+        const lease = await ticketed(first);
+        const others = more.length > 0 ? await Promise.all(more.map(ticketed)) : [];
+        // A server sends what is serialized already as it is, whatever the type of the answer.
+        return encodeHandOut(pieces, lease, first.alternatives, others) as never;
       } catch (error) {
-        for (const { lease } of given) core.release(lease.leaseId);
+        for (const { lease } of [first, ...more]) core.release(lease.leaseId);
         throw error;
       }
     },

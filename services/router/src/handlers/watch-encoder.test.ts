@@ -1,6 +1,7 @@
 import { RouterService } from '@cabstand/rpc';
 import { join, stand } from '../core.fixture';
 import { toNodeInfo } from './convert';
+import { NodePieces } from './node-pieces';
 import { WatchEncoder } from './watch-encoder';
 import type { Node } from '../registry/node';
 import type { WatchUpdate } from '../watch/watcher';
@@ -15,7 +16,7 @@ function fleet(): { readonly nodes: readonly Node[]; readonly change: () => void
 
 test('what is put together from pieces reads as the whole message does', () => {
   const { nodes } = fleet();
-  const encoder = new WatchEncoder('router-1', toNodeInfo);
+  const encoder = new WatchEncoder('router-1', new NodePieces(toNodeInfo));
   const updates: readonly WatchUpdate[] = [
     { snapshot: true, nodes: [], removed: [] },
     { snapshot: true, nodes, removed: [] },
@@ -37,10 +38,11 @@ test('what is put together from pieces reads as the whole message does', () => {
 test('a state of a node is serialized once, and who is told the same gets the same bytes', () => {
   const { nodes, change } = fleet();
   let made = 0;
-  const encoder = new WatchEncoder('router-1', (node) => {
+  const pieces = new NodePieces((node) => {
     made++;
     return toNodeInfo(node);
   });
+  const encoder = new WatchEncoder('router-1', pieces);
   const first = encoder.encode({ snapshot: true, nodes, removed: [] });
   expect(encoder.encode({ snapshot: true, nodes: [...nodes], removed: [] })).toBe(first);
   encoder.encode({ snapshot: false, nodes: nodes.slice(0, 2), removed: ['x'] });

@@ -1,12 +1,6 @@
 import { Encoded, RouterService } from '@cabstand/rpc';
-import type { v1 } from '@cabstand/rpc';
-import type { Node } from '../registry/node';
 import type { WatchUpdate } from '../watch/watcher';
-
-interface EncodedNode {
-  readonly revision: number;
-  readonly bytes: Buffer;
-}
+import type { NodePieces } from './node-pieces';
 
 interface Told {
   readonly snapshot: boolean;
@@ -17,24 +11,20 @@ interface Told {
 /**
  * Serializes what watchers are told: each state of a node once, however many watchers follow it, and a
  * message once if watchers that come one after the other are told the same.
- *
- * A message of Protocol Buffers may be written in pieces: repeated fields of messages that are put one
- * after the other add up (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
  */
 export class WatchEncoder {
-  readonly #nodes = new WeakMap<Node, EncodedNode>();
   readonly #router: Buffer;
   #last: Told | undefined;
 
   constructor(
     routerIncarnation: string,
-    private readonly toInfo: (node: Node) => v1.NodeInfo,
+    private readonly pieces: NodePieces,
   ) {
     this.#router = encode({ router_incarnation: routerIncarnation });
   }
 
   encode({ snapshot, nodes, removed }: WatchUpdate): Encoded {
-    const parts = nodes.map((node) => this.#node(node));
+    const parts = nodes.map((node) => this.pieces.of(node));
     if (removed.length > 0)
       return joined(encode({ snapshot, removed_node_ids: [...removed] }), ...parts, this.#router);
     const last = this.#last;
@@ -42,14 +32,6 @@ export class WatchEncoder {
     const message = joined(encode({ snapshot }), ...parts, this.#router);
     this.#last = { snapshot, parts, message };
     return message;
-  }
-
-  #node(node: Node): Buffer {
-    const known = this.#nodes.get(node);
-    if (known?.revision === node.revision) return known.bytes;
-    const bytes = encode({ nodes: [this.toInfo(node)] });
-    this.#nodes.set(node, { revision: node.revision, bytes });
-    return bytes;
   }
 }
 

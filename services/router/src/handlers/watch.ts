@@ -1,13 +1,14 @@
-import { toNodeDetail, toNodeInfo } from './convert';
+import { toNodeDetail } from './convert';
+import { NodePieces } from './node-pieces';
 import { WatchEncoder } from './watch-encoder';
 import type { RouterHandlers } from '@cabstand/rpc';
 import type { HandlerContext } from './context';
 
 /** A snapshot, then changes; a reader that is slow gets the latest state and no backlog. */
 export function watchHandler(context: HandlerContext): Required<RouterHandlers>['rpc_watch_nodes'] {
-  const { core, gateways } = context;
-  const forAll = new WatchEncoder(core.incarnation, toNodeInfo);
-  const forAdmins = new WatchEncoder(core.incarnation, toNodeDetail);
+  const { core, gateways, pieces } = context;
+  const forAll = new WatchEncoder(core.incarnation, pieces);
+  const forAdmins = new WatchEncoder(core.incarnation, new NodePieces(toNodeDetail));
   return async (request, call, out) => {
     const wanted = { models: request.models, maxNodes: request.max_nodes };
     const { id, roles } = call.principal;

@@ -38,6 +38,20 @@ test('two missed heartbeats make a suspect that is probed; a heartbeat clears it
   expect(stateOf(s.core, 'a')).toBe('ONLINE');
 });
 
+test('a large fleet is looked at some nodes at a time', async () => {
+  const s = stand({ maxNodes: 2500 });
+  for (let i = 0; i < 2500; i++) join(s.core, `n${i}`);
+  await reached(s);
+  // Three periods of a second each for as many thousands.
+  await s.clock.advance(5999);
+  const seen = [];
+  for (let i = 0; i < 3; i++) {
+    await s.clock.advance(1);
+    seen.push(s.core.sizes().nodes.SUSPECT);
+  }
+  expect(seen).toEqual([1000, 2000, 2500]);
+});
+
 test('missing heartbeats and a failed probe agree: offline at once', async () => {
   const s = stand();
   join(s.core, 'a');

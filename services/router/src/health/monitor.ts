@@ -24,12 +24,19 @@ export interface MonitorParts {
   readonly unreachable: (node: Node, why: string) => void;
 }
 
+/** Nodes that are looked at in one go: whoever calls meanwhile waits for no more than some of the fleet. */
+const AT_ONCE = 1000;
+/** Between two goes, in milliseconds. */
+const PAUSE_MS = 1;
+
 /** Turns missing heartbeats, probes, the node's own opinion and reports into facts about nodes. */
 export class Monitor {
   readonly probes: Probes;
   readonly #clock: Clock;
   readonly #sweepMs: number;
   #timer: Timer | undefined;
+  /** Goes on with a sweep that is under way. */
+  #rest: Timer | undefined;
   #lastSweep: number;
 
   constructor(
@@ -58,6 +65,7 @@ export class Monitor {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#rest?.cancel();
     this.probes.stop();
   }
 
@@ -133,22 +141,35 @@ export class Monitor {
     this.#lastSweep = now;
     const { registry } = this.parts;
     // While this process itself stood still no heartbeat could be read: not the nodes' fault.
-    const pardon = late > this.settings.heartbeatPeriodMs ? late : 0;
-    const { suspectAfterPeriods, offlineAfterPeriods } = this.settings;
+    if (late > this.settings.heartbeatPeriodMs)
+      for (const node of registry.nodes.values()) if (isAlive(node)) node.lastSeen += late;
+    if (this.#rest === undefined) this.#look(registry.nodes.values());
+    registry.sweep();
+  }
+
+  /** Looks for missing heartbeats: at the next of these nodes now, at the others in a moment. */
+  #look(nodes: Iterator<Node, unknown>): void {
+    this.#rest = undefined;
+    const now = this.#clock.monotonic();
     // One that was told a shorter period when there were fewer is not held to that: while a fleet joins,
     // its heartbeats wait here behind what the others bring.
     const shared = this.parts.periodMs();
-    for (const node of registry.nodes.values()) {
-      if (!isAlive(node)) continue;
-      node.lastSeen += pardon;
-      const periodMs = Math.max(node.periodMs, shared);
-      const periods = (now - node.lastSeen) / periodMs;
-      if (periods >= offlineAfterPeriods)
-        this.#offline(node, 'expired', `no heartbeat for ${Math.round(now - node.lastSeen)} ms`);
-      else if (periods >= suspectAfterPeriods && !node.facts.signals.has('heartbeat'))
-        this.#missed(node, `none for ${suspectAfterPeriods} periods of ${periodMs} ms`);
+    for (let left = AT_ONCE; left > 0; left--) {
+      const next = nodes.next();
+      if (next.done === true) return;
+      if (isAlive(next.value)) this.#judge(next.value, now, shared);
     }
-    registry.sweep();
+    this.#rest = this.#clock.setTimer(() => this.#look(nodes), PAUSE_MS, { unref: true });
+  }
+
+  #judge(node: Node, now: number, sharedPeriodMs: number): void {
+    const { suspectAfterPeriods, offlineAfterPeriods } = this.settings;
+    const periodMs = Math.max(node.periodMs, sharedPeriodMs);
+    const periods = (now - node.lastSeen) / periodMs;
+    if (periods >= offlineAfterPeriods)
+      this.#offline(node, 'expired', `no heartbeat for ${Math.round(now - node.lastSeen)} ms`);
+    else if (periods >= suspectAfterPeriods && !node.facts.signals.has('heartbeat'))
+      this.#missed(node, `none for ${suspectAfterPeriods} periods of ${periodMs} ms`);
   }
 
   #missed(node: Node, why: string): void {
