@@ -14,8 +14,8 @@ import { metadataOf, shapeOf } from './metadata';
 import type { Metadata } from './metadata';
 import type { Runtime } from './runtime';
 
-/** The way to another thread and back takes 0.2. */
-const LONG_MS = 10;
+/** Steps of 15 ms took a tenth longer on another thread. */
+const LONG_MS = 50;
 /** Of the latest run in what runs are expected to take. */
 const WEIGHT = 0.25;
 
@@ -24,7 +24,7 @@ const WARNINGS = 3;
 export interface NativeOptions {
   /** Intra-op threads. */
   readonly threads: number;
-  /** Runs that take longer than this, in milliseconds, go to another thread. Default 10. */
+  /** Runs that take longer than this, in milliseconds, go to another thread. Default 50. */
   readonly longMs?: number;
 }
 
