@@ -139,6 +139,7 @@ test('notices come to whoever reads, and are no records', async () => {
   expect(heard.notices.flatMap(({ module }) => module ?? [])).toContainEqual({
     name: 'level',
     json: '0',
+    turn: 0,
   });
 });
 
