@@ -1,5 +1,4 @@
 /** A model loaded and served by the engine's own path, within this process. */
-import type { InferenceSession } from 'onnxruntime-node';
 import { loadManifest } from '@cabstand/model';
 import type { Manifest } from '@cabstand/model';
 import type { Tensor } from '@cabstand/tensor';
@@ -80,7 +79,7 @@ export class InProcessModel {
   }
 
   async release(): Promise<void> {
-    await Promise.all(this.model.sessions.map((session: InferenceSession) => session.release()));
+    await Promise.all(this.model.sessions.map((session) => session.release()));
   }
 
   #published(tensors: readonly Tensor[]): Tensor[] {

@@ -49,7 +49,7 @@ export async function openBinding(
   }
 }
 
-export function notLoaded(file: string, provider: Provider, cause: unknown): CabstandError {
+function notLoaded(file: string, provider: Provider, cause: unknown): CabstandError {
   const { message } = CabstandError.from(cause);
   return new CabstandError('MODEL_FAILED', `${file}: provider ${provider}: ${message}`, {
     metadata: { file, provider },

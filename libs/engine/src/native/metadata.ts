@@ -2,7 +2,7 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { NOBODY, textAt } from './library';
 import type { Library, Pointer } from './library';
-import type { Runtime } from './runtime';
+import type { Runtime } from './shared';
 import { typeOf } from './values';
 import type { NumericType } from './values';
 

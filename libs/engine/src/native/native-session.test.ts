@@ -47,7 +47,7 @@ function identity(dtype: DType): Buffer {
 function tensor(dtype: DType, rows: number): Tensor {
   const { array: Elements } = DTYPES[dtype];
   if (Elements === undefined) throw new Error(dtype);
-  const data = new Elements(new ArrayBuffer(2 * rows * DTYPES[dtype].bytes));
+  const data = new Elements(new ArrayBuffer(2 * rows * DTYPES[dtype].bytes), 0, 2 * rows);
   new Uint8Array(data.buffer).forEach((_, at, bytes) => {
     bytes[at] = dtype === 'bool' ? at % 2 : (at * 37 + 1) % 63;
   });

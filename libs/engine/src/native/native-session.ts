@@ -12,7 +12,7 @@ import { NOBODY, address, text } from './library';
 import type { Cell, Pointer } from './library';
 import { metadataOf, shapeOf } from './metadata';
 import type { Metadata } from './metadata';
-import type { Runtime } from './runtime';
+import type { Runtime } from './shared';
 
 /** Steps of 15 ms took a tenth longer on another thread. */
 const LONG_MS = 50;

@@ -1,20 +1,10 @@
 /** Whether this process can call ONNX Runtime's C API. */
 import { Tensor } from 'onnxruntime-node';
 import { Library } from './library';
-import type { Pointer } from './library';
 import { NativeSession } from './native-session';
+import type { Runtime } from './shared';
 import { Values } from './values';
 import { IDENTITY } from '../graphs/identity';
-
-/** What all sessions of a process share. */
-export interface Runtime {
-  readonly library: Library;
-  readonly values: Values;
-  readonly environment: Pointer;
-  readonly allocator: Pointer;
-  /** Of runs: those that fail say so, and nothing is logged. */
-  readonly quiet: Pointer;
-}
 
 type Found =
   | { readonly works: true; readonly runtime: Runtime }
