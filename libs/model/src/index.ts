@@ -33,6 +33,7 @@ export { readNpy, writeNpy } from './npy/npy';
 export { readNpz, writeNpz } from './npy/npz';
 export { readGraph } from './onnx-file/read';
 export { dependsOn, operators } from './onnx-file/reach';
+export { elementType, elementTypeNumber } from './onnx-file/element-types';
 export type { OnnxElementType } from './onnx-file/element-types';
 export type { GraphNode, GraphSummary, GraphValue, Subgraph } from './onnx-file/types';
 export type {

@@ -45,14 +45,10 @@ export async function openBinding(
       ? await InferenceSession.create(file, settings)
       : await InferenceSession.create(bytes, settings);
   } catch (cause) {
-    throw notLoaded(file, provider, cause);
+    const { message } = CabstandError.from(cause);
+    throw new CabstandError('MODEL_FAILED', `${file}: provider ${provider}: ${message}`, {
+      metadata: { file, provider },
+      cause,
+    });
   }
-}
-
-function notLoaded(file: string, provider: Provider, cause: unknown): CabstandError {
-  const { message } = CabstandError.from(cause);
-  return new CabstandError('MODEL_FAILED', `${file}: provider ${provider}: ${message}`, {
-    metadata: { file, provider },
-    cause,
-  });
 }

@@ -1,6 +1,7 @@
 /** Loads the graphs of models. */
 import { NativeSession } from '../native/native-session';
 import { nativeRuntime } from '../native/runtime';
+import type { Runtime } from '../native/shared';
 import { openBinding } from './binding';
 import type { SessionOptions } from './binding';
 import { BindingSession } from './binding-session';
@@ -19,30 +20,30 @@ export async function createSession(
   options: SessionOptions,
   bytes?: Uint8Array,
 ): Promise<GraphSession> {
-  if (await callsApi(options)) {
-    const session = await openNative(file, options, bytes);
-    if (session !== undefined) return session;
-  }
-  return new BindingSession(await openBinding(file, options, {}, bytes));
+  const native = await nativeFor(options);
+  const session = native && (await openNative(native, file, options, bytes));
+  return session ?? new BindingSession(await openBinding(file, options, {}, bytes));
 }
 
-/** Whether graphs are run by ONNX Runtime's C API where they can be. */
-export async function callsApi({ provider, runtime = 'auto' }: SessionOptions): Promise<boolean> {
-  if (runtime !== 'auto' || provider !== 'cpu') return false;
-  return (await nativeRuntime()).works;
+/** What graphs are run with by ONNX Runtime's C API; undefined where they are the binding's. */
+export async function nativeFor({
+  provider,
+  runtime = 'auto',
+}: SessionOptions): Promise<Runtime | undefined> {
+  if (runtime !== 'auto' || provider !== 'cpu') return undefined;
+  const found = await nativeRuntime();
+  return found.works ? found.runtime : undefined;
 }
 
 /** Undefined where it is the binding's: what is wrong with the file, it says as well. */
 async function openNative(
+  native: Runtime,
   file: string,
   { threads }: SessionOptions,
   bytes: Uint8Array | undefined,
 ): Promise<GraphSession | undefined> {
-  const native = await nativeRuntime();
   try {
-    return native.works
-      ? await NativeSession.open(native.runtime, file, { threads }, bytes)
-      : undefined;
+    return await NativeSession.open(native, file, { threads }, bytes);
   } catch {
     return undefined;
   }

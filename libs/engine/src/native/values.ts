@@ -1,5 +1,7 @@
 /** Tensors as ONNX Runtime sees them: descriptions of memory that JavaScript has. */
 import type { Tensor } from 'onnxruntime-node';
+import { elementType, elementTypeNumber } from '@cabstand/model';
+import { isDType } from '@cabstand/tensor';
 import type { DType } from '@cabstand/tensor';
 import { address } from './library';
 import type { Library, Pointer } from './library';
@@ -7,28 +9,14 @@ import type { Library, Pointer } from './library';
 /** Those whose elements are numbers in one piece of memory. */
 export type NumericType = Exclude<DType, 'string'>;
 
-/** Of ONNX's element types: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3, TensorProto.DataType. */
-const NUMBERS: Readonly<Record<NumericType, number>> = {
-  float32: 1,
-  uint8: 2,
-  int8: 3,
-  uint16: 4,
-  int16: 5,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-  float64: 11,
-  uint32: 12,
-  uint64: 13,
-};
-const TYPES = new Map(
-  Object.entries(NUMBERS).map(([type, number]) => [number, type as NumericType]),
-);
-
 /** Undefined: its elements are text, or of a type that there are no arrays for. */
 export function typeOf(number: number): NumericType | undefined {
-  return TYPES.get(number);
+  const type = elementType(number);
+  return isNumeric(type) ? type : undefined;
+}
+
+function isNumeric(type: string): type is NumericType {
+  return isDType(type) && type !== 'string';
 }
 
 /** Stands for memory of no bytes, which has no address. */
@@ -65,8 +53,8 @@ export class Values {
   }
 
   #describe({ type, data, dims }: Tensor): Pointer {
-    const number = NUMBERS[type as NumericType] as number | undefined;
-    if (number === undefined) throw new Error(`a tensor of ${type} is not one of numbers`);
+    if (!isNumeric(type)) throw new Error(`a tensor of ${type} is not one of numbers`);
+    const number = elementTypeNumber(type);
     const array = data as Float32Array;
     const sizes = BigInt64Array.from(dims, BigInt);
     return this.#library.made((out) =>

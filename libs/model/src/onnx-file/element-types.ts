@@ -28,6 +28,10 @@ const ELEMENT_TYPES: readonly OnnxElementType[] = [
   'float8e5m2', 'float8e5m2fnuz', 'uint4', 'int4', 'float4e2m1', 'float8e8m0', 'uint2', 'int2',
 ];
 
+export function elementTypeNumber(type: DType): number {
+  return ELEMENT_TYPES.indexOf(type);
+}
+
 export function elementType(number: number): OnnxElementType {
   return ELEMENT_TYPES[number] ?? `type ${number}`;
 }

@@ -17,7 +17,10 @@ export interface RowsOfBuffer {
   readonly lengths: readonly number[];
 }
 
-/** What was added to the graph: scores of the last token only, and of its columns those only that a run adds. */
+/**
+ * What was added to the graph. `scores`: those of the last token only; its caches are of a fixed size, and written in
+ * place. `columns`: those too that a run adds to its cache.
+ */
 export type Tail = 'none' | 'scores' | 'columns';
 
 export class Decoder {
@@ -67,7 +70,8 @@ export class Decoder {
     const [name] = scores;
     const scoresIn = (results: Results): ScoreRange[] =>
       name === undefined ? [] : this.#scores(results[name], name, ids.length, tokens);
-    if (this.#writesInPlace) {
+    // The graph's operators write new columns where the ones before stand, and ONNX Runtime is told to let them.
+    if (this.#tail === 'scores') {
       const fetches: Record<string, OrtTensor | null> = {};
       if (name !== undefined) fetches[name] = null;
       for (const { past, present } of tensors) fetches[present] = feeds[past] ?? null;
@@ -109,11 +113,6 @@ export class Decoder {
     if (takesPositions)
       feeds['position_ids'] = int64(count, tokens, (row, at) => (lengths[row] ?? 0) + at);
     return feeds;
-  }
-
-  /** The graph's operators write new columns where the ones before stand, and ONNX Runtime is told to let them. */
-  get #writesInPlace(): boolean {
-    return this.#isFixed && this.#tail === 'scores';
   }
 
   /** Columns that are not in use are masked; what begins with an empty cache is not told of any. */
