@@ -98,18 +98,36 @@ export class StepLoop<S extends Sequence> {
   async run(signal: AbortSignal): Promise<void> {
     const stop = (): void => this.#wake?.();
     signal.addEventListener('abort', stop, { once: true });
+    let waited = false;
     while (!signal.aborted) {
       // Ends that no step brought are told before the next step starts.
       await this.#flush(0, 0);
-      await socketRead();
+      if (!(waited ? this.#allReady() : this.#hasNothing())) await socketRead();
+      waited = false;
       const batch = this.#scheduler.next(this.#active);
       if (batch.length > 0) await this.#step(batch);
-      else if (this.#spare?.due(this.#busySeconds) !== true) await this.#idle(signal);
-      else await this.#spare.run();
+      else if (this.#spare?.due(this.#busySeconds) === true) await this.#spare.run();
+      else {
+        await this.#idle(signal);
+        waited = true;
+      }
       if (batch.length > 0 && this.#spare?.overdue(this.#busySeconds) === true)
         await this.#spare.run();
     }
     signal.removeEventListener('abort', stop);
+  }
+
+  /** What else the socket has could bring nobody else into the next step. */
+  #allReady(): boolean {
+    for (const sequence of this.#active) if (!isReady(this.#stepper, sequence)) return false;
+    return true;
+  }
+
+  /** The loop waits next, which lets the event loop go on. */
+  #hasNothing(): boolean {
+    if (this.#spare?.due(this.#busySeconds) === true) return false;
+    for (const sequence of this.#active) if (isReady(this.#stepper, sequence)) return false;
+    return true;
   }
 
   async #step(batch: readonly S[]): Promise<void> {
