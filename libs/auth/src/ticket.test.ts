@@ -100,6 +100,65 @@ test.each(['', 'x', 'v1~a~b', 'v2~a~b~c', 'v1~local~e30~', `v1~a~${'e'.repeat(50
   },
 );
 
+describe('tickets that were given at once', () => {
+  const several = (ticket: Ticket, count: number): Ticket[] =>
+    Array.from({ length: count }, (_, i) => ({ ...ticket, leaseId: `lease-${i}` }));
+
+  test('each comes back as it was signed, also by a hoster that has seen another of them', () => {
+    const { ticket, signer } = setup();
+    for (const count of [1, 2, 3, 16]) {
+      const all = several(ticket, count);
+      const fresh = ticketVerifier({ keys });
+      const texts = signer.signAll(all);
+      expect(texts.map((text) => fresh.verify(text, use))).toEqual(all);
+      expect(texts.map((text) => ticketVerifier({ keys }).verify(text, use))).toEqual(all);
+    }
+  });
+
+  test('what is no part of them is forged, also where another of them was good', async () => {
+    const { ticket, signer, verifier, problem } = setup();
+    const [one = '', two = ''] = signer.signAll(several(ticket, 2));
+    const [mine = ''] = signer.signAll(several({ ...ticket, principal: 'mallory' }, 2));
+    verifier.verify(one, use);
+    const parts = (text: string): string[] => text.split('~');
+    const swap = (text: string, at: number, other: string): string =>
+      parts(text)
+        .with(at, parts(other)[at] ?? '')
+        .join('~');
+    // Payload, path and signature of another one.
+    expect(await problem(swap(one, 3, mine))).toBe('forged');
+    expect(await problem(swap(one, 1, two))).toBe('forged');
+    expect(await problem(swap(one, 4, mine))).toBe('forged');
+    const impostor = signedTickets({ ...client.mine, id: router.mine.id });
+    const [theirs = ''] = impostor.signAll(several(ticket, 2));
+    expect(await problem(theirs)).toBe('forged');
+    expect(await problem(one.replace('v2~', 'v2~AA'))).toBe('malformed');
+    expect(verifier.verify(two, use).leaseId).toBe('lease-1');
+  });
+
+  test('a key that is taken away makes none of them good any more', async () => {
+    const { ticket, signer } = setup();
+    const [one = '', two = ''] = signer.signAll(several(ticket, 2));
+    const known = new Map([[router.known.id, router.known]]);
+    const verifier = ticketVerifier({ keys: { find: (id) => known.get(id) } });
+    verifier.verify(one, use);
+    known.delete(router.known.id);
+    const error = await failure(() => verifier.verify(two, use));
+    expect(error.metadata['problem']).toBe('unknown_key');
+  });
+
+  test('an unsigned one is like any', () => {
+    const { ticket, clock } = setup();
+    const all = several(ticket, 3);
+    const local = ticketVerifier({ clock });
+    expect(
+      unsignedTickets()
+        .signAll(all)
+        .map((text) => local.verify(text, use)),
+    ).toEqual(all);
+  });
+});
+
 test('unsigned tickets pass where no keys are configured, and only there', async () => {
   const { ticket, problem, signer, clock } = setup();
   const text = unsignedTickets().sign(ticket);

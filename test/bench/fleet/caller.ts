@@ -5,7 +5,7 @@ import type { CallerJob, FromCaller, ToCaller, Used } from './messages';
 import { call, dial, framed } from './wire';
 
 const TELL_EACH_MS = 100;
-const TICK_MS = 5;
+const TICK_MS = 1;
 const PING_MS = 1000;
 /** How long answers are waited for after the last call. */
 const REST_MS = 2000;

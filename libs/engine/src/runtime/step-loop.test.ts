@@ -105,8 +105,9 @@ describe('live turns', () => {
   let stepper: LiveStepper;
   let loop: StepLoop<Sequence>;
   let running: Promise<void>;
+  let sent = 0;
   const part = (sequence: number): void =>
-    loop.handle({ type: 'INPUT', sequence, turn: 0, inputs: [], last: false });
+    loop.handle({ type: 'INPUT', sequence, turn: 0, part: sent++, inputs: [], last: false });
 
   beforeEach(async () => {
     stop = new AbortController();

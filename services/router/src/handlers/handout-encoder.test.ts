@@ -32,7 +32,7 @@ test.each(['', 't'.repeat(20), 't'.repeat(4000)])(
     ];
     for (const more of [[], others])
       for (const alternatives of [[], nodes]) {
-        const { bytes } = encodeHandOut(new NodePieces(toNodeInfo), first, alternatives, more);
+        const { bytes } = encodeHandOut(new NodePieces(toNodeInfo), [first, ...more], alternatives);
         const whole = encode({
           lease: told(first),
           alternatives: alternatives.map(toNodeInfo),
@@ -52,7 +52,7 @@ test('a state of a node is serialized once', () => {
   });
   const [first] = nodes as [Node];
   const states = (): unknown =>
-    decode(encodeHandOut(pieces, lease(first, 't'), nodes, []).bytes).alternatives.map(
+    decode(encodeHandOut(pieces, [lease(first, 't')], nodes).bytes).alternatives.map(
       ({ state }) => state,
     );
   states();

@@ -18,13 +18,11 @@ const { encode } = RouterService.rpc_acquire.response;
 /** An AcquireResponse put together from nodes that are serialized already, which are most of it. */
 export function encodeHandOut(
   pieces: NodePieces,
-  lease: TicketedLease,
+  leases: readonly TicketedLease[],
   alternatives: readonly Node[],
-  more: readonly TicketedLease[],
 ): Encoded {
-  const parts = leaseParts(pieces, LEASE, lease);
+  const parts = leases.flatMap((lease, at) => leaseParts(pieces, at === 0 ? LEASE : MORE, lease));
   for (const node of alternatives) parts.push(pieces.of(node));
-  for (const other of more) parts.push(...leaseParts(pieces, MORE, other));
   return new Encoded(Buffer.concat(parts));
 }
 

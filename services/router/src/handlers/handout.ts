@@ -16,12 +16,15 @@ export function handOutHandlers(
   context: HandlerContext,
 ): Pick<Required<RouterHandlers>, 'rpc_acquire' | 'rpc_locate' | 'rpc_report'> {
   const { core, tickets, audit, pieces } = context;
-  const ticketed = async ({ lease, node }: HandOut): Promise<TicketedLease> => ({
-    lease_id: lease.leaseId,
-    ticket: await tickets.sign(lease),
-    expires: toTimestamp(lease.expiresMs),
-    node,
-  });
+  const ticketed = async (given: readonly HandOut[]): Promise<TicketedLease[]> => {
+    const signed = await tickets.signAll(given.map(({ lease }) => lease));
+    return given.map(({ lease, node }, at) => ({
+      lease_id: lease.leaseId,
+      ticket: signed[at] ?? '',
+      expires: toTimestamp(lease.expiresMs),
+      node,
+    }));
+  };
   return {
     rpc_acquire: async (request, call) => {
       const wanted = {
@@ -44,10 +47,9 @@ export function handOutHandlers(
       const first = core.acquire(wanted, id);
       const more = core.more(wanted, id, request.count - 1);
       try {
-        const lease = await ticketed(first);
-        const others = more.length > 0 ? await Promise.all(more.map(ticketed)) : [];
+        const leases = await ticketed([first, ...more]);
         // A server sends what is serialized already as it is, whatever the type of the answer.
-        return encodeHandOut(pieces, lease, first.alternatives, others) as never;
+        return encodeHandOut(pieces, leases, first.alternatives) as never;
       } catch (error) {
         for (const { lease } of [first, ...more]) core.release(lease.leaseId);
         throw error;

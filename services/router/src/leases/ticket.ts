@@ -11,5 +11,6 @@ export interface TicketClaims {
 
 /** Makes the opaque string that travels as the ticket. */
 export interface TicketSigner {
-  sign(claims: TicketClaims): Promise<string> | string;
+  /** One for each, in order. */
+  signAll(claims: readonly TicketClaims[]): Promise<string[]> | string[];
 }
