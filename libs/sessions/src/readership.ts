@@ -71,7 +71,7 @@ export class Readership {
     this.#epoch = epoch;
     this.#parts.checkpoints.again();
     this.#parts.deps.observe({ kind: 'epoch_raised', session: this.#session });
-    this.#replace(fenced(epoch, before.counter));
+    this.#replace(() => fenced(epoch, before.counter));
   }
 
   /** See `Session.checkAttach`. */
@@ -87,7 +87,7 @@ export class Readership {
     this.checkAttach(epoch, from);
     const start = from ?? this.#parts.delivery.base;
     this.claim(epoch);
-    this.#replace(attachedAnew());
+    this.#replace(attachedAnew);
     this.state.attach(consumer);
     if (this.#session.turnRuns) this.#parts.checkpoints.again();
     this.#parts.delivery.attach(consumer, start);
@@ -212,12 +212,12 @@ export class Readership {
   }
 
   /** The consumer that reads, if there is one, has to make way. */
-  #replace(error: CabstandError): void {
+  #replace(why: () => CabstandError): void {
     const consumer = this.state.streaming;
     if (consumer === undefined) return;
     this.#parts.delivery.detach();
     this.orphan();
-    consumer.detached({ kind: 'replaced', error });
+    consumer.detached({ kind: 'replaced', error: why() });
   }
 
   /** The consumer went away of its own. */

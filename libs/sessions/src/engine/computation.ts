@@ -224,9 +224,9 @@ export class Computation implements SequenceSink {
   /** `end`: of the session. */
   close(end: SessionEnd): void {
     this.succession.close(end);
-    const error = endedError(this.#init.session.id, end);
-    this.stopCommand.close(error);
-    this.commands?.close(error);
+    const why = (): CabstandError => endedError(this.#init.session.id, end);
+    this.stopCommand.close(why);
+    this.commands?.close(why());
   }
 
   // What the engine calls.

@@ -44,7 +44,7 @@ describe('the command stop', () => {
     gone.abort(new CabstandError('CANCELLED', 'the call was left'));
     await expect(outcome).rejects.toMatchObject({ reason: 'CANCELLED' });
     expect(stop.waiting).toBe(1);
-    stop.close(new CabstandError('SESSION_ENDED', 'over'));
+    stop.close(() => new CabstandError('SESSION_ENDED', 'over'));
     await expect(patient).rejects.toMatchObject({ reason: 'SESSION_ENDED' });
     expect(stop.waiting).toBe(0);
   });
