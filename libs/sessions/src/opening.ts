@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Clock } from '@cabstand/core';
 import type { Sealer } from '@cabstand/auth';
 import type { TraceContext } from '@cabstand/rpc';
@@ -5,6 +6,7 @@ import type { ModelSource, ServedModel } from './engine/engine';
 import type { Observe } from './events';
 import type { InputCheck } from './input/input-check';
 import type { SessionOptions } from './options';
+import type { SessionInit } from './session-init';
 import type { RebuildPlan, ResumeSpec } from './resume/plan';
 import type { Epoch, Retention, TurnContent } from './types';
 
@@ -40,4 +42,21 @@ export interface Prepared {
   readonly model: ServedModel;
   readonly plan: RebuildPlan | undefined;
   readonly inputs: InputCheck;
+}
+
+/** What a session is made of. */
+export function initOf(request: OpenRequest, { model, plan, inputs }: Prepared): SessionInit {
+  const { id, principal, retention, epoch, priority, trace } = request;
+  return {
+    id: id ?? `anonymous-${randomUUID()}`,
+    named: id !== undefined,
+    principal,
+    model,
+    retention,
+    epoch,
+    priority,
+    inputs,
+    plan,
+    trace,
+  };
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { CabstandError, throwIfAborted } from '@cabstand/core';
 import type { ServedModel } from './engine/engine';
 import { Admission } from './admission/admission';
@@ -13,11 +12,14 @@ import { InputCheck } from './input/input-check';
 import { checkSurvival } from './module/facts';
 import type { Observe } from './events';
 import { withDefaults } from './options';
+import { initOf } from './opening';
 import type { OpenRequest, Prepared, SessionsInit } from './opening';
 import type { SessionOptionsWithDefaults } from './options';
 import { openCheckpoint, planRebuild } from './resume/plan';
 import type { RebuildPlan, ResumeSpec } from './resume/plan';
 import { Session } from './session';
+import { SessionHooks } from './session-hooks';
+import type { Hooks } from './session-hooks';
 import { Shares } from './share';
 import type { Epoch, SessionEnd, SessionStatus } from './types';
 import { WaitQueue } from './admission/wait-queue';
@@ -34,6 +36,7 @@ export class Sessions {
   readonly #queue: WaitQueue<Session>;
   readonly #awaiting: AwaitingEngine;
   readonly #drain: Drain;
+  readonly #hooks: Hooks;
   readonly #unsubscribe: () => void;
   /** What falls free now has an owner. */
   #owned = false;
@@ -61,6 +64,18 @@ export class Sessions {
       onClosed: (error) => this.#queue.rejectAll(error),
       onDrained: () => init.onDrained?.(),
     });
+    this.#hooks = {
+      ...{ options: this.options, observe: this.#observe },
+      ...{ clock: init.clock, sealer: init.sealer },
+      quiet: (session) => this.#quiet(session),
+      readers: (session) => this.#admission.ledger.look(session),
+      turn: (session) => this.#stir(session),
+      over: (session) => this.#admission.ledger.stirs(session),
+      waiting: (session) => this.#awaiting.add(session),
+      survived: (session) => this.#awaiting.survived(session),
+      retake: () => this.#awaiting.goOn(),
+      ended: (session, end) => this.#onEnded(session, end),
+    };
     this.#unsubscribe = init.host.onChange(() => {
       // Before anybody new: they had their slots.
       this.#awaiting.goOn();
@@ -289,36 +304,10 @@ export class Sessions {
     if (!this.#owned) this.#queue.serve();
   }
 
-  #create(request: OpenRequest, { model, plan, inputs }: Prepared): Session {
-    // It is quiet while it is made, and not there yet.
-    let made: Session | undefined = undefined;
-    const session: Session = new Session(
-      {
-        id: request.id ?? `anonymous-${randomUUID()}`,
-        named: request.id !== undefined,
-        principal: request.principal,
-        model,
-        retention: request.retention,
-        epoch: request.epoch,
-        priority: request.priority,
-        inputs,
-        plan,
-        trace: request.trace,
-      },
-      {
-        ...{ options: this.options, observe: this.#observe },
-        ...{ clock: this.#init.clock, sealer: this.#init.sealer },
-        onWaiting: () => this.#awaiting.add(session),
-        onSurvived: () => this.#awaiting.survived(session),
-        onRetake: () => this.#awaiting.goOn(),
-        onQuiet: () => made && this.#quiet(made),
-        onReaders: () => made && this.#admission.ledger.look(made),
-        onTurn: () => this.#stir(session),
-        onOver: () => this.#admission.ledger.stirs(session),
-        onEnded: (end) => this.#onEnded(session, end),
-      },
-    );
-    made = session;
+  #create(request: OpenRequest, prepared: Prepared): Session {
+    const hooks = new SessionHooks(this.#hooks);
+    const session = new Session(initOf(request, prepared), hooks);
+    hooks.made(session);
     this.#directory.opened(session);
     this.#admission.ledger.opened(session);
     this.#admission.held.opened(session);
