@@ -83,8 +83,8 @@ export class Computation implements SequenceSink {
       slot,
       module,
       inputs: init.inputs,
-      wantMore: (turn, live) => events.accepted(turn, live, false),
-      full: () => init.delivery.full,
+      events,
+      delivery: init.delivery,
     });
     const { feed } = this;
     const stops = new Stops({ turns, slot, module, caughtUp: () => this.#intake.records.caughtUp });
@@ -96,7 +96,7 @@ export class Computation implements SequenceSink {
       feed,
       rebuild,
       module,
-      onCaughtUp: () => stops.tell(),
+      stops,
     });
     const intake = this.#intake;
     this.stopCommand = new StopCommand({ session, observe: deps.observe, turns, stops, intake });

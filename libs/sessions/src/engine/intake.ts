@@ -5,6 +5,7 @@ import type { ComputationInit } from './computation-init';
 import type { RecordHeader } from '../records/encode';
 import { inputUncommitted } from './engine-ends';
 import type { EngineSlot } from './slot';
+import type { Stops } from './stops';
 import type { LiveFeed } from '../input/live-feed';
 import type { LiveInput } from '../input/live-input';
 import { Field, readInput } from '../module/body';
@@ -26,8 +27,8 @@ export interface IntakeParts {
   readonly rebuild: Rebuild;
   /** Undefined for models of other kinds. */
   readonly module: ModuleRecords | undefined;
-  /** The engine's next record is a new one again. */
-  readonly onCaughtUp: () => void;
+  /** Told when the engine's next record is a new one again. */
+  readonly stops: Pick<Stops, 'tell'>;
 }
 
 /** Takes what the engine gives within a turn: makes records of it, and asks for snapshots in time. */
@@ -137,7 +138,7 @@ export class Intake implements Omit<SequenceSink, 'snapshot' | 'endOfTurn' | 'fa
 
   /** After each record of the engine, appended or not. */
   wrote(written: Written): void {
-    if (written === 'dropped' && this.records.caughtUp) this.#parts.onCaughtUp();
+    if (written === 'dropped' && this.records.caughtUp) this.#parts.stops.tell();
     if (this.#parts.rebuild.deaths.survived(this.records.next - 1)) this.#init.deps.onSurvived();
   }
 

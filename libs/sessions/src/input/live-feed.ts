@@ -1,10 +1,12 @@
 import type { Tensor } from '@cabstand/tensor';
+import type { ComputationEvents } from '../engine/computation-init';
 import type { EngineSlot } from '../engine/slot';
 import type { Commands } from '../module/commands';
 import type { InputCheck } from './input-check';
 import { LiveInput } from './live-input';
 import type { LivePart, LiveStart } from './live-input';
 import type { SessionOptionsWithDefaults } from '../options';
+import type { Delivery } from '../records/delivery';
 import type { SessionFacts } from '../session-facts';
 import type { Turns } from '../turns';
 import type { SessionNotice } from '../types';
@@ -17,10 +19,9 @@ interface LiveFeedInit {
   readonly inputs: InputCheck;
   /** Undefined for models of other kinds. */
   readonly module: { readonly commands: Commands } | undefined;
-  /** More is kept for the reader than the journal should hold. */
-  readonly full: () => boolean;
-  /** Tells the consumer that the parts came, and that a frame needs more of them. */
-  readonly wantMore: (turn: number, live: LiveInput) => void;
+  readonly delivery: Pick<Delivery, 'full'>;
+  /** Told that the parts came, and that a frame needs more of them. */
+  readonly events: Pick<ComputationEvents, 'accepted'>;
 }
 
 /** Brings live input, and commands to a module, to the engine as fast as it takes it, whichever engine that is. */
@@ -50,7 +51,7 @@ export class LiveFeed {
     sequence?.input(turn, part, tensors, last);
     live.accept({ part, tensors, last });
     if (sequence !== undefined) live.markSent();
-    if (live.wanted !== undefined) this.#init.wantMore(turn, live);
+    if (live.wanted !== undefined) this.#init.events.accepted(turn, live, false);
   }
 
   /** No more parts come: the turn that runs ends when those that came are used up. */
@@ -73,7 +74,7 @@ export class LiveFeed {
 
   /** A module that is given a part makes a record of that without credit, where steps of other models need some. */
   get #waits(): boolean {
-    return this.#init.module !== undefined && this.#init.full();
+    return this.#init.module !== undefined && this.#init.delivery.full;
   }
 
   /** Sends the engine what it can take now. */
