@@ -212,10 +212,13 @@ async function ready({ admin, child }: Service, timeoutMs: number): Promise<void
   await until(
     `${child.name} to be ready`,
     async () => {
-      if (!child.running) throw new Error(`${child.name} ended`);
       const response = await fetch(`http://${admin}/readyz`);
       return response.ok ? true : undefined;
     },
-    { timeoutMs, explain: () => child.output },
+    {
+      timeoutMs,
+      explain: () => child.output,
+      hopeless: () => (child.running ? undefined : `${child.name} ended`),
+    },
   );
 }

@@ -4,14 +4,19 @@ const LIMIT_MS = process.env['CI'] === undefined ? 30_000 : 120_000;
 /**
  * Asks again and again until the answer is not undefined, for what other processes do and announce to
  * nobody. Throws, saying what it waited for and what `explain` knows, after `timeoutMs`: by
- * default 30 s, where the environment has `CI` 2 minutes.
+ * default 30 s, where the environment has `CI` 2 minutes; at once where `hopeless` says why it will not come.
  */
 export async function until<T>(
   what: string,
   ask: () => Promise<T | undefined> | T | undefined,
-  options: { readonly timeoutMs?: number; readonly explain?: () => string } = {},
+  options: {
+    readonly timeoutMs?: number;
+    readonly explain?: () => string;
+    readonly hopeless?: () => string | undefined;
+  } = {},
 ): Promise<T> {
-  const { timeoutMs = LIMIT_MS, explain } = options;
+  const { timeoutMs = LIMIT_MS, explain, hopeless } = options;
+  const failed = (why: string): Error => new Error(`${why}\n${explain?.() ?? ''}`);
   const end = performance.now() + timeoutMs;
   let last = '';
   while (performance.now() < end) {
@@ -21,7 +26,9 @@ export async function until<T>(
     } catch (error) {
       last = ` (${error instanceof Error ? error.message : 'it threw'})`;
     }
+    const why = hopeless?.();
+    if (why !== undefined) throw failed(`waited for ${what}, but ${why}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`waited ${String(timeoutMs)} ms for ${what}${last}\n${explain?.() ?? ''}`);
+  throw failed(`waited ${String(timeoutMs)} ms for ${what}${last}`);
 }
