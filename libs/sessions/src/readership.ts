@@ -15,7 +15,7 @@ import type { Viewers } from './viewers/viewers';
 import type { Attachment, Checkpoint, Consumer, Epoch, SessionEnd } from './types';
 
 /** What stands and falls with the session's reader. */
-interface Parts {
+export interface ReadershipParts {
   readonly deps: SessionDeps;
   readonly delivery: Delivery;
   readonly computation: Computation;
@@ -32,13 +32,13 @@ type Read = SessionFacts & { readonly turnRuns: boolean; readonly movable: boole
 export class Readership {
   readonly state: ReaderState;
   readonly #session: Read;
-  readonly #parts: Parts;
+  readonly #parts: ReadershipParts;
   #epoch: Epoch;
   readonly #leaving: Leaving;
   /** A module was told to come to its end, as nobody wants more of it. */
   #closed = false;
 
-  constructor(session: Read, epoch: Epoch, parts: Parts) {
+  constructor(session: Read, epoch: Epoch, parts: ReadershipParts) {
     this.#session = session;
     this.#epoch = epoch;
     this.#parts = parts;

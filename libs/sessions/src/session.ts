@@ -3,7 +3,6 @@ import type { Tensor } from '@cabstand/tensor';
 import type { ServedModel } from './engine/engine';
 import { checkpointSealer } from './resume/checkpoint-sealer';
 import { Computation } from './engine/computation';
-import type { ComputationEvents } from './engine/computation-init';
 import type { StopRequests } from './engine/stop-command';
 import { deliveryOf } from './records/delivery';
 import type { Delivery } from './records/delivery';
@@ -16,6 +15,7 @@ import { CheckpointSender } from './resume/checkpoint-sender';
 import { Readership } from './readership';
 import type { SessionFacts } from './session-facts';
 import { Viewers } from './viewers/viewers';
+import { SessionEvents } from './session-events';
 import type { SessionDeps, SessionInit } from './session-init';
 import type {
   Attachment,
@@ -69,6 +69,7 @@ export class Session implements SessionFacts {
     this.#delivery = deliveryOf(init, options, (entry) => this.#viewers.append(entry));
     const seal = checkpointSealer(this, deps);
     this.#checkpoints = new CheckpointSender(this.#delivery, seal);
+    const events = new SessionEvents();
     this.#computation = new Computation({
       session: this,
       deps,
@@ -77,11 +78,11 @@ export class Session implements SessionFacts {
       delivery: this.#delivery,
       seal,
       plan: init.plan,
-      events: this.#events(),
+      events,
     });
     this.#room = new InputRoom(this.#computation, this.#delivery, this.durable);
     this.#signs = new LifeSigns(this, deps, this.#delivery, this.#computation);
-    this.#readers = new Readership(this, init.epoch, {
+    const parts = {
       deps,
       delivery: this.#delivery,
       computation: this.#computation,
@@ -89,7 +90,9 @@ export class Session implements SessionFacts {
       room: this.#room,
       signs: this.#signs,
       viewers: this.#viewers,
-    });
+    };
+    this.#readers = new Readership(this, init.epoch, parts);
+    events.begin({ session: this, readers: this.#readers, parts });
     this.#computation.begin();
     this.#readers.orphan();
   }
@@ -365,26 +368,5 @@ export class Session implements SessionFacts {
   /** Tells the consumer something; false if there is none. */
   notify(notice: SessionNotice): boolean {
     return this.#readers.state.notify(notice);
-  }
-
-  #events(): ComputationEvents {
-    return {
-      advanced: () => this.#readers.advance(),
-      checkpointed: (inRecord) => this.#checkpoints.again(inRecord),
-      accepted: (turn, live, recorded) => {
-        if (!recorded || live.wanted !== undefined) this.notify(acceptedNotice(turn, live));
-        this.#room.wake();
-      },
-      turnStarted: () => this.#signs.turnStarted(),
-      turnEnded: () => this.#room.wake(),
-      endedBefore: (turn) => this.#readers.state.consumer?.turnOver?.(turn),
-      told: (turn, name, json) => {
-        const notice = { kind: 'module', turn, name, json } as const;
-        this.notify(notice);
-        this.#viewers.notice(notice);
-      },
-      moduleEnded: (end) => this.#readers.moduleEnded(end),
-      over: (end) => this.close(end),
-    };
   }
 }
