@@ -52,7 +52,7 @@ export function readClaims(metadata: Metadata): Claims {
 }
 
 /** Whether a request has a MAC instead of a signature. One with both is neither. */
-export function provedBy(metadata: Metadata): 'signature' | 'mac' {
+function provedBy(metadata: Metadata): 'signature' | 'mac' {
   if (!hasHeader(metadata, REQUEST_HEADERS.mac)) return 'signature';
   if (!hasHeader(metadata, REQUEST_HEADERS.signature)) return 'mac';
   throw malformed(`expected ${REQUEST_HEADERS.signature} or ${REQUEST_HEADERS.mac}, not both`);

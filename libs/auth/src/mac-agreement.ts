@@ -20,17 +20,23 @@ export interface Half {
 export type KeyBinding = Parameters<typeof agreementBytes>[0];
 
 const MAC_KEY_BYTES = 32;
+/** https://www.rfc-editor.org/rfc/rfc7748#section-6.1 */
+const BASE_POINT = pointOf(Buffer.concat([Buffer.of(9), Buffer.alloc(31)]).toString('base64url'));
 const HALF = /^[A-Za-z0-9_-]{43}$/;
 
 export function isHalf(text: string): boolean {
   return HALF.test(text);
 }
 
+/**
+ * The public half is computed from the private one, by definition the product with the base point. Exporting what was
+ * just generated would stop the process for good, in Node 20 at least, where garbage happens to be collected meanwhile: the
+ * export holds a lock on the key that the end of the job which made it waits for.
+ */
 export function newHalf(): Half {
-  const { publicKey, privateKey } = generateKeyPairSync('x25519');
-  const { x } = publicKey.export({ format: 'jwk' });
-  if (x === undefined) throw new Error('an X25519 key without x');
-  return { publicKey: x, privateKey };
+  const { privateKey } = generateKeyPairSync('x25519');
+  const product = diffieHellman({ privateKey, publicKey: BASE_POINT });
+  return { publicKey: product.toString('base64url'), privateKey };
 }
 
 /**
@@ -38,11 +44,7 @@ export function newHalf(): Half {
  * that make the same of everything.
  */
 export function macKeyOf(mine: Half, theirs: string, binding: KeyBinding): Buffer {
-  const publicKey = createPublicKey({
-    key: { kty: 'OKP', crv: 'X25519', x: theirs },
-    format: 'jwk',
-  });
-  const secret = diffieHellman({ privateKey: mine.privateKey, publicKey });
+  const secret = diffieHellman({ privateKey: mine.privateKey, publicKey: pointOf(theirs) });
   return Buffer.from(hkdfSync('sha256', secret, '', agreementBytes(binding), MAC_KEY_BYTES));
 }
 
@@ -56,4 +58,8 @@ export function isMacOf(text: string, bytes: Uint8Array, key: Uint8Array): boole
   const expected = Buffer.from(macOf(bytes, key), 'latin1');
   const given = Buffer.from(text, 'latin1');
   return given.length === expected.length && timingSafeEqual(given, expected);
+}
+
+function pointOf(x: string): KeyObject {
+  return createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
 }

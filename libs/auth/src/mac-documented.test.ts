@@ -11,9 +11,12 @@ const text = (...lines: unknown[]): Buffer => Buffer.from(lines.join('\n'));
 test('a client of another language agrees on a key and uses it', async () => {
   const world = new World();
   const server = world.server();
-  const mine = crypto.generateKeyPairSync('x25519');
+  const mine = crypto.generateKeyPairSync('x25519', {
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  });
   // The last 32 bytes of its DER are the key.
-  const offer = base64url(mine.publicKey.export({ type: 'spki', format: 'der' }).subarray(-32));
+  const offer = base64url(mine.publicKey.subarray(-32));
   const timestamp = String(world.clock.now());
   const nonce = base64url(crypto.randomBytes(16));
   const signed = text(
@@ -48,7 +51,11 @@ test('a client of another language agrees on a key and uses it', async () => {
     key: Buffer.concat([der, Buffer.from(half, 'base64url')]),
     ...{ format: 'der', type: 'spki' },
   });
-  const shared = crypto.diffieHellman({ privateKey: mine.privateKey, publicKey: theirs });
+  const privateKey = crypto.createPrivateKey({
+    key: mine.privateKey,
+    ...{ format: 'der', type: 'pkcs8' },
+  });
+  const shared = crypto.diffieHellman({ privateKey, publicKey: theirs });
   const info = text(
     'cabstand-mac-key-v1',
     ...[alice.mine.id, answer['cabstand-response-key-id'], AUDIENCE, offer, half, macKeyId],

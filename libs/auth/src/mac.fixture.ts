@@ -19,7 +19,7 @@ type Headers = Readonly<Record<string, string>>;
 export type How = 'signature' | 'offer' | 'mac';
 
 /** A `keys.json` that changes. */
-export class KeyBook implements KeySource {
+class KeyBook implements KeySource {
   readonly #keys = new Map<string, PublicKey>();
 
   constructor(members: readonly Member[]) {
@@ -57,10 +57,13 @@ export class World {
     });
   }
 
-  /** Checks servers, unless it is to be gullible. */
   client(who: Member = alice, options: Partial<SignatureAuthorizerOptions> = {}): Authorizer {
-    const { keys, clock } = this;
-    return new SignatureAuthorizer({ key: who.mine, serverKeys: keys, clock, ...options });
+    return this.gullible(who, { serverKeys: this.keys, ...options });
+  }
+
+  /** A client that does not check servers. */
+  gullible(who: Member = alice, options: Partial<SignatureAuthorizerOptions> = {}): Authorizer {
+    return new SignatureAuthorizer({ key: who.mine, clock: this.clock, ...options });
   }
 }
 

@@ -28,7 +28,7 @@ describe('agreeing', () => {
     'the first call is signed, the second offers, all others have a MAC (servers checked: %s)',
     async (checked) => {
       const world = new World();
-      const client = world.client(alice, checked ? {} : { serverKeys: undefined });
+      const client = checked ? world.client() : world.gullible();
       const server = world.server();
       const how = [];
       for (let i = 0; i < 6; i++) {
@@ -493,7 +493,7 @@ describe('the server', () => {
     const error = await failure(() => call(careful, server, { toClient: exchanged }));
     expect(error.reason).toBe('NODE_BAD_REPLY');
     // Who does not check servers agrees on nothing with this one, and signs.
-    const gullible = world.client(alice, { serverKeys: undefined });
+    const gullible = world.gullible();
     await call(gullible, server);
     await call(gullible, server, { toClient: exchanged });
     expect((await call(gullible, server)).how).toEqual(['mac', 'signature']);
