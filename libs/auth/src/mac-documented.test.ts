@@ -83,6 +83,19 @@ test('a client of another language agrees on a key and uses it', async () => {
       ),
     ),
   );
+  // Another name of the same server, which it would take a signature for.
+  const name = 'localhost:50050';
+  const third = base64url(crypto.randomBytes(16));
+  const renamed = incoming(outgoing({ body }), {
+    'cabstand-mac-key-id': macKeyId,
+    'cabstand-audience': name,
+    'cabstand-timestamp': timestamp,
+    'cabstand-nonce': third,
+    'cabstand-mac': mac(
+      text('cabstand-request-mac-v1', macKeyId, method, name, timestamp, third, digest),
+    ),
+  });
+  expect((await failure(() => server.validateRequest(renamed))).reason).toBe('MAC_KEY_UNKNOWN');
   const unknown = await failure(() => world.server().validateRequest(later));
   expect(unknown.reason).toBe('MAC_KEY_UNKNOWN');
 });

@@ -90,6 +90,7 @@ test.each([
   [REQUEST_HEADERS.nonce, 'with spaces in the nonce'],
   [REQUEST_HEADERS.signature, 'AAAA'],
   [REQUEST_HEADERS.signature, '='.repeat(86)],
+  [REQUEST_HEADERS.signature, `${'A'.repeat(85)}B`],
 ])('%s: %s is malformed', async (name, value) => {
   const { verifier, signer } = setup();
   const request = outgoing();
