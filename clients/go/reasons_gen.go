@@ -146,6 +146,8 @@ const (
 	ReasonCredentialsAudience Reason = "CREDENTIALS_AUDIENCE"
 	// ReasonKeyUnknown: a key that the server does not have, or a wrong signature.
 	ReasonKeyUnknown Reason = "KEY_UNKNOWN"
+	// ReasonMacKeyUnknown: no such key for MACs (any more), or a wrong MAC: sign the call.
+	ReasonMacKeyUnknown Reason = "MAC_KEY_UNKNOWN"
 	// ReasonClockSkew: the clocks differ too much; `server_time_ms` has the server’s.
 	ReasonClockSkew Reason = "CLOCK_SKEW"
 	// ReasonPermissionDenied: the principal lacks the role.
@@ -251,6 +253,7 @@ func (r Reason) Class() Class {
 		ReasonCredentialsReplayed,
 		ReasonCredentialsAudience,
 		ReasonKeyUnknown,
+		ReasonMacKeyUnknown,
 		ReasonClockSkew:
 		return ClassAuth
 	}
@@ -335,6 +338,7 @@ func (r Reason) Code() codes.Code {
 		ReasonCredentialsReplayed,
 		ReasonCredentialsAudience,
 		ReasonKeyUnknown,
+		ReasonMacKeyUnknown,
 		ReasonClockSkew:
 		return codes.Unauthenticated
 	case ReasonPermissionDenied,

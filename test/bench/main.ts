@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { benchCredentials } from './credentials';
 import { benchFailover } from './failover';
 import { benchFairness } from './fairness/main';
 import { benchFleet } from './fleet/main';
@@ -42,12 +43,14 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
               on one core, for each number of streams and window (needs two cores, and Python)
   frame       processor time of a frame in the main process, its engine without ONNX Runtime, beside a bare echo
   short       whole durable sessions of one short turn: how many a second, and what each costs every process
+  credentials processor time that the credentials of a call cost, on either side
   (nothing)   the first three
 
   --pairs N     interleaved pairs for each case (default 7)
   --seconds S   length of a round (default 2)
   --only TEXT   only served, pause, fairness, modules or failover cases, or peers, whose name contains TEXT
-  --trials N    failures of each kind (default 12); interleaved trials of peers, frame and short (default 5)
+  --trials N    failures of each kind (default 12); interleaved trials of peers, frame, short
+                and credentials (default 5)
   --streams N   streams that failures strike (default 8); of peers, several numbers (default 1,16,64,256),
                 of frame, too (default 16)
   --sessions N  sessions that are idle (default 10000); conversations of lm-memory (default 1000)
@@ -133,6 +136,7 @@ async function main(): Promise<void> {
     await benchFrame({ ...rounds, streams: numbers('--streams', values.streams ?? '16') });
   if (positionals.includes('short'))
     await benchShort({ seconds: rounds.seconds, trials: rounds.trials });
+  if (positionals.includes('credentials')) await benchCredentials({ trials: rounds.trials });
   if (positionals.includes('lm'))
     await benchLanguage({
       pairs: Number(values.pairs),

@@ -20,9 +20,14 @@ const PROMPT = 'taxi';
 /** Sessions at once. */
 const AT_ONCE = 8;
 const WARM_UP_SECONDS = 1.5;
-/** How callers prove who they are: a signature for each call, or a token for many. */
-const SCHEMES = ['signature', 'bearer'] as const;
-type Scheme = (typeof SCHEMES)[number];
+/** How callers prove who they are: a signature for each call, a MAC by a key agreed under one, or a token for many. */
+const SCHEMES = {
+  signature: { title: 'Each call signed', auth: { scheme: 'signature', mac_key_seconds: 0 } },
+  mac: { title: 'With MACs, agreed under a signature', auth: { scheme: 'signature' } },
+  bearer: { title: 'With a token', auth: { scheme: 'bearer' } },
+} as const;
+type Scheme = keyof typeof SCHEMES;
+const ALL = Object.keys(SCHEMES) as Scheme[];
 
 interface Trial {
   readonly perSecond: number;
@@ -42,7 +47,10 @@ class Caller implements AsyncDisposable {
 
   constructor(subnet: Subnet, scheme: Scheme) {
     this.#subnet = subnet;
-    const config = authConfigSchema.parse({ ...subnet.authConfig('client'), scheme });
+    const config = authConfigSchema.parse({
+      ...subnet.authConfig('client'),
+      ...SCHEMES[scheme].auth,
+    });
     const authorizer = createClientAuthorizer(config);
     this.#remote = new RemoteManager({ routers: subnet.routerAddresses, authorizer });
     this.#sessions = new SessionManager(this.#remote);
@@ -90,14 +98,15 @@ export async function benchShort({ seconds, trials }: ShortBench): Promise<void>
       `${String(trials)} trials in turns of ${String(seconds)} s; load average ${format(loadavg()[0] ?? NaN, 1)} before`,
   );
   await using subnet = await Subnet.start({ hosters: 1, hosterConfig: { only: [MODEL] } });
-  const seen = new Map<Scheme, Trial[]>(SCHEMES.map((scheme) => [scheme, []]));
-  await using signing = new Caller(subnet, 'signature');
-  await using bearing = new Caller(subnet, 'bearer');
-  const callers = { signature: signing, bearer: bearing };
-  for (const scheme of SCHEMES) await callers[scheme].run(WARM_UP_SECONDS);
+  const seen = new Map<Scheme, Trial[]>(ALL.map((scheme) => [scheme, []]));
+  await using signature = new Caller(subnet, 'signature');
+  await using mac = new Caller(subnet, 'mac');
+  await using bearer = new Caller(subnet, 'bearer');
+  const callers = { signature, mac, bearer };
+  for (const scheme of ALL) await callers[scheme].run(WARM_UP_SECONDS);
   for (let trial = 0; trial < trials; trial++)
-    for (const scheme of SCHEMES) seen.get(scheme)?.push(await callers[scheme].run(seconds));
-  for (const scheme of SCHEMES) report(scheme, seen.get(scheme) ?? []);
+    for (const scheme of ALL) seen.get(scheme)?.push(await callers[scheme].run(seconds));
+  for (const scheme of ALL) report(scheme, seen.get(scheme) ?? []);
 }
 
 function report(scheme: Scheme, all: readonly Trial[]): void {
@@ -107,7 +116,7 @@ function report(scheme: Scheme, all: readonly Trial[]): void {
     all.map(({ perSecond }) => perSecond),
     0.5,
   );
-  heading(scheme === 'signature' ? 'Each call signed' : 'With a token');
+  heading(SCHEMES[scheme].title);
   print([
     {
       what: 'sessions a second',

@@ -3,7 +3,7 @@ import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import { authConfigSchema, createClientAuthorizer } from '@cabstand/auth-admin';
 import { sleep } from '@cabstand/core';
 import { HosterService } from '@cabstand/rpc';
-import type { Authorizer } from '@cabstand/rpc';
+import type { Authorizer, OutgoingRequest } from '@cabstand/rpc';
 import type { Subnet } from '@cabstand/testing';
 import { deadlineMs } from './call';
 import type { Call, Outcome, Step, Target } from './call';
@@ -45,13 +45,15 @@ export class Caller {
 
   async run(call: Call): Promise<Outcome> {
     const begun = performance.now();
-    const metadata = await this.#sign(call);
+    const { metadata, answered } = await this.#sign(call);
     const { client, left } = this.#enter(call.target);
     const replies: Buffer[] = [];
     const stream = client.makeBidiStreamRequest(call.path, identity, identity, metadata, {
       deadline: Date.now() + deadlineMs(call),
     });
     stream.on('data', (reply: Buffer) => replies.push(reply));
+    // So that calls after it are proved by MACs, too.
+    stream.on('metadata', answered);
     // It tells what the status tells.
     stream.on('error', () => undefined);
     const status = new Promise<StatusObject | undefined>((resolve) => {
@@ -103,7 +105,7 @@ export class Caller {
     };
   }
 
-  async #sign({ member, scheme, target, path, requestStream, steps }: Call): Promise<Metadata> {
+  async #sign({ member, scheme, target, path, requestStream, steps }: Call): Promise<Signed> {
     const name = `${member} ${scheme}`;
     let authorizer = this.#authorizers.get(name);
     if (authorizer === undefined) {
@@ -112,14 +114,23 @@ export class Caller {
       this.#authorizers.set(name, authorizer);
     }
     const first = steps.find((step) => step.do === 'send');
-    const headers = await authorizer.signRequest({
+    const caller = authorizer;
+    const request: OutgoingRequest = {
       ...{ method: path, audience: this.#addresses[target] },
       body: requestStream ? undefined : (first?.bytes ?? Buffer.alloc(0)),
-    });
+    };
+    const headers = await caller.signRequest(request);
     const metadata = new Metadata();
     for (const [header, value] of Object.entries(headers)) metadata.set(header, value);
-    return metadata;
+    const answered = (answer: Metadata): void => void caller.validateResponse(request, answer);
+    return { metadata, answered };
   }
+}
+
+interface Signed {
+  readonly metadata: Metadata;
+  /** Takes the headers of the answer. */
+  readonly answered: (answer: Metadata) => void;
 }
 
 async function take(

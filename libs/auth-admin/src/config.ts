@@ -103,6 +103,18 @@ export const authConfigSchema = z
       .default(500_000)
       .describe('Servers: nonces of signed requests remembered, so that none counts twice.'),
     max_nonces_per_key: count.default(200_000).describe('The same for one key.'),
+    mac_key_seconds: z
+      .number()
+      .min(0)
+      .max(300)
+      .default(300)
+      .describe(
+        'How long a key for MACs is good that a caller and a server agree on under a signature, to prove the calls after it; 0: each call is signed.',
+      ),
+    max_mac_keys: count.default(20_000).describe('Servers: such keys at once.'),
+    max_mac_keys_per_key: count
+      .default(2000)
+      .describe('Servers: such keys that were agreed under one signing key.'),
     verify_servers: z
       .boolean()
       .default(false)

@@ -18,6 +18,7 @@ import {
 } from '@cabstand/auth';
 import type {
   Audiences,
+  MacKeyOptions,
   Permissions,
   PrivateKey,
   PublicKey,
@@ -91,6 +92,7 @@ export function createClientAuthorizer(
     return new SignatureAuthorizer({
       key,
       ...(config.verify_servers && keys !== undefined ? { serverKeys: keys } : {}),
+      macs: macsOf(config),
       ...clock,
     });
   return new BearerAuthorizer({ tokens: createTokens(config, key, options) });
@@ -146,6 +148,7 @@ function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authoriz
           maxNoncesPerKey: config.max_nonces_per_key,
           onKey: options.onKey,
         },
+        macs: macsOf(config),
         ...clock,
       }),
     bearer: () =>
@@ -163,6 +166,14 @@ function serverSchemes(config: AuthConfig, options: ServerAuthOptions): Authoriz
       }),
   };
   return anyOf([...new Set(config.accept)].map((scheme) => schemes[scheme]()));
+}
+
+function macsOf(config: AuthConfig): MacKeyOptions {
+  return {
+    lifetimeMs: config.mac_key_seconds * 1000,
+    maxKeys: config.max_mac_keys,
+    maxKeysPerKey: config.max_mac_keys_per_key,
+  };
 }
 
 function createTokens(

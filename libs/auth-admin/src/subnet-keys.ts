@@ -28,8 +28,7 @@ export function newKey(
   member: NewMember,
   nowMs: number,
 ): { readonly file: PrivateKeyFile; readonly entry: PublicKeyEntry } {
-  const jwk = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
-  const { x = '', d = '' } = jwk;
+  const { x, d } = newPair();
   const { name, roles } = member;
   const common = {
     kty: 'OKP' as const,
@@ -48,6 +47,19 @@ export function newKey(
       not_before: new Date(nowMs - CLOCKS_DIFFER_MS).toISOString(),
     },
   };
+}
+
+/**
+ * Encoded while it is made: to export a key that was just generated stops the process for good, in Node 20 at least, where
+ * garbage happens to be collected meanwhile. Both encodings end with the 32 bytes of the key.
+ */
+function newPair(): { readonly x: string; readonly d: string } {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519', {
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  });
+  const tail = (der: Buffer): string => der.subarray(-32).toString('base64url');
+  return { x: tail(publicKey), d: tail(privateKey) };
 }
 
 /** A new key is good at once on machines whose clock is behind. */

@@ -48,8 +48,8 @@ class AnyOf implements Authorizer {
     return this.#first.validateResponse(request, headers);
   }
 
-  async refresh(error: CabstandError): Promise<boolean> {
-    return (await this.#first.refresh?.(error)) ?? false;
+  async refresh(error: CabstandError, request?: OutgoingRequest): Promise<boolean> {
+    return (await this.#first.refresh?.(error, request)) ?? false;
   }
 
   #chosen(metadata: Metadata): SchemeAuthorizer | undefined {

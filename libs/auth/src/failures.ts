@@ -24,3 +24,15 @@ export function wrongAudience(got: string, expected: readonly string[]): Cabstan
     { metadata: { got, expected: expected.join(',') } },
   );
 }
+
+/**
+ * One reason and one text whatever is wrong, for whoever proves nothing; the cause says it, for the log. A caller
+ * that has a key of its own signs the call.
+ */
+export function macKeyUnknown(keyId: string, problem: string): CabstandError {
+  return new CabstandError(
+    'MAC_KEY_UNKNOWN',
+    'the key for MACs is not known here (any more), or the MAC is not of it: sign the call',
+    { metadata: { key_id: keyId }, cause: new Error(`key for MACs ${keyId}: ${problem}`) },
+  );
+}

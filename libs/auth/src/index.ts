@@ -16,6 +16,7 @@ export { NAME, checkKeySet } from './key-format';
 export type { KeySetFile, KeyUse, PrivateKeyFile, PublicKeyEntry } from './key-format';
 export { StaticKeySet, parseKeySet, parsePrivateKey, sameSet, validityOf } from './keys';
 export type { KeySource, PrivateKey, PublicKey } from './keys';
+export type { MacKeyOptions } from './mac-keys';
 export type { NonceCacheOptions } from './nonces';
 export { DEFAULT_PERMISSIONS, checkPermission } from './permissions';
 export { RESPONSE_HEADERS } from './canonical';

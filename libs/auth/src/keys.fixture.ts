@@ -23,8 +23,13 @@ export interface MemberOptions {
 
 /** A fresh key as its owner and as the others see it. */
 export function member(kid: string, options: MemberOptions = {}): Member {
-  const { x, d } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
-  if (x === undefined || d === undefined) throw new Error('no key');
+  // Encoded while it is made: exporting it afterwards may never return, in Node 20.
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519', {
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  });
+  const tail = (der: Buffer): string => der.subarray(-32).toString('base64url');
+  const [x, d] = [tail(publicKey), tail(privateKey)];
   const base = {
     kty: 'OKP' as const,
     crv: 'Ed25519' as const,

@@ -1,18 +1,20 @@
+import { randomBytes } from 'node:crypto';
 import { CabstandError, invalid, systemClock } from '@cabstand/core';
 import type { Clock, Principal } from '@cabstand/core';
 import type { IncomingRequest } from '@cabstand/rpc';
-import type { Metadata } from '@grpc/grpc-js';
 import { acceptsAudience, listAudiences } from './audience';
 import type { Audiences } from './audience';
-import { ON_BEHALF_OF, REQUEST_HEADERS, bodyDigest, requestBytes } from './canonical';
-import { clockSkew, credentialsMissing, malformed, wrongAudience } from './failures';
+import { bodyDigest, requestBytes, requestMacBytes } from './canonical';
+import { readClaims } from './claims';
+import type { Claims } from './claims';
+import { clockSkew, macKeyUnknown, wrongAudience } from './failures';
 import { principalOf } from './delegation';
-import { NAME } from './key-format';
-import { NOBODYS_KEY, checkPeriod, findKey, isSignature, unproven, verifyBytes } from './keys';
+import { NOBODYS_KEY, checkPeriod, findKey, unproven, verifyBytes } from './keys';
 import type { KeySource, PublicKey } from './keys';
+import { isMacOf } from './mac-agreement';
+import type { MacKeys } from './mac-keys';
 import { NonceCache } from './nonces';
 import type { NonceCacheOptions } from './nonces';
-import { hasHeader, header } from './scheme';
 import { recheckKey } from './trust';
 
 export interface RequestVerifierOptions extends NonceCacheOptions {
@@ -25,26 +27,27 @@ export interface RequestVerifierOptions extends NonceCacheOptions {
   readonly aheadMs?: number;
   /** Told of the key of each request that was taken. */
   readonly onKey?: ((key: PublicKey) => void) | undefined;
+  /** Keys for MACs that were agreed. Default: none are taken. */
+  readonly macs?: MacKeys | undefined;
   readonly clock?: Clock;
 }
 
-const NONCE = /^[A-Za-z0-9_-]{16,64}$/;
-const TIMESTAMP = /^[0-9]{1,15}$/;
-const LONGEST_AUDIENCE = 300;
+/** Stands in for a key for MACs that is not known: see NOBODYS_KEY. */
+const NOBODYS_SECRET = randomBytes(32);
 const AHEAD_MS = 1000;
 /** A clock that goes back further was set, not disciplined. */
 const CLOCK_STEP_MS = 1000;
 
-interface Claims {
-  readonly keyId: string;
-  readonly audience: string;
-  readonly timestampMs: number;
-  readonly nonce: string;
-  readonly signature: string;
-  readonly onBehalfOf: string | undefined;
+type Text = Claims & { readonly method: string; readonly body: string };
+
+/** Of a request that was taken. */
+export interface Taken {
+  /** Whose it is, as it is known now. */
+  readonly key: PublicKey;
+  readonly claims: Claims;
 }
 
-/** Checks signed requests. */
+/** Checks requests that are signed, or have a MAC by a key that was agreed under a signature. */
 export class RequestVerifier {
   readonly #keys: KeySource;
   readonly #audiences: Audiences;
@@ -53,6 +56,8 @@ export class RequestVerifier {
   readonly #clock: Clock;
   readonly #nonces: NonceCache;
   readonly #onKey: ((key: PublicKey) => void) | undefined;
+  readonly #macs: MacKeys | undefined;
+  readonly #taken = new WeakMap<IncomingRequest, Taken>();
   /**
    * What is signed for an earlier time is refused: its nonce may have been used before this server started.
    * Since no server ever takes what is signed more than `aheadMs` ahead, nothing from here on was.
@@ -74,6 +79,7 @@ export class RequestVerifier {
     this.#clock = options.clock ?? systemClock;
     this.#nonces = new NonceCache(options);
     this.#onKey = options.onKey;
+    this.#macs = options.macs;
     this.#latestMs = this.#clock.now();
     this.#freshFromMs = this.#latestMs + aheadMs;
   }
@@ -82,13 +88,10 @@ export class RequestVerifier {
   async verify(request: IncomingRequest): Promise<Principal> {
     const claims = readClaims(request.metadata);
     const nowMs = this.#now();
-    const key = findKey(this.#keys, claims.keyId);
     const body = await bodyDigest(request.body);
-    const bytes = requestBytes({ ...claims, method: request.method, body });
-    const good = verifyBytes(bytes, key?.key ?? NOBODYS_KEY, claims.signature);
+    const text = { ...claims, method: request.method, body };
+    const key = claims.by === 'mac' ? this.#byMac(text) : this.#bySignature(text);
     // Up to here all are told the same. What follows tells of keys, clock and addresses.
-    if (key === undefined) throw unproven(claims.keyId, 'key_unknown');
-    if (!good) throw unproven(claims.keyId, 'bad_signature');
     checkPeriod(key, nowMs);
     if (!key.uses.has('request'))
       throw new CabstandError('UNAUTHENTICATED', `key ${key.id} is not for signing requests`);
@@ -102,7 +105,37 @@ export class RequestVerifier {
     request.onTrust?.(
       recheckKey({ keys: this.#keys, key, onKey: this.#onKey, clock: this.#clock }),
     );
+    this.#taken.set(request, { key, claims });
     return principal;
+  }
+
+  /** Undefined for a request that was not taken, or not looked at. */
+  taken(request: IncomingRequest): Taken | undefined {
+    return this.#taken.get(request);
+  }
+
+  #bySignature(text: Text): PublicKey {
+    const key = findKey(this.#keys, text.keyId);
+    const good = verifyBytes(requestBytes(text), key?.key ?? NOBODYS_KEY, text.proof);
+    if (key === undefined) throw unproven(text.keyId, 'key_unknown');
+    if (!good) throw unproven(text.keyId, 'bad_signature');
+    return key;
+  }
+
+  /** A key for MACs is good as long as the key under which it was agreed is there, and is the same. */
+  #byMac(text: Text): PublicKey {
+    const mac = this.#macs?.find(text.keyId);
+    const good = isMacOf(text.proof, requestMacBytes(text), mac?.secret ?? NOBODYS_SECRET);
+    if (mac === undefined) throw macKeyUnknown(text.keyId, 'it has ended, or was never agreed');
+    if (!good || text.audience !== mac.audience)
+      throw macKeyUnknown(text.keyId, 'the MAC is another, or something was changed on the way');
+    const key = findKey(this.#keys, mac.caller.id);
+    if (key !== mac.caller && key?.key.equals(mac.caller.key) !== true) {
+      this.#macs?.drop(mac);
+      throw macKeyUnknown(text.keyId, `the key ${mac.caller.id} was removed or replaced`);
+    }
+    this.#macs?.used(mac);
+    return key;
   }
 
   #now(): number {
@@ -135,40 +168,6 @@ export class RequestVerifier {
         claims.audience,
       );
   }
-}
-
-function readClaims(metadata: Metadata): Claims {
-  const keyId = required(metadata, REQUEST_HEADERS.keyId);
-  const audience = required(metadata, REQUEST_HEADERS.audience);
-  const timestamp = required(metadata, REQUEST_HEADERS.timestamp);
-  const nonce = required(metadata, REQUEST_HEADERS.nonce);
-  const signature = required(metadata, REQUEST_HEADERS.signature);
-  if (audience.length > LONGEST_AUDIENCE)
-    throw malformed(`${REQUEST_HEADERS.audience}: expected host:port`);
-  if (!TIMESTAMP.test(timestamp))
-    throw malformed(`${REQUEST_HEADERS.timestamp}: expected milliseconds since 1970 in digits`);
-  if (!NONCE.test(nonce))
-    throw malformed(`${REQUEST_HEADERS.nonce}: expected 16 to 64 of A-Z a-z 0-9 _ -`);
-  if (!isSignature(signature))
-    throw malformed(`${REQUEST_HEADERS.signature}: expected 64 bytes in base64url without padding`);
-  const onBehalfOf = named(metadata);
-  return { keyId, audience, timestampMs: Number(timestamp), nonce, signature, onBehalfOf };
-}
-
-/** Whom a gateway speaks for; undefined where the header is missing. */
-function named(metadata: Metadata): string | undefined {
-  if (!hasHeader(metadata, ON_BEHALF_OF)) return undefined;
-  const name = header(metadata, ON_BEHALF_OF);
-  if (name !== undefined && NAME.test(name)) return name;
-  throw malformed(`${ON_BEHALF_OF}: expected 1 to 128 of A-Z a-z 0-9 . _ @ : -`);
-}
-
-function required(metadata: Metadata, name: string): string {
-  const value = header(metadata, name);
-  if (value !== undefined && value !== '') return value;
-  throw hasHeader(metadata, name)
-    ? malformed(`header ${name}: expected exactly one value`)
-    : credentialsMissing(`header ${name} is missing`);
 }
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(1);

@@ -1,11 +1,27 @@
 import { CabstandError } from '@cabstand/core';
 import type { Role } from '@cabstand/core';
 import type { Metadata } from '@grpc/grpc-js';
-import { RESPONSE_HEADERS, responseBytes } from './canonical';
+import { RESPONSE_HEADERS, responseBytes, responseMacBytes } from './canonical';
+import type { Agreement } from './canonical';
 import { NAME } from './key-format';
 import { currentKey, verifyBytes } from './keys';
-import type { KeySource } from './keys';
+import type { KeySource, PublicKey } from './keys';
+import { isMacOf } from './mac-agreement';
+import type { AgreedKey } from './mac-client';
 import { header } from './scheme';
+
+/** A response, and what it answers. */
+export interface Answer {
+  readonly method: string;
+  /** Of the request; undefined where it was not signed. */
+  readonly nonce: string | undefined;
+  /** What the request had its MAC by. */
+  readonly macKey: AgreedKey | undefined;
+  /** What the server made of an offer, as its headers say. */
+  readonly agreement: Agreement | undefined;
+  readonly headers: Metadata;
+  readonly nowMs: number;
+}
 
 /** Checks that a response comes from a server whose key is known. */
 export class ResponseVerifier {
@@ -20,14 +36,26 @@ export class ResponseVerifier {
    * the answer fresh is the nonce, which is random and this request's own: a server whose clock is off
    * is the server all the same.
    */
-  verify(method: string, nonce: string | undefined, headers: Metadata, nowMs: number): void {
-    const keyId = header(headers, RESPONSE_HEADERS.keyId);
+  verify(answer: Answer): void {
+    const { method, nonce, headers, agreement, macKey } = answer;
     const timestamp = header(headers, RESPONSE_HEADERS.timestamp);
-    const signature = header(headers, RESPONSE_HEADERS.signature);
-    if (keyId === undefined || timestamp === undefined || signature === undefined)
+    const mac = header(headers, RESPONSE_HEADERS.mac);
+    const keyId = mac === undefined ? header(headers, RESPONSE_HEADERS.keyId) : macKey?.serverKeyId;
+    const proof = mac ?? header(headers, RESPONSE_HEADERS.signature);
+    if (keyId === undefined || timestamp === undefined || proof === undefined)
       throw unproven('it did not sign its response', { problem: 'unsigned' });
     if (nonce === undefined) throw unproven('the request it answers was not signed');
-    const timestampMs = Number(timestamp);
+    const key = this.#serverKey(keyId, answer);
+    const response = { method, nonce, timestampMs: Number(timestamp) };
+    const good =
+      mac !== undefined && macKey !== undefined
+        ? isMacOf(mac, responseMacBytes({ ...response, keyId: macKey.id }), macKey.secret)
+        : verifyBytes(responseBytes({ ...response, keyId, agreement }), key.key, proof);
+    if (!good) throw unproven('the signature of its response is wrong');
+  }
+
+  /** The key that the server has signed with, now or when a key for MACs was agreed, if it is good still. */
+  #serverKey(keyId: string, { method, nowMs }: Answer): PublicKey {
     let key;
     try {
       key = currentKey(this.#keys, keyId, nowMs);
@@ -36,8 +64,7 @@ export class ResponseVerifier {
     }
     if (!serverRoles(method).some((role) => key.roles.has(role)))
       throw unproven(`its key ${key.id} is not a server's`);
-    if (!verifyBytes(responseBytes({ keyId, method, nonce, timestampMs }), key.key, signature))
-      throw unproven('the signature of its response is wrong');
+    return key;
   }
 }
 

@@ -1,23 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import { systemClock } from '@cabstand/core';
 import type { CabstandError, Clock, Principal } from '@cabstand/core';
 import type { IncomingRequest, OutgoingRequest } from '@cabstand/rpc';
 import type { Metadata } from '@grpc/grpc-js';
-import {
-  ON_BEHALF_OF,
-  REQUEST_HEADERS,
-  RESPONSE_HEADERS,
-  bodyDigest,
-  requestBytes,
-  responseBytes,
-} from './canonical';
-import { ClockOffsets } from './clock-offset';
+import { REQUEST_HEADERS } from './canonical';
 import { credentialsMissing } from './failures';
-import { signBytes } from './keys';
 import type { KeySource, PrivateKey } from './keys';
-import { hasHeader, header } from './scheme';
+import { MacKeys } from './mac-keys';
+import type { MacKeyOptions } from './mac-keys';
+import { hasHeader } from './scheme';
 import type { SchemeAuthorizer } from './scheme';
-import { ResponseVerifier } from './signature-response';
+import { ResponseSigner } from './signature-answer';
+import { SigningCaller } from './signature-caller';
 import { RequestVerifier } from './signature-request';
 import type { RequestVerifierOptions } from './signature-request';
 
@@ -25,62 +18,54 @@ export interface SignatureAuthorizerOptions {
   /** One's own key: signs requests (client side) and responses (server side). */
   readonly key?: PrivateKey;
   /** Server side: how requests are checked. Without it every incoming request is refused. */
-  readonly verify?: RequestVerifierOptions;
+  readonly verify?: Omit<RequestVerifierOptions, 'macs'>;
   /** Client side: keys of servers; their responses must then be signed. Default: not checked. */
   readonly serverKeys?: KeySource;
+  /**
+   * Keys for MACs: agreed under a signature, they prove the calls after it. `false`: every call is signed, and
+   * nothing else is taken. A server needs its own `key` for it. Default: as `MacKeyOptions` says.
+   */
+  readonly macs?: MacKeyOptions | false;
   readonly clock?: Clock;
 }
 
 /**
- * Signs every request with Ed25519 and checks such signatures. The signature binds method, audience,
- * time, nonce and the raw request bytes; see docs/authentication.md.
+ * Signs requests with Ed25519 and checks such signatures; where both sides know how, most calls have a MAC
+ * instead, by a key that was agreed under a signature. Either binds method, audience, time, nonce and the raw
+ * request bytes; see docs/authentication.md.
  */
 export class SignatureAuthorizer implements SchemeAuthorizer {
   readonly scheme = 'request signature';
-  readonly #clock: Clock;
-  readonly #key: PrivateKey | undefined;
+  readonly #caller: SigningCaller | undefined;
   readonly #requests: RequestVerifier | undefined;
-  readonly #responses: ResponseVerifier | undefined;
-  readonly #offsets: ClockOffsets;
-  /** Nonces of requests whose responses are still to be checked. */
-  readonly #sent = new WeakMap<OutgoingRequest, string>();
+  readonly #responses: ResponseSigner | undefined;
 
-  constructor(options: SignatureAuthorizerOptions) {
-    this.#clock = options.clock ?? systemClock;
-    this.#key = options.key;
-    this.#offsets = new ClockOffsets(this.#clock);
-    this.#requests =
-      options.verify === undefined
-        ? undefined
-        : new RequestVerifier({ clock: this.#clock, ...options.verify });
-    this.#responses =
-      options.serverKeys === undefined ? undefined : new ResponseVerifier(options.serverKeys);
+  constructor({ key, verify, serverKeys, macs, ...options }: SignatureAuthorizerOptions) {
+    const { clock = systemClock } = options;
+    const wanted = macs !== false && macs?.lifetimeMs !== 0;
+    const macKeys =
+      wanted && key !== undefined && verify !== undefined
+        ? new MacKeys(key.id, clock, macs)
+        : undefined;
+    const requests =
+      verify === undefined ? undefined : new RequestVerifier({ clock, ...verify, macs: macKeys });
+    this.#requests = requests;
+    if (key === undefined) return;
+    this.#caller = new SigningCaller(key, clock, serverKeys, wanted);
+    const taken = (request: IncomingRequest) => requests?.taken(request);
+    this.#responses = new ResponseSigner({ key, clock, macs: macKeys, taken });
   }
 
   recognizes(metadata: Metadata): boolean {
-    return hasHeader(metadata, REQUEST_HEADERS.signature);
+    return (
+      hasHeader(metadata, REQUEST_HEADERS.signature) || hasHeader(metadata, REQUEST_HEADERS.mac)
+    );
   }
 
   async signRequest(request: OutgoingRequest): Promise<Readonly<Record<string, string>>> {
-    const key = this.#key;
-    if (key === undefined) throw credentialsMissing('no key is configured to sign requests with');
-    // Before the time is read: a large body takes a while.
-    const body = await bodyDigest(request.body);
-    const audience = request.audience.toLowerCase();
-    const timestampMs = this.#offsets.now(audience);
-    const nonce = randomBytes(16).toString('base64url');
-    if (this.#responses !== undefined) this.#sent.set(request, nonce);
-    const { method, onBehalfOf } = request;
-    const keyId = key.id;
-    const bytes = requestBytes({ keyId, method, audience, timestampMs, nonce, body, onBehalfOf });
-    return {
-      ...(onBehalfOf === undefined ? {} : { [ON_BEHALF_OF]: onBehalfOf }),
-      [REQUEST_HEADERS.keyId]: keyId,
-      [REQUEST_HEADERS.audience]: audience,
-      [REQUEST_HEADERS.timestamp]: String(timestampMs),
-      [REQUEST_HEADERS.nonce]: nonce,
-      [REQUEST_HEADERS.signature]: signBytes(bytes, key.key),
-    };
+    if (this.#caller === undefined)
+      throw credentialsMissing('no key is configured to sign requests with');
+    return this.#caller.sign(request);
   }
 
   async validateRequest(request: IncomingRequest): Promise<Principal> {
@@ -90,27 +75,15 @@ export class SignatureAuthorizer implements SchemeAuthorizer {
   }
 
   signResponse(request: IncomingRequest): Promise<Readonly<Record<string, string>>> {
-    const key = this.#key;
-    const nonce = header(request.metadata, REQUEST_HEADERS.nonce);
-    if (key === undefined || nonce === undefined) return Promise.resolve({});
-    const timestampMs = this.#clock.now();
-    const bytes = responseBytes({ keyId: key.id, method: request.method, nonce, timestampMs });
-    return Promise.resolve({
-      [RESPONSE_HEADERS.keyId]: key.id,
-      [RESPONSE_HEADERS.timestamp]: String(timestampMs),
-      [RESPONSE_HEADERS.signature]: signBytes(bytes, key.key),
-    });
+    return Promise.resolve(this.#responses?.sign(request) ?? {});
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- throws must become rejections
   async validateResponse(request: OutgoingRequest, headers: Metadata): Promise<void> {
-    if (this.#responses === undefined) return;
-    const nowMs = this.#offsets.now(request.audience.toLowerCase());
-    this.#responses.verify(request.method, this.#sent.get(request), headers, nowMs);
+    this.#caller?.check(request, headers);
   }
 
-  refresh(error: CabstandError): Promise<boolean> {
-    // The server repeats the audience it was called by.
-    return Promise.resolve(this.#offsets.learn(error, error.metadata['audience'] ?? ''));
+  refresh(error: CabstandError, request?: OutgoingRequest): Promise<boolean> {
+    return Promise.resolve(this.#caller?.refresh(error, request) ?? false);
   }
 }

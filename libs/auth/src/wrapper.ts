@@ -31,7 +31,7 @@ export abstract class AuthorizerWrapper implements Authorizer {
     return this.#inner.validateResponse(request, headers);
   }
 
-  async refresh(error: CabstandError): Promise<boolean> {
-    return (await this.#inner.refresh?.(error)) ?? false;
+  async refresh(error: CabstandError, request?: OutgoingRequest): Promise<boolean> {
+    return (await this.#inner.refresh?.(error, request)) ?? false;
   }
 }

@@ -17,9 +17,14 @@ export interface KeyFileOptions {
   readonly servers?: string;
   /** `sign` each call, or send short-lived `token`s that the key makes, one for each server. Default `sign`. */
   readonly as?: 'sign' | 'token';
+  /**
+   * After signed calls, prove the next ones to the same server by a key for MACs that was agreed under a signature: that
+   * costs less. `false`: sign each. Default `true`.
+   */
+  readonly macKeys?: boolean;
 }
 
-const NAMES = { servers: true, as: true } satisfies NamesOf<KeyFileOptions>;
+const NAMES = { servers: true, as: true, macKeys: true } satisfies NamesOf<KeyFileOptions>;
 
 /**
  * Signs with the private key in a file, as `cabstand keys` makes them.
@@ -34,6 +39,7 @@ export function keyFile(path: string, options: KeyFileOptions = {}): Authorizer 
   return new SignatureAuthorizer({
     key,
     ...(options.servers === undefined ? {} : { serverKeys: new FileKeySet(options.servers) }),
+    ...(options.macKeys === false ? { macs: false as const } : {}),
   });
 }
 

@@ -22,6 +22,11 @@ export interface OutgoingRequest {
   readonly body: Uint8Array | undefined;
   /** The principal that a gateway speaks for; undefined for one's own calls. */
   readonly onBehalfOf?: string | undefined;
+  /**
+   * Whoever answers may know nothing of the calls before: there is no connection yet that this one could go over, or it
+   * was refused and is made again.
+   */
+  readonly afresh?: boolean | undefined;
 }
 
 /**
@@ -57,9 +62,10 @@ export interface Authorizer {
   validateResponse(request: OutgoingRequest, headers: Metadata): Promise<void>;
   /**
    * Called once when a call failed with class `auth`: renew credentials, correct the clock by the
-   * server's time. True if trying again can help.
+   * server's time. True if trying again can help. Once more where it is MAC_KEY_UNKNOWN, which says nothing
+   * of the key that signs. `request` is the one that was refused.
    */
-  refresh?(error: CabstandError): Promise<boolean>;
+  refresh?(error: CabstandError, request?: OutgoingRequest): Promise<boolean>;
 }
 
 /** A call on the server, as handlers see it. */

@@ -75,6 +75,7 @@ Reason = Literal[
     "CREDENTIALS_REPLAYED",
     "CREDENTIALS_AUDIENCE",
     "KEY_UNKNOWN",
+    "MAC_KEY_UNKNOWN",
     "CLOCK_SKEW",
     "PERMISSION_DENIED",
     "NOT_SESSION_OWNER",
@@ -470,6 +471,12 @@ REASONS: Final[Mapping[Reason, ReasonRow]] = {
         code="UNAUTHENTICATED",
         error_class="auth",
         meaning="a key that the server does not have, or a wrong signature",
+        metadata=("key_id",),
+    ),
+    "MAC_KEY_UNKNOWN": ReasonRow(
+        code="UNAUTHENTICATED",
+        error_class="auth",
+        meaning="no such key for MACs (any more), or a wrong MAC: sign the call",
         metadata=("key_id",),
     ),
     "CLOCK_SKEW": ReasonRow(

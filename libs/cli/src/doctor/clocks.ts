@@ -44,9 +44,9 @@ export class ServerClocks {
         const [text] = headers.get(RESPONSE_HEADERS.timestamp);
         this.#note(request.audience, Number(text ?? NaN), sent.get(request) ?? NaN, receivedMs);
       },
-      refresh: async (error) => {
+      refresh: async (error, request) => {
         this.#noteRefusal(error);
-        return (await inner.refresh?.(error)) ?? false;
+        return (await inner.refresh?.(error, request)) ?? false;
       },
       validateRequest: (request) => inner.validateRequest(request),
       signResponse: (request) => inner.signResponse(request),

@@ -1,7 +1,8 @@
 import { CabstandError, FakeClock } from '@cabstand/core';
+import type { Reason } from '@cabstand/core';
 import { deferred, proxy, rig, trusting } from '../rpc.fixture';
 import { HosterService, RpcClient, RpcClientPool } from '../index';
-import type { Authorizer, HosterHandlers } from '../index';
+import type { Authorizer, HosterHandlers, OutgoingRequest } from '../index';
 
 const echo: HosterHandlers = {
   rpc_info: () => ({ version: '1' }),
@@ -145,6 +146,77 @@ describe('credentials', () => {
       reason: 'KEY_UNKNOWN',
     });
     expect(refreshed()).toBe(1);
+  });
+
+  /** Refuses with these reasons, one after another, then lets in. */
+  function refusing(...reasons: Reason[]) {
+    const asked: { reason: string; same: boolean }[] = [];
+    const afresh: (boolean | undefined)[] = [];
+    const left = [...reasons];
+    let signed: OutgoingRequest | undefined;
+    const server: Authorizer = {
+      ...trusting,
+      validateRequest: (request) => {
+        const reason = left.shift();
+        return reason === undefined
+          ? trusting.validateRequest(request)
+          : Promise.reject(new CabstandError(reason, 'refused'));
+      },
+    };
+    const client: Authorizer = {
+      ...trusting,
+      signRequest: (request) => {
+        signed = request;
+        afresh.push(request.afresh);
+        return Promise.resolve({});
+      },
+      refresh: ({ reason }, request) => {
+        asked.push({ reason, same: request !== undefined && request === signed });
+        return Promise.resolve(true);
+      },
+    };
+    return { server, client, asked, afresh };
+  }
+
+  test.each<[Reason[], string]>([
+    [['MAC_KEY_UNKNOWN'], 'ok'],
+    [['MAC_KEY_UNKNOWN', 'CLOCK_SKEW'], 'ok'],
+    [['CLOCK_SKEW', 'MAC_KEY_UNKNOWN'], 'ok'],
+    [['MAC_KEY_UNKNOWN', 'MAC_KEY_UNKNOWN', 'MAC_KEY_UNKNOWN'], 'MAC_KEY_UNKNOWN'],
+    [['MAC_KEY_UNKNOWN', 'CLOCK_SKEW', 'CLOCK_SKEW'], 'CLOCK_SKEW'],
+    [['CLOCK_SKEW', 'CLOCK_SKEW'], 'CLOCK_SKEW'],
+  ])('an unknown key for MACs costs no try that others need: %j', async (reasons, outcome) => {
+    const { server, client: authorizer, asked } = refusing(...reasons);
+    await using it = await rig(echo, { server: { authorizer: server }, client: { authorizer } });
+    const call = it.client.bidi(HosterService.rpc_session_stream);
+    for (let i = 0; i < 3; i++) await call.send({ ack: { position: i } });
+    call.end();
+    const seen: (number | undefined)[] = [];
+    const read = async (): Promise<string> => {
+      for await (const { record } of call.responses) seen.push(record?.position);
+      return 'ok';
+    };
+    const ended = await read().catch((error: unknown) => CabstandError.from(error).reason);
+    expect(ended).toBe(outcome);
+    expect(seen).toEqual(outcome === 'ok' ? [0, 1, 2] : []);
+    expect(asked.every(({ same }) => same)).toBe(true);
+    expect(asked.length).toBeLessThan(3);
+  });
+
+  test('whoever signs is told that there is no connection yet, and that a call is made again', async () => {
+    const { server, client: authorizer, afresh } = refusing();
+    await using it = await rig(echo, { server: { authorizer: server }, client: { authorizer } });
+    const info = () => it.client.unary(HosterService.rpc_info, {});
+    await info();
+    await info();
+    expect(afresh).toEqual([true, false]);
+    const second = refusing('MAC_KEY_UNKNOWN', 'CLOCK_SKEW');
+    await using other = await rig(echo, {
+      ...{ server: { authorizer: second.server }, client: { authorizer: second.client } },
+    });
+    await other.client.unary(HosterService.rpc_info, {});
+    await other.client.unary(HosterService.rpc_info, {});
+    expect(second.afresh).toEqual([true, true, true, false]);
   });
 
   test('the signed bytes are the sent bytes', async () => {

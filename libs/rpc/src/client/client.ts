@@ -38,6 +38,7 @@ export class RpcClient {
       settings,
       clock,
       channel: () => this.#connectable(),
+      connected: () => this.#channel.getConnectivityState(false) === connectivityState.READY,
       enter: (cancel) => this.#enter(cancel),
     };
   }

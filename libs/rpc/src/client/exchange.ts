@@ -25,6 +25,8 @@ export interface Endpoint {
   readonly address: string;
   /** For one more call. */
   readonly channel: () => ChannelInterface;
+  /** Whether there is a connection for one more call. */
+  readonly connected: () => boolean;
   readonly settings: RpcClientSettings;
   readonly clock: Clock;
   /** Counts a call in; answers how to count it out. `cancel` ends it when the client is closed. */
@@ -56,7 +58,7 @@ type State =
 /** One call on the wire: signed, proven, bounded in time, tried again once with renewed credentials. */
 export class Exchange {
   readonly #endpoint: Endpoint;
-  readonly #request: OutgoingRequest;
+  #request: OutgoingRequest;
   readonly #options: CallOptions;
   readonly #listener: ExchangeListener;
   readonly #body: Buffer | undefined;
@@ -65,7 +67,8 @@ export class Exchange {
   #state: State = { kind: 'opening' };
   #call: GrpcCall | undefined;
   #connecting: Timer | undefined;
-  #refreshed = false;
+  /** Answered by trying again, once each: a key for MACs that is not known, and all else about credentials. */
+  readonly #refreshed = { macKey: false, other: false };
   #leave: (() => void) | undefined;
   #outgoing: { readonly bytes: Buffer; readonly sent: () => void } | undefined;
   #halfClosed = false;
@@ -144,6 +147,9 @@ export class Exchange {
       for (const [name, value] of Object.entries(this.#options.headers ?? {}))
         metadata.set(name, value);
       if (authorizer !== undefined) {
+        const { macKey, other } = this.#refreshed;
+        const afresh = macKey || other || !this.#endpoint.connected();
+        this.#request = { ...this.#request, afresh };
         const headers = await authorizer.signRequest(this.#request);
         for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
       }
@@ -240,7 +246,6 @@ export class Exchange {
     }
     switch (this.#state.kind) {
       case 'opening':
-        // Headers and trailers came as one.
         this.#prove(status.metadata);
         this.#afterProof(status);
         return;
@@ -288,13 +293,15 @@ export class Exchange {
   #onFailure(error: CabstandError): void {
     const { authorizer } = this.#endpoint.settings;
     const early = this.#state.kind === 'opening' || this.#state.kind === 'proving';
-    if (error.class !== 'auth' || !early || this.#refreshed || authorizer?.refresh === undefined) {
+    const about = error.reason === 'MAC_KEY_UNKNOWN' ? 'macKey' : 'other';
+    const again = error.class === 'auth' && early && !this.#refreshed[about];
+    if (!again || authorizer?.refresh === undefined) {
       this.#end(error);
       return;
     }
-    this.#refreshed = true;
+    this.#refreshed[about] = true;
     this.#call = undefined;
-    authorizer.refresh(error).then(
+    authorizer.refresh(error, this.#request).then(
       (renewed) => {
         if (this.over) return;
         if (!renewed) this.#end(error);
