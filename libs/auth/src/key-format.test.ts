@@ -1,9 +1,9 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { checkKeySet } from './key-format';
 import { failure } from './keys.fixture';
 import { parseKeySet } from './keys';
 
-const { x } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
+/** https://www.rfc-editor.org/rfc/rfc8037#appendix-A.2 */
+const x = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo';
 const entry = { kty: 'OKP', crv: 'Ed25519', x, kid: 'a-1', principal: 'a', roles: ['client'] };
 const parse = (changes: object) => parseKeySet({ keys: [{ ...entry, ...changes }] }, 'keys.json');
 
