@@ -226,6 +226,18 @@ test('a model whose engine crashes by the C API of ONNX Runtime is served by its
   await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
 });
 
+test('on a GPU a model that is refused by the C API is tried by the binding', async () => {
+  const { supervisor, logged } = supervise('wrong-by-api', {}, ['cuda', 'cpu']);
+  await expect(supervisor.start(false)).resolves.toMatchObject({ provider: 'cuda' });
+  expect(logged).toContainEqual(expect.stringContaining('the model computed something else'));
+  await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
+});
+
+test('on the CPU it is not: both compute the same', async () => {
+  const { supervisor } = supervise('wrong-by-api');
+  await expect(supervisor.start(false)).rejects.toMatchObject({ reason: 'VERIFICATION_FAILED' });
+});
+
 test('a model whose engine dies of golden data is not', async () => {
   const { supervisor } = supervise('dies-of-trials');
   await expect(supervisor.start(false)).rejects.toMatchObject({ reason: 'ENGINE_CRASHED' });

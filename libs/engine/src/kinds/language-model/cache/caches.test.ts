@@ -1,5 +1,10 @@
 import fc from 'fast-check';
 import type { CacheLayout } from '@cabstand/model';
+import type { BlockMemory } from '../../../graphs/state-memory';
+import { IDENTITY } from '../../../graphs/identity';
+import { deviceRuntime } from '../../../native/device-runtime';
+import { DeviceSession } from '../../../native/device-session';
+import { HOST_BLOCKS } from '../../../state/host-blocks';
 import { Caches } from './caches';
 import type { Occupant } from './cohort';
 import { bytesPerToken } from './columns';
@@ -12,6 +17,8 @@ const layout: CacheLayout = {
     { past: 'c', present: 'd', heads: 1, size: 2 },
   ],
 };
+
+let memory: BlockMemory = HOST_BLOCKS;
 
 interface Sequence extends Occupant {
   readonly id: number;
@@ -29,7 +36,7 @@ function compute(sequence: Sequence, count: number): void {
     const array = new Float32Array(heads * count * size);
     for (let at = 0; at < array.length; at += 1)
       array[at] = values[Math.floor(at / size) % count] ?? 0;
-    const place = { array, offset: 0, capacity: count, column: 0 };
+    const place = { block: array, offset: 0, capacity: count, column: 0 };
     buffer.write(tensor, slot.row, slot.length, place, count);
   });
   slot.length += count;
@@ -40,14 +47,19 @@ function check({ slot, expected }: Sequence): void {
   if (slot === undefined) throw new Error('no row');
   const { cohort, row, length } = slot;
   expect(length).toBe(expected.length);
-  const { arrays } = cohort.buffer.read(row, 0, length);
+  const columns = cohort.buffer.read(row, 0, length);
   layout.tensors.forEach(({ heads, size }, tensor) => {
     const wanted = Array.from(
       { length: heads * length * size },
       (_, at) => expected[Math.floor(at / size) % length],
     );
-    expect([...(arrays[tensor] ?? [])]).toEqual(wanted);
+    const got = new Float32Array(wanted.length);
+    const whole = { offset: 0, pitch: got.length };
+    const block = columns.blocks[tensor] ?? got;
+    memory.copy({ block: got, ...whole }, { block, ...whole }, got.length, 1);
+    expect([...got]).toEqual(wanted);
   });
+  cohort.buffer.forget(columns);
 }
 
 const operation = fc.oneof(
@@ -56,6 +68,19 @@ const operation = fc.oneof(
   fc.record({ type: fc.constant('step' as const), which: fc.nat(), mask: fc.nat() }),
 );
 
+describe.each(['arrays', 'the memory of a device'] as const)('in %s', (where) => {
+  let session: DeviceSession | undefined;
+  beforeAll(async () => {
+    memory = HOST_BLOCKS;
+    if (where === 'arrays') return;
+    const found = await deviceRuntime('cpu');
+    if (!found.works) throw new Error(found.why);
+    const { runtime, device } = found.on;
+    session = await DeviceSession.open(runtime, device, '', { threads: 1 }, IDENTITY);
+    memory = session.memory.blocks;
+  });
+  afterAll(() => session?.release());
+
 test('columns follow their sequences through joins, leaves, growth, and steps of some of them', () => {
   fc.assert(
     fc.property(
@@ -63,7 +88,7 @@ test('columns follow their sequences through joins, leaves, growth, and steps of
       fc.integer({ min: 1, max: 6 }),
       fc.constantFrom(Infinity, 6000 * bytesPerToken(layout)),
       (operations, maxRows, maxBytes) => {
-        const caches = new Caches(layout, { maxRows, maxBytes });
+        const caches = new Caches(layout, { maxRows, maxBytes }, memory);
         const all: Sequence[] = [];
         let next = 0;
         for (const op of operations) {
@@ -98,6 +123,7 @@ test('columns follow their sequences through joins, leaves, growth, and steps of
         all.forEach((sequence) => caches.drop(sequence));
         caches.tidy();
         expect(caches.bytes).toBe(0);
+        expect(session?.heap.live ?? 0).toBe(0);
       },
     ),
     { numRuns: 60 },
@@ -105,7 +131,7 @@ test('columns follow their sequences through joins, leaves, growth, and steps of
 });
 
 test('rows of much the same length share a buffer, and one that is far longer has its own', () => {
-  const caches = new Caches(layout, { maxRows: 16, maxBytes: Infinity });
+  const caches = new Caches(layout, { maxRows: 16, maxBytes: Infinity }, memory);
   const begin = (tokens: number): Sequence => {
     const sequence: Sequence = { id: tokens, slot: undefined, expected: [] };
     caches.begin(sequence, tokens);
@@ -140,21 +166,23 @@ test('bytes that are told are those that the process holds', () => {
     dtype: 'float32',
     tensors: Array.from({ length: 8 }, () => ({ past: 'a', present: 'b', heads: 8, size: 64 })),
   };
-  const caches = new Caches(wide, { maxRows: 16, maxBytes: Infinity });
+  const caches = new Caches(wide, { maxRows: 16, maxBytes: Infinity }, memory);
   global.gc?.();
-  const before = process.memoryUsage().arrayBuffers;
+  const held = (): number => session?.heap.bytes ?? process.memoryUsage().arrayBuffers;
+  const before = held();
   const all = Array.from({ length: 8 }, (): Occupant => ({ slot: undefined }));
   for (const occupant of all) {
     caches.begin(occupant, 300);
     if (occupant.slot !== undefined) occupant.slot.length = 300;
   }
-  const held = process.memoryUsage().arrayBuffers - before;
-  expect(held / caches.bytes).toBeGreaterThan(0.9);
-  expect(held / caches.bytes).toBeLessThan(1.1);
+  const more = held() - before;
+  expect(more / caches.bytes).toBeGreaterThan(0.9);
+  expect(more / caches.bytes).toBeLessThan(1.1);
+  for (const occupant of all) caches.drop(occupant);
 });
 
 test('what an owner has computed is begun with again, and nothing of another owner', () => {
-  const caches = new Caches(layout, { maxRows: 4, maxBytes: Infinity });
+  const caches = new Caches(layout, { maxRows: 4, maxBytes: Infinity }, memory);
   const tokens = Array.from({ length: 200 }, (_, at) => at);
   const first: Sequence = { id: 1, slot: undefined, expected: [] };
   caches.begin(first, 200);
@@ -188,4 +216,5 @@ test('what an owner has computed is begun with again, and nothing of another own
   while (caches.store.evict());
   expect(caches.store.bytes).toBe(0);
   expect(again('alice', tokens, first)).toBe(0);
+});
 });
