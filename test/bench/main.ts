@@ -36,7 +36,7 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   lm          tokens a second of a language model beside a bare loop, and answers beside long prompts
   lm-memory   what 1,000 conversations with a language model leave behind, and bytes of caches as announced and held
   gpu         a machine with a GPU: bundled models against golden data, and what is served over raw loops on it, with
-              state that stays there (10 minutes; --provider cpu rehearses it where there is none)
+              state that stays there (10 minutes, at most 5 pairs; --provider cpu rehearses it where there is none)
   fleet       what thousands of simulated hosters cost their router, and hand-outs beside them (--nodes 10000)
   sizes       what services hold in memory for each session, client and hoster
   stampede    a hoster dies under 200 clients: time until all their streams flow again

@@ -53,7 +53,9 @@ export async function besideRaw(
     const figures = await servedRound(
       {
         ...{ routers: subnet.routerAddresses, auth: subnet.authConfig('client') },
-        ...{ model, input, frame: raw.frame, sessions, turn, warmSeconds: 0.7, seconds },
+        ...{ model, input, frame: raw.frame, sessions, turn, seconds },
+        // Many sessions send their first turns before any of them is computed.
+        warmSeconds: 1 + sessions / 100,
       },
       subnet.hosters[0]?.child.pid ?? 0,
     );

@@ -104,10 +104,7 @@ const heapOf = (bench: Bench): DeviceSession['heap'] => (bench.sessions[0] as De
 test('through any series of batches, snapshots, resumptions and failures; nothing is left', async () => {
   const both = await benches();
   const [, device] = both;
-  expect(both.map(({ sessions: [session] }) => session?.calledBy)).toEqual([
-    'c-api',
-    'io-binding',
-  ]);
+  expect(both.map(({ sessions: [session] }) => session?.calledBy)).toEqual(['c-api', 'io-binding']);
   let joint = 0;
   device.stepper.tap = () => (joint += 1);
   let resumed = 0;

@@ -36,12 +36,12 @@ export class DeviceBlocks implements BlockMemory {
   }
 
   view(block: Block, dtype: DType, offset: number, dims: readonly number[]): Tensor {
-    const { held } = block as DeviceBlock;
+    const { held } = here(block);
     return this.#heap.view(held, dtype, offset * DTYPES[dtype].bytes, dims).asTensor;
   }
 
   release(block: Block): void {
-    (block as DeviceBlock).held.release();
+    here(block).held.release();
   }
 }
 
@@ -51,15 +51,18 @@ class DeviceBlock implements StateElsewhere {
   constructor(readonly held: DeviceTensor) {}
 }
 
-const isHere = (block: Block): block is NumericArray => !('elsewhere' in block);
+function here(block: Block): DeviceBlock {
+  if (block instanceof DeviceBlock) return block;
+  throw new TypeError('a block of another memory');
+}
+
+const isArray = (block: Block): block is NumericArray => !('elsewhere' in block);
 
 function bytesOf(block: Block): number {
-  return isHere(block)
-    ? block.BYTES_PER_ELEMENT
-    : DTYPES[(block as DeviceBlock).held.type].bytes;
+  return isArray(block) ? block.BYTES_PER_ELEMENT : DTYPES[here(block).held.type].bytes;
 }
 
 function addressOf(block: Block): Pointer {
-  if (!isHere(block)) return (block as DeviceBlock).held.place.at;
+  if (!isArray(block)) return here(block).held.place.at;
   return block.byteLength === 0 ? NOBODY : address(block);
 }

@@ -47,6 +47,8 @@ async function open(provider: Device['provider']): Promise<FoundDevice> {
   for (const tensor of [x, y]) tensor.release();
   await session.release();
   if (there !== 0.5 || back !== 0.25)
-    throw new Error(`a graph that gives 0.5 and 0.25 back gave ${String(there)} and ${String(back)}`);
+    throw new Error(
+      `a graph that gives 0.5 and 0.25 back gave ${String(there)} and ${String(back)}`,
+    );
   return { works: true, on: { runtime, device } };
 }

@@ -26,6 +26,11 @@ const [ARENA, DEFAULT_MEMORY, FIRST_DEVICE] = [1, 0, 0];
 /** An output, and where it is wanted; null: in a new tensor. */
 type Wanted = readonly [name: string, tensor: Tensor | null];
 
+interface Used {
+  readonly feeds: Tensors;
+  readonly wanted: readonly Wanted[];
+}
+
 export class DeviceSession implements GraphSession {
   readonly calledBy = 'io-binding';
   readonly inputMetadata: readonly Metadata[];
@@ -46,7 +51,7 @@ export class DeviceSession implements GraphSession {
   #session: Pointer;
   #expectedMs: number;
   /** By the run in progress: what lies in another tensor's memory would not keep that. */
-  #used: unknown;
+  #used: Used | undefined;
   /** The run in progress: never rejects. */
   #running: Promise<void> | undefined;
 
@@ -63,9 +68,7 @@ export class DeviceSession implements GraphSession {
     for (const { name } of [...this.inputMetadata, ...this.outputMetadata])
       this.#names.set(name, text(name));
     const memoryOf = (name: string): Pointer =>
-      library.made((out) =>
-        functions.memoryInfo(name, ARENA, FIRST_DEVICE, DEFAULT_MEMORY, out),
-      );
+      library.made((out) => functions.memoryInfo(name, ARENA, FIRST_DEVICE, DEFAULT_MEMORY, out));
     const heapOf = (memory: Pointer): DeviceHeap =>
       new DeviceHeap(
         ...[runtime, device, memory],
@@ -118,9 +121,9 @@ export class DeviceSession implements GraphSession {
     const { functions } = library;
     if (this.#session === NOBODY) throw new Error('the graph was released');
     const begun = performance.now();
-    this.#used = [feeds, wanted];
+    this.#used = { feeds, wanted };
     try {
-      this.#bind(feeds, wanted);
+      this.#bind(this.#used);
       await this.#call();
       library.check(functions.awaitOutputs(this.#binding));
       return this.#taken(wanted);
@@ -144,7 +147,7 @@ export class DeviceSession implements GraphSession {
     functions.releaseSession(session);
   }
 
-  #bind(feeds: Tensors, wanted: readonly Wanted[]): void {
+  #bind({ feeds, wanted }: Used): void {
     const { library } = this.#runtime;
     const { functions } = library;
     this.#device.settle();

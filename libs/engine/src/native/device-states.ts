@@ -55,15 +55,15 @@ export class DeviceStates implements StateMemory {
     const [source, target] = [before.place.at, after.place.at];
     const { stay, added, height } = windowMoves(before.dims, axis, written.dims);
     const bytes = DTYPES[before.type].bytes;
-    const { copy } = this.#heap.device;
+    const { device } = this.#heap;
     const pieces = (at: bigint, { pitch, offset }: { pitch: number; offset: number }): Pieces => ({
       at: at + BigInt(offset * bytes),
       pitch: pitch * bytes,
     });
-    copy(pieces(target, stay.to), pieces(source, stay.from), stay.width * bytes, height);
+    device.copy(pieces(target, stay.to), pieces(source, stay.from), stay.width * bytes, height);
     const items = written.data as NumericArray;
     if (items.length > 0)
-      copy(
+      device.copy(
         pieces(target, added.to),
         pieces(address(items), added.from),
         added.width * bytes,
@@ -76,9 +76,15 @@ export class DeviceStates implements StateMemory {
   }
 }
 
-/** Rows of this memory are given to it only. */
-const here = (row: StateRow): DeviceRow => row as DeviceRow;
-const ours = (batch: StateBatch): DeviceBatch => batch as DeviceBatch;
+function here(row: StateRow): DeviceRow {
+  if (row instanceof DeviceRow) return row;
+  throw new TypeError('a row of another memory');
+}
+
+function ours(batch: StateBatch): DeviceBatch {
+  if (batch instanceof DeviceBatch) return batch;
+  throw new TypeError('a batch of another memory');
+}
 
 /** It has memory as long as it has a value. */
 class DeviceRow implements StateElsewhere {

@@ -36,11 +36,7 @@ export function cpuDevice(library: Library): Device {
     provide: () => undefined,
     copy: (to, from, width, height) => {
       for (let piece = 0; piece < height; piece += 1)
-        library.move(
-          to.at + BigInt(piece * to.pitch),
-          from.at + BigInt(piece * from.pitch),
-          width,
-        );
+        library.move(to.at + BigInt(piece * to.pitch), from.at + BigInt(piece * from.pitch), width);
     },
     clear: (at, bytes) => library.clear(at, bytes),
     settle: () => undefined,

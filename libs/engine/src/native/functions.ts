@@ -164,4 +164,3 @@ export const TABLE: Readonly<Record<keyof Functions, readonly [number, string, s
   updateCudaOptions: [206, 'void *', 'void *, void *, void *, size_t'],
   releaseCudaOptions: [208, 'void', 'void *'],
 };
-

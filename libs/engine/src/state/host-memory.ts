@@ -7,6 +7,7 @@ import type { BoundState } from '../graphs/bound';
 import type { StateBatch, StateMemory, StateRow } from '../graphs/state-memory';
 import { HOST_BLOCKS } from './host-blocks';
 import { appendToWindow } from './window';
+import type { WindowRows } from './window';
 
 /** The garbage collector frees what nobody has any more. */
 const NOTHING_TO_DO = (): void => undefined;
@@ -29,7 +30,8 @@ export const HOST_MEMORY: StateMemory = {
   },
   read: (row: StateRow): NumericArray => row as NumericArray,
   append: (from: StateBatch, to: StateBatch, axis: number, written: Tensor): void => {
-    appendToWindow(from as BatchTensor, to as BatchTensor, axis, written);
+    // They are this memory's own.
+    appendToWindow(from as StateBatch & WindowRows, to as StateBatch & WindowRows, axis, written);
   },
   release: NOTHING_TO_DO,
 };

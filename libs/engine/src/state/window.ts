@@ -3,8 +3,13 @@ import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import { elementCount } from '@cabstand/tensor';
 import type { NumericArray } from '@cabstand/tensor';
-import type { BatchTensor } from '../graphs/batch-tensor';
 import { copyAt, slice } from '../graphs/batch-tensor';
+
+/** All rows of a window, in an array. */
+export interface WindowRows {
+  readonly array: NumericArray;
+  readonly tensor: OrtTensor;
+}
 
 /** Equal pieces of elements: where the first begins, and how far apart they are. */
 interface Stretch {
@@ -70,8 +75,8 @@ export function windowMoves(
  * @throws CabstandError MODEL_FAILED where the shapes differ at another axis.
  */
 export function appendToWindow(
-  from: BatchTensor,
-  to: BatchTensor,
+  from: WindowRows,
+  to: WindowRows,
   axis: number,
   written: OrtTensor,
 ): void {
