@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadManifest } from '@cabstand/model';
-import type { CallBy } from '../frames/types';
 import type { GraphSession } from './graph-session';
 import { bindManifest } from './bind';
+import type { SessionOptions } from './binding';
 import type { BoundModel } from './bound';
 import { createSession } from './session';
 
@@ -18,7 +18,7 @@ export interface MadeModel {
 export async function makeModel(
   bytes: Buffer,
   manifest: string,
-  runtime: CallBy = 'auto',
+  how: Partial<SessionOptions> = {},
 ): Promise<MadeModel> {
   const root = mkdtempSync(join(tmpdir(), 'cabstand-model-'));
   try {
@@ -30,7 +30,7 @@ export async function makeModel(
     const session = await createSession(join(folder, '1', 'm.onnx'), {
       provider: 'cpu',
       threads: 1,
-      runtime,
+      ...how,
     });
     const { inputMetadata: inputs, outputMetadata: outputs } = session;
     return { model: bindManifest(loaded, [{ inputs, outputs }]), sessions: [session] };

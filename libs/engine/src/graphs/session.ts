@@ -25,7 +25,10 @@ export async function createSession(
 ): Promise<GraphSession> {
   const session =
     (await openOnDevice(file, options, bytes)) ?? (await openNative(file, options, bytes));
-  return session ?? new BindingSession(await openBinding(file, options, {}, bytes));
+  if (session !== undefined) return session;
+  const binding = new BindingSession(await openBinding(file, options, {}, bytes));
+  await sayWhyNot(options);
+  return binding;
 }
 
 /** What graphs are run with by ONNX Runtime's C API; undefined where they are the binding's. */
@@ -36,6 +39,17 @@ async function nativeFor({
   if (runtime !== 'auto' || provider !== 'cpu') return undefined;
   const found = await nativeRuntime();
   return found.works ? found.runtime : undefined;
+}
+
+let isSaid = false;
+
+/** Said once: whoever has a GPU is to know that states and caches do not stay on it. */
+async function sayWhyNot({ provider, runtime = 'auto' }: SessionOptions): Promise<void> {
+  if (isSaid || provider !== 'cuda' || runtime === 'binding') return;
+  const found = await deviceRuntime(provider);
+  if (found.works) return;
+  isSaid = true;
+  process.stderr.write(`engine: state does not stay on the device: ${found.why}\n`);
 }
 
 /** Whether graphs are run by ONNX Runtime's C API: outputs are written where they are wanted. */

@@ -96,7 +96,7 @@ const inputs = (seed: number, pick: number): Tensor[] => [
 ];
 
 async function benches(): Promise<[Bench, Bench]> {
-  return [await Bench.of(...MODEL), await Bench.of(...MODEL, 'io-binding')];
+  return [await Bench.of(...MODEL), await Bench.of(...MODEL, { runtime: 'io-binding' })];
 }
 
 const heapOf = (bench: Bench): DeviceSession['heap'] => (bench.sessions[0] as DeviceSession).heap;

@@ -56,7 +56,7 @@ const index = (...values: number[]): Tensor =>
 
 describe.each(['auto', 'io-binding'] as const)('called by %s', (runtime) => {
   test('a window takes as many items as were written, alone or together, and gives them to the next step', async () => {
-    const bench = await Bench.of(...PICKS, runtime);
+    const bench = await Bench.of(...PICKS, { runtime });
     const [a, b] = [bench.open(), bench.open()];
     expect(await bench.step(bench.begin(a, 0, index(0, 1)))).toEqual([
       { picked: { shape: [1, 2], values: [1, 10] }, sum: { shape: [1], values: [21] } },
@@ -77,7 +77,7 @@ describe.each(['auto', 'io-binding'] as const)('called by %s', (runtime) => {
   });
 
   test('the row that a run fails for ends alone, with the window that it had; the split is counted', async () => {
-    const bench = await Bench.of(...PICKS, runtime);
+    const bench = await Bench.of(...PICKS, { runtime });
     const runs: unknown[] = [];
     bench.stepper.tap = (run) => runs.push(run);
     const [a, b] = [bench.open(), bench.open()];
@@ -96,7 +96,7 @@ describe.each(['auto', 'io-binding'] as const)('called by %s', (runtime) => {
   });
 
   test('what is joint is seen before the state moves on: the rows, what was fed and what came out', async () => {
-    const bench = await Bench.of(...PICKS, runtime);
+    const bench = await Bench.of(...PICKS, { runtime });
     const [a, b] = [bench.open(), bench.open()];
     const seen: unknown[] = [];
     bench.stepper.tap = ({ callers, feeds, results, graph }: JointRun) =>
@@ -119,7 +119,7 @@ describe.each(['auto', 'io-binding'] as const)('called by %s', (runtime) => {
   });
 
   test('the most rows of a run can be changed while it serves', async () => {
-    const bench = await Bench.of(...PICKS, runtime);
+    const bench = await Bench.of(...PICKS, { runtime });
     const scheduler = new Scheduler(bench.stepper);
     const ready = [1, 2, 3].map(() => bench.begin(bench.open(), 0, index(0)));
     expect(scheduler.next(ready)).toHaveLength(3);

@@ -3,8 +3,8 @@ import { arrayOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { decodeFrame } from '../frames/codec';
 import { PREFIX } from '../frames/layout';
-import type { CallBy } from '../frames/types';
 import type { GraphSession } from '../graphs/graph-session';
+import type { SessionOptions } from '../graphs/binding';
 import { makeModel } from '../graphs/model.fixture';
 import { StepWriter } from '../output/step-writer';
 import type { RecurrentSequence } from '../turns/recurrent-sequence';
@@ -27,8 +27,8 @@ export class Bench {
    * @param bytes of the ONNX file
    * @param manifest lines of model.yaml but for its name
    */
-  static async of(bytes: Buffer, manifest: string, runtime?: CallBy): Promise<Bench> {
-    const { model, sessions } = await makeModel(bytes, manifest, runtime);
+  static async of(bytes: Buffer, manifest: string, how?: Partial<SessionOptions>): Promise<Bench> {
+    const { model, sessions } = await makeModel(bytes, manifest, how);
     return new Bench(new RecurrentStepper(model, sessions, 16), sessions);
   }
 

@@ -10,6 +10,7 @@ import { DeviceSession } from './device-session';
 import type { DeviceTensor } from './device-tensor';
 import { ENDLESS, ROUNDS } from './endless.fixture';
 import { runs } from './runtime';
+import { TEST_DEVICE } from './test-device.fixture';
 
 const opened: { release(): Promise<void> }[] = [];
 
@@ -17,8 +18,12 @@ afterEach(async () => {
   for (const session of opened.splice(0)) await session.release();
 });
 
-async function onDevice(bytes: Uint8Array, longMs = 1e9): Promise<DeviceSession> {
-  const found = await deviceRuntime('cpu');
+async function onDevice(
+  bytes: Uint8Array,
+  longMs = 1e9,
+  provider: 'cpu' | 'cuda' = 'cpu',
+): Promise<DeviceSession> {
+  const found = await deviceRuntime(provider);
   if (!found.works) throw new Error(found.why);
   const { runtime, device } = found.on;
   const session = await DeviceSession.open(runtime, device, '', { threads: 1, longMs }, bytes);
@@ -63,7 +68,7 @@ const bytesOf = ({ data }: Pick<Tensor, 'data'>): Buffer => {
 
 describe.each(NUMBERS)('%s', (dtype) => {
   it.each([0, 1, 3])('%i rows come back, from the machine and from the device', async (rows) => {
-    const session = await onDevice(identity(dtype));
+    const session = await onDevice(identity(dtype), 1e9, TEST_DEVICE);
     const other = await binding(identity(dtype));
     expect(session.inputMetadata).toEqual(other.inputMetadata);
     expect(session.outputMetadata).toEqual(other.outputMetadata);

@@ -144,6 +144,7 @@ export class DeviceSession implements GraphSession {
     const { functions } = this.#runtime.library;
     for (const tensor of this.#waiting.values()) tensor.release();
     functions.releaseBinding(this.#binding);
+    for (const heap of [this.heap, this.#pinnedHeap]) heap.close();
     functions.releaseSession(session);
   }
 

@@ -27,6 +27,7 @@ export class DeviceHeap {
   readonly #allocator: Pointer;
   /** What nobody let go of, and nobody has. */
   readonly #lost: FinalizationRegistry<Held>;
+  #isClosed = false;
   #live = 0;
   #bytes = 0;
 
@@ -51,8 +52,16 @@ export class DeviceHeap {
     return this.#bytes;
   }
 
+  /** Gives the allocator back, unless somebody still has memory of it. */
+  close(): void {
+    if (this.#live > 0 || this.#isClosed) return;
+    this.#isClosed = true;
+    this.#runtime.library.functions.releaseAllocator(this.#allocator);
+  }
+
   /** Elements are whatever they are. */
   allocate(type: DType, dims: readonly number[]): DeviceTensor {
+    if (this.#isClosed) throw new Error('the graph was released');
     const { library } = this.#runtime;
     const sizes = BigInt64Array.from(dims, BigInt);
     const value = library.made((out) =>

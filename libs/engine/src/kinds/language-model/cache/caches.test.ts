@@ -4,6 +4,7 @@ import type { BlockMemory } from '../../../graphs/state-memory';
 import { IDENTITY } from '../../../graphs/identity';
 import { deviceRuntime } from '../../../native/device-runtime';
 import { DeviceSession } from '../../../native/device-session';
+import { TEST_DEVICE } from '../../../native/test-device.fixture';
 import { HOST_BLOCKS } from '../../../state/host-blocks';
 import { Caches } from './caches';
 import type { Occupant } from './cohort';
@@ -73,7 +74,7 @@ describe.each(['arrays', 'the memory of a device'] as const)('in %s', (where) =>
   beforeAll(async () => {
     memory = HOST_BLOCKS;
     if (where === 'arrays') return;
-    const found = await deviceRuntime('cpu');
+    const found = await deviceRuntime(TEST_DEVICE);
     if (!found.works) throw new Error(found.why);
     const { runtime, device } = found.on;
     session = await DeviceSession.open(runtime, device, '', { threads: 1 }, IDENTITY);
