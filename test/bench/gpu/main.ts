@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { checkModel } from '@cabstand/engine';
 import type { Provider } from '@cabstand/model';
 import { HosterService } from '@cabstand/rpc';
 import { Subnet, until } from '@cabstand/testing';
@@ -48,6 +49,7 @@ export async function benchGpu({ provider, seconds, ...asked }: GpuBenchOptions)
   try {
     const rows = Math.max(...sessions);
     const repository = await repositoryFor(folder, provider, { mib, rows });
+    await tryProvider(provider, path.join(folder, 'silero-vad'));
     const messageBytes = (mib + 16) * MIB;
     await withSubnet(
       {
@@ -81,6 +83,12 @@ export async function benchGpu({ provider, seconds, ...asked }: GpuBenchOptions)
   }
   if (isRehearsed)
     console.log('\nRehearsed on the CPU: none of these figures says anything of a GPU.');
+}
+
+/** Throws in seconds where a hoster without a model to serve would be waited for in vain. */
+async function tryProvider(provider: Provider, folder: string): Promise<void> {
+  const result = await checkModel(folder, { provider });
+  if (!result.ok) throw result.error;
 }
 
 async function withSubnet(
