@@ -72,7 +72,6 @@ test('Silero equals a direct run bit for bit, alone and with eight sessions inte
 
 test.each([
   ['auto', /^onnxruntime [\d.]+ \(C API\); /],
-  ['io-binding', /^onnxruntime [\d.]+ \(C API, I\/O binding\); /],
   ['binding', /^onnxruntime [\d.]+; /],
 ] as const)('how it calls ONNX Runtime (%s) is told', async (runtime, says) => {
   await using engine = await Engine.start();
