@@ -4,6 +4,7 @@
  */
 import koffi from 'koffi';
 import type { LibraryHandle } from 'koffi';
+import { address, text } from './library';
 import type { Library, Pointer } from './library';
 
 /** Where bytes are: `height` pieces, each `pitch` bytes behind the one before. */
@@ -58,14 +59,15 @@ const OPTIONS = { device_id: '0' } as const;
 export function cudaDevice(library: Library): Device {
   const { functions } = library;
   const cuda = library.made((out) => functions.createCudaOptions(out));
-  const keys = new BigUint64Array(1);
-  const values = new BigUint64Array(1);
-  for (const [key, value] of Object.entries(OPTIONS)) {
-    const [name, text] = [Buffer.from(`${key}\0`), Buffer.from(`${value}\0`)];
-    keys[0] = koffi.address(name);
-    values[0] = koffi.address(text);
-    library.check(functions.updateCudaOptions(cuda, keys, values, 1));
-  }
+  // All at once: what a call does not name is set back to its default.
+  const names = Object.keys(OPTIONS).map(text);
+  const values = Object.values(OPTIONS).map(text);
+  library.check(
+    functions.updateCudaOptions(
+      ...[cuda, BigUint64Array.from(names, address), BigUint64Array.from(values, address)],
+      names.length,
+    ),
+  );
   const runtime = loadCudart();
   const copy2D = runtime.func('cudaMemcpy2D', 'int', [
     ...['void *', 'size_t', 'void *', 'size_t', 'size_t', 'size_t', 'int'],
