@@ -5,6 +5,7 @@ import { benchFairness } from './fairness/main';
 import { benchFleet } from './fleet/main';
 import { benchFrame } from './frame/main';
 import { benchGateway } from './gateway';
+import { benchGpu } from './gpu/main';
 import { benchHandOuts } from './handouts';
 import { benchIdle } from './idle';
 import { benchModules } from './modules/main';
@@ -21,7 +22,7 @@ import { benchStampede } from './stampede';
 
 const HELP = `Usage: npm run bench -- [what…] [--pairs N] [--seconds S] [--only TEXT]
                              [--trials N] [--streams N[,N…]] [--windows N[,N…]] [--sessions N]
-                             [--model PATH] [--nodes N] [--connections N]
+                             [--model PATH] [--nodes N] [--connections N] [--provider cuda|cpu]
 
 Benchmarks that print ratios from one run: what is served beside the raw loop, interleaved.
 
@@ -35,6 +36,8 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   parts       what a part of live input costs between a hoster and its engine
   lm          tokens a second of a language model beside a bare loop, and answers beside long prompts
   lm-memory   what 1,000 conversations with a language model leave behind, and bytes of caches as announced and held
+  gpu         a machine with a GPU: bundled models against golden data, and what is served over raw loops on it, with
+              state that stays there (10 minutes, at most 5 pairs; --provider cpu rehearses it where there is none)
   fleet       what thousands of simulated hosters cost their router, and hand-outs beside them (--nodes 10000)
   sizes       what services hold in memory for each session, client and hoster
   stampede    a hoster dies under 200 clients: time until all their streams flow again
@@ -55,6 +58,7 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
                 of frame, too (default 16)
   --sessions N  sessions that are idle (default 10000); conversations of lm-memory (default 1000)
   --model PATH  folder of the language model of lm (default: a tiny one)
+  --provider P  of gpu (default cuda)
   --nodes N     simulated hosters of fleet (default 1000)
   --connections N  connections to the router that they share (default: one each)
   --build PATH  root of the build whose router fleet starts, to compare (default: this one)
@@ -83,6 +87,7 @@ async function main(): Promise<void> {
       connections: { type: 'string', default: '0' },
       build: { type: 'string' },
       windows: { type: 'string', default: '1,8' },
+      provider: { type: 'string', default: 'cuda' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -143,6 +148,12 @@ async function main(): Promise<void> {
       seconds: Number(values.seconds),
       model: values.model,
     });
+  if (positionals.includes('gpu')) {
+    const { provider } = values;
+    if (provider !== 'cuda' && provider !== 'cpu')
+      throw new Error(`--provider takes cuda or cpu, not ${provider}`);
+    await benchGpu({ provider, pairs: Number(values.pairs), seconds: Number(values.seconds) });
+  }
   if (positionals.includes('lm-memory')) await benchLanguageMemory(Number(values.sessions ?? 1000));
   if (positionals.includes('fleet'))
     await benchFleet({

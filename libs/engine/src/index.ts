@@ -19,6 +19,7 @@ export type {
 } from './frames/module-frames';
 export type {
   AuditFrame,
+  CallBy,
   CancelFrame,
   CloseFrame,
   CreditsFrame,
@@ -58,6 +59,7 @@ export { DEFAULT_MESSAGE_BYTES, largestFrame } from './frames/limits';
 export { fragmentsOf } from './frames/fragments';
 export { FrameReader } from './frames/reader';
 export { LAST_SCORES, freshName, tailOf } from './kinds/language-model/cache/tail';
+export { createSession } from './graphs/session';
 export { runtimeVersion } from './runtime-version';
 export { checkSnapshotFits } from './snapshot/limit';
 export { untried } from './untried';

@@ -130,10 +130,10 @@ const enginesSchema = z.strictObject({
   ),
   threads: number(ENGINE_LIMITS.threads).describe('Intra-op threads of each engine.'),
   runtime: z
-    .enum(['auto', 'binding'])
+    .enum(['auto', 'io-binding', 'binding'])
     .default('auto')
     .describe(
-      'How ONNX Runtime is called: by its C API where that works (auto), or always by its binding for Node.',
+      'How ONNX Runtime is called: by its C API where that works (auto), by its I/O binding on the CPU as well, to try what a GPU is served with (io-binding), or always by its binding for Node (binding).',
     ),
   nice: number(ENGINE_LIMITS.nice).describe('Added to the niceness of engines.'),
   spares: number(ENGINE_LIMITS.spares).describe(

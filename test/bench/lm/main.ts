@@ -1,6 +1,8 @@
 /** Language models: tokens a second of served sessions beside a bare loop, and what long prompts do to running answers. */
 import path from 'node:path';
+import type { CallBy } from '@cabstand/engine';
 import { loadManifest } from '@cabstand/model';
+import type { Provider } from '@cabstand/model';
 import { LANGUAGE_MODELS, Subnet } from '@cabstand/testing';
 import { TestClient } from '../../support/client';
 import { heading, print } from '../report';
@@ -14,6 +16,8 @@ export interface LanguageBenchOptions {
   readonly seconds: number;
   /** Folder of a language model; '': the small one of the tests. */
   readonly model: string;
+  /** What the raw loop runs on, and how the hoster calls ONNX Runtime. What it runs on the model's manifest says. */
+  readonly on?: { readonly provider: Provider; readonly runtime: CallBy };
 }
 
 const SESSIONS = [1, 4, 8, 16];
@@ -29,12 +33,14 @@ interface Served {
   readonly client: TestClient;
   readonly vocabulary: number;
   readonly context: number;
+  readonly provider: Provider;
 }
 
 export async function benchLanguage({
   pairs,
   seconds,
   model,
+  on = { provider: 'cpu', runtime: 'auto' },
 }: LanguageBenchOptions): Promise<void> {
   const folder = path.resolve(model === '' ? path.join(LANGUAGE_MODELS, 'llama') : model);
   const { languageModel } = await loadManifest(folder);
@@ -42,11 +48,14 @@ export async function benchLanguage({
   const name = path.basename(folder);
   await using subnet = await Subnet.start({
     hosters: 1,
-    hosterConfig: { models: [path.dirname(folder)], only: [name] },
+    hosterConfig: {
+      ...{ models: [path.dirname(folder)], only: [name] },
+      engines: { runtime: on.runtime },
+    },
   });
   await using client = new TestClient(subnet);
   const { vocabularySize: vocabulary, contextLength: context } = languageModel;
-  const served = { folder, name, client, vocabulary, context };
+  const served = { folder, name, client, vocabulary, context, provider: on.provider };
   using raw = new Worker<RawLanguageRound>(path.join(__dirname, 'raw.js'));
   for (const sessions of SESSIONS) await besideLoop(served, raw, { sessions, pairs, seconds });
   await besidePrompts(served, { pairs, seconds });
@@ -65,7 +74,8 @@ async function besideLoop(
   );
   const rates = { raw: [] as number[], served: [] as number[] };
   for (let pair = 0; pair < pairs; pair += 1) {
-    const job = { folder: served.folder, rows: sessions, prompt: PROMPT, answer, seconds };
+    const { folder, provider } = served;
+    const job = { folder, provider, rows: sessions, prompt: PROMPT, answer, seconds };
     rates.raw.push((await raw.ask(job)) as number);
     rates.served.push(await servedRate(served, { sessions, answer, seconds, pair }));
   }

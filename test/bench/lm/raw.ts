@@ -6,12 +6,14 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { LAST_SCORES, freshName, tailOf } from '@cabstand/engine';
 import { loadManifest } from '@cabstand/model';
+import type { Provider } from '@cabstand/model';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { promptOf } from './prompts';
 
 export interface RawLanguageRound {
   /** Folder of the model. */
   readonly folder: string;
+  readonly provider: Provider;
   readonly rows: number;
   readonly prompt: number;
   readonly answer: number;
@@ -20,12 +22,13 @@ export interface RawLanguageRound {
 
 type Loaded = Awaited<ReturnType<typeof load>>;
 
-async function load(folder: string) {
+async function load(folder: string, provider: Provider) {
   const { languageModel: program, graphs } = await loadManifest(folder);
   const file = graphs[0]?.file ?? '';
   if (program === undefined) throw new Error(`${folder} is no language model`);
   const bytes = Buffer.concat([readFileSync(file), tailOf(program)]);
   const session = await InferenceSession.create(bytes, {
+    executionProviders: [provider],
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
@@ -118,7 +121,7 @@ async function batch(
 const loaded = new Map<string, Promise<Loaded>>();
 
 async function round(job: RawLanguageRound): Promise<number> {
-  const known = loaded.get(job.folder) ?? load(job.folder);
+  const known = loaded.get(job.folder) ?? load(job.folder, job.provider);
   loaded.set(job.folder, known);
   const model = await known;
   const begun = performance.now();

@@ -34,7 +34,7 @@ function describe(provider: Provider, result: ProbeResult): Finding {
 const ADVICE: Readonly<Record<Exclude<Provider, 'cpu'>, string>> = {
   webgpu:
     'Fine unless a model lists it. It needs a GPU with a Vulkan driver (or Metal, Direct3D 12).',
-  cuda: 'Fine unless a model lists it. It needs an NVIDIA GPU, CUDA 12, cuDNN 9, and the libraries that the install script of onnxruntime-node downloads.',
+  cuda: 'Fine unless a model lists it. It needs an NVIDIA GPU, CUDA 13, cuDNN 9, and the provider of ONNX Runtime for it: deploy/Dockerfile.gpu brings all but the driver.',
   tensorrt: 'Fine unless a model lists it. It needs TensorRT 10 besides what cuda needs.',
 };
 

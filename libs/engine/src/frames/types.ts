@@ -60,6 +60,9 @@ export const FrameType = {
   LOG: 71,
 } as const;
 
+/** How ONNX Runtime is called: as is best, or one way alone. */
+export type CallBy = 'auto' | 'io-binding' | 'binding';
+
 /** Loads the engine's one model. */
 export interface LoadFrame {
   readonly type: 'LOAD';
@@ -73,8 +76,8 @@ export interface LoadFrame {
   readonly provider: Provider;
   /** Intra-op threads. */
   readonly threads: number;
-  /** How ONNX Runtime is called. Default auto: by its C API where that works, otherwise by the binding for Node. */
-  readonly runtime?: 'auto' | 'binding';
+  /** Default auto: by its C API where that works, otherwise by the binding for Node. */
+  readonly runtime?: CallBy;
   /** Added to the process's niceness. */
   readonly nice: number;
   /** Verify the model; otherwise `known` says what an earlier load showed. */

@@ -1,9 +1,10 @@
 import { Tensor } from 'onnxruntime-node';
 import { DTYPES, elementCount, fillValue } from '@cabstand/tensor';
 import type { DType, NumericArray } from '@cabstand/tensor';
+import type { StateBatch } from './state-memory';
 
 /** A tensor of one ONNX run whose rows belong to different sequences. Its memory is allocated once. */
-export class BatchTensor {
+export class BatchTensor implements StateBatch {
   readonly tensor: Tensor;
   readonly array: NumericArray;
   readonly bytes: Uint8Array;
@@ -64,6 +65,17 @@ export class BatchTensor {
         slice(this.array, (block * this.#rows + row) * this.#inner, this.#inner),
         block * this.#inner,
       );
+  }
+
+  copyRow(row: number, from: BatchTensor): void {
+    const values = allocate(this.dtype, this.rowLength);
+    from.readRow(row, values);
+    this.writeRow(row, values);
+  }
+
+  /** The garbage collector does. */
+  release(): void {
+    return undefined;
   }
 }
 

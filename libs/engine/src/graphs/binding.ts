@@ -3,13 +3,14 @@ import { dirname } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import type { Provider } from '@cabstand/model';
+import type { CallBy } from '../frames/types';
 
 export interface SessionOptions {
   readonly provider: Provider;
   /** Intra-op threads. */
   readonly threads: number;
   /** How ONNX Runtime is called. Default auto: by its C API where that works, otherwise by the binding. */
-  readonly runtime?: 'auto' | 'binding';
+  readonly runtime?: CallBy;
 }
 
 /**

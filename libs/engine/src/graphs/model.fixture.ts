@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { loadManifest } from '@cabstand/model';
 import type { GraphSession } from './graph-session';
 import { bindManifest } from './bind';
+import type { SessionOptions } from './binding';
 import type { BoundModel } from './bound';
 import { createSession } from './session';
 
@@ -14,7 +15,11 @@ export interface MadeModel {
 }
 
 /** @param manifest lines of model.yaml but for name, description and golden data */
-export async function makeModel(bytes: Buffer, manifest: string): Promise<MadeModel> {
+export async function makeModel(
+  bytes: Buffer,
+  manifest: string,
+  how: Partial<SessionOptions> = {},
+): Promise<MadeModel> {
   const root = mkdtempSync(join(tmpdir(), 'cabstand-model-'));
   try {
     const folder = join(root, 'made');
@@ -25,6 +30,7 @@ export async function makeModel(bytes: Buffer, manifest: string): Promise<MadeMo
     const session = await createSession(join(folder, '1', 'm.onnx'), {
       provider: 'cpu',
       threads: 1,
+      ...how,
     });
     const { inputMetadata: inputs, outputMetadata: outputs } = session;
     return { model: bindManifest(loaded, [{ inputs, outputs }]), sessions: [session] };

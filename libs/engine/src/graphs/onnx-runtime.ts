@@ -10,6 +10,13 @@ const FEATURES = [
   'asimd', 'asimddp', 'asimdhp', 'sve', 'i8mm', 'bf16',
 ] as const;
 
+/** As `runtime` says it. */
+const WAYS: Readonly<Record<CalledBy, string>> = {
+  'c-api': ' (C API)',
+  'io-binding': ' (C API, I/O binding)',
+  binding: '',
+};
+
 /**
  * "onnxruntime 1.30.0 (C API); x64 avx avx2 fma": what a measured batch class depends on.
  *
@@ -17,7 +24,7 @@ const FEATURES = [
  */
 export function describeRuntime(calledBy?: CalledBy): string {
   const version = env.versions.node ?? env.versions.common;
-  const how = calledBy === 'c-api' ? ' (C API)' : '';
+  const how = calledBy === undefined ? '' : WAYS[calledBy];
   return `onnxruntime ${version}${how}; ${process.arch} ${cpuFeatures()}`;
 }
 

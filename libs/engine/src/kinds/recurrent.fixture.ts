@@ -3,6 +3,8 @@ import { arrayOf } from '@cabstand/tensor';
 import type { Tensor } from '@cabstand/tensor';
 import { decodeFrame } from '../frames/codec';
 import { PREFIX } from '../frames/layout';
+import type { GraphSession } from '../graphs/graph-session';
+import type { SessionOptions } from '../graphs/binding';
 import { makeModel } from '../graphs/model.fixture';
 import { StepWriter } from '../output/step-writer';
 import type { RecurrentSequence } from '../turns/recurrent-sequence';
@@ -13,19 +15,21 @@ type Outputs = Record<string, { shape: readonly number[]; values: unknown[] }>;
 
 export class Bench {
   readonly stepper: RecurrentStepper;
+  readonly sessions: readonly GraphSession[];
   #next = 0;
 
-  private constructor(stepper: RecurrentStepper) {
+  private constructor(stepper: RecurrentStepper, sessions: readonly GraphSession[]) {
     this.stepper = stepper;
+    this.sessions = sessions;
   }
 
   /**
    * @param bytes of the ONNX file
    * @param manifest lines of model.yaml but for its name
    */
-  static async of(bytes: Buffer, manifest: string): Promise<Bench> {
-    const { model, sessions } = await makeModel(bytes, manifest);
-    return new Bench(new RecurrentStepper(model, sessions, 16));
+  static async of(bytes: Buffer, manifest: string, how?: Partial<SessionOptions>): Promise<Bench> {
+    const { model, sessions } = await makeModel(bytes, manifest, how);
+    return new Bench(new RecurrentStepper(model, sessions, 16), sessions);
   }
 
   open(): RecurrentSequence {

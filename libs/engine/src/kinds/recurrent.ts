@@ -1,20 +1,20 @@
 /** Steps of models that keep state between them: `stateful` and `generator`. */
 import { CabstandError } from '@cabstand/core';
 import { KINDS, resolveParameters } from '@cabstand/model';
-import type { NumericArray } from '@cabstand/tensor';
 import type { GraphSession } from '../graphs/graph-session';
 import { DEFAULT_MESSAGE_BYTES } from '../frames/limits';
 import type { InputFrame, TurnFrame } from '../frames/types';
-import { allocate, bytesOf, fill } from '../graphs/batch-tensor';
 import type { BoundModel } from '../graphs/bound';
 import { prepareGraph } from '../graphs/buffers';
 import type { PreparedGraph, RunnableGraph } from '../graphs/buffers';
 import type { RunTap } from '../graphs/joint-run';
+import type { StateMemory, StateRow } from '../graphs/state-memory';
 import type { StepWriter } from '../output/step-writer';
 import { runError } from '../runtime/run-error';
 import { endTurn } from '../runtime/sequence';
 import type { Stepper } from '../runtime/sequence';
 import { SnapshotFormat } from '../snapshot/format';
+import { HOST_MEMORY } from '../state/host-memory';
 import { Layouts } from '../state/row-store';
 import type { Layout } from '../state/row-store';
 import { checkPart, checkTurn } from '../turns/check-tensors';
@@ -34,6 +34,7 @@ export class RecurrentStepper implements Stepper<RecurrentSequence> {
   readonly #model: BoundModel;
   readonly #kind: RecurrentKind;
   readonly #plan: readonly StagePlan[];
+  readonly #memory: StateMemory;
   readonly #layouts: Layouts;
   readonly #format: SnapshotFormat;
   /** Sees each run that rows of several sequences shared. */
@@ -54,7 +55,8 @@ export class RecurrentStepper implements Stepper<RecurrentSequence> {
       session: sessions[index] as GraphSession,
     }));
     this.#plan = planOf(graphs);
-    this.#layouts = new Layouts(model.states, 1 + mostWrites(this.#plan));
+    this.#memory = memoryOf(sessions);
+    this.#layouts = new Layouts(model.states, 1 + mostWrites(this.#plan), this.#memory);
     this.#format = new SnapshotFormat(model);
     const sets = new InputSets(model, this.#plan);
     const { generates } = KINDS[model.manifest.kind];
@@ -79,14 +81,7 @@ export class RecurrentStepper implements Stepper<RecurrentSequence> {
       broken: undefined,
       resume: undefined,
       home: undefined,
-      parked: this.#model.states.map(({ dtype, shape, initial }) => {
-        const array = allocate(
-          dtype,
-          shape.reduce((product, size) => product * size, 1),
-        );
-        if (initial !== 0) fill(dtype, array, initial);
-        return array;
-      }),
+      parked: this.#model.states.map((state) => this.#memory.row(state)),
       source: this.#kind.source(),
     };
   }
@@ -94,7 +89,7 @@ export class RecurrentStepper implements Stepper<RecurrentSequence> {
   restore(sequence: RecurrentSequence, snapshot: Uint8Array): void {
     const { states, framing, progress } = this.#format.read(snapshot);
     if (progress !== undefined) checkProgress(this.#model, this.#plan, progress);
-    states.forEach((bytes, index) => bytesOf(sequence.parked[index] as NumericArray).set(bytes));
+    states.forEach((bytes, index) => this.#memory.write(sequence.parked[index] as StateRow, bytes));
     sequence.source.restore(framing, progress);
     sequence.resume = progress;
   }
@@ -259,8 +254,16 @@ export class RecurrentStepper implements Stepper<RecurrentSequence> {
     const { states } = this.#model;
     if (!states.some(({ scope }) => scope === 'turn')) return;
     this.#layouts.park(sequence);
-    states.forEach(({ scope, dtype, initial }, index) => {
-      if (scope === 'turn') fill(dtype, sequence.parked[index] as NumericArray, initial);
+    states.forEach((state, index) => {
+      if (state.scope === 'turn')
+        this.#memory.fill(sequence.parked[index] as StateRow, state, state.initial);
     });
   }
+}
+
+/** Where the graphs would have states, if all of them agree. */
+function memoryOf(sessions: readonly GraphSession[]): StateMemory {
+  const [memory] = sessions.map((session) => session.memory);
+  const all = sessions.every((session) => session.memory !== undefined);
+  return all && memory !== undefined ? memory : HOST_MEMORY;
 }

@@ -6,7 +6,6 @@ import { allocate } from '../graphs/batch-tensor';
 import type { PreparedGraph } from '../graphs/buffers';
 import type { JointRun, Rows, RunTap } from '../graphs/joint-run';
 import type { Layout } from '../state/row-store';
-import { appendToWindow } from '../state/window';
 import type { RecurrentSequence } from '../turns/recurrent-sequence';
 import type { RecurrentTurn } from '../turns/turn';
 
@@ -38,7 +37,7 @@ export async function runGraph(
   for (const { state } of replaces) layout.advance(state);
   for (const { name, state, axis } of appends) {
     const [from, to] = [layout.stateTensor(state, 0), layout.stateTensor(state, 1)];
-    appendToWindow(from, to, axis, resultOf(results, name));
+    layout.memory.append(from, to, axis, resultOf(results, name));
     layout.advance(state);
   }
 }

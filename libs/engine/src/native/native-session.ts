@@ -2,7 +2,6 @@
  * A graph that ONNX Runtime runs through its C API. Outputs that are fetched into memory of ours are written there and
  * not copied, as the Node binding does; long runs do not hold the event loop up.
  */
-import { dirname } from 'node:path';
 import { Tensor as OrtTensor } from 'onnxruntime-node';
 import type { Tensor } from 'onnxruntime-node';
 import { elementCount } from '@cabstand/tensor';
@@ -10,23 +9,14 @@ import { allocate } from '../graphs/batch-tensor';
 import type { Fetches, GraphSession, Tensors } from '../graphs/graph-session';
 import { NOBODY, address, text } from './library';
 import type { Cell, Pointer } from './library';
+import { LONG_MS, loadGraph } from './load-graph';
+import type { NativeOptions } from './load-graph';
 import { metadataOf, shapeOf } from './metadata';
 import type { Metadata } from './metadata';
 import type { Runtime } from './shared';
 
-/** Steps of 15 ms took a tenth longer on another thread. */
-const LONG_MS = 50;
 /** Of the latest run in what runs are expected to take. */
 const WEIGHT = 0.25;
-
-const WARNINGS = 3;
-
-export interface NativeOptions {
-  /** Intra-op threads. */
-  readonly threads: number;
-  /** Runs that take longer than this, in milliseconds, go to another thread. Default 50. */
-  readonly longMs?: number;
-}
 
 interface Used {
   readonly feeds: Tensors;
@@ -83,39 +73,11 @@ export class NativeSession implements GraphSession {
     { threads, longMs = LONG_MS }: NativeOptions,
     bytes?: Uint8Array,
   ): Promise<NativeSession> {
-    const { library, environment } = runtime;
-    const { functions } = library;
-    const options = library.made((out) => functions.createSessionOptions(out));
-    const out = new BigUint64Array(1);
-    try {
-      library.check(functions.setLogSeverity(options, WARNINGS));
-      library.check(functions.setIntraOpThreads(options, threads));
-      library.check(functions.setInterOpThreads(options, 1));
-      const settings = {
-        // Threads that spin between steps take the cores of other engines.
-        'session.intra_op.allow_spinning': '0',
-        'session.inter_op.allow_spinning': '0',
-        ...(bytes && { 'session.model_external_initializers_file_folder_path': dirname(file) }),
-      };
-      for (const [key, value] of Object.entries(settings))
-        library.check(functions.setConfig(options, key, value));
-      const name = text(file);
-      await library.later((finished) => {
-        if (bytes === undefined)
-          functions.createSession.async(environment, name, options, out, finished);
-        else
-          functions.createSessionFromArray.async(
-            ...[environment, bytes, bytes.length, options, out, finished],
-          );
-      });
-    } finally {
-      functions.releaseSessionOptions(options);
-    }
-    const session = out[0] as Pointer;
+    const session = await loadGraph(runtime, file, threads, bytes);
     try {
       return new NativeSession(runtime, session, longMs);
     } catch (error) {
-      functions.releaseSession(session);
+      runtime.library.functions.releaseSession(session);
       throw error;
     }
   }

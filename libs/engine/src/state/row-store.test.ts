@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import type { NumericArray } from '@cabstand/tensor';
+import type { BatchTensor } from '../graphs/batch-tensor';
 import type { BoundState } from '../graphs/bound';
+import type { StateBatch } from '../graphs/state-memory';
 import { Layouts } from './row-store';
 import type { Occupant } from './row-store';
+
+/** A batch in JavaScript's memory. */
+type InArray = StateBatch & Pick<BatchTensor, 'array' | 'rowLength'>;
 
 const state = (shape: readonly number[], batchAxis: number): BoundState => ({
   name: 's',
@@ -35,7 +40,7 @@ test('state follows its sequence through any series of batches', () => {
             const [from, to] = [layout.stateTensor(index, 0), layout.stateTensor(index, 1)];
             layout.rows.forEach((occupant, row) => {
               const id = all.indexOf(occupant as Occupant);
-              const values = new Float32Array(from.rowLength) as NumericArray;
+              const values = new Float32Array((from as InArray).rowLength) as NumericArray;
               from.readRow(row, values);
               to.writeRow(
                 row,
@@ -80,7 +85,7 @@ test('one row goes back to what the step read, its neighbours stay', () => {
   const before = layout.mark();
   // Only the second state is written, and twice.
   for (let write = 0; write < 2; write += 1) {
-    (layout.stateTensor(1, 1).array as Float32Array).fill(write + 8);
+    ((layout.stateTensor(1, 1) as InArray).array as Float32Array).fill(write + 8);
     layout.advance(1);
   }
   layout.undo(1, before);

@@ -1,13 +1,14 @@
 /** State in batch layout: what a step writes is what the next one reads, without a copy. */
 import type { BoundState } from '../graphs/bound';
-import { BatchTensor, allocate } from '../graphs/batch-tensor';
+import type { StateBatch, StateMemory, StateRow } from '../graphs/state-memory';
 import type { NumericArray } from '@cabstand/tensor';
 import type { Group } from '../runtime/sequence';
+import { HOST_MEMORY } from './host-memory';
 
 /** A sequence as layouts see it. */
 export interface Occupant {
   /** State while it is in no layout, by state. */
-  readonly parked: readonly NumericArray[];
+  readonly parked: readonly StateRow[];
   home: { readonly layout: Layout; readonly row: number } | undefined;
 }
 
@@ -15,7 +16,7 @@ export class Layout {
   readonly rows: (Occupant | undefined)[];
   occupied = 0;
   /** By state: the copies that take turns. One is current, the others are written next. */
-  readonly states: readonly (readonly BatchTensor[])[];
+  readonly states: readonly (readonly StateBatch[])[];
   readonly current: number[];
   /** Prepared inputs and outputs by group; owned by the stepper. */
   readonly prepared = new WeakMap<Group, object>();
@@ -24,17 +25,18 @@ export class Layout {
     readonly size: number,
     states: readonly BoundState[],
     copies: number,
+    readonly memory: StateMemory = HOST_MEMORY,
   ) {
     this.rows = Array.from({ length: size }, () => undefined);
-    this.states = states.map(({ dtype, shape, batchAxis }) =>
-      Array.from({ length: copies }, () => new BatchTensor(dtype, shape, batchAxis, size)),
+    this.states = states.map((state) =>
+      Array.from({ length: copies }, () => memory.batch(state, size)),
     );
     this.current = states.map(() => 0);
   }
 
-  stateTensor(state: number, ahead: number): BatchTensor {
-    const copies = this.states[state] as readonly BatchTensor[];
-    return copies[((this.current[state] as number) + ahead) % copies.length] as BatchTensor;
+  stateTensor(state: number, ahead: number): StateBatch {
+    const copies = this.states[state] as readonly StateBatch[];
+    return copies[((this.current[state] as number) + ahead) % copies.length] as StateBatch;
   }
 
   /** What was written to the next copy of a state is its value now. */
@@ -57,25 +59,26 @@ export class Layout {
   /** Takes one row back to what it was at the mark. */
   undo(row: number, mark: readonly number[]): void {
     this.states.forEach((copies, state) => {
-      const { dtype, rowLength } = copies[0] as BatchTensor;
-      const values = allocate(dtype, rowLength);
-      (copies[mark[state] as number] as BatchTensor).readRow(row, values);
-      this.stateTensor(state, 0).writeRow(row, values);
+      this.stateTensor(state, 0).copyRow(row, copies[mark[state] as number] as StateBatch);
     });
+  }
+
+  /** Nobody is in it, and nobody will be. */
+  release(): void {
+    for (const copies of this.states) for (const batch of copies) batch.release();
   }
 }
 
-/** Free layouts kept for the next batch of their size. */
-const KEPT_FREE = 16;
-
 /** Puts sequences into layouts. State is moved only when a batch is not the one it was before. */
 export class Layouts {
+  /** Kept for the next batches of their sizes. */
   #free: Layout[] = [];
 
   constructor(
     readonly states: readonly BoundState[],
     /** Copies of each state that a step needs: one more than it writes. */
     readonly copies: number,
+    readonly memory: StateMemory = HOST_MEMORY,
   ) {}
 
   /** The layout that holds exactly these sequences, in any order; a new one holds them in this order. */
@@ -93,7 +96,7 @@ export class Layouts {
       layout.rows[row] = occupant;
       occupant.home = { layout, row };
       this.states.forEach((_, state) =>
-        layout.stateTensor(state, 0).writeRow(row, occupant.parked[state] as NumericArray),
+        layout.stateTensor(state, 0).writeRow(row, occupant.parked[state] as StateRow),
       );
     });
     layout.occupied = batch.length;
@@ -106,7 +109,7 @@ export class Layouts {
     if (home === undefined) return;
     const { layout, row } = home;
     this.states.forEach((_, state) =>
-      layout.stateTensor(state, 0).readRow(row, occupant.parked[state] as NumericArray),
+      layout.stateTensor(state, 0).readRow(row, occupant.parked[state] as StateRow),
     );
     this.#vacate(occupant, layout, row);
     // A layout that is mostly empty holds more memory than it is worth.
@@ -114,20 +117,24 @@ export class Layouts {
       for (const other of layout.rows) if (other !== undefined) this.park(other);
   }
 
-  /** Copies a sequence's state into `parked`, wherever it is. */
+  /** A sequence's state, wherever it is: valid until the sequence goes on. */
   peek(occupant: Occupant): readonly NumericArray[] {
     const { home } = occupant;
     if (home !== undefined)
       occupant.parked.forEach((target, state) =>
         home.layout.stateTensor(state, 0).readRow(home.row, target),
       );
-    return occupant.parked;
+    const values = occupant.parked.map((row) => this.memory.read(row));
+    // What it has is in the layout.
+    if (home !== undefined) for (const row of occupant.parked) this.memory.release(row);
+    return values;
   }
 
   /** Takes a sequence out without keeping its state. */
   drop(occupant: Occupant): void {
     const { home } = occupant;
     if (home !== undefined) this.#vacate(occupant, home.layout, home.row);
+    for (const row of occupant.parked) this.memory.release(row);
   }
 
   #vacate(occupant: Occupant, layout: Layout, row: number): void {
@@ -136,12 +143,12 @@ export class Layouts {
     occupant.home = undefined;
     if (layout.occupied > 0) return;
     this.#free.push(layout);
-    if (this.#free.length > KEPT_FREE) this.#free.shift();
+    if (this.#free.length > this.memory.keptLayouts) this.#free.shift()?.release();
   }
 
   #take(size: number): Layout {
     const index = this.#free.findLastIndex((layout) => layout.size === size);
     const [found] = index < 0 ? [] : this.#free.splice(index, 1);
-    return found ?? new Layout(size, this.states, this.copies);
+    return found ?? new Layout(size, this.states, this.copies, this.memory);
   }
 }

@@ -3,42 +3,93 @@ import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CabstandError } from '@cabstand/core';
 import { elementCount } from '@cabstand/tensor';
 import type { NumericArray } from '@cabstand/tensor';
-import type { BatchTensor } from '../graphs/batch-tensor';
 import { copyAt, slice } from '../graphs/batch-tensor';
 
+/** All rows of a window, in an array. */
+export interface WindowRows {
+  readonly array: NumericArray;
+  readonly tensor: OrtTensor;
+}
+
+/** Equal pieces of elements: where the first begins, and how far apart they are. */
+interface Stretch {
+  readonly offset: number;
+  readonly pitch: number;
+}
+
+interface Move {
+  readonly from: Stretch;
+  readonly to: Stretch;
+  /** Elements of each piece. */
+  readonly width: number;
+}
+
+/** What is copied where a window goes on: `stay` of the window as it was, `added` of what was written. */
+interface WindowMoves {
+  readonly stay: Move;
+  readonly added: Move;
+  /** Pieces of each. */
+  readonly height: number;
+}
+
 /**
- * Fills `to` with the newest items of `from` and what was written behind them. All rows of a run are
- * moved at once: they have written equally many items.
+ * All rows of a run are moved at once: they have written equally many items.
  *
+ * @param dims of the window
  * @param axis of the window; not that of the rows
  * @throws CabstandError MODEL_FAILED where the shapes differ at another axis.
  */
-export function appendToWindow(
-  from: BatchTensor,
-  to: BatchTensor,
+export function windowMoves(
+  dims: readonly number[],
   axis: number,
-  written: OrtTensor,
-): void {
-  const { dims } = from.tensor;
-  const items = written.dims[axis] ?? 0;
+  written: readonly number[],
+): WindowMoves {
+  const items = written[axis] ?? 0;
   const fits =
-    written.dims.length === dims.length &&
-    written.dims.every((size, other) => other === axis || size === dims[other]);
+    written.length === dims.length &&
+    written.every((size, other) => other === axis || size === dims[other]);
   if (!fits)
     throw new CabstandError(
       'MODEL_FAILED',
-      `items of shape [${written.dims.join(', ')}] are written to a window of shape [${dims.join(', ')}] along axis ${axis}`,
+      `items of shape [${written.join(', ')}] are written to a window of shape [${dims.join(', ')}] along axis ${axis}`,
     );
   const size = dims[axis] ?? 0;
-  const outer = elementCount(dims.slice(0, axis));
   const inner = elementCount(dims.slice(axis + 1));
-  const added = Math.min(size, items);
-  const stay = (size - added) * inner;
+  const added = Math.min(size, items) * inner;
+  const stay = size * inner - added;
+  const pitch = size * inner;
+  return {
+    stay: { from: { offset: added, pitch }, to: { offset: 0, pitch }, width: stay },
+    added: {
+      from: { offset: items * inner - added, pitch: items * inner },
+      to: { offset: stay, pitch },
+      width: added,
+    },
+    height: elementCount(dims.slice(0, axis)),
+  };
+}
+
+/**
+ * Fills `to` with the newest items of `from` and what was written behind them.
+ *
+ * @throws CabstandError MODEL_FAILED where the shapes differ at another axis.
+ */
+export function appendToWindow(
+  from: WindowRows,
+  to: WindowRows,
+  axis: number,
+  written: OrtTensor,
+): void {
+  const { stay, added, height } = windowMoves(from.tensor.dims, axis, written.dims);
   const data = written.data as NumericArray;
-  for (let block = 0; block < outer; block += 1) {
-    const start = block * size * inner;
-    copyAt(to.array, slice(from.array, start + added * inner, stay), start);
-    const newest = (block * items + items - added) * inner;
-    copyAt(to.array, slice(data, newest, added * inner), start + stay);
-  }
+  for (let piece = 0; piece < height; piece += 1)
+    for (const [source, move] of [
+      [from.array, stay],
+      [data, added],
+    ] as const)
+      copyAt(
+        to.array,
+        slice(source, move.from.offset + piece * move.from.pitch, move.width),
+        move.to.offset + piece * move.to.pitch,
+      );
 }

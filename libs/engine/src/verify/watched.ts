@@ -26,7 +26,10 @@ export class WatchedSessions {
         throw error;
       }
     };
-    const { calledBy, inputMetadata, outputMetadata } = session;
-    return { calledBy, inputMetadata, outputMetadata, run, release: () => session.release() };
+    const { calledBy, memory, inputMetadata, outputMetadata } = session;
+    return {
+      ...{ calledBy, ...(memory && { memory }), inputMetadata, outputMetadata, run },
+      release: () => session.release(),
+    };
   }
 }

@@ -70,7 +70,8 @@ function load({ provider, runtime, verify, known, maxBatch }) {
   if (fault === 'hangs-at-load') return;
   if (fault === 'dies-by-api' && runtime === 'auto') process.kill(process.pid, 'SIGSEGV');
   if (fault === 'dies-of-trials' && verify) process.kill(process.pid, 'SIGFPE');
-  if (fault === 'refuses' || (fault === 'cpu-only' && provider !== 'cpu')) {
+  const isWrong = fault === 'wrong-by-api' && runtime === 'auto';
+  if (isWrong || fault === 'refuses' || (fault === 'cpu-only' && provider !== 'cpu')) {
     send('FAILED', {
       reason: 'VERIFICATION_FAILED',
       message: `${provider} computes something else`,

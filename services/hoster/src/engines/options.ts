@@ -2,6 +2,7 @@ import { cpus, totalmem } from 'node:os';
 import path from 'node:path';
 import { invalid, MIB, MOST_BYTES, MOST_COUNT, MOST_MS, withinLimits } from '@cabstand/core';
 import { DEFAULT_MESSAGE_BYTES } from '@cabstand/engine';
+import type { CallBy } from '@cabstand/engine';
 import type { Limit } from '@cabstand/core';
 import type { ModelSignature } from '@cabstand/model';
 import type { Sandbox } from './confine';
@@ -18,7 +19,7 @@ export interface EngineOptions {
   /** Intra-op threads of each engine. Default 1. */
   readonly threads?: number;
   /** How ONNX Runtime is called. Default auto: by its C API where that works, otherwise by its binding for Node. */
-  readonly runtime?: 'auto' | 'binding';
+  readonly runtime?: CallBy;
   /** Cores that the engines of this hoster share. Default: those of the machine. */
   readonly cores?: number;
   /** Added to an engine's niceness, 0 to 19. Default 5. */

@@ -214,17 +214,23 @@ test('a model whose engine dies of inputs that were made up to try it is served 
   await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
 });
 
-test('a model whose engine crashes by the C API of ONNX Runtime is served by its binding', async () => {
-  const { supervisor, logged, until } = supervise('dies-by-api');
-  await expect(supervisor.start(false)).resolves.toMatchObject({ batchClass: 'exact' });
-  expect(logged).toContainEqual(expect.stringContaining('called by its binding'));
-  await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
-  // So are its successors.
-  process.kill(supervisor.pid!, 'SIGKILL');
-  await until('backing-off');
-  await until('serving');
-  await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
-});
+test.each([
+  ['dies-by-api', ['cpu']],
+  ['wrong-by-api', ['cuda', 'cpu']],
+] as const)(
+  '%s: a model whose engine fails by the C API of ONNX Runtime is served by its binding',
+  async (fault, all) => {
+    const { supervisor, logged, until } = supervise(fault, {}, [...all]);
+    await expect(supervisor.start(false)).resolves.toMatchObject({ provider: all[0] });
+    expect(logged).toContainEqual(expect.stringContaining('called by its binding'));
+    await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
+    // So are its successors.
+    process.kill(supervisor.pid!, 'SIGKILL');
+    await until('backing-off');
+    await until('serving');
+    await expect(runTurn(supervisor)).resolves.toMatchObject({ reason: 'completed' });
+  },
+);
 
 test('a model whose engine dies of golden data is not', async () => {
   const { supervisor } = supervise('dies-of-trials');

@@ -4,6 +4,7 @@ import { auditReason, untried } from '@cabstand/engine';
 import type { AuditFrame, LoadedFrame } from '@cabstand/engine';
 import { KINDS } from '@cabstand/model';
 import type { Manifest, Provider } from '@cabstand/model';
+import { whyByBinding } from './by-binding';
 import { checkState } from './check-state';
 import type { Sequence, SequenceOptions, SequenceSink } from '@cabstand/sessions';
 import type { EngineProcess } from './engine-process';
@@ -42,9 +43,6 @@ const LASTING: ReadonlySet<Reason> = new Set<Reason>([
   'MODEL_FAILED',
   'MODULE_FAILED',
 ]);
-
-/** What a process is ended by that uses memory which is not its own. */
-const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGABRT']);
 
 /** Keeps one engine running for one version of a model. */
 export class EngineSupervisor {
@@ -170,7 +168,7 @@ export class EngineSupervisor {
     }
   }
 
-  /** By the binding, where an engine that calls ONNX Runtime's C API crashes, and one that does not, does not. */
+  /** By the binding, where that may go well and calling ONNX Runtime's C API does not. */
   async #launchEitherWay(
     provider: Provider,
     after: CabstandError | undefined,
@@ -178,15 +176,15 @@ export class EngineSupervisor {
     try {
       return await this.#launch(provider, undefined, after);
     } catch (thrown) {
-      const { signal } = CabstandError.from(thrown, 'ENGINE_CRASHED').metadata;
-      const mayBeWhy = this.#runtime === 'auto' && provider === 'cpu' && CRASHES.has(signal ?? '');
-      if (!mayBeWhy || this.#stop.signal.aborted) throw thrown;
+      const error = CabstandError.from(thrown, 'ENGINE_CRASHED');
+      const why = this.#runtime === 'auto' ? whyByBinding(provider, error) : undefined;
+      if (why === undefined || this.#stop.signal.aborted) throw thrown;
       this.#runtime = 'binding';
       try {
         const loaded = await this.#launch(provider, undefined, after);
         this.#deps.log.warn(
-          { ...this.#labels, signal },
-          'ONNX Runtime is called by its binding: its C API ended the engine',
+          { ...this.#labels, signal: error.metadata['signal'] },
+          `ONNX Runtime is called by its binding: ${why}`,
         );
         return loaded;
       } catch {

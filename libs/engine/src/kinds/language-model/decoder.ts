@@ -5,9 +5,11 @@ import type { LanguageModelProgram } from '@cabstand/model';
 import { float16Numbers } from '@cabstand/tensor';
 import type { CalledBy, GraphSession } from '../../graphs/graph-session';
 import { valuesOf } from '../../graphs/rows';
+import type { BlockMemory } from '../../graphs/state-memory';
 import type { ScoreRange } from '../../output/scores';
+import { HOST_BLOCKS } from '../../state/host-blocks';
 import type { CacheBuffer } from './cache/cache-buffer';
-import type { Elements } from './cache/columns';
+import type { Columns, Elements } from './cache/columns';
 import { LAST_SCORES, freshName } from './cache/tail';
 
 /** Rows side by side in a buffer, and how many columns of each are in use. */
@@ -51,6 +53,11 @@ export class Decoder {
     return this.#session.calledBy;
   }
 
+  /** Where its caches lie. */
+  get memory(): BlockMemory {
+    return this.#session.memory?.blocks ?? HOST_BLOCKS;
+  }
+
   /**
    * Computes the tokens that follow those in the cache, and writes their columns behind those in use, where there has
    * to be room for them. Answers the scores of the token after them, by row; none where they are not wanted. Where
@@ -63,10 +70,27 @@ export class Decoder {
     ids: readonly (readonly number[])[],
     wantsScores = true,
   ): Promise<ScoreRange[]> {
+    const { buffer, from, lengths } = rows;
+    if (this.#isFixed || this.#isInPlace(lengths))
+      return await this.#run(rows, buffer.feeds(from, lengths.length), ids, wantsScores);
+    const copy: Columns = buffer.read(from, 0, this.#before(buffer, lengths));
+    try {
+      return await this.#run(rows, buffer.feedsOf(copy), ids, wantsScores);
+    } finally {
+      buffer.forget(copy);
+    }
+  }
+
+  async #run(
+    rows: RowsOfBuffer,
+    caches: Record<string, OrtTensor>,
+    ids: readonly (readonly number[])[],
+    wantsScores: boolean,
+  ): Promise<ScoreRange[]> {
     const { tensors } = this.program.cache;
     const tokens = ids[0]?.length ?? 0;
     const scores = wantsScores ? [this.#tail === 'none' ? 'logits' : LAST_SCORES] : [];
-    const feeds = this.#feeds(rows, ids, tokens);
+    const feeds = this.#feeds(rows, caches, ids, tokens);
     const [name] = scores;
     const scoresIn = (results: Results): ScoreRange[] =>
       name === undefined ? [] : this.#scores(results[name], name, ids.length, tokens);
@@ -86,15 +110,15 @@ export class Decoder {
   }
 
   #feeds(
-    { buffer, from, lengths }: RowsOfBuffer,
+    { buffer, lengths }: RowsOfBuffer,
+    caches: Record<string, OrtTensor>,
     ids: readonly (readonly number[])[],
     tokens: number,
   ): Record<string, OrtTensor> {
     const { takesMask, takesPositions, takesBranch } = this.program;
     const count = lengths.length;
-    const inPlace = this.#isFixed || this.#isInPlace(lengths);
     const before = this.#isFixed ? Math.max(...lengths) : this.#before(buffer, lengths);
-    const feeds = inPlace ? buffer.feeds(from, count) : buffer.exactFeeds(from, before);
+    const feeds = { ...caches };
     if (takesBranch === true)
       feeds['use_cache_branch'] = new OrtTensor('bool', [!isEmpty(lengths)], [1]);
     feeds['input_ids'] = int64(count, tokens, (row, at) => ids[row]?.[at] ?? 0);
@@ -172,7 +196,7 @@ export class Decoder {
       const { heads, size } = tensors[index] ?? { heads: 0, size: 0 };
       lengths.forEach((length, row) => {
         const column = isWhole ? length : skipped;
-        const place = { array, offset: row * heads * capacity * size, capacity, column };
+        const place = { block: array, offset: row * heads * capacity * size, capacity, column };
         buffer.write(index, from + row, length, place, tokens);
       });
     });

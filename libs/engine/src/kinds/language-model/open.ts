@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { CabstandError } from '@cabstand/core';
 import type { LanguageModelProgram } from '@cabstand/model';
 import type { GraphSession } from '../../graphs/graph-session';
-import { createSession, nativeFor } from '../../graphs/session';
+import { callsApi, createSession } from '../../graphs/session';
 import type { SessionOptions } from '../../graphs/binding';
 import { tailOf } from './cache/tail';
 import { Decoder } from './decoder';
@@ -18,9 +18,10 @@ export async function openDecoder(
   options: SessionOptions,
 ): Promise<Decoder> {
   // By the C API new columns are written where the others are: the binding makes an array of all that is fetched.
-  if (program.cache.kind === 'fixed' && (await nativeFor(options)) !== undefined) {
+  if (program.cache.kind === 'fixed' && (await callsApi(options))) {
     const session = await withTail(file, program, options, 'scores');
-    if (session?.calledBy === 'c-api') return new Decoder(session, program, 'scores');
+    if (session !== undefined && session.calledBy !== 'binding')
+      return new Decoder(session, program, 'scores');
     await session?.release();
   }
   const tailed = await withTail(file, program, options, 'columns');

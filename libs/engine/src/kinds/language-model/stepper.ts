@@ -90,7 +90,8 @@ export class LanguageModelStepper implements Stepper<LanguageSequence> {
     this.#decoder = decoder;
     this.#codec = codec;
     this.maxBatch = decoder.ragged ? maxBatch : 1;
-    this.#caches = new Caches(decoder.program.cache, { maxRows: this.maxBatch, maxBytes });
+    const limits = { maxRows: this.maxBatch, maxBytes };
+    this.#caches = new Caches(decoder.program.cache, limits, decoder.memory);
     const caches = this.#caches;
     this.#memory = new Memory(caches);
     this.#prefixes = new PromptCache(caches.store, { replays, byRun });

@@ -79,7 +79,7 @@ export async function tryDecoder(decoder: Decoder): Promise<TrialResult> {
   const tried: Tried<CacheBuffer> = {
     program: decoder.program,
     cache: (tokens) => {
-      const buffer = new CacheBuffer(decoder.program.cache);
+      const buffer = new CacheBuffer(decoder.program.cache, decoder.memory);
       buffer.resize(1, bucketOf(tokens), []);
       return buffer;
     },
@@ -126,7 +126,7 @@ async function tryBeside(
   decoder.ragged = true;
   try {
     const { cache, vocabularySize } = decoder.program;
-    const buffer = new CacheBuffer(cache);
+    const buffer = new CacheBuffer(cache, decoder.memory);
     buffer.resize(2, bucketOf(ids.length), []);
     const other = [7 % vocabularySize, 3 % vocabularySize, 1, 2 % vocabularySize];
     await decoder.run({ buffer, from: 0, lengths: [0] }, [other.slice(0, 2)], false);

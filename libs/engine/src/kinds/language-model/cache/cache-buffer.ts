@@ -4,18 +4,22 @@
  */
 import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import type { CacheLayout, CacheTensor } from '@cabstand/model';
-import { bytesPerToken, cacheTensor, copyColumns, newElements } from './columns';
-import type { Columns, Elements, Place } from './columns';
+import type { Block, BlockMemory } from '../../../graphs/state-memory';
+import { HOST_BLOCKS } from '../../../state/host-blocks';
+import { bytesPerToken, copyColumns } from './columns';
+import type { Columns, Place } from './columns';
 
 export class CacheBuffer {
   readonly #layout: CacheLayout;
-  readonly #arrays: Elements[];
+  readonly #memory: BlockMemory;
+  readonly #blocks: Block[];
   #rows = 0;
   #capacity = 0;
 
-  constructor(layout: CacheLayout) {
+  constructor(layout: CacheLayout, memory: BlockMemory = HOST_BLOCKS) {
     this.#layout = layout;
-    this.#arrays = layout.tensors.map(() => newElements(layout, 0));
+    this.#memory = memory;
+    this.#blocks = layout.tensors.map(() => memory.block(layout.dtype, 0));
   }
 
   get rows(): number {
@@ -28,7 +32,7 @@ export class CacheBuffer {
   }
 
   get bytes(): number {
-    return this.#arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    return this.#rows * this.bytesOf(this.#capacity);
   }
 
   /** Bytes of so many columns of one row. */
@@ -46,17 +50,18 @@ export class CacheBuffer {
     if (rows === this.#rows && capacity === this.#capacity) return;
     const oldCapacity = this.#capacity;
     this.#layout.tensors.forEach((tensor, index) => {
-      const old = this.#arrays[index] as Elements;
-      const next = newElements(this.#layout, rows * tensor.heads * capacity * tensor.size);
+      const old = this.#blocks[index] as Block;
+      const next = this.#new(rows * tensor.heads * capacity * tensor.size);
       lengths.forEach((length, row) => {
         copyColumns(
-          tensor,
+          ...[this.#memory, tensor],
           placeOf(next, tensor, capacity, row, 0),
           placeOf(old, tensor, oldCapacity, row, 0),
           length,
         );
       });
-      this.#arrays[index] = next;
+      this.#blocks[index] = next;
+      this.#memory.release(old);
     });
     this.#rows = rows;
     this.#capacity = capacity;
@@ -66,45 +71,45 @@ export class CacheBuffer {
   feeds(from: number, count: number): Record<string, OrtTensor> {
     const feeds: Record<string, OrtTensor> = {};
     this.#layout.tensors.forEach(({ past, heads, size }, index) => {
-      const row = heads * this.#capacity * size;
-      const view = (this.#arrays[index] as Elements).subarray(from * row, (from + count) * row);
-      feeds[past] = cacheTensor(this.#layout, view, [count, heads, this.#capacity, size]);
+      const dims = [count, heads, this.#capacity, size];
+      const offset = from * heads * this.#capacity * size;
+      feeds[past] = this.#view(this.#blocks[index] as Block, offset, dims);
     });
     return feeds;
   }
 
-  /** One row as the graph's inputs, a copy as long as its columns in use. */
-  exactFeeds(row: number, length: number): Record<string, OrtTensor> {
-    const { arrays } = this.read(row, 0, length);
+  /** A copy of one row as the graph's inputs. */
+  feedsOf({ blocks, capacity: length }: Columns): Record<string, OrtTensor> {
     const feeds: Record<string, OrtTensor> = {};
     this.#layout.tensors.forEach(({ past, heads, size }, index) => {
       const dims = [1, heads, length, size];
-      feeds[past] = cacheTensor(this.#layout, arrays[index] as Elements, dims);
+      feeds[past] = this.#view(blocks[index] as Block, 0, dims);
     });
     return feeds;
   }
 
   /** Writes columns of one tensor of a row; they begin at `column`. */
   write(tensor: number, row: number, column: number, from: Place, count: number): void {
-    copyColumns(this.#tensor(tensor), this.#place(tensor, row, column), from, count);
+    const to = this.#place(tensor, row, column);
+    copyColumns(this.#memory, this.#tensor(tensor), to, from, count);
   }
 
   /** Copies columns of a row, to keep them elsewhere. */
   read(row: number, from: number, to: number): Columns {
     const count = to - from;
-    const arrays = this.#layout.tensors.map((tensor, index) => {
-      const array = newElements(this.#layout, tensor.heads * count * tensor.size);
-      const target: Place = { array, offset: 0, capacity: count, column: 0 };
-      copyColumns(tensor, target, this.#place(index, row, from), count);
-      return array;
+    const blocks = this.#layout.tensors.map((tensor, index) => {
+      const block = this.#new(tensor.heads * count * tensor.size);
+      const target: Place = { block, offset: 0, capacity: count, column: 0 };
+      copyColumns(this.#memory, tensor, target, this.#place(index, row, from), count);
+      return block;
     });
-    return { arrays, capacity: count };
+    return { blocks, capacity: count };
   }
 
   /** Puts columns that were kept into a row, from `column` on; the first `skip` of them are left out. */
-  put(row: number, column: number, { arrays, capacity }: Columns, skip: number, to: number): void {
-    arrays.forEach((array, index) =>
-      this.write(index, row, column, { array, offset: 0, capacity, column: skip }, to - skip),
+  put(row: number, column: number, { blocks, capacity }: Columns, skip: number, to: number): void {
+    blocks.forEach((block, index) =>
+      this.write(index, row, column, { block, offset: 0, capacity, column: skip }, to - skip),
     );
   }
 
@@ -119,7 +124,7 @@ export class CacheBuffer {
   clear(row: number): void {
     this.#layout.tensors.forEach(({ heads, size }, index) => {
       const length = heads * this.#capacity * size;
-      this.#arrays[index]?.fill(0, row * length, (row + 1) * length);
+      this.#memory.clear(this.#blocks[index] as Block, row * length, (row + 1) * length);
     });
   }
 
@@ -127,6 +132,25 @@ export class CacheBuffer {
     const kept = this.read(a, 0, lengths.a);
     this.copyRow(a, this, b, lengths.b);
     this.put(b, 0, kept, 0, lengths.a);
+    this.forget(kept);
+  }
+
+  /** Gives up columns that were kept elsewhere. */
+  forget({ blocks }: Columns): void {
+    for (const block of blocks) this.#memory.release(block);
+  }
+
+  /** No row of it is used any more. */
+  release(): void {
+    for (const block of this.#blocks) this.#memory.release(block);
+  }
+
+  #new(count: number): Block {
+    return this.#memory.block(this.#layout.dtype, count);
+  }
+
+  #view(block: Block, offset: number, dims: readonly number[]): OrtTensor {
+    return this.#memory.view(block, this.#layout.dtype, offset, dims);
   }
 
   #tensor(index: number): CacheTensor {
@@ -134,17 +158,17 @@ export class CacheBuffer {
   }
 
   #place(index: number, row: number, column: number): Place {
-    const array = this.#arrays[index] as Elements;
-    return placeOf(array, this.#tensor(index), this.#capacity, row, column);
+    const block = this.#blocks[index] as Block;
+    return placeOf(block, this.#tensor(index), this.#capacity, row, column);
   }
 }
 
 function placeOf(
-  array: Elements,
+  block: Block,
   { heads, size }: CacheTensor,
   capacity: number,
   row: number,
   column: number,
 ): Place {
-  return { array, offset: row * heads * capacity * size, capacity, column };
+  return { block, offset: row * heads * capacity * size, capacity, column };
 }

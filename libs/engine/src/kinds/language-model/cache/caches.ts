@@ -4,6 +4,8 @@
  * or grows out of its buffer.
  */
 import type { CacheLayout } from '@cabstand/model';
+import type { BlockMemory } from '../../../graphs/state-memory';
+import { HOST_BLOCKS } from '../../../state/host-blocks';
 import { bucketOf, bytesPerToken } from './columns';
 import { Cohort } from './cohort';
 import type { Occupant } from './cohort';
@@ -26,14 +28,17 @@ export interface CacheLimits {
 export class Caches {
   readonly #layout: CacheLayout;
   readonly #limits: CacheLimits;
+  readonly #memory: BlockMemory;
   readonly #alone = new Set<Cohort>();
   #shared: Cohort[] = [];
   #untidy = false;
-  readonly store = new PrefixStore((bytes) => this.#hasRoom(bytes));
+  readonly store: PrefixStore;
 
-  constructor(layout: CacheLayout, limits: CacheLimits) {
+  constructor(layout: CacheLayout, limits: CacheLimits, memory: BlockMemory = HOST_BLOCKS) {
     this.#layout = layout;
     this.#limits = limits;
+    this.#memory = memory;
+    this.store = new PrefixStore(layout, memory, (bytes) => this.#hasRoom(bytes));
   }
 
   /** Held by sequences that are computed. */
@@ -66,7 +71,7 @@ export class Caches {
   /** An empty row of its own, with room for so many tokens. False: there is no memory for it. */
   begin(occupant: Occupant, tokens: number): boolean {
     if (!this.#hasRoom(this.bytesFor(tokens))) return false;
-    const cohort = new Cohort(this.#layout);
+    const cohort = new Cohort(this.#layout, this.#memory);
     cohort.resize(1, bucketOf(tokens));
     cohort.join(occupant);
     this.#alone.add(cohort);
@@ -92,7 +97,6 @@ export class Caches {
     return this.#resize(cohort, rows, needed);
   }
 
-  /** Gives up the row of a sequence, and what was computed with it. */
   /**
    * Leaves nothing of a sequence in its row. What a mask hides is multiplied by nought all the same, and a NaN there
    * would come into the scores of whoever has the row next.
@@ -101,11 +105,13 @@ export class Caches {
     slot?.cohort.buffer.clear(slot.row);
   }
 
+  /** Gives up the row of a sequence, and what was computed with it. */
   drop({ slot }: Occupant): void {
     if (slot === undefined) return;
     const { cohort } = slot;
     const [occupant] = cohort.members.slice(slot.row);
     if (occupant !== undefined) cohort.leave(occupant);
+    if (cohort.size === 0) cohort.buffer.release();
     this.#alone.delete(cohort);
     this.#shared = this.#shared.filter(({ size }) => size > 0);
     this.#untidy = true;
@@ -159,6 +165,7 @@ export class Caches {
     const needed = Math.max(capacity, bucketOf(from.longest + 1));
     if (!this.#resize(into, size > rows ? this.#rowsFor(size) : rows, needed, size)) return false;
     for (const member of [...from.members]) into.join(member);
+    from.buffer.release();
     this.#untidy = true;
     return true;
   }
@@ -180,7 +187,7 @@ export class Caches {
     if (size === 1 || size * capacity <= WASTE * cohort.columns) return;
     const member = cohort.members.find(({ slot }) => slot?.length === longest);
     if (member === undefined || !this.#hasRoom(cohort.bytesWith(1, capacity))) return;
-    const apart = new Cohort(this.#layout);
+    const apart = new Cohort(this.#layout, this.#memory);
     apart.resize(1, capacity);
     apart.join(member);
     this.#shared.push(apart);

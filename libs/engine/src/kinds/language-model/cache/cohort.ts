@@ -1,5 +1,6 @@
 /** Sequences whose caches lie in one buffer, packed: those that run together are fed without a copy. */
 import type { CacheLayout } from '@cabstand/model';
+import type { BlockMemory } from '../../../graphs/state-memory';
 import { CacheBuffer } from './cache-buffer';
 import { bucketOf, bytesPerToken } from './columns';
 
@@ -22,8 +23,8 @@ export class Cohort {
   readonly members: Occupant[] = [];
   readonly #bytesPerToken: number;
 
-  constructor(layout: CacheLayout) {
-    this.buffer = new CacheBuffer(layout);
+  constructor(layout: CacheLayout, memory?: BlockMemory) {
+    this.buffer = new CacheBuffer(layout, memory);
     this.#bytesPerToken = bytesPerToken(layout);
   }
 

@@ -2,14 +2,15 @@
 import { Tensor as OrtTensor } from 'onnxruntime-node';
 import type { CacheLayout, CacheTensor } from '@cabstand/model';
 import { DTYPES } from '@cabstand/tensor';
+import type { Block, BlockMemory, Pieces } from '../../../graphs/state-memory';
 
 /** Elements of a cache. float16 elements are their bits. */
 export type Elements = Float32Array | Uint16Array;
 
 /** Columns of one row, by tensor of the layout. */
 export interface Columns {
-  readonly arrays: readonly Elements[];
-  /** Columns that the arrays have room for. */
+  readonly blocks: readonly Block[];
+  /** Columns that the blocks have room for. */
   readonly capacity: number;
 }
 
@@ -55,7 +56,7 @@ export function cacheTensor(
 
 /** Where columns of one row are: the row begins at `offset`, and its heads are `capacity` columns apart. */
 export interface Place {
-  readonly array: Elements;
+  readonly block: Block;
   readonly offset: number;
   readonly capacity: number;
   readonly column: number;
@@ -63,14 +64,16 @@ export interface Place {
 
 /** Copies so many columns of one row of one tensor. */
 export function copyColumns(
+  memory: BlockMemory,
   { heads, size }: CacheTensor,
   to: Place,
   from: Place,
   count: number,
 ): void {
-  for (let head = 0; head < heads; head += 1) {
-    const source = from.offset + (head * from.capacity + from.column) * size;
-    const target = to.offset + (head * to.capacity + to.column) * size;
-    to.array.set(from.array.subarray(source, source + count * size), target);
-  }
+  const pieces = ({ block, offset, capacity, column }: Place): Pieces => ({
+    block,
+    offset: offset + column * size,
+    pitch: capacity * size,
+  });
+  memory.copy(pieces(to), pieces(from), count * size, heads);
 }

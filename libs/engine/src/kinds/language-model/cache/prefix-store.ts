@@ -4,7 +4,10 @@
  * given up first.
  */
 import { createHash } from 'node:crypto';
+import type { CacheLayout } from '@cabstand/model';
+import type { BlockMemory } from '../../../graphs/state-memory';
 import type { CacheBuffer } from './cache-buffer';
+import { bytesPerToken } from './columns';
 import type { Columns } from './columns';
 
 /** Tokens of a block. */
@@ -34,11 +37,15 @@ export interface Reused {
 export class PrefixStore {
   /** Used longest ago first: blocks by their key, and what sequences left by the sequence. */
   readonly #kept = new Map<string | object, Columns>();
+  readonly #layout: CacheLayout;
+  readonly #memory: BlockMemory;
   readonly #makeRoom: (bytes: number) => boolean;
   #bytes = 0;
 
   /** @param makeRoom answers whether so many more bytes may be kept; it may call `evict` */
-  constructor(makeRoom: (bytes: number) => boolean) {
+  constructor(layout: CacheLayout, memory: BlockMemory, makeRoom: (bytes: number) => boolean) {
+    this.#layout = layout;
+    this.#memory = memory;
     this.#makeRoom = makeRoom;
   }
 
@@ -58,7 +65,8 @@ export class PrefixStore {
     const columns = this.#kept.get(key);
     if (columns === undefined) return;
     this.#kept.delete(key);
-    this.#bytes -= bytesOf(columns);
+    this.#bytes -= this.#bytesOf(columns);
+    for (const block of columns.blocks) this.#memory.release(block);
   }
 
   /**
@@ -116,7 +124,11 @@ export class PrefixStore {
     if (!this.#makeRoom(buffer.bytesOf(to - from))) return;
     const columns = buffer.read(row, from, to);
     this.#kept.set(key, columns);
-    this.#bytes += bytesOf(columns);
+    this.#bytes += this.#bytesOf(columns);
+  }
+
+  #bytesOf({ capacity }: Columns): number {
+    return capacity * bytesPerToken(this.#layout);
   }
 
   /** Of a chain the end is given up before its beginning: without that it is of no use. */
@@ -151,8 +163,4 @@ function commonLength(a: readonly number[], b: readonly number[]): number {
   let length = 0;
   while (length < most && a[length] === b[length]) length += 1;
   return length;
-}
-
-function bytesOf({ arrays }: Columns): number {
-  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
