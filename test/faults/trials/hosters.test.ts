@@ -90,7 +90,11 @@ test(
       });
       expect(moves).toBeGreaterThan(0);
       expect(await stateOf(admin, 'ride', 'ready')).toBe(1);
-      const refused = await ended(trial.subnet, 'load', MODEL, '--hoster', address);
+      // The command waits two seconds for a connection, which a busy machine may take.
+      const refused = await eventually('the hoster to be reached', async () => {
+        const said = await ended(trial.subnet, 'load', MODEL, '--hoster', address);
+        return said.output.includes('(NODE_UNREACHABLE)') ? undefined : said;
+      });
       expect(refused.code).not.toBe(0);
       expect(refused.output).toContain('cannot read its folders of models');
 
