@@ -82,6 +82,7 @@ function service(name) {
       CABSTAND_AUTH_VERIFY_SERVERS: 'true'
       CABSTAND_TLS_CA: /keys/tls/ca.crt
       CABSTAND_ADMIN_TOKEN_FILE: /keys/admin.token
+      OTEL_EXPORTER_OTLP_ENDPOINT: \${OTLP_ENDPOINT:-}
       CABSTAND_LISTEN: 0.0.0.0:50051
       CABSTAND_ADMIN_LISTEN: 0.0.0.0:8051
       CABSTAND_ROUTERS: router:50050

@@ -82,6 +82,7 @@ const steps = [
   ['charts', () => run('bash', ['test/charts/run.sh'])],
   ['npm test', () => tests('test')],
   ['failures', () => tests('test:failover')],
+  ['trials', () => tests('test:trials')],
   ['random faults', () => npm('test:faults', '--', '--faults', '25')],
   // The same stories each time, and others each time: the seed of these is printed.
   ['fuzzing', () => npm('test:fuzz', '--', '--seed', '1', '--calls', '14000', '--minutes', '2')],

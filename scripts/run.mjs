@@ -68,7 +68,7 @@ const PROGRAMS = {
 };
 
 /** What runs jest: the environment that selects its suites. */
-const SUITES = { test: {}, failover: { FAULTS: '1' } };
+const SUITES = { test: {}, failover: { FAULTS: '1' }, trials: { FAULTS: 'trials' } };
 
 install();
 if (command !== 'install') {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The compose subnet in real containers: builds the image, starts everything, waits until the demo
-# client has streamed a session, checks health, metrics and users, and takes it all down again.
+# client has streamed a session, checks health, metrics and users, kills a hoster under a stream, asks for
+# what the dashboard shows, and takes it all down again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -18,7 +19,7 @@ if ! docker info >/dev/null 2>&1 || ! pulled; then
 fi
 docker info >/dev/null 2>&1 || { echo 'no Docker engine answers: start one, or set CONTAINER_LAB' >&2; exit 1; }
 if docker compose version >/dev/null 2>&1; then compose=(docker compose); else compose=(docker-compose); fi
-export COMPOSE_PROJECT_NAME=cabstand-test
+export COMPOSE_PROJECT_NAME=cabstand-test COMPOSE_FILE=docker-compose.yml:test/containers/language-model.yml
 
 ca=$(mktemp)
 down() { "${compose[@]}" down --volumes --timeout 20 >/dev/null 2>&1 || true; }
@@ -138,6 +139,12 @@ infer -v "$PWD/test/assets:/assets:ro" demo infer \
   --model silero-vad --wav /assets/speech.wav --json | tail -n 1 || fail 'silero-vad'
 infer -v "$PWD/test/assets:/assets:ro" demo infer \
   --model text-orientation --image /assets/text-upside-down.png || fail 'text-orientation'
+infer demo infer --model llama --text taxi >/dev/null || fail 'the language model'
+
+echo 'a hoster is killed under a stream, and an engine …'
+node test/containers/failover.mjs "${compose[@]}" || fail 'the stream'
+echo 'what the dashboard shows of it …'
+node test/containers/panels.mjs http://127.0.0.1:9090 || fail 'the dashboard'
 
 if grep -rEq 'BEGIN (EC |RSA )?PRIVATE KEY|"d": *"' docker-compose.yml deploy; then fail 'a secret in the files'; fi
 echo 'containers: ok'

@@ -27,6 +27,11 @@ interface Compose {
   readonly volumes: Readonly<Record<string, unknown>>;
 }
 
+interface JaegerConfig {
+  readonly receivers: { otlp: { protocols: { http: { endpoint: string } } } };
+  readonly extensions: { jaeger_query: { http: { endpoint: string } } };
+}
+
 const at = (...file: string[]) => path.join(REPOSITORY_ROOT, ...file);
 const yaml = (file: string): unknown => parse(readFileSync(file, 'utf8'), { merge: true });
 const { services, volumes } = yaml(at('docker-compose.yml')) as Compose;
@@ -51,7 +56,7 @@ function configOf({ command: [name, ...argv] = [], environment = {} }: Service) 
   return serviceConfig(name, argv, environment);
 }
 
-test('gateway, Grafana and a GPU are to be had, the last two only for who asks', () => {
+test('gateway, Grafana, Jaeger and a GPU are to be had, the last three only for who asks', () => {
   expect(own.map(([name]) => name)).toEqual([
     'router',
     'hoster1',
@@ -63,7 +68,22 @@ test('gateway, Grafana and a GPU are to be had, the last two only for who asks',
   expect(asked.map(([name, { profiles }]) => [name, profiles])).toEqual([
     ['hoster-gpu', ['gpu']],
     ['grafana', ['grafana']],
+    ['jaeger', ['tracing']],
   ]);
+});
+
+test('services tell traces where docs/tracing.md has them sent, and nobody without that', () => {
+  const told = own.map(([, { environment }]) => environment?.OTEL_EXPORTER_OTLP_ENDPOINT);
+  expect(new Set(told)).toEqual(new Set(['${OTLP_ENDPOINT:-}']));
+  const command = /^OTLP_ENDPOINT=http:\/\/(\w+):(\d+) docker compose --profile (\w+) up --build$/m;
+  const [, host = '', port, profile] =
+    command.exec(readFileSync(at('docs/tracing.md'), 'utf8')) ?? [];
+  const { profiles, ports } = services[host]!;
+  expect(profiles).toEqual([profile]);
+  const { receivers, extensions } = yaml(at('deploy/jaeger/jaeger.yaml')) as JaegerConfig;
+  expect(portOf(receivers.otlp.protocols.http.endpoint)).toBe(Number(port));
+  const page = portOf(extensions.jaeger_query.http.endpoint);
+  expect(ports).toEqual([`127.0.0.1:${String(page)}:${String(page)}`]);
 });
 
 test.each(staying)('%s may write nothing, gains nothing, is bounded and watched', (_, service) => {

@@ -16,7 +16,20 @@ interface Panel {
     readonly h: number;
   };
   readonly datasource?: { readonly uid: string };
-  readonly targets?: readonly { readonly expr: string; readonly datasource: { uid: string } }[];
+  readonly targets?: readonly Target[];
+}
+
+interface Target {
+  readonly expr: string;
+  readonly exemplar?: boolean;
+  readonly datasource: { readonly uid: string };
+}
+
+interface DataSource {
+  readonly uid: string;
+  readonly jsonData?: {
+    readonly exemplarTraceIdDestinations?: readonly { name: string; datasourceUid: string }[];
+  };
 }
 
 const GRAFANA = path.join(REPOSITORY_ROOT, 'deploy/grafana');
@@ -24,10 +37,13 @@ const WIDTH = 24;
 
 const read = (...file: string[]) => readFileSync(path.join(GRAFANA, ...file), 'utf8');
 const files = readdirSync(path.join(GRAFANA, 'dashboards'));
-const { datasources } = parse(read('provisioning/datasources/prometheus.yaml')) as {
-  datasources: { uid: string; type: string }[];
-};
-const uids = datasources.map(({ uid }) => uid);
+const sources = readdirSync(path.join(GRAFANA, 'provisioning/datasources')).flatMap((file) => {
+  const { datasources } = parse(read('provisioning/datasources', file)) as {
+    datasources: DataSource[];
+  };
+  return datasources;
+});
+const uids = sources.map(({ uid }) => uid);
 
 test('there is a dashboard', () => expect(files).toContain('cabstand.json'));
 
@@ -49,6 +65,19 @@ describe.each(files)('%s', (file) => {
       for (const source of [datasource, ...targets.map((each) => each.datasource)])
         expect(uids).toContain(source?.uid);
     }
+  });
+
+  test('leads from histograms that name traces to those', () => {
+    const page = readFileSync(path.join(REPOSITORY_ROOT, 'docs/tracing.md'), 'utf8');
+    const [, listed = ''] = /histograms ((?:`\w+`[,\s]*(?:and\s)?)+)/.exec(page) ?? [];
+    const named = [...listed.matchAll(/`(\w+)`/g)].map(([, name = '']) => name);
+    const shown = graphs
+      .flatMap(({ targets = [] }) => targets.filter(({ exemplar }) => exemplar === true))
+      .map(({ expr }) => /\b(cabstand_\w+)_bucket/.exec(expr)?.[1]);
+    expect(shown.sort()).toEqual(named.sort());
+    const leads = sources.flatMap(({ jsonData }) => jsonData?.exemplarTraceIdDestinations ?? []);
+    expect(leads).toEqual([{ name: 'trace_id', datasourceUid: 'cabstand-jaeger' }]);
+    for (const { datasourceUid } of leads) expect(uids).toContain(datasourceUid);
   });
 
   test('lays no panel over another', () => {

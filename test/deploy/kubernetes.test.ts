@@ -67,8 +67,11 @@ test.each(named)(
       container!.startupProbe,
       container!.readinessProbe,
       container!.livenessProbe,
-    ])
+    ]) {
       expect(probe.httpGet).toMatchObject({ port: 'admin', scheme: 'HTTPS' });
+      // By default a second, which a busy machine takes.
+      expect(probe.timeoutSeconds).toBe(5);
+    }
     expect(container!.readinessProbe.httpGet.path).toBe('/readyz');
     expect(container!.livenessProbe.httpGet.path).toBe('/healthz');
     expect(container!.args[0]).toBe(name);

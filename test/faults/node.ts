@@ -98,7 +98,7 @@ export class TestNode {
     const again =
       this.#kind === 'hoster'
         ? await this.#subnet.startHoster(this.#index, this.#service, changes)
-        : await this.#subnet.startRouter(this.#index, this.#service);
+        : await this.#subnet.startRouter(this.#index, this.#service, changes);
     this.#service = again;
     this.#killed = false;
     // So that the subnet stops it in the end.

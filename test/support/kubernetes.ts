@@ -16,6 +16,7 @@ interface Selector {
 
 interface Probe {
   readonly httpGet: { readonly path: string; readonly port: string; readonly scheme: string };
+  readonly timeoutSeconds: number;
 }
 
 interface Container {

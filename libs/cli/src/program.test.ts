@@ -31,6 +31,17 @@ async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promis
 /** Nobody listens on port 1. */
 const NOBODY = ['--router', '127.0.0.1:1'];
 
+test.each(['drain', 'undrain'])(
+  '%s, which only routers do, takes no hoster to go to',
+  async (name) => {
+    const asked = await run([name, ...NOBODY, '--hoster', '127.0.0.1:1']);
+    expect(asked).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("unknown option '--hoster'") as string,
+    });
+  },
+);
+
 test('--version and --help end with 0', async () => {
   expect(await run(['--version'])).toMatchObject({ code: 0, out: '0.1.0\n' });
   const { code, out } = await run(['--help']);

@@ -133,9 +133,9 @@ export class Subnet implements AsyncDisposable {
   }
 
   /** Starts one more router (or one again, at `at`); not yet ready. */
-  startRouter(index: number, at?: Service): Promise<Service> {
-    const settings = this.#options.routerConfig ?? {};
-    return this.#launch('router', `router-${String(index)}`, settings, at, {});
+  startRouter(index: number, at?: Service, changes: ServiceChanges = {}): Promise<Service> {
+    const settings = { ...this.#options.routerConfig, ...changes.settings };
+    return this.#launch('router', `router-${String(index)}`, settings, at, changes);
   }
 
   /** Starts one more hoster (or one again, at `at`); not yet ready. */

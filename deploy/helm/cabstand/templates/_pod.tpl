@@ -69,14 +69,17 @@ securityContext:
 startupProbe:
   {{ $ready }}
   periodSeconds: 5
+  timeoutSeconds: 5
   failureThreshold: {{ (get .root.Values .service).startupFailureThreshold | default 24 }}
 readinessProbe:
   {{ $ready }}
   periodSeconds: 5
+  timeoutSeconds: 5
 # Not the health of gRPC: a service that drains serves nobody new, and lives.
 livenessProbe:
   httpGet: { path: /healthz, port: admin, scheme: {{ ternary "HTTPS" "HTTP" (not (empty $secure)) }} }
   periodSeconds: 10
+  timeoutSeconds: 5
   failureThreshold: 6
 {{- end -}}
 

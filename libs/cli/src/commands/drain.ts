@@ -5,7 +5,7 @@ import type { CliContext } from '../context';
 import { isUnreachable } from '../subnet/connection';
 import type { Connection } from '../subnet/connection';
 import { seconds } from '../arguments';
-import { withConnection, withSubnetFlags } from '../subnet/flags';
+import { withConnection, withRouterFlags } from '../subnet/flags';
 import type { SubnetFlags } from '../subnet/flags';
 
 interface DrainFlags extends SubnetFlags {
@@ -29,7 +29,7 @@ export function registerDrain(program: Command, context: CliContext): void {
       seconds,
     )
     .option('--wait', 'end when the hoster has left the subnet; shows how many sessions are left');
-  withSubnetFlags(command)
+  withRouterFlags(command)
     .addHelpText(
       'after',
       `
@@ -55,7 +55,7 @@ export function registerUndrain(program: Command, context: CliContext): void {
     .description(
       'Asks all routers to take a drain back (admin), and waits until the hoster takes sessions again. Sessions that have moved stay where they are. A hoster whose last session has left ends, and cannot be taken back.',
     );
-  withSubnetFlags(command)
+  withRouterFlags(command)
     .addHelpText('after', '\nExample:\n  $ cabstand undrain hoster-1')
     .action((node: string, flags: SubnetFlags) =>
       withConnection(context, flags, 'admin', async (connection) => {

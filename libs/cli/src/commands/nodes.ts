@@ -4,7 +4,7 @@ import type { CliContext } from '../context';
 import { list } from '../arguments';
 import { jsonLine } from '../render/json';
 import { nodesTable } from '../render/nodes';
-import { withConnection, withSubnetFlags } from '../subnet/flags';
+import { withConnection, withRouterFlags } from '../subnet/flags';
 import type { SubnetFlags } from '../subnet/flags';
 
 interface NodesFlags extends SubnetFlags {
@@ -24,7 +24,7 @@ export function registerNodes(program: Command, context: CliContext): void {
     .option('--model <name>', 'only hosters with this model', list)
     .option('--watch', 'go on, and print the list when something changes')
     .option('--json', 'one JSON object per line and node (with --watch: per change)');
-  withSubnetFlags(command)
+  withRouterFlags(command)
     .addHelpText(
       'after',
       `

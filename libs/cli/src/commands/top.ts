@@ -5,7 +5,7 @@ import type { CliContext } from '../context';
 import { ExitCode } from '../errors';
 import { jsonLine } from '../render/json';
 import { findCredentials } from '../subnet/credentials';
-import { withConnection, withSubnetFlags } from '../subnet/flags';
+import { withConnection, withRouterFlags } from '../subnet/flags';
 import type { SubnetFlags } from '../subnet/flags';
 import type { Connection } from '../subnet/connection';
 import { Followed, MOST_NODES } from '../top/follow';
@@ -41,7 +41,7 @@ export function registerTop(program: Command, context: CliContext): void {
     .option('--once', 'one snapshot, and no more')
     .option('--json', 'the snapshot as one JSON object');
   metricsFlags(command);
-  withSubnetFlags(command)
+  withRouterFlags(command)
     .addHelpText(
       'after',
       `

@@ -18,18 +18,30 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** Adds them; each may come from the environment as well. */
 export function withSubnetFlags(command: Command, timeoutMs = DEFAULT_TIMEOUT_MS): Command {
-  return withCredentialFlags(
+  return withCallFlags(
+    withRouter(command).option(
+      '--hoster <host:port>',
+      'go to this hoster, past the routers (CABSTAND_HOSTER)',
+      address,
+    ),
+    timeoutMs,
+  );
+}
+
+/** The same for what only routers do. */
+export const withRouterFlags = (command: Command): Command =>
+  withCallFlags(withRouter(command), DEFAULT_TIMEOUT_MS);
+
+const withRouter = (command: Command): Command =>
+  command.option(
+    '--router <host:port>',
+    `router, several with commas (CABSTAND_ROUTERS; default ${DEFAULT_ROUTER})`,
+    addresses,
+  );
+
+const withCallFlags = (command: Command, timeoutMs: number): Command =>
+  withCredentialFlags(
     command
-      .option(
-        '--router <host:port>',
-        `router, several with commas (CABSTAND_ROUTERS; default ${DEFAULT_ROUTER})`,
-        addresses,
-      )
-      .option(
-        '--hoster <host:port>',
-        'go to this hoster, past the routers (CABSTAND_HOSTER)',
-        address,
-      )
       .addOption(timeOption('--timeout <time>', 'longest wait for an answer', timeoutMs))
       .option(
         '--max-message-bytes <bytes>',
@@ -37,7 +49,6 @@ export function withSubnetFlags(command: Command, timeoutMs = DEFAULT_TIMEOUT_MS
         messageBytes,
       ),
   );
-}
 
 function withCredentialFlags(command: Command): Command {
   return command
