@@ -7,6 +7,7 @@ import {
 } from '@cabstand/auth-admin';
 import type { AuthConfigInput } from '@cabstand/auth-admin';
 import { CabstandError } from '@cabstand/core';
+import type { Role } from '@cabstand/core';
 import { HosterService } from '@cabstand/rpc';
 import type { Authorizer } from '@cabstand/rpc';
 import { float32Of, tensorOf, toWire } from '@cabstand/tensor';
@@ -63,6 +64,19 @@ class Noting implements Authorizer {
   signResponse(...[request]: Parameters<Authorizer['signResponse']>) {
     return this.#inner.signResponse(request);
   }
+}
+
+/** Adds a member, and waits until the hoster has read of it. */
+async function add(name: string, role: Role): Promise<void> {
+  await addMember({ folder: subnet.keys, name, roles: [role] });
+  using client = new RawClient(subnet, new Noting(subnet, name, { mac_key_seconds: 0 }));
+  const isUnknown = (error: unknown): boolean => CabstandError.from(error).reason === 'KEY_UNKNOWN';
+  await until(`the hoster to know ${name}`, () =>
+    client.hoster.unary(HosterService.rpc_info, {}, within).then(
+      () => true,
+      (error: unknown) => (isUnknown(error) ? undefined : true),
+    ),
+  );
 }
 
 /** A whole session of two turns; throws unless its state went on from one to the other. */
@@ -165,7 +179,7 @@ test('keys that a server has no room for cost a signature, never a call', async 
 }, 90_000);
 
 test('a key that is removed is refused, MAC or not, and others go on', async () => {
-  await addMember({ folder: subnet.keys, name: 'eve', roles: ['client'] });
+  await add('eve', 'client');
   const [eve, other] = [new Noting(subnet, 'eve'), new Noting(subnet)];
   using hers = new RawClient(subnet, eve);
   using theirs = new RawClient(subnet, other);
@@ -185,7 +199,7 @@ test('a key that is removed is refused, MAC or not, and others go on', async () 
 }, 30_000);
 
 test('a gateway speaks for its callers under one key, and each has sessions of its own', async () => {
-  await addMember({ folder: subnet.keys, name: 'speaker', roles: ['gateway'] });
+  await add('speaker', 'gateway');
   const speaker = new Noting(subnet, 'speaker');
   using client = new RawClient(subnet, speaker);
   const { hoster } = client;
