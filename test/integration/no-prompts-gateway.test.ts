@@ -4,7 +4,7 @@ import path from 'node:path';
 import { MintedTokens, readPrivateKey } from '@cabstand/auth';
 import { subnetPaths } from '@cabstand/auth-admin';
 import { RemoteManager, SessionManager } from '@cabstand/client';
-import { BUNDLED_MODELS, Subnet, freePorts, refusalOf } from '@cabstand/testing';
+import { BUNDLED_MODELS, Subnet, freePorts, refusalOf, until } from '@cabstand/testing';
 import { Gateway } from '../support/gateway';
 import { moduleRepository } from '../support/module-models';
 import { Ride } from '../support/ride';
@@ -122,9 +122,12 @@ test('neither what is refused over HTTP nor what modules hear is in a log', asyn
     await remote.close();
   }
   for (const { child } of [...subnet.routers, ...subnet.hosters, gateway]) {
+    // It is the log at its most talkative that is looked at; its lines come through a pipe.
+    await until(
+      `debug lines of ${child.name}`,
+      () => child.output.includes('"level":"debug"') || undefined,
+    );
     const lines = child.output.split('\n');
-    // It is the log at its most talkative that was looked at.
-    expect(lines.some((line) => line.includes('"level":"debug"'))).toBe(true);
     expect(lines.filter((line) => line.includes(MARKER))).toEqual([]);
   }
   for (const { child } of [...subnet.hosters, gateway])

@@ -131,6 +131,7 @@ test('images are named by digest, and built from the lock file', () => {
     'cabstand:gpu',
     expect.stringMatching(/^\$\{PROMETHEUS_IMAGE:-prom\/prometheus:[\w.]+@sha256:[0-9a-f]{64}\}$/),
     expect.stringMatching(/^\$\{GRAFANA_IMAGE:-grafana\/grafana:[\w.]+@sha256:[0-9a-f]{64}\}$/),
+    expect.stringMatching(/^\$\{JAEGER_IMAGE:-jaegertracing\/jaeger:[\w.]+@sha256:[0-9a-f]{64}\}$/),
   ]);
   const gpu = read('deploy/Dockerfile.gpu');
   expect(gpu).toMatch(/^ARG PYTHON_IMAGE=python:[\w.-]+@sha256:[0-9a-f]{64}$/m);
