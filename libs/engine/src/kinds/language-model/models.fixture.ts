@@ -19,6 +19,8 @@ export type Name = (typeof ALL_NAMES)[number];
 export interface Greedy {
   readonly prompt: readonly number[];
   readonly tokens: readonly number[];
+  /** How much likelier each token was than the next likely one, as logarithms; where it was asked for. */
+  readonly margins?: readonly number[];
 }
 
 /** What the tokenizers library says of a text, or of what a model went on with. */

@@ -64,12 +64,19 @@ export async function answersOf(name: Name): Promise<readonly Greedy[]> {
   const answers: Greedy[] = [];
   for (const [sequence, { prompt }] of greedyOf('gpt2').entries()) {
     engine.open(sequence);
-    engine.turn(sequence, [ids(prompt)], { parameters: { max_tokens: 48 } });
+    engine.turn(sequence, [ids(prompt)], { parameters: { max_tokens: 48, logprobs: 2 } });
     await engine.ended(sequence);
-    answers.push({ prompt, tokens: tokensOf(engine, sequence) });
+    const margins = engine.chunks(sequence).map(marginOf);
+    answers.push({ prompt, tokens: tokensOf(engine, sequence), margins });
     engine.send({ type: 'CLOSE', sequence });
   }
   return answers;
+}
+
+function marginOf(chunk: Buffer): number {
+  const top = decodeChunk(chunk).outputs.find(({ name }) => name === 'top_logprobs');
+  const [first = NaN, second = NaN] = top === undefined ? [] : Array.from(arrayOf(top), Number);
+  return first - second;
 }
 
 const isExact = (name: Name): name is ExactName =>

@@ -15,11 +15,22 @@ function draws(seed: number): (most: number) => number {
   };
 }
 
+/**
+ * Logarithms of two probabilities that differ by less may change places where sums are rounded in another order, as
+ * kernels for few bits do for one row and for several on some processors; from there on a text is another one.
+ */
+const ALMOST_EQUAL = 0.01;
+
 /** Runs so many turns, 16 at a time, each with an answer that is cut at a random place or cancelled. */
 async function runMany(engine: Engine, answers: readonly Greedy[], turns: number): Promise<void> {
   const draw = draws(20);
+  // Those of other classes answer alike in every bit.
+  const mayPart = engine.frames.some(
+    (frame) => frame.type === 'LOADED' && frame.batchClass === 'tolerance',
+  );
   const one = async (sequence: number): Promise<void> => {
-    const { prompt, tokens } = answers[draw(answers.length)] ?? { prompt: [], tokens: [] };
+    const answer = answers[draw(answers.length)] ?? { prompt: [], tokens: [] };
+    const { prompt, tokens } = answer;
     const max_tokens = 1 + draw(48);
     const gone = draw(4) === 0 ? 1 + draw(max_tokens) : Infinity;
     engine.open(sequence, 1e6, 1e12, { owner: `owner ${draw(3)}` });
@@ -35,7 +46,9 @@ async function runMany(engine: Engine, answers: readonly Greedy[], turns: number
     const { end } = await engine.ended(sequence);
     const got = tokensOf(engine, sequence);
     const whole = tokens.slice(0, max_tokens);
-    if (end.reason === 'cancelled') expect(got).toEqual(whole.slice(0, got.length));
+    const parted = got.findIndex((token, at) => token !== whole[at]);
+    if (mayPart && parted >= 0) expect(answer.margins?.[parted]).toBeLessThan(ALMOST_EQUAL);
+    else if (end.reason === 'cancelled') expect(got).toEqual(whole.slice(0, got.length));
     else {
       expect(end.reason).toBe('completed');
       expect(got).toEqual(whole);
