@@ -4,6 +4,7 @@ import type { Clock } from '@cabstand/core';
 import type { Agreement } from './canonical';
 import type { PublicKey } from './keys';
 import { macKeyOf, newHalf } from './mac-agreement';
+import { positive } from './positive';
 
 export interface MacKeyOptions {
   /** How long a key for MACs is good, milliseconds; 0: none is agreed, every call is signed. Default 300,000. */
@@ -138,10 +139,4 @@ export class MacKeys {
     this.#sweptMs = nowMs;
     for (const key of this.#keys.values()) if (nowMs >= key.untilMs) this.drop(key);
   }
-}
-
-function positive(option: string, value: number): number {
-  if (!Number.isInteger(value) || value < 1)
-    throw invalid('INVALID_ARGUMENT', option, value, 'a whole number of at least 1');
-  return value;
 }

@@ -1,4 +1,5 @@
-import { CabstandError, invalid } from '@cabstand/core';
+import { CabstandError } from '@cabstand/core';
+import { positive } from './positive';
 
 export interface NonceCacheOptions {
   /** Most nonces remembered, of all keys together. Default 500,000 (about 50 MB). */
@@ -108,10 +109,4 @@ export class NonceCache {
       },
     );
   }
-}
-
-function positive(option: string, value: number): number {
-  if (!Number.isInteger(value) || value < 1)
-    throw invalid('INVALID_ARGUMENT', option, value, 'a whole number of at least 1');
-  return value;
 }
