@@ -4,13 +4,13 @@
  */
 import { Tensor as OrtTensor } from 'onnxruntime-node';
 import type { Tensor } from 'onnxruntime-node';
-import { isDType } from '@cabstand/tensor';
-import { elementCount } from '@cabstand/tensor';
+import { elementCount, isDType } from '@cabstand/tensor';
 import { allocate } from '../graphs/batch-tensor';
 import type { Fetches, GraphSession, Tensors } from '../graphs/graph-session';
 import type { Device } from './device';
 import { DeviceStates } from './device-states';
 import { DeviceHeap, DeviceTensor } from './device-tensor';
+import { ExpectedTime } from './expected-time';
 import { NOBODY, text } from './library';
 import type { Pointer } from './library';
 import { LONG_MS, loadGraph } from './load-graph';
@@ -18,18 +18,10 @@ import type { NativeOptions } from './load-graph';
 import { metadataOf, shapeOf } from './metadata';
 import type { Metadata } from './metadata';
 import type { Runtime } from './shared';
+import { wantedOf } from './wanted';
+import type { Used, Wanted } from './wanted';
 
-/** Of the latest run in what runs are expected to take. */
-const WEIGHT = 0.25;
 const [ARENA, DEFAULT_MEMORY, FIRST_DEVICE] = [1, 0, 0];
-
-/** An output, and where it is wanted; null: in a new tensor. */
-type Wanted = readonly [name: string, tensor: Tensor | null];
-
-interface Used {
-  readonly feeds: Tensors;
-  readonly wanted: readonly Wanted[];
-}
 
 export class DeviceSession implements GraphSession {
   readonly calledBy = 'io-binding';
@@ -47,9 +39,8 @@ export class DeviceSession implements GraphSession {
   readonly #pinned: Pointer;
   readonly #binding: Pointer;
   readonly #names = new Map<string, Buffer>();
-  readonly #longMs: number;
+  readonly #expected: ExpectedTime;
   #session: Pointer;
-  #expectedMs: number;
   /** By the run in progress: what lies in another tensor's memory would not keep that. */
   #used: Used | undefined;
   /** The run in progress: never rejects. */
@@ -61,8 +52,7 @@ export class DeviceSession implements GraphSession {
     this.#runtime = runtime;
     this.#device = device;
     this.#session = session;
-    this.#longMs = longMs;
-    this.#expectedMs = longMs + 1;
+    this.#expected = new ExpectedTime(longMs);
     this.inputMetadata = metadataOf(runtime, session, 'input');
     this.outputMetadata = metadataOf(runtime, session, 'output');
     for (const { name } of [...this.inputMetadata, ...this.outputMetadata])
@@ -105,10 +95,7 @@ export class DeviceSession implements GraphSession {
 
   async run(feeds: Tensors, fetches: Fetches): Promise<Tensors> {
     while (this.#running !== undefined) await this.#running;
-    const wanted = isNames(fetches)
-      ? fetches.map((name): Wanted => [name, null])
-      : Object.entries(fetches);
-    const running = this.#run(feeds, wanted);
+    const running = this.#run(feeds, wantedOf(fetches));
     const over = (): void => {
       this.#running = undefined;
     };
@@ -128,7 +115,7 @@ export class DeviceSession implements GraphSession {
       library.check(functions.awaitOutputs(this.#binding));
       return this.#taken(wanted);
     } finally {
-      this.#expectedMs += (performance.now() - begun - this.#expectedMs) * WEIGHT;
+      this.#expected.tookSince(begun);
       // It would keep what was bound.
       functions.clearInputs(this.#binding);
       functions.clearOutputs(this.#binding);
@@ -192,7 +179,7 @@ export class DeviceSession implements GraphSession {
   async #call(): Promise<void> {
     const { library, quiet } = this.#runtime;
     const { runBound } = library.functions;
-    if (this.#expectedMs <= this.#longMs) {
+    if (!this.#expected.isLong) {
       library.check(runBound(this.#session, quiet, this.#binding));
       return;
     }
@@ -254,8 +241,4 @@ export class DeviceSession implements GraphSession {
 function there(tensor: Tensor): DeviceTensor | undefined {
   const any: unknown = tensor;
   return any instanceof DeviceTensor ? any : undefined;
-}
-
-function isNames(fetches: Fetches): fetches is readonly string[] {
-  return Array.isArray(fetches);
 }

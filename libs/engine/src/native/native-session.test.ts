@@ -1,63 +1,25 @@
 /** The same files by ONNX Runtime's C API and by its binding for Node: equal in every bit. */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { Tensor } from 'onnxruntime-node';
 import { onnxModel } from '@cabstand/testing';
-import { DTYPES } from '@cabstand/tensor';
-import type { DType } from '@cabstand/tensor';
-import { BindingSession } from '../graphs/binding-session';
+import type { BindingSession } from '../graphs/binding-session';
 import { IDENTITY } from '../graphs/identity';
+import { NUMBERS, Opened, bytesOf, identity, tensor } from './identity.fixture';
 import { ENDLESS, ROUNDS } from './endless.fixture';
 import { NativeSession } from './native-session';
 import { nativeRuntime, runs } from './runtime';
 
-const opened: { release(): Promise<void> }[] = [];
+const opened = new Opened();
+const binding = (bytes: Uint8Array): Promise<BindingSession> => opened.binding(bytes);
 
-afterEach(async () => {
-  for (const session of opened.splice(0)) await session.release();
-});
+afterEach(() => opened.release());
 
 async function native(bytes: Uint8Array, longMs?: number): Promise<NativeSession> {
   const found = await nativeRuntime();
   if (!found.works) throw new Error(found.why);
   const options = { threads: 1, ...(longMs !== undefined && { longMs }) };
   const session = await NativeSession.open(found.runtime, '', options, bytes);
-  opened.push(session);
-  return session;
+  return opened.keep(session);
 }
-
-async function binding(bytes: Uint8Array): Promise<BindingSession> {
-  const session = new BindingSession(
-    await InferenceSession.create(bytes, { intraOpNumThreads: 1 }),
-  );
-  opened.push(session);
-  return session;
-}
-
-const NUMBERS = (Object.keys(DTYPES) as DType[]).filter((dtype) => dtype !== 'string');
-
-/** `y = Identity(x)` of rows of two. */
-function identity(dtype: DType): Buffer {
-  const dims = ['rows', 2];
-  return onnxModel({
-    inputs: [{ name: 'x', dtype, dims }],
-    outputs: [{ name: 'y', dtype, dims }],
-    nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
-  });
-}
-
-function tensor(dtype: DType, rows: number): Tensor {
-  const { array: Elements } = DTYPES[dtype];
-  if (Elements === undefined) throw new Error(dtype);
-  const data = new Elements(new ArrayBuffer(2 * rows * DTYPES[dtype].bytes), 0, 2 * rows);
-  new Uint8Array(data.buffer).forEach((_, at, bytes) => {
-    bytes[at] = dtype === 'bool' ? at % 2 : (at * 37 + 1) % 63;
-  });
-  return new Tensor(dtype as 'float32', data as Float32Array, [rows, 2]);
-}
-
-const bytesOf = ({ data }: Tensor): Buffer => {
-  const { buffer, byteOffset, byteLength } = data as Float32Array;
-  return Buffer.from(buffer, byteOffset, byteLength);
-};
 
 test('all types of numbers are tried', () => {
   expect(NUMBERS).toHaveLength(12);

@@ -7,6 +7,7 @@ import type { Tensor } from 'onnxruntime-node';
 import { elementCount } from '@cabstand/tensor';
 import { allocate } from '../graphs/batch-tensor';
 import type { Fetches, GraphSession, Tensors } from '../graphs/graph-session';
+import { ExpectedTime } from './expected-time';
 import { NOBODY, address, text } from './library';
 import type { Cell, Pointer } from './library';
 import { LONG_MS, loadGraph } from './load-graph';
@@ -14,17 +15,8 @@ import type { NativeOptions } from './load-graph';
 import { metadataOf, shapeOf } from './metadata';
 import type { Metadata } from './metadata';
 import type { Runtime } from './shared';
-
-/** Of the latest run in what runs are expected to take. */
-const WEIGHT = 0.25;
-
-interface Used {
-  readonly feeds: Tensors;
-  readonly wanted: readonly Wanted[];
-}
-
-/** An output, and where it is written; null: where ONNX Runtime likes. */
-type Wanted = readonly [name: string, tensor: Tensor | null];
+import { wantedOf } from './wanted';
+import type { Used } from './wanted';
 
 export class NativeSession implements GraphSession {
   readonly calledBy = 'c-api';
@@ -38,8 +30,7 @@ export class NativeSession implements GraphSession {
   readonly #inputs: Cell;
   readonly #outputNames: Cell;
   readonly #outputs: Cell;
-  readonly #longMs: number;
-  #expectedMs: number;
+  readonly #expected: ExpectedTime;
   /** By the run in progress. ONNX Runtime has addresses only: nobody else may keep what is there. */
   #used: Used | undefined;
   /** A run on another thread: never rejects. */
@@ -47,9 +38,7 @@ export class NativeSession implements GraphSession {
 
   private constructor(runtime: Runtime, session: Pointer, longMs: number) {
     this.#runtime = runtime;
-    this.#longMs = longMs;
-    // Nobody knows yet: should it be long, it can be stopped.
-    this.#expectedMs = longMs + 1;
+    this.#expected = new ExpectedTime(longMs);
     this.#session = session;
     this.inputMetadata = metadataOf(runtime, session, 'input');
     this.outputMetadata = metadataOf(runtime, session, 'output');
@@ -89,7 +78,7 @@ export class NativeSession implements GraphSession {
     const begun = performance.now();
     try {
       this.#arrange(this.#used);
-      if (this.#expectedMs <= this.#longMs) this.#call(wanted.length);
+      if (!this.#expected.isLong) this.#call(wanted.length);
       else {
         const running = this.#callElsewhere(wanted.length);
         const over = (): void => {
@@ -99,7 +88,7 @@ export class NativeSession implements GraphSession {
         await running;
       }
     } finally {
-      this.#expectedMs += (performance.now() - begun - this.#expectedMs) * WEIGHT;
+      this.#expected.tookSince(begun);
     }
     const results: Record<string, Tensor> = {};
     wanted.forEach(([name, tensor], index) => {
@@ -176,12 +165,4 @@ export class NativeSession implements GraphSession {
       functions.releaseValue(value);
     }
   }
-}
-
-function wantedOf(fetches: Fetches): readonly Wanted[] {
-  return isNames(fetches) ? fetches.map((name): Wanted => [name, null]) : Object.entries(fetches);
-}
-
-function isNames(fetches: Fetches): fetches is readonly string[] {
-  return Array.isArray(fetches);
 }
