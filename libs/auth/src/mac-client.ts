@@ -40,7 +40,7 @@ const RENEW_AT = 0.8;
 const QUIET_MS = 1000;
 const QUIET_FACTOR = 4;
 const LONGEST_QUIET_MS = 300_000;
-const SIGNED: Proof = { by: 'signature' };
+export const SIGNED: Proof = { by: 'signature' };
 
 /**
  * Which keys for MACs a caller has agreed with which server. A call over a new connection is signed, and so is the

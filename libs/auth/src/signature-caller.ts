@@ -17,7 +17,7 @@ import { signBytes } from './keys';
 import type { KeySource, PrivateKey } from './keys';
 import { isHalf, macKeyOf, macOf } from './mac-agreement';
 import type { Half } from './mac-agreement';
-import { ClientMacs } from './mac-client';
+import { ClientMacs, SIGNED } from './mac-client';
 import type { AgreedKey, Proof } from './mac-client';
 import { LONGEST_MS } from './mac-keys';
 import { header } from './scheme';
@@ -33,7 +33,6 @@ interface Sent {
 }
 
 const LIFETIME = /^[0-9]{1,9}$/;
-const SIGNED: Proof = { by: 'signature' };
 
 /** Whoever calls with a key: proves requests, and checks what servers prove. */
 export class SigningCaller {
