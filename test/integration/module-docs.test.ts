@@ -1,20 +1,19 @@
 /** The modules of the documentation are served as they are written there, and its programs call them. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 import { Child, REPOSITORY_ROOT, Subnet } from '@cabstand/testing';
 import { filesOf } from '../support/doc-files';
+import { projectFolder } from '../support/project-folder';
 
 const files = filesOf('docs/module-tutorial.md', 'docs/modules.md', 'docs/client.md');
 const models = [...new Set(files.map((file) => /^models\/([^/]+)\//.exec(file.path)?.[1]))];
 
-/** Within the repository, so that packages are found as beside a module that has installed them. */
 let folder: string;
 let subnet: Subnet;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(REPOSITORY_ROOT, 'test', 'module-docs-'));
-  writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }');
+  folder = projectFolder();
   for (const { path: file, text } of files) {
     mkdirSync(path.join(folder, path.dirname(file)), { recursive: true });
     writeFileSync(path.join(folder, file), text);

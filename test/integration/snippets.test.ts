@@ -1,8 +1,9 @@
 /** The TypeScript of the documentation compiles, runs as it is written, and ends by itself. */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 import { Child, REPOSITORY_ROOT, Subnet } from '@cabstand/testing';
+import { projectFolder } from '../support/project-folder';
 import { snippets } from '../support/snippets';
 
 const all = snippets();
@@ -11,13 +12,11 @@ const programs = all.filter(({ runs }) => runs);
 /** A program that has not ended by then never will, on a busy machine either. */
 const PATIENCE_MS = 60_000;
 
-/** Within the repository, so that its packages are found as in a project that installed them. */
 let folder: string;
 let subnet: Subnet;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(REPOSITORY_ROOT, 'test', 'snippets-'));
-  writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }');
+  folder = projectFolder();
   for (const { name, code } of all) writeFileSync(path.join(folder, `${name}.ts`), code);
   subnet = await Subnet.start({
     hosters: 1,
