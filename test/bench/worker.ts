@@ -10,6 +10,10 @@ export class Worker<ToChild extends object> implements Disposable {
     this.#child = fork(file);
   }
 
+  get pid(): number {
+    return Number(this.#child.pid);
+  }
+
   tell(message: ToChild): void {
     this.#child.send(message);
   }

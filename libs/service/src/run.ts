@@ -6,6 +6,7 @@ import { loadConfig } from './config/load';
 import type { ConfigProgram } from './config/load';
 import { exitCodeOf, logFatal } from './failure';
 import { ExitCode } from './exit-code';
+import { beginYoung } from './heap';
 import { createLogger } from './log';
 import type { LogFormat, Logger } from './log';
 import { Metrics } from './metrics/metrics';
@@ -62,6 +63,7 @@ export async function runService<S extends z.ZodObject>(
 ): Promise<never> {
   // grpc-js names servers by IP address; whoever runs a service can do nothing about that.
   process.noDeprecation = true;
+  beginYoung();
   const code = await superviseService(program, process as unknown as ProcessLike);
   // Everything was closed; what still holds the event loop must not keep the process.
   process.exit(code);

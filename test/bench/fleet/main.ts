@@ -1,12 +1,13 @@
 /** What a fleet of hosters costs its router. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { loadavg } from 'node:os';
+import { loadavg, setPriority } from 'node:os';
 import path from 'node:path';
 import { sleep } from '@cabstand/core';
 import { Subnet, until } from '@cabstand/testing';
 import type { Service } from '@cabstand/testing';
 import { cpuSeconds, residentBytes, waitedSeconds } from '../../support/processes';
+import { noCores, pin } from '../cores';
 import { heading, print } from '../report';
 import { format, quantile } from '../stats';
 import { Worker } from '../worker';
@@ -92,7 +93,10 @@ export async function benchFleet({
   }
 }
 
-/** The processes with the hosters, and the one that asks for them. */
+/** Real hosters run elsewhere: these take of a core what is left of it. */
+const NICENESS = 19;
+
+/** The processes with the hosters, and the one that asks for them; not on the router's core, where there are two. */
 class Fleet {
   readonly #workers: Worker<ToFleet>[] = [];
   readonly #caller: ChildProcess = fork(path.join(__dirname, 'caller.js'));
@@ -104,6 +108,9 @@ class Fleet {
   ) {
     for (let i = 0; i < PROCESSES; i++)
       this.#workers.push(new Worker<ToFleet>(path.join(__dirname, 'hosters.js')));
+    for (const { pid } of this.#workers) setPriority(pid, NICENESS);
+    if (noCores() !== undefined) return;
+    for (const { pid } of [...this.#workers, this.#caller]) pin(pid ?? 0, 'others');
   }
 
   async start(router: Service): Promise<Completed> {

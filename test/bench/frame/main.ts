@@ -4,7 +4,7 @@ import { loadavg } from 'node:os';
 import { Subnet, freePorts, until } from '@cabstand/testing';
 import { enginesOf } from '../../support/processes';
 import { MODEL } from '../peers/clips';
-import { noCores, onServerCore, pin, whereServersRun } from '../peers/cores';
+import { noCores, onServerCore, pin, whereServersRun } from '../cores';
 import { LoadProcess } from '../peers/load-process';
 import type { Loaded } from '../peers/load-process';
 import type { Dialect } from '../peers/messages';

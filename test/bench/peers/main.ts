@@ -5,7 +5,7 @@ import type { Row } from '../report';
 import { format } from '../stats';
 import { RawLoop } from '../processes';
 import { SILERO } from '../silero';
-import { noCores, onServerCore, pin, whereServersRun } from './cores';
+import { noCores, onServerCore, pin, whereServersRun } from '../cores';
 import { LoadProcess } from './load-process';
 import { reportCase } from './figures';
 import type { Trial } from './figures';

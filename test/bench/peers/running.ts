@@ -1,4 +1,4 @@
-import { onServerCore } from './cores';
+import { onServerCore } from '../cores';
 import { Scope } from './scope';
 import type { Group, Server } from './servers';
 

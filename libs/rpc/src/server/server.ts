@@ -14,6 +14,7 @@ import type { RpcServerOptions, RpcServerSettings } from './options';
 import { pipelined } from './pipeline';
 import { serveBidi, serveServerStream, serveUnary, unimplemented } from './serve';
 import type { ServeContext } from './serve';
+import { sheddingStreams } from './stream-table';
 import { Strangers } from './strangers';
 import { MOST_SURPLUS, Surplus } from './surplus';
 import { Trust } from './trust';
@@ -86,7 +87,7 @@ export class RpcServer {
       'grpc.max_connection_idle_ms': keepalive.maxIdleMs,
       'grpc.enable_channelz': 0,
       interceptors: [
-        firstMessage.interceptor,
+        sheddingStreams(firstMessage.interceptor),
         pipelined(limits.streamBufferBytes),
         this.#surplus.interceptor,
       ],
