@@ -7,6 +7,7 @@ import type { HandlersOf, MethodTable } from '../methods';
 import { warmCodecs } from '../warm';
 import { FirstMessage } from './first-message';
 import { HeldRefusals } from './held-refusals';
+import { Http2Sessions } from './http2-sessions';
 import { Listener } from './listener';
 import { OpenCalls } from './open-calls';
 import { normalizeServerOptions } from './options';
@@ -14,7 +15,6 @@ import type { RpcServerOptions, RpcServerSettings } from './options';
 import { pipelined } from './pipeline';
 import { serveBidi, serveServerStream, serveUnary, unimplemented } from './serve';
 import type { ServeContext } from './serve';
-import { sheddingStreams } from './stream-table';
 import { Strangers } from './strangers';
 import { MOST_SURPLUS, Surplus } from './surplus';
 import { Trust } from './trust';
@@ -46,6 +46,7 @@ export class RpcServer {
   readonly #trust: Trust;
   readonly #calls: OpenCalls;
   readonly #held: HeldRefusals;
+  readonly #sessions = new Http2Sessions();
   /** Of the methods served, by path. */
   readonly #infos = new Map<string, MethodInfo>();
   #stopped: Promise<boolean> | undefined;
@@ -87,7 +88,7 @@ export class RpcServer {
       'grpc.max_connection_idle_ms': keepalive.maxIdleMs,
       'grpc.enable_channelz': 0,
       interceptors: [
-        sheddingStreams(firstMessage.interceptor),
+        this.#sessions.noting(firstMessage.interceptor),
         pipelined(limits.streamBufferBytes),
         this.#surplus.interceptor,
       ],
@@ -183,8 +184,10 @@ export class RpcServer {
         resolve(false);
       }, deadlineMs);
       this.#server.tryShutdown(() => {
-        timer.cancel();
-        resolve(true);
+        void this.#sessions.closed().then(() => {
+          timer.cancel();
+          resolve(true);
+        });
       });
     }).finally(() => this.#listener.destroy());
     return this.#stopped;

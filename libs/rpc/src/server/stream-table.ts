@@ -1,6 +1,5 @@
 /** What `node:http2` keeps of streams that have ended, and how a server makes that little. */
 import { types } from 'node:util';
-import type { ServerInterceptor } from '@grpc/grpc-js';
 
 /** Versions of Node whose `internal/http2/core` was read and tried: elsewhere nothing is changed. */
 const KNOWN_VERSIONS: ReadonlySet<string> = new Set(['20', '22', '24']);
@@ -99,20 +98,4 @@ export function shedStreams(session: object): boolean {
   if (!types.isMap(state?.streams)) return false;
   state.streams = new SheddingMap(state.streams as Map<number, object>);
   return true;
-}
-
-/**
- * Runs an interceptor, and gives the table of each connection that form at its first call. To be the first of a server:
- * only what grpc-js makes itself knows its stream.
- */
-export function sheddingStreams(interceptor: ServerInterceptor): ServerInterceptor {
-  const seen = new WeakSet();
-  return (method, call) => {
-    const { session } = (call as { stream?: { session?: object } }).stream ?? {};
-    if (session !== undefined && !seen.has(session)) {
-      seen.add(session);
-      shedStreams(session);
-    }
-    return interceptor(method, call);
-  };
 }
