@@ -5,6 +5,8 @@ import { runDemo } from '../demo';
 import { checkManifests } from '../doctor/models';
 import { ExitCode, UsageError } from '../errors';
 import { upGuide } from '../render/guide';
+import { allowedCores, planCores } from '../subnet/cores';
+import type { CorePlan } from '../subnet/cores';
 import { makeDataFolder } from '../subnet/data-folder';
 import { DEFAULT_MODELS, layout } from '../subnet/layout';
 import { PidFile } from '../subnet/pid-file';
@@ -14,7 +16,7 @@ import { tell } from '../subnet/tell';
 import { version } from '../version';
 
 interface UpFlags {
-  readonly hosters: number;
+  readonly hosters: number | 'auto';
   readonly models: string;
   readonly demo?: true;
   readonly port: number;
@@ -40,7 +42,12 @@ export function registerUp(program: Command, context: CliContext): void {
     .description(
       'Starts a router, hosters and a gateway on loopback with authentication on, waits until they serve, and stays until Ctrl-C, which drains them.',
     )
-    .option('--hosters <n>', 'how many hosters', wholeNumber(1, MOST_HOSTERS), 2)
+    .option(
+      '--hosters <n|auto>',
+      'how many hosters; auto: as many as the cores of this machine carry, each on cores of its own',
+      (value) => (value === 'auto' ? value : wholeNumber(1, MOST_HOSTERS)(value)),
+      2,
+    )
     .option('--models <dir>', 'model folder', DEFAULT_MODELS)
     .option('--demo', 'stream one session per bundled model to the terminal')
     .option(
@@ -74,7 +81,8 @@ Keys are made at the first start and used again. Ends with 0 after Ctrl-C when e
 
 Examples:
   $ cabstand up --demo
-  $ cabstand up --hosters 3 --models ./models --port 51050 --admin-port 9050`,
+  $ cabstand up --hosters 3 --models ./models --port 51050 --admin-port 9050
+  $ cabstand up --hosters auto     all of a large machine`,
     )
     .action((flags: UpFlags) => up(context, flags));
 }
@@ -83,7 +91,10 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
   const { terminal } = context;
   if (flags.httpPort !== undefined && !flags.gateway)
     throw new UsageError('--http-port is the gateway\u2019s', 'Leave out --no-gateway.');
-  const places = layout(flags);
+  const cores = allowedCores();
+  const plan =
+    flags.hosters === 'auto' ? planCores(cores, MOST_HOSTERS) : { hosters: flags.hosters, own: [] };
+  const places = layout({ ...flags, hosters: plan.hosters, cores: plan.own });
   makeDataFolder(flags.data);
   const pidFile = new PidFile(flags.data);
   const claim = pidFile.claim();
@@ -95,8 +106,9 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
   try {
     if (claim.stale) tell(context, 'note', 'the last run was killed; it left only its files');
     await requireFreePorts(places);
-    const count = `${flags.hosters} ${flags.hosters === 1 ? 'hoster' : 'hosters'}`;
+    const count = `${plan.hosters} ${plan.hosters === 1 ? 'hoster' : 'hosters'}`;
     tell(context, 'cabstand', `${version()}, ${count}, models from ${flags.models}`);
+    if (flags.hosters === 'auto') tell(context, 'cores', placed(cores.length, plan));
     await requireSome(flags.models);
     await runLocal(context, {
       places,
@@ -115,6 +127,13 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
   } finally {
     pidFile.release();
   }
+}
+
+function placed(cores: number, { hosters, own }: CorePlan): string {
+  const counts = [...new Set(own.map(({ length }) => length))].sort((a, b) => a - b).join(' or ');
+  return own.length === 0
+    ? `${cores}: too few for ${hosters} hosters to have some of their own, so they share them`
+    : `${cores}: each hoster has ${counts} of its own`;
 }
 
 /** Throws a UsageError if no manifest is valid; the hosters tell of single ones. */

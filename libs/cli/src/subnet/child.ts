@@ -4,11 +4,14 @@ import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { backoffDelay, systemClock } from '@cabstand/core';
 import type { Clock, Timer } from '@cabstand/core';
+import { nodeOn } from './cores';
 
 export interface ChildOptions {
   readonly name: string;
   /** Program and its arguments for Node. */
   readonly args: readonly string[];
+  /** The cores that it runs on, with what it starts; default: where the system places it. */
+  readonly cores?: readonly number[] | undefined;
   readonly env: NodeJS.ProcessEnv;
   /** Gets stdout and stderr; emptied when the first process starts. */
   readonly logFile: string;
@@ -102,7 +105,8 @@ export class Child {
     const log = openSync(this.logFile, flag);
     // A group of its own: Ctrl-C reaches this process alone, which then stops the others in order.
     // Services stop by themselves when the channel ends because this process was killed.
-    const child = spawn(process.execPath, [...this.#options.args], {
+    const [program, ...before] = nodeOn(this.#options.cores ?? []);
+    const child = spawn(program, [...before, ...this.#options.args], {
       env: this.#options.env,
       stdio: ['ignore', log, log, 'ipc'],
       detached: true,

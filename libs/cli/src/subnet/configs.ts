@@ -43,7 +43,7 @@ export function writeConfigs(options: ConfigOptions): ReadonlyMap<string, string
       routers: [addressOf(layout.router)],
       models: [path.resolve(options.models.repository), ...(options.models.linked ?? [])],
       ...(options.models.only === undefined ? {} : { only: options.models.only }),
-      ...(options.spares === undefined ? {} : { engines: { spares: options.spares } }),
+      ...engines(hoster, options),
       auth: auth(hoster.name, options),
     });
   if (layout.gateway !== undefined)
@@ -58,6 +58,14 @@ export function writeConfigs(options: ConfigOptions): ReadonlyMap<string, string
           }),
     });
   return files;
+}
+
+function engines({ cores }: ServiceAddress, { spares }: ConfigOptions): object {
+  const set = {
+    ...(spares === undefined ? {} : { spares }),
+    ...(cores === undefined ? {} : { cores: cores.length }),
+  };
+  return Object.keys(set).length === 0 ? {} : { engines: set };
 }
 
 function common(service: ServiceAddress, { drainMs }: ConfigOptions): object {

@@ -34,6 +34,8 @@ export interface ServiceAddress {
   readonly name: string;
   readonly port: number;
   readonly adminPort: number;
+  /** Cores of its own; undefined where it shares all. */
+  readonly cores?: readonly number[] | undefined;
 }
 
 /** The files and addresses of a local subnet. */
@@ -62,6 +64,8 @@ export interface LayoutOptions {
   readonly port: number;
   readonly adminPort: number;
   readonly hosters: number;
+  /** Cores of each hoster. Default: all share all. */
+  readonly cores?: readonly (readonly number[])[];
   /** Whether there is a gateway. Default: none. */
   readonly gateway?: boolean;
   readonly httpPort?: number;
@@ -75,6 +79,7 @@ export function layout({
   port,
   adminPort,
   hosters,
+  cores = [],
   gateway = false,
   httpPort,
   corsOrigin = [],
@@ -90,7 +95,10 @@ export function layout({
     logs: path.join(run, 'logs'),
     configs: path.join(run, 'config'),
     router: service('router', 0),
-    hosters: Array.from({ length: hosters }, (_, i) => service(`hoster-${i + 1}`, i + 1)),
+    hosters: Array.from({ length: hosters }, (_, i) => ({
+      ...service(`hoster-${i + 1}`, i + 1),
+      ...(cores[i] === undefined ? {} : { cores: cores[i] }),
+    })),
     gateway: gateway ? service('gateway', hosters + 1) : undefined,
     ...(httpPort === undefined ? {} : { http: { port: httpPort, origins: corsOrigin } }),
   };

@@ -112,6 +112,7 @@ export class LocalSubnet {
     const child = new Child({
       name,
       args: [servicePath(program), '--config', configs.get(name) ?? ''],
+      cores: service.cores,
       env,
       logFile: path.join(layout.logs, `${name}.log`),
       finished: () => {

@@ -1,4 +1,4 @@
-import { cpus, totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
 import { invalid, MIB, MOST_BYTES, MOST_COUNT, MOST_MS, withinLimits } from '@cabstand/core';
 import { DEFAULT_MESSAGE_BYTES } from '@cabstand/engine';
@@ -91,7 +91,7 @@ const MEMORY_SHARE = 0.8;
 export const ENGINE_LIMITS: Readonly<Record<keyof Numbers, Limit>> = {
   spares: [1, 0, 16],
   threads: [1, 1, MOST_COUNT],
-  cores: [Math.max(1, cpus().length), 1, MOST_COUNT],
+  cores: [availableParallelism(), 1, MOST_COUNT],
   nice: [5, 0, 19],
   sessionsPerModel: [1024, 1, MOST_COUNT],
   sequencesPerModel: [16_384, 1, MOST_COUNT],
