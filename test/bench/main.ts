@@ -8,6 +8,7 @@ import { benchGateway } from './gateway';
 import { benchGpu } from './gpu/main';
 import { benchHandOuts } from './handouts';
 import { benchIdle } from './idle';
+import { benchMany } from './many/main';
 import { benchModules } from './modules/main';
 import { benchParts } from './parts';
 import { benchPause } from './pause/main';
@@ -39,6 +40,7 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   gpu         a machine with a GPU: bundled models against golden data, and what is served over raw loops on it, with
               state that stays there (10 minutes, at most 5 pairs; --provider cpu rehearses it where there is none)
   fleet       what thousands of simulated hosters cost their router, and hand-outs beside them (--nodes 10000)
+  many        a machine with many cores, simulated: 1, 2, 4 and 8 hosters of a tenth of a core each (needs root)
   sizes       what services hold in memory for each session, client and hoster
   stampede    a hoster dies under 200 clients: time until all their streams flow again
   fairness    what a client notices when another one does its worst (--seconds 15: p99 needs some)
@@ -52,8 +54,8 @@ Benchmarks that print ratios from one run: what is served beside the raw loop, i
   --pairs N     interleaved pairs for each case (default 7)
   --seconds S   length of a round (default 2)
   --only TEXT   only served, pause, fairness, modules or failover cases, or peers, whose name contains TEXT
-  --trials N    failures of each kind (default 12); interleaved trials of peers, frame, short
-                and credentials (default 5)
+  --trials N    failures of each kind (default 12); interleaved trials of peers, frame, short,
+                credentials and many (default 5)
   --streams N   streams that failures strike (default 8); of peers, several numbers (default 1,16,64,256),
                 of frame, too (default 16)
   --sessions N  sessions that are idle (default 10000); conversations of lm-memory (default 1000)
@@ -162,6 +164,8 @@ async function main(): Promise<void> {
       seconds: Number(values.seconds),
       build: values.build,
     });
+  if (positionals.includes('many'))
+    await benchMany({ seconds: rounds.seconds, trials: rounds.trials });
   if (positionals.includes('stampede')) await benchStampede();
   if (positionals.includes('sizes')) await benchSizes();
 }
