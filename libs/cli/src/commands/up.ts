@@ -91,10 +91,8 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
   const { terminal } = context;
   if (flags.httpPort !== undefined && !flags.gateway)
     throw new UsageError('--http-port is the gateway\u2019s', 'Leave out --no-gateway.');
-  const cores = allowedCores();
-  const plan =
-    flags.hosters === 'auto' ? planCores(cores, MOST_HOSTERS) : { hosters: flags.hosters, own: [] };
-  const places = layout({ ...flags, hosters: plan.hosters, cores: plan.own });
+  const { hosters, own } = plan(flags.hosters);
+  const places = layout({ ...flags, hosters, cores: own });
   makeDataFolder(flags.data);
   const pidFile = new PidFile(flags.data);
   const claim = pidFile.claim();
@@ -106,9 +104,9 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
   try {
     if (claim.stale) tell(context, 'note', 'the last run was killed; it left only its files');
     await requireFreePorts(places);
-    const count = `${plan.hosters} ${plan.hosters === 1 ? 'hoster' : 'hosters'}`;
+    const count = `${hosters} ${hosters === 1 ? 'hoster' : 'hosters'}`;
     tell(context, 'cabstand', `${version()}, ${count}, models from ${flags.models}`);
-    if (flags.hosters === 'auto') tell(context, 'cores', placed(cores.length, plan));
+    if (flags.hosters === 'auto') tell(context, 'cores', placed({ hosters, own }));
     await requireSome(flags.models);
     await runLocal(context, {
       places,
@@ -129,11 +127,15 @@ async function up(context: CliContext, flags: UpFlags): Promise<void> {
   }
 }
 
-function placed(cores: number, { hosters, own }: CorePlan): string {
+function plan(hosters: number | 'auto'): CorePlan {
+  return hosters === 'auto' ? planCores(allowedCores(), MOST_HOSTERS) : { hosters, own: [] };
+}
+
+function placed({ hosters, own }: CorePlan): string {
   const counts = [...new Set(own.map(({ length }) => length))].sort((a, b) => a - b).join(' or ');
   return own.length === 0
-    ? `${cores}: too few for ${hosters} hosters to have some of their own, so they share them`
-    : `${cores}: each hoster has ${counts} of its own`;
+    ? `too few for ${hosters} hosters to have some of their own, so they share them`
+    : `${own.flat().length}: each hoster computes on ${counts} of them`;
 }
 
 /** Throws a UsageError if no manifest is valid; the hosters tell of single ones. */
