@@ -1,10 +1,9 @@
 /** The modules of the documentation are served as they are written there, and its programs call them. */
-import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import ts from 'typescript';
 import { Child, REPOSITORY_ROOT, Subnet } from '@cabstand/testing';
 import { filesOf } from '../support/doc-files';
-import { projectFolder } from '../support/project-folder';
+import { compiled, equip, projectFolder } from '../support/project-folder';
 
 const files = filesOf('docs/module-tutorial.md', 'docs/modules.md', 'docs/client.md');
 const models = [...new Set(files.map((file) => /^models\/([^/]+)\//.exec(file.path)?.[1]))];
@@ -23,10 +22,7 @@ beforeAll(async () => {
       recursive: true,
     });
   subnet = await Subnet.start({ hosters: 1, models: path.join(folder, 'models') });
-  mkdirSync(path.join(folder, '.cabstand'));
-  symlinkSync(subnet.keys, path.join(folder, '.cabstand/keys'));
-  mkdirSync(path.join(folder, 'test'));
-  symlinkSync(path.join(REPOSITORY_ROOT, 'test/assets'), path.join(folder, 'test/assets'));
+  equip(folder, subnet);
 }, 60_000);
 
 afterAll(async () => {
@@ -38,13 +34,8 @@ afterAll(async () => {
 async function said(name: string): Promise<string> {
   const shared = files.find((file) => file.path === 'subnet.ts');
   const program = files.find((file) => file.path === `${name}.ts`);
-  for (const { path: file, text } of [shared!, program!]) {
-    const { outputText } = ts.transpileModule(
-      text.replaceAll('127.0.0.1:50050', subnet.routerAddresses[0]!),
-      { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 } },
-    );
-    writeFileSync(path.join(folder, file.replace(/\.ts$/, '.js')), outputText);
-  }
+  for (const { path: file, text } of [shared!, program!])
+    writeFileSync(path.join(folder, file.replace(/\.ts$/, '.js')), compiled(text, subnet));
   await using child = new Child(name, [path.join(folder, `${name}.js`)], {}, folder);
   const { code } = await child.exited;
   expect({ code, said: child.output }).toMatchObject({ code: 0 });

@@ -1,9 +1,9 @@
 /** The TypeScript of the documentation compiles, runs as it is written, and ends by itself. */
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 import { Child, REPOSITORY_ROOT, Subnet } from '@cabstand/testing';
-import { projectFolder } from '../support/project-folder';
+import { compiled, equip, projectFolder } from '../support/project-folder';
 import { snippets } from '../support/snippets';
 
 const all = snippets();
@@ -22,17 +22,9 @@ beforeAll(async () => {
     hosters: 1,
     hosterConfig: { only: ['silero-vad', 'g2p'] },
   });
-  mkdirSync(path.join(folder, '.cabstand'));
-  symlinkSync(subnet.keys, path.join(folder, '.cabstand/keys'));
-  mkdirSync(path.join(folder, 'test'));
-  symlinkSync(path.join(REPOSITORY_ROOT, 'test/assets'), path.join(folder, 'test/assets'));
-  for (const { name, code } of all) {
-    const { outputText } = ts.transpileModule(
-      code.replaceAll('127.0.0.1:50050', subnet.routerAddresses[0]!),
-      { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 } },
-    );
-    writeFileSync(path.join(folder, `${name}.js`), outputText);
-  }
+  equip(folder, subnet);
+  for (const { name, code } of all)
+    writeFileSync(path.join(folder, `${name}.js`), compiled(code, subnet));
 }, 90_000);
 
 afterAll(async () => {

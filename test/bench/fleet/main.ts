@@ -110,7 +110,7 @@ class Fleet {
       this.#workers.push(new Worker<ToFleet>(path.join(__dirname, 'hosters.js')));
     for (const { pid } of this.#workers) setPriority(pid, NICENESS);
     if (noCores() !== undefined) return;
-    for (const { pid } of [...this.#workers, this.#caller]) pin(pid ?? 0, 'others');
+    for (const { pid } of [...this.#workers, this.#caller]) pin(Number(pid), 'others');
   }
 
   async start(router: Service): Promise<Completed> {

@@ -1,14 +1,14 @@
 /** How several hosters of one machine add up, where it has fewer cores than that needs. */
 import { loadavg } from 'node:os';
 import { Subnet, until } from '@cabstand/testing';
-import type { Service } from '@cabstand/testing';
-import { descendants } from '../../support/processes';
+import { descendants, enginesOf } from '../../support/processes';
+import { MODEL } from '../peers/clips';
 import { span } from '../peers/figures';
 import { LoadProcess } from '../peers/load-process';
 import type { Loaded } from '../peers/load-process';
 import { Scope } from '../peers/scope';
 import { heading, print } from '../report';
-import { quantile } from '../stats';
+import { format, quantile } from '../stats';
 import { CpuQuota } from './quota';
 
 /** Hosters at once. */
@@ -16,7 +16,6 @@ const COUNTS = [1, 2, 4, 8];
 /** What of a core each of them has, with its engine. */
 const CORES = 0.1;
 const STREAMS = 16;
-const MODEL = 'silero-vad';
 
 export interface ManyBench {
   readonly seconds: number;
@@ -30,7 +29,7 @@ export interface ManyBench {
 export async function benchMany({ seconds, trials }: ManyBench): Promise<void> {
   heading(
     'Many cores',
-    `hosters with ${String(CORES)} of a core each, ${String(STREAMS)} live streams of Silero VAD on each; ${String(trials)} trials in turns of ${String(seconds)} s; load average ${(loadavg()[0] ?? NaN).toFixed(1)} before`,
+    `hosters with ${String(CORES)} of a core each, ${String(STREAMS)} live streams of Silero VAD on each; ${String(trials)} trials in turns of ${String(seconds)} s; load average ${format(loadavg()[0] ?? NaN, 1)} before`,
   );
   const most = Math.max(...COUNTS);
   await using scope = new Scope();
@@ -65,8 +64,10 @@ async function start(hosters: number): Promise<Subnet> {
     auth: 'none',
     hosterConfig: { only: [MODEL], engines: { spares: 0, audit_share: 0 } },
   });
-  const hasEngine = ({ child }: Service): boolean => descendants(child.pid).length > 0;
-  await until('the engines', () => subnet.hosters.every(hasEngine) || undefined);
+  await until(
+    'the engines',
+    () => enginesOf(subnet).every((engines) => engines.length > 0) || undefined,
+  );
   return subnet;
 }
 
@@ -83,7 +84,7 @@ function report(seen: ReadonlyMap<number, readonly (readonly Loaded[])[]>): void
         rates.map((value, trial) => value / (ones[trial] ?? NaN)),
         2,
       );
-      const cores = quantile(trials.map(used), 0.5).toFixed(2);
+      const cores = format(quantile(trials.map(used), 0.5));
       return {
         what: `${String(count)} ${count === 1 ? 'hoster' : 'hosters'}`,
         value: `${span(rates, 0)} frames a second, ${times} times one; ${cores} of a core`,
